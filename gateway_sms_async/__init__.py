@@ -1,0 +1,91 @@
+"""asyncio client for Openapi's Gateway SMS: nobody is texted twice, nobody is forgotten."""
+
+from importlib.metadata import version as _version
+
+from ._retry import RetryPolicy
+from .auth import TokenSource
+from .client import GatewayClient
+from .errors import (
+    APIError,
+    AuthenticationError,
+    BulkSendError,
+    GatewayConnectionError,
+    GatewayError,
+    GatewayTimeoutError,
+    InsufficientCreditError,
+    InvalidNumberError,
+    InvalidRequestError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimitError,
+    RecipientsRejectedError,
+    ServerError,
+    TransactionClosedError,
+    UnexpectedResponseError,
+)
+from .messages import Messages
+from .models import (
+    DeliveryError,
+    DeliveryPrice,
+    DeliveryReport,
+    DeliveryStatus,
+    InvalidCount,
+    Message,
+    MessageOptions,
+    MessageSummary,
+    Options,
+    RecipientCounts,
+    RecipientReport,
+    Statistics,
+    ValidCount,
+)
+from .receipt import InvalidRecipient, Progress, Receipt
+from .recipients import Fields, Recipient, RecipientLike, Recipients
+from .transaction import Transaction
+
+__version__ = _version("gateway-sms-async")
+
+__all__ = [
+    "APIError",
+    "AuthenticationError",
+    "BulkSendError",
+    "DeliveryError",
+    "DeliveryPrice",
+    "DeliveryReport",
+    "DeliveryStatus",
+    "Fields",
+    "GatewayClient",
+    "GatewayConnectionError",
+    "GatewayError",
+    "GatewayTimeoutError",
+    "InsufficientCreditError",
+    "InvalidCount",
+    "InvalidNumberError",
+    "InvalidRecipient",
+    "InvalidRequestError",
+    "Message",
+    "MessageOptions",
+    "MessageSummary",
+    "Messages",
+    "NotFoundError",
+    "Options",
+    "OutcomeUnknownError",
+    "Progress",
+    "RateLimitError",
+    "Receipt",
+    "Recipient",
+    "RecipientCounts",
+    "RecipientLike",
+    "RecipientReport",
+    "Recipients",
+    "RecipientsRejectedError",
+    "RetryPolicy",
+    "ServerError",
+    "Statistics",
+    "TokenSource",
+    "Transaction",
+    "TransactionClosedError",
+    "UnexpectedResponseError",
+    "ValidCount",
+    "__version__",
+]

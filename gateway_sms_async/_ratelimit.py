@@ -1,0 +1,163 @@
+"""Who may leave, and when: the rate, the requests in flight, and the hold after a 429.
+
+Only the session enters. Requests leave in the order they came, interactive ones before bulk;
+the token of the rate is taken at the moment the first byte leaves, not when the turn is given,
+so that neither a blocked loop nor a slow connection can save tokens up for a burst.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+__all__ = ["Gate", "TokenBucket", "Turn"]
+
+
+class TokenBucket:
+    """At most `rate * W + burst` tokens in any window of W seconds. No clock of its own."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self.rate = rate
+        self.burst = burst
+        self._tokens = float(burst)
+        self._at = 0.0
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until a token is there, 0 when one is."""
+        missing = 1.0 - self._level(now)
+        return missing / self.rate if missing > 0 else 0.0
+
+    def take(self, now: float) -> bool:
+        """Take a token if one is there."""
+        level = self._level(now)
+        if level < 1.0:
+            return False
+        self._tokens = level - 1.0
+        self._at = now
+        return True
+
+    def _level(self, now: float) -> float:
+        # A clock that steps back must not refill twice.
+        return min(self.burst, self._tokens + max(0.0, now - self._at) * self.rate)
+
+
+class Turn:
+    """One request's way through the gate: `leave` just before its first byte, then `done`."""
+
+    __slots__ = ("_gate", "left")
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self.left = False
+
+    async def leave(self) -> None:
+        """Wait out whatever the rate and a hold still ask for, then take the token."""
+        await self._gate.leave(self)
+
+    def done(self) -> None:
+        """Give back the place. Must be called once, whatever happened."""
+        self._gate.done(self)
+
+
+class Gate:
+    """Hands out turns: at most `concurrency` at once, one at a time on the way out.
+
+    `rate` is requests a second, None for no limit; `burst` how many may follow each other at
+    once after a quiet time. Belongs to one event loop.
+    """
+
+    def __init__(self, *, rate: float | None, burst: int, concurrency: int) -> None:
+        self._bucket = None if rate is None else TokenBucket(rate, burst)
+        self._free = concurrency
+        self._departing: Turn | None = None
+        self._held_until = 0.0
+        self._urgent: deque[asyncio.Future[Turn]] = deque()
+        self._bulk: deque[asyncio.Future[Turn]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def held_for(self) -> float:
+        """Seconds until the hold ends, 0 when there is none."""
+        return max(0.0, self._held_until - self._loop.time())
+
+    def hold(self, seconds: float) -> None:
+        """Let nothing leave for so long, whoever asked."""
+        self._held_until = max(self._held_until, self._loop.time() + seconds)
+
+    async def turn(self, *, urgent: bool) -> Turn:
+        """Wait in line. Cancelling costs nobody a place."""
+        if not self._urgent and not self._bulk and self._wait() == 0.0:
+            return self._grant()
+        waiter: asyncio.Future[Turn] = self._loop.create_future()
+        (self._urgent if urgent else self._bulk).append(waiter)
+        self._serve()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self.done(waiter.result())
+            else:
+                waiter.cancel()
+            raise
+
+    async def leave(self, turn: Turn) -> None:
+        """See `Turn.leave`."""
+        while (wait := self._tokens_wait()) > 0.0:
+            await asyncio.sleep(wait)
+        if self._bucket is not None:
+            self._bucket.take(self._loop.time())
+        turn.left = True
+        if self._departing is turn:
+            self._departing = None
+            self._serve()
+
+    def done(self, turn: Turn) -> None:
+        """See `Turn.done`."""
+        self._free += 1
+        if self._departing is turn:
+            self._departing = None
+        self._serve()
+
+    def _grant(self) -> Turn:
+        turn = Turn(self)
+        self._free -= 1
+        if self._bucket is not None:
+            # One at a time between here and its first byte: the next in line sees the
+            # token gone, however long connecting takes.
+            self._departing = turn
+        return turn
+
+    def _tokens_wait(self) -> float:
+        now = self._loop.time()
+        held = self._held_until - now
+        return max(held, 0.0 if self._bucket is None else self._bucket.wait(now))
+
+    def _wait(self) -> float | None:
+        """Return seconds until the next may go, None when only another's step can tell."""
+        if self._free <= 0 or self._departing is not None:
+            return None
+        return max(0.0, self._tokens_wait())
+
+    def _serve(self) -> None:
+        """Give turns to those first in line, or set the clock for when one can be given."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while (waiter := self._next()) is not None:
+            wait = self._wait()
+            if wait is None:
+                return
+            if wait > 0.0:
+                self._timer = self._loop.call_later(wait, self._serve)
+                return
+            (self._urgent or self._bulk).popleft()
+            waiter.set_result(self._grant())
+
+    def _next(self) -> asyncio.Future[Turn] | None:
+        for queue in (self._urgent, self._bulk):
+            while queue:
+                if not queue[0].done():
+                    return queue[0]
+                queue.popleft()
+        return None

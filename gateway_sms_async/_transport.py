@@ -1,0 +1,256 @@
+"""One attempt on the wire, and what it came to. The only room that knows aiohttp.
+
+It repeats nothing, follows nothing, keeps no cookies, reads no environment, and says of every
+fault whether a byte had left. Only the session enters.
+"""
+
+from __future__ import annotations
+
+import platform
+import ssl
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import aiohttp
+from aiohttp import hdrs
+from yarl import URL
+
+from .errors import (
+    GatewayConnectionError,
+    GatewayError,
+    GatewayTimeoutError,
+    UnexpectedResponseError,
+)
+
+__all__ = ["ConnectorLike", "Reply", "Transport", "TransportFault"]
+
+ConnectorLike = aiohttp.BaseConnector | Callable[[], aiohttp.BaseConnector]
+
+USER_AGENT = (
+    f"gateway-sms-async/{version('gateway-sms-async')} "
+    f"Python/{platform.python_version()} ({platform.system() or 'unknown'})"
+)
+# Shorter than servers keep a connection open, so that one is seldom met at the moment it closes.
+_KEEPALIVE = 5.0
+_CHUNK = 64 * 1024
+
+
+class Reply(NamedTuple):
+    """A complete answer: the status, the body, and the headers that matter."""
+
+    status: int
+    body: bytes
+    retry_after: str | None
+
+
+class TransportFault(Exception):  # noqa: N818 - it never leaves the session
+    """No complete answer. `sent`: a byte had left; `permanent`: trying again cannot help."""
+
+    def __init__(self, error: GatewayError, *, sent: bool, permanent: bool = False) -> None:
+        super().__init__(error)
+        self.error = error
+        self.sent = sent
+        self.permanent = permanent
+
+
+class _Dropped(Exception):  # noqa: N818
+    """Stands for a dropped connection, so that aiohttp does not recognise it and send again."""
+
+
+class _TooLarge(Exception):  # noqa: N818
+    """The body passed its cap."""
+
+
+class _SentTwice(Exception):  # noqa: N818
+    """Something below tried to send one request a second time."""
+
+
+class _Departure:
+    """Travels with one request and learns whether its first byte left."""
+
+    __slots__ = ("leave", "sent")
+
+    def __init__(self, leave: Callable[[], Awaitable[None]]) -> None:
+        self.leave = leave
+        self.sent = False
+
+
+async def _on_headers_sent(
+    _session: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    _params: aiohttp.TraceRequestHeadersSentParams,
+) -> None:
+    # aiohttp awaits this just before the header bytes reach the connection: what has not
+    # passed here was never sent, whatever the name of the exception.
+    departure: _Departure = context.trace_request_ctx
+    if departure.sent:
+        raise _SentTwice
+    await departure.leave()
+    departure.sent = True
+
+
+async def _never_repeat(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    # aiohttp sends PUT and DELETE again by itself when the connection drops. Our PUT adds
+    # people, so that alone would text them twice. It only does so for errors it knows.
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        if isinstance(error, aiohttp.ClientConnectorError):
+            raise
+        raise _Dropped(type(error).__name__) from error
+
+
+class Transport:
+    """Connections to one gateway. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        concurrency: int,
+        connector: ConnectorLike | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        self._base_url = base_url
+        self._proxy = proxy
+        owned = not isinstance(connector, aiohttp.BaseConnector)
+        if connector is None:
+            connector = aiohttp.TCPConnector(limit=concurrency, keepalive_timeout=_KEEPALIVE)
+        elif not isinstance(connector, aiohttp.BaseConnector):
+            connector = connector()
+        check_limit(connector, concurrency)
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(_on_headers_sent)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            connector_owner=owned,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={
+                hdrs.USER_AGENT: USER_AGENT,
+                hdrs.ACCEPT: "application/json",
+                hdrs.ACCEPT_ENCODING: "gzip, deflate",
+            },
+            middlewares=(_never_repeat,),
+            trace_configs=[trace],
+            trust_env=False,
+        )
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._session.closed
+
+    async def close(self) -> None:
+        """Close what is ours."""
+        await self._session.close()
+
+    async def attempt(
+        self,
+        method: str,
+        path: str,
+        payload: bytes | None,
+        *,
+        token: str,
+        timeout: float,
+        cap: int,
+        leave: Callable[[], Awaitable[None]],
+    ) -> Reply:
+        """Send one request once and read the whole answer.
+
+        `timeout` is seconds for all of it, `cap` bytes of the body once unpacked; `leave` is
+        awaited just before the first byte. Raises TransportFault.
+        """
+        departure = _Departure(leave)
+        headers = {hdrs.AUTHORIZATION: f"Bearer {token}"}
+        if payload is not None:
+            headers[hdrs.CONTENT_TYPE] = "application/json"
+        fault: TransportFault
+        try:
+            async with self._session.request(
+                method,
+                URL(self._base_url + path, encoded=True),
+                data=payload,
+                headers=headers,
+                allow_redirects=False,
+                proxy=self._proxy,
+                timeout=aiohttp.ClientTimeout(total=timeout, ceil_threshold=float("inf")),
+                trace_request_ctx=departure,
+            ) as response:
+                status = response.status
+                try:
+                    return await _read(response, cap)
+                except (aiohttp.ClientPayloadError, _TooLarge) as error:
+                    response.close()
+                    why = (
+                        f"is larger than {cap} bytes"
+                        if isinstance(error, _TooLarge)
+                        else "broke off or cannot be unpacked"
+                    )
+                    unexpected = UnexpectedResponseError(
+                        f"{method}: the answer (HTTP {status}) {why}", status=status
+                    )
+                    fault = TransportFault(unexpected, sent=departure.sent)
+        except TimeoutError:
+            fault = TransportFault(
+                GatewayTimeoutError(f"{method}: no complete answer within {timeout:g} s"),
+                sent=departure.sent,
+            )
+        except (aiohttp.ClientError, OSError, _Dropped, _SentTwice) as error:
+            fault = TransportFault(
+                GatewayConnectionError(f"{method}: {_describe(error)}"),
+                sent=departure.sent,
+                permanent=isinstance(error, aiohttp.ClientSSLError | ssl.SSLError),
+            )
+        # Raised out here so that aiohttp's exception, which can hold the token and the numbers,
+        # is not even its context.
+        raise fault
+
+
+def check_limit(connector: aiohttp.BaseConnector, concurrency: int) -> None:
+    """Refuse a pool that would queue: requests would wait there with their clock running."""
+    limits = [connector.limit, connector.limit_per_host]
+    if any(0 < limit < concurrency for limit in limits):
+        raise ValueError(
+            f"the connector's limit of {min(limit for limit in limits if limit > 0)} is below "
+            f"concurrency={concurrency}: raise the one or lower the other"
+        )
+
+
+async def _read(response: aiohttp.ClientResponse, cap: int) -> Reply:
+    encoding = response.headers.get(hdrs.CONTENT_ENCODING)
+    length = response.content_length
+    if length is not None and length > cap:
+        raise _TooLarge
+    if length is not None and encoding is None:
+        body = await response.read()
+    else:
+        parts: list[bytes] = []
+        size = 0
+        async for part in response.content.iter_chunked(_CHUNK):
+            size += len(part)
+            if size > cap:
+                raise _TooLarge
+            parts.append(part)
+        body = b"".join(parts)
+    return Reply(response.status, body, response.headers.get(hdrs.RETRY_AFTER))
+
+
+def _describe(error: Exception) -> str:
+    """Name the fault without quoting: the texts of these errors can hold what was sent."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "the server's certificate is not valid for this host"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "the host name could not be resolved"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy refused (HTTP {error.status})"
+    if isinstance(error, _Dropped):
+        return "the connection broke before the answer"
+    if isinstance(error, _SentTwice):
+        return "the connection broke and something tried to send again"
+    if isinstance(error, aiohttp.ClientConnectorError | OSError) and error.strerror:
+        return f"could not connect ({error.strerror})"
+    return f"the connection failed ({type(error).__name__})"

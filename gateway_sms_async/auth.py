@@ -1,0 +1,79 @@
+"""Where tokens come from, and how a rejected one is renewed once for all tasks.
+
+The session enters; users implement `TokenSource`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol, runtime_checkable
+
+__all__ = ["StaticToken", "TokenKeeper", "TokenSource", "check_token"]
+
+
+@runtime_checkable
+class TokenSource(Protocol):
+    """Something that hands out bearer tokens."""
+
+    async def token(self) -> str:
+        """Return a token that should work now."""
+        ...
+
+    async def renew(self, rejected: str) -> str:
+        """Return a token other than `rejected`, or raise if there is none."""
+        ...
+
+
+def check_token(token: str) -> str:
+    """Refuse a token that could not stand in a header, without showing it."""
+    if not isinstance(token, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError("token must be a str or a token source")
+    if not token:
+        raise ValueError("the token is empty")
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("the token holds a blank or a character that no token has")
+    return token
+
+
+class StaticToken:
+    """A token that cannot be renewed."""
+
+    def __init__(self, token: str) -> None:
+        self._token = check_token(token)
+
+    async def token(self) -> str:
+        """Return the token."""
+        return self._token
+
+    async def renew(self, rejected: str) -> str:
+        """Return the same token: there is no other."""
+        return rejected
+
+    def __repr__(self) -> str:
+        return "StaticToken(...)"
+
+
+class TokenKeeper:
+    """Shares one token among all tasks of a session."""
+
+    def __init__(self, source: TokenSource) -> None:
+        self._source = source
+        self._renewing = asyncio.Lock()
+        self._renewed: dict[str, str] = {}
+
+    async def current(self) -> str:
+        """Return the token to use now."""
+        token = check_token(await self._source.token())
+        return self._renewed.get(token, token)
+
+    async def renew(self, rejected: str) -> str:
+        """Return another token after `rejected` was refused; the same one if there is none.
+
+        However many tasks met the refusal, the source is asked once.
+        """
+        async with self._renewing:
+            if rejected not in self._renewed:
+                # Only the newest pair matters; a source that hands out new tokens by itself
+                # must not make this grow.
+                self._renewed = {rejected: check_token(await self._source.renew(rejected))}
+            return self._renewed[rejected]

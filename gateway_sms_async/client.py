@@ -1,0 +1,317 @@
+"""The client: checks the settings, opens and closes, hands out what sends.
+
+The way in for users. Nothing is created before `open` runs inside an event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import math
+import os
+from collections.abc import Callable
+from decimal import Decimal
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+import anyio
+
+from ._ratelimit import Gate
+from ._retry import RetryPolicy
+from ._transport import ConnectorLike, Transport
+from .auth import StaticToken, TokenKeeper, TokenSource
+from .bulk import Campaign
+from .intake import Intake, Source
+from .messages import Draft, Messages
+from .models import Options
+from .receipt import Progress, Receipt
+from .recipients import Recipients
+from .session import Session
+from .tally import Tally
+from .transaction import LANDING_TIME, Transaction
+
+__all__ = ["GatewayClient"]
+
+PRODUCTION = "https://ws.messaggisms.com"
+SANDBOX = "https://test.ws.messaggisms.com"
+_TOKEN_VARIABLE = "OPENAPI_TOKEN"  # noqa: S105 - the variable's name
+_BASE_URL_VARIABLE = "GATEWAY_SMS_BASE_URL"
+_MOST_PER_MESSAGE = 50_000
+
+
+class _Shared:
+    """What a client and its views have in common: the open session and what runs on it."""
+
+    def __init__(self, open_session: Callable[[], Session]) -> None:
+        self.open_session = open_session
+        self.session: Session | None = None
+        self.closed = False
+        self.campaigns: set[Campaign] = set()
+
+
+class GatewayClient:
+    """A client of the Gateway SMS service. One serves many tasks of one event loop.
+
+    - `token`: a token, or a source of tokens (`async token()`, `async renew(rejected)`); None
+      reads `OPENAPI_TOKEN`.
+    - `sandbox`: use the vendor's sandbox, which has tokens of its own. `base_url` names another
+      address, https unless it is this machine's own; else `GATEWAY_SMS_BASE_URL` is used.
+    - `rate`: requests a second, None for no limit; `burst`: how many may follow each other at
+      once after a quiet time. At most `rate * W + burst` leave in any window of W seconds.
+    - `concurrency`: requests under way at once. `timeout`: seconds for one attempt, body included.
+    - `retry`: how often and how long one call is tried.
+    - `connector`: an aiohttp connector, which is never closed here, or a function making one,
+      which is. `proxy`: the address of an HTTP proxy.
+    """
+
+    def __init__(
+        self,
+        token: str | TokenSource | None = None,
+        *,
+        sandbox: bool = False,
+        base_url: str | None = None,
+        rate: float | None = 10.0,
+        burst: int = 1,
+        concurrency: int = 8,
+        timeout: float = 30.0,
+        retry: RetryPolicy | None = None,
+        connector: ConnectorLike | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        if sandbox and base_url is not None:
+            raise ValueError("give either sandbox=True or base_url, not both")
+        source = _token_source(token)
+        self._base_url = _choose_base_url(base_url, sandbox=sandbox)
+        if rate is not None and not 0 < rate < math.inf:
+            raise ValueError("rate is a positive number of requests a second, or None for no limit")
+        self._concurrency = _check_count("concurrency", concurrency)
+        _check_count("burst", burst)
+        self._timeout = _check_timeout(timeout)
+        self._retry = retry or RetryPolicy()
+
+        def open_session() -> Session:
+            transport = Transport(
+                self._base_url, concurrency=concurrency, connector=connector, proxy=proxy
+            )
+            gate = Gate(rate=rate, burst=burst, concurrency=concurrency)
+            return Session(
+                transport,
+                gate,
+                TokenKeeper(source),
+                timeout=self._timeout,
+                policy=self._retry,
+            )
+
+        self._shared = _Shared(open_session)
+
+    @property
+    def base_url(self) -> str:
+        """Where the requests go."""
+        return self._base_url
+
+    @property
+    def credit(self) -> Decimal | None:
+        """The credit that the newest answer named, in euro; None before the first."""
+        return None if self._shared.session is None else self._shared.session.credit
+
+    @property
+    def messages(self) -> Messages:
+        """The seven calls."""
+        return Messages(self._view())
+
+    async def open(self) -> Self:
+        """Open the client; the same as entering it."""
+        shared = self._shared
+        if shared.closed:
+            raise RuntimeError("this GatewayClient is closed; make a new one")
+        if shared.session is None:
+            shared.session = shared.open_session()
+        return self
+
+    async def aclose(self) -> None:
+        """Stop what is running, as `stop` does, and close. May be called again."""
+        shared = self._shared
+        shared.closed = True
+        session, shared.session = shared.session, None
+        if session is None:
+            return
+        with anyio.CancelScope(shield=True):
+            for campaign in list(shared.campaigns):
+                campaign.halt("the client was closed")
+            with anyio.move_on_after(LANDING_TIME):
+                for campaign in list(shared.campaigns):
+                    await campaign.done.wait()
+            await session.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def with_options(
+        self, *, timeout: float | None = None, retry: RetryPolicy | None = None
+    ) -> GatewayClient:
+        """Return a view with other patience; connections, rate, budget and token are shared."""
+        view = GatewayClient.__new__(GatewayClient)
+        view.__dict__.update(self.__dict__)
+        if timeout is not None:
+            view._timeout = _check_timeout(timeout)
+        if retry is not None:
+            view._retry = retry
+        return view
+
+    def transaction(
+        self,
+        *,
+        sender: str,
+        body: str,
+        priority: float | Decimal | None = None,
+        options: Options | None = None,
+        test: bool = False,
+        batch_size: int = 500,
+        concurrency: int | None = None,
+    ) -> Transaction:
+        """Return a builder for one message that many recipients are added to.
+
+        `batch_size` recipients travel in one request, `concurrency` requests at once (the
+        client's when None).
+        """
+        draft = Draft(sender=sender, body=body, priority=priority, options=options, test=test)
+        session = self._view(bulk=True)
+        return Transaction(
+            session,
+            draft,
+            Tally(Intake(draft.placeholders, allow_missing_fields=False), session),
+            batch_size=_check_count("batch_size", batch_size),
+            permits=asyncio.Semaphore(self._check_concurrency(concurrency)),
+        )
+
+    async def send_bulk(
+        self,
+        recipients: Recipients,
+        *,
+        sender: str,
+        body: str,
+        priority: float | Decimal | None = None,
+        options: Options | None = None,
+        test: bool = False,
+        batch_size: int = 500,
+        concurrency: int | None = None,
+        recipients_per_message: int = 20_000,
+        on_progress: Callable[[Progress], object] | None = None,
+        stop: asyncio.Event | None = None,
+        total: int | None = None,
+        allow_missing_fields: bool = False,
+    ) -> Receipt:
+        """Send one text to everyone in a sync or async iterable, each number once.
+
+        Recipients are taken as fast as they leave: at most `batch_size * (concurrency + 1)` are
+        ahead. Each message holds up to `recipients_per_message` (at most 50,000). A recipient
+        that cannot be sent to is named in the receipt and stops nothing; one without a field
+        that the text uses is refused too unless `allow_missing_fields`.
+
+        `on_progress` is called with a Progress at most four times a second and once at the end;
+        `total` lets it tell the time left. Setting `stop` ends the campaign: nothing new
+        leaves, what is under way lands. Cancelling does the same within five seconds.
+
+        Raises BulkSendError, whose receipt accounts for everyone taken, when not everyone could
+        be accepted; ValueError or TypeError before any request.
+        """
+        draft = Draft(sender=sender, body=body, priority=priority, options=options, test=test)
+        if not 1 <= _check_count("recipients_per_message", recipients_per_message) <= (
+            _MOST_PER_MESSAGE
+        ):
+            raise ValueError(f"recipients_per_message is at most {_MOST_PER_MESSAGE}")
+        if total is not None and total < 0:
+            raise ValueError("total is the number of recipients in the source")
+        session = self._view(bulk=True)
+        campaign = Campaign(
+            session,
+            draft,
+            Source(recipients),
+            batch_size=_check_count("batch_size", batch_size),
+            concurrency=self._check_concurrency(concurrency),
+            recipients_per_message=recipients_per_message,
+            allow_missing_fields=allow_missing_fields,
+            on_progress=on_progress,
+            total=total,
+        )
+        self._shared.campaigns.add(campaign)
+        try:
+            return await campaign.run(stop)
+        finally:
+            self._shared.campaigns.discard(campaign)
+
+    def _view(self, *, bulk: bool = False) -> Session:
+        session = self._shared.session
+        if session is None:
+            state = "closed; make a new one" if self._shared.closed else "not open: `async with` it"
+            raise RuntimeError(f"this GatewayClient is {state}")
+        return session.view(bulk=bulk, timeout=self._timeout, policy=self._retry)
+
+    def _check_concurrency(self, concurrency: int | None) -> int:
+        if concurrency is None:
+            return self._concurrency
+        if _check_count("concurrency", concurrency) > self._concurrency:
+            raise ValueError(f"concurrency is at most the client's, {self._concurrency}")
+        return concurrency
+
+    def __repr__(self) -> str:
+        return f"GatewayClient(base_url={self._base_url!r})"
+
+
+def _token_source(token: str | TokenSource | None) -> TokenSource:
+    if token is None:
+        token = os.environ.get(_TOKEN_VARIABLE)
+        if not token:
+            raise ValueError(f"no token: give one, or set {_TOKEN_VARIABLE}")
+    return token if isinstance(token, TokenSource) else StaticToken(token)
+
+
+def _choose_base_url(base_url: str | None, *, sandbox: bool) -> str:
+    if base_url is None and not sandbox:
+        base_url = os.environ.get(_BASE_URL_VARIABLE) or PRODUCTION
+    return SANDBOX if base_url is None else _check_base_url(base_url)
+
+
+def _check_base_url(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    if parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise ValueError("base_url must begin with https:// and name a host")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("base_url must not hold a user or a password")
+    if parts.query or parts.fragment or not base_url.isprintable() or " " in base_url:
+        raise ValueError("base_url is an address without ?, # or blanks")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise ValueError("base_url must be https: http would show the token and the numbers")
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_count(name: str, value: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"{name} must be an int")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1")
+    return value
+
+
+def _check_timeout(timeout: float) -> float:
+    if not 0 < timeout < math.inf:
+        raise ValueError("timeout is a positive number of seconds")
+    return timeout

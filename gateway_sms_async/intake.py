@@ -1,0 +1,177 @@
+"""From a caller's recipients to batches: validated, each number once, every refusal named.
+
+Transactions and campaigns enter. Plain code without I/O but for asking an async source for its
+next item; written for millions of recipients, so the loop that takes them stands in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from itertools import islice
+from typing import Any, cast
+
+from .errors import InvalidNumberError
+from .receipt import InvalidRecipient
+from .recipients import Fields, RecipientLike, Recipients, check_source, coerce, normalize
+from .text import missing_field
+
+__all__ = ["Batch", "Intake", "Source"]
+
+# Items looked at before the event loop gets a turn: a source of nothing but refused numbers
+# must not stop the world.
+_SLICE = 1_000
+
+
+class Batch:
+    """Recipients that travel in one request, as parallel lists.
+
+    `numbers` in the gateway's form, `written` as the caller gave them, `positions` in the source,
+    `fields` for the placeholders (None for a plain number).
+    """
+
+    __slots__ = ("fields", "numbers", "personalised", "positions", "written")
+
+    def __init__(self) -> None:
+        self.numbers: list[str] = []
+        self.written: list[str] = []
+        self.positions: list[int] = []
+        self.fields: list[Fields | None] = []
+        self.personalised = False
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def split(self, at: int) -> tuple[Batch, Batch]:
+        """Return the first `at` recipients and the rest."""
+        head, tail = Batch(), Batch()
+        for part, cut in ((head, slice(at)), (tail, slice(at, None))):
+            part.numbers = self.numbers[cut]
+            part.written = self.written[cut]
+            part.positions = self.positions[cut]
+            part.fields = self.fields[cut]
+            part.personalised = any(fields is not None for fields in part.fields)
+        return head, tail
+
+    def to_wire(self) -> Any:
+        """Write the batch: all strings, or all objects as soon as one has fields."""
+        if not self.personalised:
+            return self.numbers
+        objects = [
+            {"number": number, "fields": fields or {}}
+            for number, fields in zip(self.numbers, self.fields, strict=True)
+        ]
+        # One object alone is the form that the vendor documents; a list of them is not.
+        return objects[0] if len(objects) == 1 else objects
+
+
+class Source:
+    """A sync or async iterable, taken from as fast as batches leave and no faster."""
+
+    def __init__(self, recipients: Recipients) -> None:
+        check_source(recipients)
+        self.exhausted = False
+        self._iterator: Iterator[RecipientLike] | None = None
+        self._async_iterator: AsyncIterator[RecipientLike] | None = None
+        if isinstance(recipients, AsyncIterable):
+            self._async_iterator = aiter(recipients)
+        else:
+            self._iterator = iter(recipients)
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether `ready` has taken its item out of the source already."""
+        return self._async_iterator is not None
+
+    async def ready(self) -> Iterator[RecipientLike]:
+        """Return what can be taken without waiting; of an async source that is one item."""
+        if self._iterator is not None:
+            return self._iterator
+        assert self._async_iterator is not None
+        try:
+            return iter((await anext(self._async_iterator),))
+        except StopAsyncIteration:
+            self.exhausted = True
+            return iter(())
+
+    def drained(self) -> None:
+        """Take note that what `ready` returned has come to its end."""
+        if self._iterator is not None:
+            self.exhausted = True
+
+
+class Intake:
+    """Decides about each recipient, campaign-wide: valid, seen before, or refused and why."""
+
+    def __init__(self, placeholders: tuple[str, ...], *, allow_missing_fields: bool) -> None:
+        self._placeholders = () if allow_missing_fields else placeholders
+        self._seen: set[int] = set()
+        self.total = 0
+        self.duplicates = 0
+        self.invalid: list[InvalidRecipient] = []
+
+    def fill(self, items: Iterator[RecipientLike], batch: Batch, size: int) -> bool:
+        """Take items until `batch` holds `size`, or for one slice; True when they are at an end."""
+        seen = self._seen
+        placeholders = self._placeholders
+        position = self.total
+        room = size - len(batch)
+        if room <= 0:
+            return False
+        looked_at = 0
+        try:
+            for item in islice(items, _SLICE):
+                looked_at += 1
+                fields = None
+                try:
+                    if type(item) is str:
+                        written = item
+                    else:
+                        written, fields = coerce(item)
+                    number = normalize(written)
+                    if placeholders and (missing := missing_field(placeholders, fields)):
+                        raise _Refused(f"no field {missing!r}, which the text uses")
+                except InvalidNumberError as error:
+                    self._refuse(item, error.reason, position + looked_at - 1)
+                    continue
+                except (TypeError, _Refused) as error:
+                    self._refuse(item, str(error), position + looked_at - 1)
+                    continue
+                key = int(number.replace("-", ""))
+                if key in seen:
+                    self.duplicates += 1
+                    continue
+                seen.add(key)
+                batch.numbers.append(number)
+                batch.written.append(written)
+                batch.positions.append(position + looked_at - 1)
+                batch.fields.append(fields)
+                if fields is not None:
+                    batch.personalised = True
+                room -= 1
+                if not room:
+                    return False
+        finally:
+            self.total = position + looked_at
+        return looked_at < _SLICE
+
+    def _refuse(self, item: object, reason: str, position: int) -> None:
+        self.invalid.append(InvalidRecipient(_written(item), reason, position))
+
+
+class _Refused(Exception):  # noqa: N818
+    """Carries a reason out of the loop; never leaves this room."""
+
+
+def _written(item: object) -> str:
+    """Return the caller's text of a refused recipient, as far as there is one."""
+    if isinstance(item, tuple) and item:
+        item = cast("tuple[object, ...]", item)[0]
+    return item if isinstance(item, str) else str(getattr(item, "number", ""))
+
+
+def as_source(recipients: Recipients | RecipientLike) -> Source:
+    """Make a source also of one recipient alone."""
+    if isinstance(recipients, str) or not isinstance(recipients, Iterable | AsyncIterable):
+        coerce(recipients)
+        return Source([cast("RecipientLike", recipients)])
+    return Source(cast("Recipients", recipients))

@@ -1,0 +1,433 @@
+"""The seven calls of the gateway, one method each.
+
+Users enter by `gateway.messages`; the transaction builder uses the same methods and the few
+marked as its own. Everything a caller got wrong is refused here, before a request.
+
+The vendor's documentation of each call: https://console.openapi.com/apis/gatewaysms
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+import re
+import secrets
+import time
+from collections.abc import Iterable, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from ._retry import Operation
+from .errors import GatewayError, NotFoundError, OutcomeUnknownError, RecipientsRejectedError
+from .models import (
+    Envelope,
+    Message,
+    MessageSummary,
+    MessageUpdate,
+    NewMessage,
+    Options,
+    OptionsPatch,
+    RecipientReport,
+    encode,
+    wire_date,
+)
+from .recipients import Fields, Recipient, RecipientLike, check_source, coerce, digits_key, normalize
+from .session import LIST_CAP, Flight, Session, Wire
+from .text import missing_field, placeholders
+
+__all__ = ["Draft", "Messages", "WireRecipients", "wire_recipients"]
+
+WireRecipients = str | dict[str, Any] | Sequence[str] | Sequence[dict[str, Any]]
+
+# One message comes as an object or in a list of exactly one, depending on the call.
+_ONE = msgspec.json.Decoder(Envelope[tuple[Message] | Message])
+_REPORTS = msgspec.json.Decoder(Envelope[list[RecipientReport]])
+
+_LIST = Wire(
+    "GET", Operation.READ, msgspec.json.Decoder(Envelope[list[MessageSummary]]), LIST_CAP
+)
+_GET = Wire("GET", Operation.READ, _ONE)
+_SEND = Wire("POST", Operation.SEND, _ONE)
+_OPEN = Wire("POST", Operation.OPEN, _ONE)
+_PUT = {
+    True: Wire("PUT", Operation.APPEND, _ONE),
+    False: Wire("PUT", Operation.CLOSE, _ONE),
+    None: Wire("PUT", Operation.UPDATE, _ONE),
+}
+_DELETE = Wire("DELETE", Operation.DELETE, msgspec.json.Decoder(Envelope[Any]))
+_RECIPIENTS = Wire("GET", Operation.READ, _REPORTS, LIST_CAP)
+_RECIPIENT = Wire("GET", Operation.READ, _REPORTS)
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_DELETE_TRIES = 3
+# How far the gateway's clock may be behind ours when a lost message is looked for.
+_CLOCK_SLACK = 3600.0
+
+
+class Draft:
+    """What a message says, checked once; its recipients come later."""
+
+    def __init__(
+        self,
+        *,
+        sender: str,
+        body: str,
+        priority: float | Decimal | None = None,
+        options: Options | None = None,
+        test: bool = False,
+    ) -> None:
+        self.sender = check_sender(sender)
+        self.body = check_body(body)
+        self.priority = UNSET if priority is None else check_priority(priority)
+        if options is not None and not isinstance(options, Options):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError("options must be an Options")
+        self.options = (options.to_wire() if options is not None else {}) or UNSET
+        self.has_custom = options is not None and options.custom is not None
+        self.test = test
+        self.placeholders = placeholders(body)
+
+    def payload(
+        self, recipients: WireRecipients, *, transaction: bool, reference: str | None = None
+    ) -> bytes:
+        """Return the body of the POST."""
+        options = self.options
+        if reference is not None:
+            options = {**(options or {}), "custom": reference}
+        return encode(
+            NewMessage(
+                sender=self.sender,
+                body=self.body,
+                recipients=recipients,
+                test=self.test,
+                transaction=transaction,
+                priority=self.priority,
+                options=options,
+            )
+        )
+
+
+class Messages:
+    """The calls on messages. Every method raises a GatewayError when the gateway says no."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def list(self) -> builtins.list[MessageSummary]:
+        """Return the messages of the account, as many as the gateway lists.
+
+        An empty account is an empty list. (`GET /messages/`)
+        """
+        try:
+            return await self._session.call(_LIST, "/messages/")
+        except NotFoundError:
+            return []
+
+    async def send(
+        self,
+        *,
+        sender: str,
+        body: str,
+        recipients: str | Recipient | Iterable[RecipientLike],
+        priority: float | Decimal | None = None,
+        options: Options | None = None,
+        test: bool = False,
+        transaction: bool = False,
+        reference: str | None = None,
+    ) -> Message:
+        """Send one message, or open a transaction with `transaction=True`, which sends nothing.
+
+        `recipients` is one number, a `Recipient`, or several of them; a number given twice is
+        sent to once. `priority` is at least 1.00 and costs more above it; `test=True` simulates.
+        `reference` is kept by the gateway in `options.custom` (random unless given, left out
+        when `options.custom` is the caller's own) and is what `find` looks for.
+
+        When the answer is lost the message is looked for by its reference, which lists the
+        account and reads the newest messages one by one; found, it is returned.
+
+        Raises ValueError or TypeError before any request; RecipientsRejectedError when the
+        gateway took none of the recipients; OutcomeUnknownError when a text may have gone out
+        and could not be found: the only GatewayError after which calling again is not safe.
+        (`POST /messages/`)
+        """
+        draft = Draft(sender=sender, body=body, priority=priority, options=options, test=test)
+        wire = wire_recipients(recipients, draft.placeholders)
+        if not wire:
+            raise ValueError("there is nobody to send to: recipients is empty")
+        if draft.has_custom and reference is not None:
+            raise ValueError("give either reference or options.custom: they share one field")
+        if not draft.has_custom:
+            reference = check_reference(reference or secrets.token_hex(16))
+        payload = draft.payload(wire, transaction=transaction, reference=reference)
+        if transaction:
+            return _with_somebody(await self.open_transaction(payload))
+        return await self._send(payload, reference)
+
+    async def find(self, reference: str) -> Message | None:
+        """Return the newest message that was sent with this reference, None when there is none.
+
+        Costs one listing and one request for each message looked at.
+        """
+        return await self._find(check_reference(reference), since=None)
+
+    async def get(self, message_id: str) -> Message:
+        """Return one message. (`GET /messages/{id}`)."""
+        return _one(await self._session.call(_GET, message_path(message_id)))
+
+    async def update(
+        self,
+        message_id: str,
+        *,
+        recipients: str | Recipient | Iterable[RecipientLike] = (),
+        transaction: bool | None = None,
+        timestamp_send: date | None = None,
+    ) -> Message:
+        """Add recipients to an open message, close it, or move its date; the low level.
+
+        `transaction` False closes the message, which then goes out; True leaves it open; None
+        leaves the field out. Raises TransactionClosedError when the message is closed already,
+        OutcomeUnknownError when it is not known whether this was applied: look with `get`
+        before anything else, for recipients added twice are texted twice.
+        (`PUT /messages/{id}`)
+        """
+        payload = encode(
+            MessageUpdate(
+                recipients=wire_recipients(recipients),
+                transaction=UNSET if transaction is None else transaction,
+                options=UNSET
+                if timestamp_send is None
+                else OptionsPatch(timestamp_send=wire_date(timestamp_send)),
+            )
+        )
+        return await self.put(message_id, payload, transaction)
+
+    async def reschedule(self, message_id: str, timestamp_send: date) -> Message:
+        """Move a message that has not been sent yet to another day; an open one stays open.
+
+        A day, not an hour: a datetime is a TypeError. (`GET`, then `PUT /messages/{id}`)
+        """
+        wire_date(timestamp_send)
+        seen = await self.get(message_id)
+        return await self.update(
+            message_id, transaction=seen.transaction, timestamp_send=timestamp_send
+        )
+
+    async def delete(self, message_id: str) -> None:
+        """Cancel a message, which then never goes out; credit spent is not given back.
+
+        When an answer is lost, the message is looked at before it is deleted again. Raises
+        NotFoundError when there was no such message, InvalidRequestError (code 221) when it is
+        too late, OutcomeUnknownError when neither could be told. (`DELETE /messages/{id}`)
+        """
+        path = message_path(message_id)
+        lost: OutcomeUnknownError | None = None
+        for _ in range(_DELETE_TRIES):
+            try:
+                await self._session.call(_DELETE, path)
+            except NotFoundError:
+                if lost is None:
+                    raise
+            except OutcomeUnknownError as error:
+                lost = error
+                if await self._is_there(message_id):
+                    continue
+            return
+        assert lost is not None
+        raise lost
+
+    async def recipients(self, message_id: str) -> builtins.list[RecipientReport]:
+        """Return every recipient of a message and what became of it.
+
+        About 1 kB each; at most 64 MiB. (`GET /messages/{id}/recipients/`)
+        """
+        return await self._session.call(_RECIPIENTS, message_path(message_id) + "/recipients/")
+
+    async def recipient(self, message_id: str, number: str) -> RecipientReport:
+        """Return one recipient of a message. (`GET /messages/{id}/recipients/{number}`)."""
+        path = f"{message_path(message_id)}/recipients/{normalize(number)}"
+        reports = await self._session.call(_RECIPIENT, path)
+        if not reports:
+            raise NotFoundError("GET: no such recipient on this message", status=404)
+        return reports[0]
+
+    async def send_draft(self, draft: Draft, wire: WireRecipients) -> Message:
+        """Send a message that is already checked; for the transaction builder."""
+        reference = None if draft.has_custom else secrets.token_hex(16)
+        return await self._send(
+            draft.payload(wire, transaction=False, reference=reference), reference
+        )
+
+    async def open_transaction(self, payload: bytes, flight: Flight | None = None) -> Message:
+        """Send a POST that is already written and sends nothing; for the transaction builder."""
+        return _one(await self._session.call(_OPEN, "/messages/", payload, flight))
+
+    async def put(
+        self,
+        message_id: str,
+        payload: bytes,
+        transaction: bool | None,  # noqa: FBT001 - the field's own three values
+        flight: Flight | None = None,
+    ) -> Message:
+        """Send a PUT that is already written; for the transaction builder."""
+        wire = _PUT[transaction]
+        return _one(await self._session.call(wire, message_path(message_id), payload, flight))
+
+    async def _send(self, payload: bytes, reference: str | None) -> Message:
+        started = time.time()
+        try:
+            message = _one(await self._session.call(_SEND, "/messages/", payload))
+        except OutcomeUnknownError as unknown:
+            message = await self._recover(reference, started, unknown)
+        return _with_somebody(message)
+
+    async def _is_there(self, message_id: str) -> bool:
+        try:
+            await self.get(message_id)
+        except NotFoundError:
+            return False
+        except GatewayError:
+            # Whatever kept us from looking, the fate of the DELETE is what is not known.
+            return True
+        return True
+
+    async def _recover(
+        self, reference: str | None, started: float, unknown: OutcomeUnknownError
+    ) -> Message:
+        """Find the message whose answer was lost, or say that it cannot be known."""
+        found: Message | None = None
+        if reference is not None:
+            try:
+                found = await self._find(reference, since=started - _CLOCK_SLACK)
+            except GatewayError:
+                found = None
+        if found is None:
+            lost = OutcomeUnknownError(
+                "POST: the answer was lost, and no message with its reference was found; a text "
+                "may have gone out",
+                reference=reference,
+            )
+            raise lost from unknown.__cause__
+        return found
+
+    async def _find(self, reference: str, *, since: float | None) -> Message | None:
+        for summary in await self.list():
+            made = summary.timestamp
+            if since is not None and made is not None and made.timestamp() < since:
+                continue
+            try:
+                message = await self.get(summary.id)
+            except NotFoundError:
+                continue
+            if message.options.custom == reference:
+                return message
+        return None
+
+
+def _one(data: tuple[Message] | Message) -> Message:
+    return data if isinstance(data, Message) else data[0]
+
+
+def _with_somebody(message: Message) -> Message:
+    if message.valid == 0:
+        raise RecipientsRejectedError(
+            f"the gateway took none of the recipients of message {message.id}", message=message
+        )
+    return message
+
+
+def message_path(message_id: str) -> str:
+    """Return the path of a message; ValueError for what is not an id."""
+    if not isinstance(message_id, str) or not _ID.fullmatch(message_id):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError("a message id is 1 to 64 letters, digits, '-' or '_'")
+    return f"/messages/{message_id}"
+
+
+def check_reference(reference: str) -> str:
+    """Refuse a reference that would not come back as it went."""
+    if not isinstance(reference, str) or not reference or len(reference) > 200:  # noqa: PLR2004  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError("a reference is 1 to 200 characters of text")
+    if not reference.isprintable():
+        raise ValueError("a reference holds no control characters")
+    return reference
+
+
+def check_sender(sender: str) -> str:
+    """Refuse a sender that the gateway does not take."""
+    if not isinstance(sender, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError("sender must be a str")
+    if not sender.isprintable():
+        raise ValueError("sender holds a control character")
+    digits = sender.removeprefix("+")
+    longest = 14 if digits.isascii() and digits.isdecimal() else 11
+    if not 3 <= len(sender) <= longest:  # noqa: PLR2004 - the vendor's documentation
+        raise ValueError(
+            f"sender has {len(sender)} characters: 3 to 11 if it has letters, 3 to 14 if only digits"
+        )
+    return sender
+
+
+def check_body(body: str) -> str:
+    """Refuse a text that is none."""
+    if not isinstance(body, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError("body must be a str")
+    if not body:
+        raise ValueError("body is empty")
+    try:
+        body.encode()
+    except UnicodeEncodeError:
+        raise ValueError("body holds half of a surrogate pair") from None
+    return body
+
+
+def check_priority(priority: float | Decimal) -> float:
+    """Refuse a priority below 1.00."""
+    value = float(priority)
+    if not math.isfinite(value) or value < 1.0:
+        raise ValueError("priority is a number of at least 1.00")
+    return value
+
+
+def wire_recipients(
+    recipients: str | Recipient | Iterable[RecipientLike],
+    placeholders: Sequence[str] = (),
+) -> WireRecipients:
+    """Write recipients in the gateway's form, each number once, or say which one is wrong.
+
+    Raises InvalidNumberError for a number, ValueError for a field that the text needs.
+    """
+    if isinstance(recipients, str | Recipient):
+        number, fields = coerce(recipients)
+        _check_fields(placeholders, fields, 0)
+        number = normalize(number)
+        return number if fields is None else {"number": number, "fields": dict(fields)}
+    check_source(recipients)
+    seen: set[int] = set()
+    taken: list[tuple[str, Fields | None]] = []
+    for position, item in enumerate(recipients):
+        number, fields = coerce(item)
+        _check_fields(placeholders, fields, position)
+        number = normalize(number)
+        if (key := digits_key(number)) not in seen:
+            seen.add(key)
+            taken.append((number, fields))
+    return pack(taken)
+
+
+def pack(taken: Sequence[tuple[str, Fields | None]]) -> WireRecipients:
+    """Write a batch: all strings, or all objects as soon as one has fields."""
+    if all(fields is None for _, fields in taken):
+        return [number for number, _ in taken]
+    objects = [{"number": number, "fields": dict(fields or {})} for number, fields in taken]
+    # One object alone is the form that the vendor documents; a list of them is not.
+    return objects[0] if len(objects) == 1 else objects
+
+
+def _check_fields(placeholders: Sequence[str], fields: Fields | None, position: int) -> None:
+    missing = missing_field(placeholders, fields or {}) if placeholders else None
+    if missing is not None:
+        raise ValueError(
+            f"recipient {position} has no field {missing!r}, which the text uses as a placeholder"
+        )

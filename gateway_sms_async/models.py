@@ -1,0 +1,447 @@
+"""What goes to the gateway and what comes back, as types.
+
+Responses are lenient where nothing depends on it (unknown fields ignored, unknown states kept,
+oddly shaped extras read only when asked for) and strict where people's phones do: `transaction`
+and the counts of recipients must be there. Imports nothing of ours.
+
+Field meanings: the vendor's "Gateway SMS" OpenAPI page, schemas Message_Object, Recipient_Object,
+Report, Options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+__all__ = [
+    "DeliveryError",
+    "DeliveryPrice",
+    "DeliveryReport",
+    "DeliveryStatus",
+    "Envelope",
+    "InvalidCount",
+    "Message",
+    "MessageOptions",
+    "MessageSummary",
+    "Options",
+    "RecipientCounts",
+    "RecipientReport",
+    "Refusal",
+    "Statistics",
+    "ValidCount",
+]
+
+T = TypeVar("T")
+_NOTHING = Raw(b"null")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Options of a message to send.
+
+    - `flash`: show it as a pop-up. `realtime`: an OTP, past all queues; one a minute.
+    - `timestamp_send`: the day to send on; now when absent. The gateway knows days, not hours.
+    - `custom`: anything that JSON can hold, for the caller's own use.
+    - `callback_url`: receives a summary of the message each time its state changes, as a JSON
+      body, or in the form field `callback_field`.
+    """
+
+    flash: bool = False
+    realtime: bool = False
+    timestamp_send: date | None = None
+    custom: Any = None
+    callback_url: str | None = None
+    callback_field: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.timestamp_send is not None:
+            wire_date(self.timestamp_send)
+        if self.callback_url is not None:
+            parts = urlsplit(self.callback_url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ValueError("callback_url must be an http(s) address")
+        elif self.callback_field is not None:
+            raise ValueError("callback_field needs callback_url beside it")
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the fields that differ from the gateway's defaults."""
+        wire: dict[str, Any] = {}
+        if self.flash:
+            wire["flash"] = True
+        if self.realtime:
+            wire["realtime"] = True
+        if self.timestamp_send is not None:
+            wire["timestamp_send"] = wire_date(self.timestamp_send)
+        for name in ("custom", "callback_url", "callback_field"):
+            value = getattr(self, name)
+            if value is not None:
+                wire[name] = value
+        return wire
+
+
+def wire_date(day: date) -> str:
+    """Write a day as the gateway reads it, `2018-05-20`."""
+    # A static type cannot keep a datetime out: it is a subclass of date.
+    if isinstance(day, datetime):
+        raise TypeError("timestamp_send takes a date: the gateway would drop the hour of a datetime")
+    if not isinstance(day, date):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError("timestamp_send takes a date")
+    return day.isoformat()
+
+
+def parse_time(wire: Raw) -> datetime | None:
+    """Read any of the gateway's ways to write a time; None when absent or unreadable.
+
+    Milliseconds as text or number, `{"$date": {"$numberLong": "…"}}`, or ISO 8601.
+    """
+    value = _loads(wire)
+    while isinstance(value, dict):
+        value = value.get("$date", value.get("$numberLong"))  # pyright: ignore
+    try:
+        if isinstance(value, str) and not value.lstrip("-").isdecimal():
+            moment = datetime.fromisoformat(value)
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if isinstance(value, str | int | float):
+            return datetime.fromtimestamp(int(value) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
+
+
+def parse_money(wire: Raw) -> Decimal | None:
+    """Read an amount written as number or text; None when absent or unreadable."""
+    try:
+        amount = Decimal(bytes(wire).decode().strip('" '))
+    except (InvalidOperation, UnicodeDecodeError):
+        return None
+    return amount if amount.is_finite() else None
+
+
+def _loads(wire: Raw) -> Any:
+    try:
+        return msgspec.json.decode(wire)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _convert(wire: Raw, kind: type[T]) -> T | None:
+    """Read an extra part; None when absent or not of the documented shape (`[]` for empty)."""
+    try:
+        return msgspec.json.decode(wire, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+class Envelope(Struct, Generic[T], frozen=True):
+    """What every success comes in."""
+
+    data: T
+    success: bool
+    message: str | None = None
+    credit: Raw = _NOTHING
+
+
+class Refusal(Struct, frozen=True):
+    """What the gateway says when it says no."""
+
+    success: bool
+    error: int
+    message: str | None = None
+
+
+class MessageSummary(Struct, frozen=True, kw_only=True):
+    """One line of the list of messages."""
+
+    id: str
+    sender: str | None = None
+    wire_timestamp: Raw = msgspec.field(default=_NOTHING, name="timestamp")
+
+    @property
+    def timestamp(self) -> datetime | None:
+        """When the message was made, UTC."""
+        return parse_time(self.wire_timestamp)
+
+
+class ValidCount(Struct, frozen=True):
+    """Recipients that the gateway counts as valid."""
+
+    count: int
+
+
+class InvalidCount(Struct, frozen=True):
+    """Recipients that the gateway will not send to; `list` may be shorter than `total`."""
+
+    total: int
+    wire_list: Raw = msgspec.field(default=_NOTHING, name="list")
+
+    @property
+    def list(self) -> tuple[str, ...]:
+        """The numbers that the gateway names, as it writes them."""
+        named = _convert(self.wire_list, tuple[Any, ...]) or ()
+        return tuple(one for one in named if isinstance(one, str))
+
+    def __repr__(self) -> str:
+        return f"InvalidCount(total={self.total})"
+
+
+class RecipientCounts(Struct, frozen=True):
+    """Counts over the whole message, never over one batch."""
+
+    valid: ValidCount
+    invalid: InvalidCount
+
+
+class Statistics(Struct, frozen=True, kw_only=True):
+    """How far a message has come; `sms_total` counts parts, the others recipients."""
+
+    error: int | None = None
+    sent: int | None = None
+    delivered: int | None = None
+    total: int | None = None
+    sms_total: int | None = None
+
+
+class MessageOptions(Struct, frozen=True, kw_only=True):
+    """Options as the gateway gives them back. `custom` is UNSET when absent."""
+
+    flash: bool | None = None
+    realtime: bool | None = None
+    bulk: Any = UNSET
+    custom: Any = UNSET
+    callback_url: str | None = None
+    callback_field: str | None = None
+    wire_timestamp_send: Raw = msgspec.field(default=_NOTHING, name="timestamp_send")
+
+    @property
+    def timestamp_send(self) -> datetime | None:
+        """When the message is or was due, UTC."""
+        return parse_time(self.wire_timestamp_send)
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """A message as the gateway knows it.
+
+    `transaction` true means open: it takes recipients and never sends by itself. `state` is 0
+    when queued, 2 when seen with everything delivered; others are the gateway's own. The `wire_…`
+    fields hold what was received, to the letter.
+    """
+
+    id: str
+    transaction: bool
+    recipients: RecipientCounts
+    test: bool | None = None
+    sender: str | None = None
+    body: str | None = None
+    state: int | str | None = None
+    wire_priority: Raw = msgspec.field(default=_NOTHING, name="priority")
+    wire_options: Raw = msgspec.field(default=_NOTHING, name="options")
+    wire_statistics: Raw = msgspec.field(default=_NOTHING, name="statistics")
+    wire_base_price: Raw = msgspec.field(default=_NOTHING, name="base_price")
+    wire_price: Raw = msgspec.field(default=_NOTHING, name="price")
+    wire_timestamp: Raw = msgspec.field(default=_NOTHING, name="timestamp")
+    wire_last_update: Raw = msgspec.field(default=_NOTHING, name="last_update")
+
+    @property
+    def valid(self) -> int:
+        """How many recipients the gateway will send to."""
+        return self.recipients.valid.count
+
+    @property
+    def invalid(self) -> int:
+        """How many recipients it will not send to."""
+        return self.recipients.invalid.total
+
+    @property
+    def priority(self) -> Decimal | None:
+        """1.00 is the ordinary queue."""
+        return parse_money(self.wire_priority)
+
+    @property
+    def options(self) -> MessageOptions:
+        """The options, defaults where the gateway names none."""
+        return _convert(self.wire_options, MessageOptions) or MessageOptions()
+
+    @property
+    def statistics(self) -> Statistics:
+        """Counts of sent, delivered and failed."""
+        return _convert(self.wire_statistics, Statistics) or Statistics()
+
+    @property
+    def base_price(self) -> Decimal | None:
+        """The price at priority 1.00, in euro."""
+        return parse_money(self.wire_base_price)
+
+    @property
+    def price(self) -> Decimal | None:
+        """The price of the message, in euro."""
+        return parse_money(self.wire_price)
+
+    @property
+    def timestamp(self) -> datetime | None:
+        """When the message was made, UTC."""
+        return parse_time(self.wire_timestamp)
+
+    @property
+    def last_update(self) -> datetime | None:
+        """When the message last changed, UTC."""
+        return parse_time(self.wire_last_update)
+
+    def __repr__(self) -> str:
+        return (
+            f"Message(id={self.id!r}, transaction={self.transaction}, state={self.state!r}, "
+            f"valid={self.valid}, invalid={self.invalid})"
+        )
+
+
+class DeliveryPrice(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What the carrier charged for one part."""
+
+    currency: str | None = None
+    wire_price_per_message: Raw = msgspec.field(default=_NOTHING, name="pricePerMessage")
+
+    @property
+    def price_per_message(self) -> Decimal | None:
+        """The price of one part, in `currency`."""
+        return parse_money(self.wire_price_per_message)
+
+
+class DeliveryStatus(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Groups: 1 pending, 2 undeliverable, 3 delivered, 4 expired, 5 rejected."""
+
+    id: int | None = None
+    group_id: int | None = None
+    group_name: str | None = None
+    name: str | None = None
+    description: str | None = None
+
+
+class DeliveryError(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Groups: 0 none, 1 handset, 2 user, 3 operator. `permanent`: trying again cannot help."""
+
+    id: int | None = None
+    name: str | None = None
+    description: str | None = None
+    group_id: int | None = None
+    group_name: str | None = None
+    permanent: bool | None = None
+
+
+class DeliveryReport(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The carrier's own report on one recipient."""
+
+    price: DeliveryPrice | None = None
+    status: DeliveryStatus | None = None
+    error: DeliveryError | None = None
+    message_id: str | None = None
+    sms_count: int | None = None
+    to: str | None = None
+    wire_sent_at: Raw = msgspec.field(default=_NOTHING, name="sentAt")
+    wire_done_at: Raw = msgspec.field(default=_NOTHING, name="doneAt")
+
+    @property
+    def sent_at(self) -> datetime | None:
+        """When the carrier took it, UTC."""
+        return parse_time(self.wire_sent_at)
+
+    @property
+    def done_at(self) -> datetime | None:
+        """When it became final, UTC."""
+        return parse_time(self.wire_done_at)
+
+    def __repr__(self) -> str:
+        return f"DeliveryReport(status={self.status!r}, error={self.error!r})"
+
+
+class RecipientReport(Struct, frozen=True, kw_only=True, gc=False):
+    """One recipient of a message, and what became of it.
+
+    `sms` counts the parts of its text, `remaining_chr` what is free in the last one.
+    """
+
+    number: str
+    id: str | None = None
+    message_id: str | None = None
+    send_id: str | None = None
+    i: int | None = None
+    prefix: str | None = None
+    body: str | None = None
+    sms: int | None = None
+    remaining_chr: int | None = None
+    state: str | None = None
+    state_description: str | None = None
+    state_detail: str | None = None
+    wire_fields: Raw = msgspec.field(default=_NOTHING, name="fields")
+    wire_price: Raw = msgspec.field(default=_NOTHING, name="price")
+    wire_real_cost: Raw = msgspec.field(default=_NOTHING, name="real_cost")
+    wire_report: Raw = msgspec.field(default=_NOTHING, name="report")
+    wire_timestamp_sent: Raw = msgspec.field(default=_NOTHING, name="timestamp_sent")
+    wire_timestamp_delivery: Raw = msgspec.field(default=_NOTHING, name="timestamp_delivery")
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What the placeholders of this recipient were filled with."""
+        return _convert(self.wire_fields, dict[str, Any]) or {}
+
+    @property
+    def price(self) -> Decimal | None:
+        """The price of this recipient, in euro."""
+        return parse_money(self.wire_price)
+
+    @property
+    def real_cost(self) -> Decimal | None:
+        """What was really charged, in euro."""
+        return parse_money(self.wire_real_cost)
+
+    @property
+    def report(self) -> DeliveryReport | None:
+        """The carrier's report, None while there is none."""
+        return _convert(self.wire_report, DeliveryReport)
+
+    @property
+    def timestamp_sent(self) -> datetime | None:
+        """When it was handed to the carrier, UTC."""
+        return parse_time(self.wire_timestamp_sent)
+
+    @property
+    def timestamp_delivery(self) -> datetime | None:
+        """When it was delivered, UTC."""
+        return parse_time(self.wire_timestamp_delivery)
+
+    def __repr__(self) -> str:
+        return f"RecipientReport(id={self.id!r}, state={self.state!r}, sms={self.sms!r})"
+
+
+class OptionsPatch(Struct, frozen=True):
+    """The one option that can change after the first request."""
+
+    timestamp_send: str
+
+
+class NewMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of a POST. `recipients` is a string, strings, one object or objects."""
+
+    sender: str
+    body: str
+    recipients: str | dict[str, Any] | Sequence[Any]
+    test: bool = False
+    transaction: bool = False
+    priority: float | UnsetType = UNSET
+    options: dict[str, Any] | UnsetType = UNSET
+
+
+class MessageUpdate(Struct, frozen=True, kw_only=True):
+    """The body of a PUT. What is UNSET stays away, which is not the same as false."""
+
+    recipients: str | dict[str, Any] | Sequence[Any]
+    transaction: bool | UnsetType = UNSET
+    options: OptionsPatch | UnsetType = UNSET
+
+
+encode = msgspec.json.Encoder().encode

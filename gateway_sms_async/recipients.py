@@ -1,0 +1,251 @@
+"""Phone numbers and the forms a recipient may take.
+
+The one place that knows how the gateway wants a number written, what makes two numbers the same,
+and how a number is shown without showing it. Everything that reads recipients comes through
+here; nothing in here does I/O, guesses a country, or knows about batches and messages.
+"""
+
+import re
+from collections.abc import AsyncIterable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from .errors import InvalidNumberError
+
+Fields = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Recipient:
+    """One phone number, with the values of the text's placeholders for it.
+
+    The number is kept as it was written and checked when it is used. A number that is not a
+    `str`, or fields that are not a mapping of `str` to `str`, are a `TypeError`.
+    """
+
+    number: str
+    fields: Fields | None = None
+
+    def __post_init__(self) -> None:
+        _plain_str(self.number, "a number")
+        if self.fields is not None:
+            _plain_fields(self.fields)
+
+    def __repr__(self) -> str:
+        names = None if self.fields is None else tuple(self.fields)
+        return f"Recipient({mask(self.number)!r}, fields={names!r})"
+
+
+RecipientLike = str | Recipient | tuple[str, Fields]
+Recipients = Iterable[RecipientLike] | AsyncIterable[RecipientLike]
+
+
+# The calling codes of ITU-T E.164. No code begins another one, so the digits alone tell the code.
+# In the first group 0 is dialled before a number at home and never begins the number itself.
+_ZERO_AT_HOME = (
+    "20 27 31 32 33 40 41 43 44 46 49 51 53 54 55 57 58 60 61 63 64 84 86 90 92 93 94 95 98 211 "
+    "212 213 218 231 232 233 234 243 249 251 252 254 255 256 260 261 262 263 264 265 291 353 355 "
+    "358 370 373 374 377 380 381 382 383 385 386 387 389 421 423 508 590 591 593 594 595 596 686 "
+    "850 855 856 880 886 961 962 963 964 966 967 970 971 972 976 977 994 995 996"
+)
+_OTHERS = (
+    "1 7 30 34 36 39 45 47 48 52 56 62 65 66 81 82 91 216 220 221 222 223 224 225 226 227 228 229 "
+    "230 235 236 237 238 239 240 241 242 244 245 246 247 248 250 253 257 258 266 267 268 269 290 "
+    "297 298 299 350 351 352 354 356 357 359 371 372 375 376 378 420 500 501 502 503 504 505 506 "
+    "507 509 592 597 598 599 670 672 673 674 675 676 677 678 679 680 681 682 683 685 687 688 689 "
+    "690 691 692 800 808 852 853 870 878 881 882 883 888 960 965 968 973 974 975 979 992 993 998"
+)
+
+_MAX_DIGITS = 15  # E.164: calling code and number together
+_CODE_DIGITS = 3  # the longest calling code
+_SHORTEST = {1: 10, 2: 6, 3: 4}  # digits after a code of that many digits
+
+
+def _lengths(code: str) -> frozenset[int]:
+    shortest = 5 if code == "27" else _SHORTEST[len(code)]
+    longest = 10 if code in {"1", "7"} else _MAX_DIGITS - len(code)
+    return frozenset(range(shortest, longest + 1))
+
+
+# Codes carry their plus sign, so that a number is cut once and needs no second string.
+_LENGTHS = {f"+{code}": _lengths(code) for code in f"{_ZERO_AT_HOME} {_OTHERS}".split()}
+_NO_ZERO = frozenset(f"+{code}" for code in _ZERO_AT_HOME.split())
+# "+390" … "+399" -> "+39": the code is found with one look at the first four characters.
+_CODE_OF = {
+    start: code
+    for start in (f"+{digits:03}" for digits in range(1000))
+    for code in (start[:2], start[:3], start)
+    if code in _LENGTHS
+}
+
+_NO_LENGTHS: frozenset[int] = frozenset()
+_SEPARATORS = re.compile(r"[ .()\[\]/\-\u00a0\u2007\u2009\u200a\u202f\u2010-\u2013]+")
+_MASK_ALL_BELOW = 9  # digits
+_MASK_MOST_BELOW = 11
+_NOT_DIGITS = re.compile(r"[^0-9]+")
+_FOREIGN = re.compile(r"[^0-9+]")
+_ZERO_IN_BRACKETS = re.compile(r"[(\[]\s*0\s*[)\]]")
+_SECOND_ENDING = re.compile(r"/\s*[0-9]{1,2}\Z")
+
+
+def normalize(number: str) -> str:
+    """Return the number as the gateway wants it, `+39-3401234567`: code, hyphen, the rest.
+
+    Accepts the international forms `+39-340…`, `+39340…` and `0039340…`, with blanks, dots,
+    brackets, slashes and hyphens between the digits. Raises `InvalidNumberError`, whose
+    `reason` says what to change, for anything else.
+    """
+    code, hyphen, rest = number.partition("-")
+    if not hyphen:
+        code = _CODE_OF.get(number[:4], "")
+        rest = number[len(code) :]
+    if (
+        len(rest) in _LENGTHS.get(code, _NO_LENGTHS)
+        and rest.isdigit()
+        and rest.isascii()
+        and (rest >= "1" or code not in _NO_ZERO)
+    ):
+        return number if hyphen else f"{code}-{rest}"
+    return _normalize_loose(number)
+
+
+def _normalize_loose(number: str) -> str:
+    plain = _international(number)
+    if len(plain) <= 1 + _CODE_DIGITS:
+        raise _refused(number, "too short")
+    code = _CODE_OF.get(plain[:4])
+    if code is None:
+        raise _refused(number, f"unknown country code {plain[:4]}")
+    rest = plain[len(code) :]
+    if rest[0] == "0" and code in _NO_ZERO:
+        raise _refused(number, f"trunk zero after {code}: leave the 0 out")
+    if len(rest) not in _LENGTHS[code]:
+        short = len(rest) < min(_LENGTHS[code])
+        raise _refused(number, f"too {'short' if short else 'long'} for {code}")
+    return f"{code}-{rest}"
+
+
+def _international(number: str) -> str:
+    """Return a plus sign and nothing but digits after it."""
+    text = number.strip()
+    bare = _SEPARATORS.sub("", text)
+    if not text:
+        raise _refused(number, "empty")
+    if foreign := _FOREIGN.search(bare):
+        letters = any(map(str.isalpha, bare))
+        reason = "letters in the number" if letters else _why_foreign(foreign[0])
+        raise _refused(number, reason)
+    if "+" in bare[1:]:
+        raise _refused(number, "a plus sign inside the number")
+    if _ZERO_IN_BRACKETS.search(text):
+        # Not "leave it out": +39 numbers keep their zero.
+        raise _refused(number, "trunk zero in brackets: write the number as dialled from abroad")
+    if _SECOND_ENDING.search(text):
+        raise _refused(number, "two endings after a slash: write one number")
+    if bare.startswith("+"):
+        return bare
+    if bare.startswith("00"):
+        return "+" + bare[2:]
+    raise _refused(number, "no international prefix: begin with + and the country code")
+
+
+def _why_foreign(character: str) -> str:
+    if character in "\r\n":
+        return "a line break inside the number"
+    if character.isnumeric():
+        return "digits other than 0-9"
+    if not character.isprintable():
+        return f"a control or invisible character (U+{ord(character):04X})"
+    return f"unexpected character {character!r}"
+
+
+def _refused(number: str, reason: str) -> InvalidNumberError:
+    return InvalidNumberError(f"{mask(number)}: {reason}", number=number, reason=reason)
+
+
+def digits_key(normalized: str) -> int:
+    """Return what makes two numbers the same: the digits, as an integer.
+
+    Takes what `normalize` returned; no calling code begins with 0, so no digit is lost.
+    """
+    return int(normalized.replace("-", ""))
+
+
+def mask(number: str) -> str:
+    """Return the number as logs and errors may show it, such as `+39…4567`.
+
+    Takes any text. Shows the calling code and the last two or four digits, and nothing at all
+    of a short number.
+    """
+    digits = _NOT_DIGITS.sub("", number)
+    if len(digits) < _MASK_ALL_BELOW:
+        return "…"
+    code = _CODE_OF.get(f"+{digits[:3]}", "") if number.lstrip().startswith("+") else ""
+    return f"{code}…{digits[-2:] if len(digits) < _MASK_MOST_BELOW else digits[-4:]}"
+
+
+def coerce(item: object) -> tuple[str, dict[str, str] | None]:
+    """Return the number of a `RecipientLike`, as written, and a copy of its fields.
+
+    Raises `TypeError` for anything else, without quoting a value.
+    """
+    if isinstance(item, str):
+        return _plain_str(item, "a number"), None
+    if isinstance(item, tuple):
+        try:
+            number, fields = cast("tuple[object, object]", item)
+        except ValueError:
+            raise TypeError("a recipient as a tuple is (number, fields)") from None
+        return _plain_str(number, "a number"), _plain_fields(fields)
+    if isinstance(item, Recipient):
+        fields = None if item.fields is None else _plain_fields(item.fields)
+        return _plain_str(item.number, "a number"), fields
+    wanted = "a recipient is a str, a Recipient or a tuple (number, fields)"
+    raise TypeError(f"{wanted}, not {_kind(item)}")
+
+
+def _plain_str(value: object, what: str) -> str:
+    if type(value) is str:
+        return value
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be a str, not {_kind(value)}")
+    # Subclasses (numpy's strings, string enums) cannot be encoded; their own str() may differ.
+    return str.__str__(value)
+
+
+def _plain_fields(fields: object) -> dict[str, str]:
+    if type(fields) is not dict and not isinstance(fields, Mapping):
+        raise TypeError(f"fields must be a mapping of str to str, not {_kind(fields)}")
+    # A copy: a source may fill one and the same dict again for its next recipient.
+    plain = dict(cast("Mapping[str, str]", fields))
+    for name, value in plain.items():
+        if type(name) is not str or type(value) is not str:
+            return {
+                _plain_str(name, "a field's name"): _plain_str(value, f"field {name!r}")
+                for name, value in plain.items()
+            }
+    return plain
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+def check_source(recipients: object) -> None:
+    """Raise `TypeError` for a source of recipients that is one recipient, or none at all."""
+    match recipients:
+        case str():
+            hint = "a str is one number: write [number]"
+        case bytes() | bytearray():
+            hint = "numbers are str, not bytes: decode them first"
+        case Mapping():
+            hint = "a mapping has no order of recipients: write a list of (number, fields)"
+        case Recipient():
+            hint = "a Recipient is one recipient: write [recipient]"
+        case (str(), Mapping()):
+            hint = "(number, fields) is one recipient: write [(number, fields)]"
+        case Iterable() | AsyncIterable():
+            return
+        case _:
+            hint = f"write a list, or another iterable or async iterable, not {_kind(recipients)}"
+    raise TypeError(f"recipients: {hint}")

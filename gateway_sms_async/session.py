@@ -1,0 +1,381 @@
+"""The funnel: every request of this library leaves through `Session.call`.
+
+A call waits its turn at the gate, makes one attempt through the transport, judges what came
+back, and is repeated only as the table of `_retry` allows. `Messages` enters; users do not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import time
+from decimal import Decimal
+from typing import Any, Generic, NoReturn, TypeVar
+
+import msgspec
+
+from ._ratelimit import Gate, Turn
+from ._retry import (
+    HOLD_CAP,
+    Action,
+    AttemptFailed,
+    Operation,
+    Outcome,
+    RetryBudget,
+    RetryPolicy,
+    action,
+    backoff_delay,
+    parse_retry_after,
+    repeating,
+)
+from ._transport import Reply, Transport, TransportFault
+from .auth import TokenKeeper
+from .errors import (
+    APIError,
+    AuthenticationError,
+    GatewayError,
+    GatewayTimeoutError,
+    InsufficientCreditError,
+    InvalidRequestError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimitError,
+    ServerError,
+    TransactionClosedError,
+    UnexpectedResponseError,
+)
+from .models import Envelope, Refusal, parse_money
+
+__all__ = ["CONTROL_CAP", "LIST_CAP", "Flight", "Session", "Wire"]
+
+T = TypeVar("T")
+
+CONTROL_CAP = 1024 * 1024
+LIST_CAP = 64 * 1024 * 1024
+"""The most bytes of an answer, once unpacked: about one message, or about a list."""
+
+_CODE_CLOSED = 212
+# Half of the wait after a 429 is not left to chance: it must never come out as nothing.
+_LEAST_HOLD = 0.5
+
+_refusal = msgspec.json.Decoder(Refusal)
+
+
+class Wire(Generic[T]):
+    """How one kind of request is written and its answer read."""
+
+    __slots__ = ("cap", "decoder", "method", "operation")
+
+    def __init__(
+        self,
+        method: str,
+        operation: Operation,
+        decoder: msgspec.json.Decoder[Envelope[T]],
+        cap: int = CONTROL_CAP,
+    ) -> None:
+        self.method = method
+        self.operation = operation
+        self.decoder = decoder
+        self.cap = cap
+
+
+class Flight:
+    """Lets whoever started a call see whether it is on the wire, also after cancelling it."""
+
+    __slots__ = ("on_wire",)
+
+    def __init__(self) -> None:
+        self.on_wire = False
+
+
+class _Call(Generic[T]):
+    """One call while it lasts. `deadline` is on the loop's clock."""
+
+    __slots__ = ("deadline", "flight", "path", "payload", "renewed", "tries", "wire")
+
+    def __init__(
+        self, wire: Wire[T], path: str, payload: bytes | None, flight: Flight, deadline: float
+    ) -> None:
+        self.wire = wire
+        self.path = path
+        self.payload = payload
+        self.flight = flight
+        self.deadline = deadline
+        self.tries = 0
+        self.renewed = False
+
+
+class _Shared:
+    """What all views of one session have in common."""
+
+    def __init__(self, transport: Transport, gate: Gate, tokens: TokenKeeper) -> None:
+        self.transport = transport
+        self.gate = gate
+        self.tokens = tokens
+        self.budget = RetryBudget()
+        self.credit = msgspec.Raw(b"null")
+        self.loop = asyncio.get_running_loop()
+
+
+class Session:
+    """One view of the shared connections, limiter, budget and token.
+
+    `bulk` views wait behind interactive ones, and the time they wait in line does not count
+    towards `max_elapsed`. `requests` and `retries` count what this view sent.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        gate: Gate,
+        tokens: TokenKeeper,
+        *,
+        timeout: float,
+        policy: RetryPolicy,
+    ) -> None:
+        self._shared = _Shared(transport, gate, tokens)
+        self.timeout = timeout
+        self.policy = policy
+        self.bulk = False
+        self.requests = 0
+        self.retries = 0
+
+    def view(
+        self,
+        *,
+        bulk: bool = False,
+        timeout: float | None = None,
+        policy: RetryPolicy | None = None,
+    ) -> Session:
+        """Return a view with counters of its own."""
+        view = copy.copy(self)
+        view.bulk = bulk
+        view.requests = view.retries = 0
+        if timeout is not None:
+            view.timeout = timeout
+        if policy is not None:
+            view.policy = policy
+        return view
+
+    @property
+    def credit(self) -> Decimal | None:
+        """The credit that the newest answer named."""
+        return parse_money(self._shared.credit)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._shared.transport.close()
+
+    async def call(
+        self, wire: Wire[T], path: str, payload: bytes | None = None, flight: Flight | None = None
+    ) -> T:
+        """Make one request, repeated as its row of the table allows, and return its `data`.
+
+        Raises a GatewayError: OutcomeUnknownError when the request may have been applied and
+        must not be repeated, any other when it was not applied.
+        """
+        shared = self._shared
+        if shared.transport.closed:
+            raise RuntimeError("this GatewayClient is closed; open a new one")
+        if asyncio.get_running_loop() is not shared.loop:
+            raise RuntimeError("this GatewayClient belongs to another event loop; open one here")
+        deadline = shared.loop.time() + self.policy.max_elapsed
+        call = _Call(wire, path, payload, flight or Flight(), deadline)
+        failed: AttemptFailed
+        try:
+            return await _attempt_repeatedly(self, call)
+        except AttemptFailed as error:
+            failed = error
+        # Raised out here: what the caller gets has one cause at most, and it is ours.
+        _raise(wire.operation, failed)
+
+    async def attempt(self, call: _Call[T]) -> T:
+        """Make one attempt; raise AttemptFailed, with a `wait` if there may be another."""
+        shared = self._shared
+        failed: AttemptFailed
+        token = await shared.tokens.current()
+        turn = await self._turn(call)
+        try:
+            timeout = min(self.timeout, max(0.001, call.deadline - shared.loop.time()))
+
+            async def leave() -> None:
+                await turn.leave()
+                self.requests += 1
+                self.retries += call.tries > 0
+                call.flight.on_wire = True
+
+            reply = await shared.transport.attempt(
+                call.wire.method,
+                call.path,
+                call.payload,
+                token=token,
+                timeout=timeout,
+                cap=call.wire.cap,
+                leave=leave,
+            )
+            envelope = self._judge(call.wire, reply)
+        except TransportFault as fault:
+            outcome = Outcome.AMBIGUOUS if fault.sent else Outcome.NOT_SENT
+            failed = AttemptFailed(outcome, fault.error)
+            failed.permanent = fault.permanent
+        except AttemptFailed as error:
+            failed = error
+        else:
+            call.flight.on_wire = False
+            shared.budget.succeeded(retried=call.tries > 0)
+            if envelope.credit != b"null":
+                shared.credit = envelope.credit.copy()
+            return envelope.data
+        finally:
+            turn.done()
+        call.flight.on_wire = False
+        call.tries += 1
+        await self._decide(call, failed, token)
+        raise failed
+
+    async def _turn(self, call: _Call[Any]) -> Turn:
+        """Wait in line: interactive calls to their deadline, bulk ones as long as it takes."""
+        shared = self._shared
+        loop = shared.loop
+        if self.bulk:
+            asked = loop.time()
+            turn = await shared.gate.turn(urgent=False)
+            call.deadline += loop.time() - asked
+            return turn
+        held = shared.gate.held_for
+        if loop.time() + held < call.deadline:
+            try:
+                async with asyncio.timeout_at(call.deadline):
+                    return await shared.gate.turn(urgent=True)
+            except TimeoutError:
+                held = shared.gate.held_for
+        error: GatewayError = GatewayTimeoutError("the rate left no room within max_elapsed")
+        if held > 0.0:
+            error = RateLimitError(
+                f"the gateway asked to wait {held:.0f} s more", status=429, retry_after=held
+            )
+        raise AttemptFailed(Outcome.NOT_SENT, error)
+
+    async def _decide(self, call: _Call[Any], failed: AttemptFailed, token: str) -> None:
+        """Give the failure a `wait` if the table, the policy and the budget allow another try."""
+        shared = self._shared
+        deed = action(call.wire.operation, failed.outcome)
+        if deed is Action.RENEW and not call.renewed:
+            call.renewed = True
+            if await shared.tokens.renew(token) != token:
+                failed.wait = 0.0
+            return
+        wait = backoff_delay(
+            self.policy,
+            call.tries,
+            floor=failed.retry_after,
+            least=_LEAST_HOLD if deed is Action.HOLD else 0.0,
+        )
+        if deed is Action.HOLD:
+            shared.gate.hold(min(wait, HOLD_CAP))
+        if (
+            deed not in {Action.REPEAT, Action.HOLD}
+            or failed.permanent
+            or wait > HOLD_CAP
+            or call.tries >= self.policy.max_attempts
+            or (shared.loop.time() + wait >= call.deadline and not self._waits_out(deed))
+            or not shared.budget.take()
+        ):
+            return
+        # A hold is waited out in line at the gate, with everybody else.
+        failed.wait = 0.0 if deed is Action.HOLD else wait
+
+    def _waits_out(self, deed: Action) -> bool:
+        return self.bulk and deed is Action.HOLD
+
+    def _judge(self, wire: Wire[T], reply: Reply) -> Envelope[T]:
+        """Tell a yes from a no from everything else."""
+        if reply.status in {200, 201}:
+            envelope = _decode(wire.decoder, reply.body)
+            if envelope is not None and envelope.success:
+                return envelope
+            raise AttemptFailed(
+                Outcome.AMBIGUOUS,
+                UnexpectedResponseError(
+                    f"{wire.method}: HTTP {reply.status} with a body that is not the documented "
+                    "one",
+                    status=reply.status,
+                ),
+            )
+        raise _refused(wire, reply)
+
+
+_attempt_repeatedly = repeating(Session.attempt)
+
+
+def _raise(operation: Operation, failed: AttemptFailed) -> NoReturn:
+    if action(operation, failed.outcome) is Action.UNKNOWN:
+        raise OutcomeUnknownError(
+            f"{operation.value}: it is not known whether the gateway applied this request"
+        ) from failed.error
+    raise failed.error
+
+
+def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
+    """Read a body, also when it was encoded twice; None when it is not what was expected."""
+    try:
+        if body[:1] == b'"':
+            return decoder.decode(msgspec.json.decode(body, type=str))
+        return decoder.decode(body)
+    # The last two escape msgspec's own errors: bad UTF-8, and nesting, even in ignored fields.
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+_REFUSALS: dict[int, type[APIError]] = {
+    400: InvalidRequestError,
+    401: AuthenticationError,
+    402: InsufficientCreditError,
+    403: AuthenticationError,
+    404: NotFoundError,
+    406: InvalidRequestError,
+    413: InvalidRequestError,
+    422: InvalidRequestError,
+    429: RateLimitError,
+}
+# A complete answer with one of these is a no even from a proxy, which then passed nothing on.
+_REFUSED_BY_STATUS = {401, 413, 429}
+
+
+def _refused(wire: Wire[Any], reply: Reply) -> AttemptFailed:
+    """Say what an answer other than 200 and 201 means."""
+    status = reply.status
+    refusal = _decode(_refusal, reply.body)
+    if refusal is not None and refusal.success:
+        refusal = None
+    code = None if refusal is None else refusal.error
+    retry_after = parse_retry_after(reply.retry_after, now=time.time())
+    kind = _REFUSALS.get(status)
+    said = f"{wire.method}: HTTP {status}" + ("" if code is None else f", error {code}")
+    detail = None if refusal is None else refusal.message
+    hint = _HINTS.get(status, "")
+    if kind is not None and (refusal is not None or status in _REFUSED_BY_STATUS):
+        if (status, code) == (422, _CODE_CLOSED):
+            kind = TransactionClosedError
+        outcome = {401: Outcome.REJECTED_401, 429: Outcome.REJECTED_429}.get(
+            status, Outcome.REJECTED
+        )
+        error: GatewayError = kind(
+            said + hint, status=status, code=code, retry_after=retry_after, detail=detail
+        )
+    else:
+        outcome = Outcome.AMBIGUOUS
+        error = (
+            ServerError(said, status=status, code=code, retry_after=retry_after)
+            if 500 <= status < 600  # noqa: PLR2004
+            else UnexpectedResponseError(f"{said}, not in the gateway's words", status=status)
+        )
+    return AttemptFailed(outcome, error, retry_after=retry_after)
+
+
+_HINTS = {
+    401: ": the token is not accepted here (expired, or made for the other environment)",
+    402: ": the credit is not enough",
+    403: ": the token lacks the scope for this call",
+    429: ": too many requests",
+}
