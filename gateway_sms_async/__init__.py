@@ -5,6 +5,7 @@ from importlib.metadata import version as _version
 from ._retry import RetryPolicy
 from .auth import TokenSource
 from .client import GatewayClient
+from .draft import Options
 from .errors import (
     APIError,
     AuthenticationError,
@@ -33,7 +34,6 @@ from .models import (
     Message,
     MessageOptions,
     MessageSummary,
-    Options,
     RecipientCounts,
     RecipientReport,
     Statistics,

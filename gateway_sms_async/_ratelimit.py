@@ -103,7 +103,8 @@ class Gate:
 
     async def leave(self, turn: Turn) -> None:
         """See `Turn.leave`."""
-        while (wait := self._tokens_wait()) > 0.0:
+        # Not an event: what is waited for is the clock, which may have to be asked again.
+        while (wait := self._tokens_wait()) > 0.0:  # noqa: ASYNC110
             await asyncio.sleep(wait)
         if self._bucket is not None:
             self._bucket.take(self._loop.time())

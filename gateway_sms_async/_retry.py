@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import backoff
 
@@ -197,20 +197,20 @@ def parse_retry_after(value: str | None, *, now: float) -> float | None:
         return None
 
 
-def _waits() -> Generator[float, AttemptFailed]:
-    failed = yield 0.0  # backoff's first send only starts the generator
+def _waits() -> Generator[float, Any, None]:
+    failed: AttemptFailed = yield 0.0  # backoff's first send only starts the generator
     while True:
         failed = yield failed.wait or 0.0
 
 
-def _is_final(failed: AttemptFailed) -> bool:
-    return failed.wait is None
+def _is_final(failed: Exception) -> bool:
+    return not isinstance(failed, AttemptFailed) or failed.wait is None
 
 
 def repeating(attempt: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
     """Repeat `attempt` while it fails with a `wait`. The one place that knows `backoff`."""
     # jitter=None: the default would shrink what the gateway asked for. logger=None: the default
     # logs the arguments, and so people's numbers.
-    return backoff.on_exception(
-        _waits, AttemptFailed, giveup=_is_final, jitter=None, logger=None
-    )(attempt)
+    return backoff.on_exception(_waits, AttemptFailed, giveup=_is_final, jitter=None, logger=None)(
+        attempt
+    )

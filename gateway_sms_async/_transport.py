@@ -241,16 +241,19 @@ async def _read(response: aiohttp.ClientResponse, cap: int) -> Reply:
 
 def _describe(error: Exception) -> str:
     """Name the fault without quoting: the texts of these errors can hold what was sent."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return "the server's certificate is not valid for this host"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "the host name could not be resolved"
+    for kind, words in _WORDS.items():
+        if isinstance(error, kind):
+            return words
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy refused (HTTP {error.status})"
-    if isinstance(error, _Dropped):
-        return "the connection broke before the answer"
-    if isinstance(error, _SentTwice):
-        return "the connection broke and something tried to send again"
     if isinstance(error, aiohttp.ClientConnectorError | OSError) and error.strerror:
         return f"could not connect ({error.strerror})"
     return f"the connection failed ({type(error).__name__})"
+
+
+_WORDS: dict[type[Exception], str] = {
+    aiohttp.ClientConnectorCertificateError: "the server's certificate is not valid for this host",
+    aiohttp.ClientConnectorDNSError: "the host name could not be resolved",
+    _Dropped: "the connection broke before the answer",
+    _SentTwice: "the connection broke and something tried to send again",
+}

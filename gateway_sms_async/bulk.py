@@ -12,9 +12,9 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
+from .draft import Draft
 from .errors import BulkSendError
 from .intake import Intake, Source
-from .messages import Draft
 from .receipt import Progress, Receipt
 from .session import Session
 from .tally import Tally, completed

@@ -6,6 +6,7 @@ The way in for users. Nothing is created before `open` runs inside an event loop
 from __future__ import annotations
 
 import asyncio
+import copy
 import ipaddress
 import math
 import os
@@ -22,9 +23,9 @@ from ._retry import RetryPolicy
 from ._transport import ConnectorLike, Transport
 from .auth import StaticToken, TokenKeeper, TokenSource
 from .bulk import Campaign
+from .draft import Draft, Options
 from .intake import Intake, Source
-from .messages import Draft, Messages
-from .models import Options
+from .messages import Messages
 from .receipt import Progress, Receipt
 from .recipients import Recipients
 from .session import Session
@@ -159,12 +160,11 @@ class GatewayClient:
         self, *, timeout: float | None = None, retry: RetryPolicy | None = None
     ) -> GatewayClient:
         """Return a view with other patience; connections, rate, budget and token are shared."""
-        view = GatewayClient.__new__(GatewayClient)
-        view.__dict__.update(self.__dict__)
+        view = copy.copy(self)
         if timeout is not None:
-            view._timeout = _check_timeout(timeout)
+            view._timeout = _check_timeout(timeout)  # noqa: SLF001 - it is one of us
         if retry is not None:
-            view._retry = retry
+            view._retry = retry  # noqa: SLF001
         return view
 
     def transaction(
@@ -225,8 +225,10 @@ class GatewayClient:
         be accepted; ValueError or TypeError before any request.
         """
         draft = Draft(sender=sender, body=body, priority=priority, options=options, test=test)
-        if not 1 <= _check_count("recipients_per_message", recipients_per_message) <= (
-            _MOST_PER_MESSAGE
+        if (
+            not 1
+            <= _check_count("recipients_per_message", recipients_per_message)
+            <= (_MOST_PER_MESSAGE)
         ):
             raise ValueError(f"recipients_per_message is at most {_MOST_PER_MESSAGE}")
         if total is not None and total < 0:

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from itertools import islice
-from typing import Any, cast
+from typing import cast
 
+from .draft import WireRecipients, pack
 from .errors import InvalidNumberError
 from .receipt import InvalidRecipient
-from .recipients import Fields, RecipientLike, Recipients, check_source, coerce, normalize
+from .recipients import (
+    Fields,
+    Recipient,
+    RecipientLike,
+    Recipients,
+    check_source,
+    coerce,
+    normalize,
+)
 from .text import missing_field
 
 __all__ = ["Batch", "Intake", "Source"]
@@ -52,16 +61,9 @@ class Batch:
             part.personalised = any(fields is not None for fields in part.fields)
         return head, tail
 
-    def to_wire(self) -> Any:
+    def to_wire(self) -> WireRecipients:
         """Write the batch: all strings, or all objects as soon as one has fields."""
-        if not self.personalised:
-            return self.numbers
-        objects = [
-            {"number": number, "fields": fields or {}}
-            for number, fields in zip(self.numbers, self.fields, strict=True)
-        ]
-        # One object alone is the form that the vendor documents; a list of them is not.
-        return objects[0] if len(objects) == 1 else objects
+        return pack(self.numbers, self.fields) if self.personalised else self.numbers
 
 
 class Source:
@@ -164,9 +166,15 @@ class _Refused(Exception):  # noqa: N818
 
 def _written(item: object) -> str:
     """Return the caller's text of a refused recipient, as far as there is one."""
-    if isinstance(item, tuple) and item:
-        item = cast("tuple[object, ...]", item)[0]
-    return item if isinstance(item, str) else str(getattr(item, "number", ""))
+    match item:
+        case str() as written:
+            return written
+        case Recipient():
+            return item.number
+        case (str() as written, object()):
+            return written
+        case _:
+            return ""
 
 
 def as_source(recipients: Recipients | RecipientLike) -> Source:

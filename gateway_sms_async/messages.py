@@ -9,11 +9,10 @@ The vendor's documentation of each call: https://console.openapi.com/apis/gatewa
 from __future__ import annotations
 
 import builtins
-import math
 import re
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -22,34 +21,29 @@ import msgspec
 from msgspec import UNSET
 
 from ._retry import Operation
-from .errors import GatewayError, NotFoundError, OutcomeUnknownError, RecipientsRejectedError
-from .models import (
-    Envelope,
-    Message,
-    MessageSummary,
+from .draft import (
+    Draft,
     MessageUpdate,
-    NewMessage,
     Options,
     OptionsPatch,
-    RecipientReport,
+    WireRecipients,
+    check_reference,
     encode,
     wire_date,
+    wire_recipients,
 )
-from .recipients import Fields, Recipient, RecipientLike, check_source, coerce, digits_key, normalize
+from .errors import GatewayError, NotFoundError, OutcomeUnknownError, RecipientsRejectedError
+from .models import Envelope, Message, MessageSummary, RecipientReport
+from .recipients import Recipient, RecipientLike, normalize
 from .session import LIST_CAP, Flight, Session, Wire
-from .text import missing_field, placeholders
 
-__all__ = ["Draft", "Messages", "WireRecipients", "wire_recipients"]
-
-WireRecipients = str | dict[str, Any] | Sequence[str] | Sequence[dict[str, Any]]
+__all__ = ["Messages"]
 
 # One message comes as an object or in a list of exactly one, depending on the call.
 _ONE = msgspec.json.Decoder(Envelope[tuple[Message] | Message])
 _REPORTS = msgspec.json.Decoder(Envelope[list[RecipientReport]])
 
-_LIST = Wire(
-    "GET", Operation.READ, msgspec.json.Decoder(Envelope[list[MessageSummary]]), LIST_CAP
-)
+_LIST = Wire("GET", Operation.READ, msgspec.json.Decoder(Envelope[list[MessageSummary]]), LIST_CAP)
 _GET = Wire("GET", Operation.READ, _ONE)
 _SEND = Wire("POST", Operation.SEND, _ONE)
 _OPEN = Wire("POST", Operation.OPEN, _ONE)
@@ -66,48 +60,6 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _DELETE_TRIES = 3
 # How far the gateway's clock may be behind ours when a lost message is looked for.
 _CLOCK_SLACK = 3600.0
-
-
-class Draft:
-    """What a message says, checked once; its recipients come later."""
-
-    def __init__(
-        self,
-        *,
-        sender: str,
-        body: str,
-        priority: float | Decimal | None = None,
-        options: Options | None = None,
-        test: bool = False,
-    ) -> None:
-        self.sender = check_sender(sender)
-        self.body = check_body(body)
-        self.priority = UNSET if priority is None else check_priority(priority)
-        if options is not None and not isinstance(options, Options):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError("options must be an Options")
-        self.options = (options.to_wire() if options is not None else {}) or UNSET
-        self.has_custom = options is not None and options.custom is not None
-        self.test = test
-        self.placeholders = placeholders(body)
-
-    def payload(
-        self, recipients: WireRecipients, *, transaction: bool, reference: str | None = None
-    ) -> bytes:
-        """Return the body of the POST."""
-        options = self.options
-        if reference is not None:
-            options = {**(options or {}), "custom": reference}
-        return encode(
-            NewMessage(
-                sender=self.sender,
-                body=self.body,
-                recipients=recipients,
-                test=self.test,
-                transaction=transaction,
-                priority=self.priority,
-                options=options,
-            )
-        )
 
 
 class Messages:
@@ -343,91 +295,3 @@ def message_path(message_id: str) -> str:
     if not isinstance(message_id, str) or not _ID.fullmatch(message_id):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError("a message id is 1 to 64 letters, digits, '-' or '_'")
     return f"/messages/{message_id}"
-
-
-def check_reference(reference: str) -> str:
-    """Refuse a reference that would not come back as it went."""
-    if not isinstance(reference, str) or not reference or len(reference) > 200:  # noqa: PLR2004  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValueError("a reference is 1 to 200 characters of text")
-    if not reference.isprintable():
-        raise ValueError("a reference holds no control characters")
-    return reference
-
-
-def check_sender(sender: str) -> str:
-    """Refuse a sender that the gateway does not take."""
-    if not isinstance(sender, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError("sender must be a str")
-    if not sender.isprintable():
-        raise ValueError("sender holds a control character")
-    digits = sender.removeprefix("+")
-    longest = 14 if digits.isascii() and digits.isdecimal() else 11
-    if not 3 <= len(sender) <= longest:  # noqa: PLR2004 - the vendor's documentation
-        raise ValueError(
-            f"sender has {len(sender)} characters: 3 to 11 if it has letters, 3 to 14 if only digits"
-        )
-    return sender
-
-
-def check_body(body: str) -> str:
-    """Refuse a text that is none."""
-    if not isinstance(body, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError("body must be a str")
-    if not body:
-        raise ValueError("body is empty")
-    try:
-        body.encode()
-    except UnicodeEncodeError:
-        raise ValueError("body holds half of a surrogate pair") from None
-    return body
-
-
-def check_priority(priority: float | Decimal) -> float:
-    """Refuse a priority below 1.00."""
-    value = float(priority)
-    if not math.isfinite(value) or value < 1.0:
-        raise ValueError("priority is a number of at least 1.00")
-    return value
-
-
-def wire_recipients(
-    recipients: str | Recipient | Iterable[RecipientLike],
-    placeholders: Sequence[str] = (),
-) -> WireRecipients:
-    """Write recipients in the gateway's form, each number once, or say which one is wrong.
-
-    Raises InvalidNumberError for a number, ValueError for a field that the text needs.
-    """
-    if isinstance(recipients, str | Recipient):
-        number, fields = coerce(recipients)
-        _check_fields(placeholders, fields, 0)
-        number = normalize(number)
-        return number if fields is None else {"number": number, "fields": dict(fields)}
-    check_source(recipients)
-    seen: set[int] = set()
-    taken: list[tuple[str, Fields | None]] = []
-    for position, item in enumerate(recipients):
-        number, fields = coerce(item)
-        _check_fields(placeholders, fields, position)
-        number = normalize(number)
-        if (key := digits_key(number)) not in seen:
-            seen.add(key)
-            taken.append((number, fields))
-    return pack(taken)
-
-
-def pack(taken: Sequence[tuple[str, Fields | None]]) -> WireRecipients:
-    """Write a batch: all strings, or all objects as soon as one has fields."""
-    if all(fields is None for _, fields in taken):
-        return [number for number, _ in taken]
-    objects = [{"number": number, "fields": dict(fields or {})} for number, fields in taken]
-    # One object alone is the form that the vendor documents; a list of them is not.
-    return objects[0] if len(objects) == 1 else objects
-
-
-def _check_fields(placeholders: Sequence[str], fields: Fields | None, position: int) -> None:
-    missing = missing_field(placeholders, fields or {}) if placeholders else None
-    if missing is not None:
-        raise ValueError(
-            f"recipient {position} has no field {missing!r}, which the text uses as a placeholder"
-        )

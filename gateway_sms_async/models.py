@@ -1,24 +1,21 @@
-"""What goes to the gateway and what comes back, as types.
+"""What comes back from the gateway, as types.
 
-Responses are lenient where nothing depends on it (unknown fields ignored, unknown states kept,
+Answers are lenient where nothing depends on it (unknown fields ignored, unknown states kept,
 oddly shaped extras read only when asked for) and strict where people's phones do: `transaction`
 and the counts of recipients must be there. Imports nothing of ours.
 
 Field meanings: the vendor's "Gateway SMS" OpenAPI page, schemas Message_Object, Recipient_Object,
-Report, Options.
+Report and Options.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Generic, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct
 
 __all__ = [
     "DeliveryError",
@@ -30,7 +27,6 @@ __all__ = [
     "Message",
     "MessageOptions",
     "MessageSummary",
-    "Options",
     "RecipientCounts",
     "RecipientReport",
     "Refusal",
@@ -42,60 +38,6 @@ T = TypeVar("T")
 _NOTHING = Raw(b"null")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """Options of a message to send.
-
-    - `flash`: show it as a pop-up. `realtime`: an OTP, past all queues; one a minute.
-    - `timestamp_send`: the day to send on; now when absent. The gateway knows days, not hours.
-    - `custom`: anything that JSON can hold, for the caller's own use.
-    - `callback_url`: receives a summary of the message each time its state changes, as a JSON
-      body, or in the form field `callback_field`.
-    """
-
-    flash: bool = False
-    realtime: bool = False
-    timestamp_send: date | None = None
-    custom: Any = None
-    callback_url: str | None = None
-    callback_field: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.timestamp_send is not None:
-            wire_date(self.timestamp_send)
-        if self.callback_url is not None:
-            parts = urlsplit(self.callback_url)
-            if parts.scheme not in {"http", "https"} or not parts.hostname:
-                raise ValueError("callback_url must be an http(s) address")
-        elif self.callback_field is not None:
-            raise ValueError("callback_field needs callback_url beside it")
-
-    def to_wire(self) -> dict[str, Any]:
-        """Return the fields that differ from the gateway's defaults."""
-        wire: dict[str, Any] = {}
-        if self.flash:
-            wire["flash"] = True
-        if self.realtime:
-            wire["realtime"] = True
-        if self.timestamp_send is not None:
-            wire["timestamp_send"] = wire_date(self.timestamp_send)
-        for name in ("custom", "callback_url", "callback_field"):
-            value = getattr(self, name)
-            if value is not None:
-                wire[name] = value
-        return wire
-
-
-def wire_date(day: date) -> str:
-    """Write a day as the gateway reads it, `2018-05-20`."""
-    # A static type cannot keep a datetime out: it is a subclass of date.
-    if isinstance(day, datetime):
-        raise TypeError("timestamp_send takes a date: the gateway would drop the hour of a datetime")
-    if not isinstance(day, date):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError("timestamp_send takes a date")
-    return day.isoformat()
-
-
 def parse_time(wire: Raw) -> datetime | None:
     """Read any of the gateway's ways to write a time; None when absent or unreadable.
 
@@ -103,7 +45,8 @@ def parse_time(wire: Raw) -> datetime | None:
     """
     value = _loads(wire)
     while isinstance(value, dict):
-        value = value.get("$date", value.get("$numberLong"))  # pyright: ignore
+        nested = cast("dict[str, Any]", value)
+        value = nested.get("$date", nested.get("$numberLong"))
     try:
         if isinstance(value, str) and not value.lstrip("-").isdecimal():
             moment = datetime.fromisoformat(value)
@@ -416,32 +359,3 @@ class RecipientReport(Struct, frozen=True, kw_only=True, gc=False):
 
     def __repr__(self) -> str:
         return f"RecipientReport(id={self.id!r}, state={self.state!r}, sms={self.sms!r})"
-
-
-class OptionsPatch(Struct, frozen=True):
-    """The one option that can change after the first request."""
-
-    timestamp_send: str
-
-
-class NewMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The body of a POST. `recipients` is a string, strings, one object or objects."""
-
-    sender: str
-    body: str
-    recipients: str | dict[str, Any] | Sequence[Any]
-    test: bool = False
-    transaction: bool = False
-    priority: float | UnsetType = UNSET
-    options: dict[str, Any] | UnsetType = UNSET
-
-
-class MessageUpdate(Struct, frozen=True, kw_only=True):
-    """The body of a PUT. What is UNSET stays away, which is not the same as false."""
-
-    recipients: str | dict[str, Any] | Sequence[Any]
-    transaction: bool | UnsetType = UNSET
-    options: OptionsPatch | UnsetType = UNSET
-
-
-encode = msgspec.json.Encoder().encode

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Literal
 
 from ._retry import RetryPolicy
+from .draft import Draft, MessageUpdate, encode
 from .errors import (
     GatewayError,
     InvalidRequestError,
@@ -23,8 +24,8 @@ from .errors import (
     TransactionClosedError,
 )
 from .intake import Batch
-from .messages import Draft, Messages
-from .models import Message, MessageUpdate, encode
+from .messages import Messages
+from .models import Message
 from .session import Flight
 
 __all__ = ["Fate", "MessageOnWire", "State"]

@@ -10,7 +10,7 @@ import asyncio
 import copy
 import time
 from decimal import Decimal
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -187,7 +187,7 @@ class Session:
         except AttemptFailed as error:
             failed = error
         # Raised out here: what the caller gets has one cause at most, and it is ours.
-        _raise(wire.operation, failed)
+        raise _last_word(wire.operation, failed)
 
     async def attempt(self, call: _Call[T]) -> T:
         """Make one attempt; raise AttemptFailed, with a `wait` if there may be another."""
@@ -308,12 +308,15 @@ class Session:
 _attempt_repeatedly = repeating(Session.attempt)
 
 
-def _raise(operation: Operation, failed: AttemptFailed) -> NoReturn:
-    if action(operation, failed.outcome) is Action.UNKNOWN:
-        raise OutcomeUnknownError(
-            f"{operation.value}: it is not known whether the gateway applied this request"
-        ) from failed.error
-    raise failed.error
+def _last_word(operation: Operation, failed: AttemptFailed) -> GatewayError:
+    """Return the error that a call ends with."""
+    if action(operation, failed.outcome) is not Action.UNKNOWN:
+        return failed.error
+    unknown = OutcomeUnknownError(
+        f"{operation.value}: it is not known whether the gateway applied this request"
+    )
+    unknown.__cause__ = failed.error
+    return unknown
 
 
 def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:

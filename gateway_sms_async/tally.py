@@ -1,10 +1,15 @@
-"""Counts what became of everyone, and writes the receipt. No I/O; transactions and campaigns enter."""
+"""Counts what became of everyone, and writes the receipt.
+
+Transactions and campaigns enter. No I/O, and no opinion: what became of a recipient is for the
+message it was on to say.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import replace
+from copy import copy
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from .intake import Batch, Intake
@@ -12,111 +17,110 @@ from .protocol import Fate, MessageOnWire
 from .receipt import InvalidRecipient, Progress, Receipt
 from .session import Session
 
-__all__ = ["Tally"]
+__all__ = ["Tally", "completed"]
 
-_NOT_TAKEN = "the gateway counts it as invalid"
+_REFUSED = "the gateway counts it as invalid"
+
+
+@dataclass
+class _Counts:
+    """What is known of recipients that were given to messages, or wait to be."""
+
+    accepted: int = 0
+    invalid: list[InvalidRecipient] = field(default_factory=list[InvalidRecipient])
+    unknown: list[str] = field(default_factory=list[str])
+    unsent: list[str] = field(default_factory=list[str])
+    message_ids: list[str] = field(default_factory=list[str])
+    open_message_ids: list[str] = field(default_factory=list[str])
+    cost: Decimal | None = None
+
+    def copy(self) -> _Counts:
+        return _Counts(**{name: copy(value) for name, value in vars(self).items()})
+
+    def add(self, message: MessageOnWire, waiting: Iterable[Batch]) -> None:
+        for batch, fates in message.fates():
+            self._add_batch(batch, fates)
+        for batch in waiting:
+            self.unsent.extend(batch.numbers)
+        if message.message_id is not None:
+            if message.state == "closed":
+                self.message_ids.append(message.message_id)
+            elif message.state == "left_open":
+                self.open_message_ids.append(message.message_id)
+        if message.price is not None:
+            self.cost = (self.cost or Decimal()) + message.price
+
+    def _add_batch(self, batch: Batch, fates: list[Fate]) -> None:
+        accepted = fates.count(Fate.ACCEPTED)
+        self.accepted += accepted
+        if accepted == len(batch):
+            return
+        for at, fate in enumerate(fates):
+            if fate is Fate.UNKNOWN:
+                self.unknown.append(batch.numbers[at])
+            elif fate is Fate.UNSENT:
+                self.unsent.append(batch.numbers[at])
+            elif fate is Fate.INVALID:
+                refused = InvalidRecipient(batch.written[at], _REFUSED, batch.positions[at])
+                self.invalid.append(refused)
 
 
 class Tally:
-    """Adds up messages that have come to their end; those under way are counted when asked."""
+    """Adds up the messages of one campaign; those still under way are counted when asked for."""
 
     def __init__(self, intake: Intake, session: Session) -> None:
         self.intake = intake
         self._session = session
         self._started = time.monotonic()
-        self._settled = Receipt()
-        self._accepted = 0
-        self._invalid: list[InvalidRecipient] = []
-        self._unknown: list[str] = []
-        self._unsent: list[str] = []
-        self._message_ids: list[str] = []
-        self._open_ids: list[str] = []
-        self._cost: Decimal | None = None
+        self._counts = _Counts()
 
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self._started
+    def add(self, message: MessageOnWire, waiting: Iterable[Batch]) -> None:
+        """Count a message that goes no further, and those who were never given to it."""
+        self._counts.add(message, waiting)
 
-    def add(self, message: MessageOnWire) -> None:
-        """Count a message that goes no further."""
-        for batch, fates in message.fates():
-            self._add_batch(batch, fates)
-        if message.message_id is not None:
-            if message.state == "closed":
-                self._message_ids.append(message.message_id)
-            elif message.state == "left_open":
-                self._open_ids.append(message.message_id)
-        if message.price is not None:
-            self._cost = (self._cost or Decimal()) + message.price
-
-    def add_unsent(self, batch: Batch) -> None:
-        """Count recipients that were never given to the wire."""
-        self._unsent.extend(batch.numbers)
-
-    def _add_batch(self, batch: Batch, fates: list[Fate]) -> None:
-        counted = fates.count(Fate.ACCEPTED)
-        self._accepted += counted
-        if counted == len(batch):
-            return
-        for at, fate in enumerate(fates):
-            if fate is Fate.UNKNOWN:
-                self._unknown.append(batch.numbers[at])
-            elif fate is Fate.UNSENT:
-                self._unsent.append(batch.numbers[at])
-            elif fate is Fate.INVALID:
-                refused = InvalidRecipient(batch.written[at], _NOT_TAKEN, batch.positions[at])
-                self._invalid.append(refused)
-
-    def receipt(self, under_way: Iterable[tuple[MessageOnWire, list[Batch]]] = ()) -> Receipt:
-        """Account for everyone taken; `under_way` are messages not added yet, and what waits."""
-        now = Tally.__new__(Tally)
-        now.__dict__.update(self.__dict__)
-        now._unknown, now._unsent = list(self._unknown), list(self._unsent)
-        now._invalid, now._message_ids = list(self._invalid), list(self._message_ids)
-        now._open_ids = list(self._open_ids)
-        for message, waiting in under_way:
-            now.add(message)
-            for batch in waiting:
-                now.add_unsent(batch)
-        return now._write()
+    def receipt(self, under_way: tuple[MessageOnWire, list[Batch]] | None = None) -> Receipt:
+        """Account for everyone taken; `under_way` is a message not added yet, and who waits."""
+        counts = self._counts
+        if under_way is not None:
+            counts = counts.copy()
+            counts.add(*under_way)
+        invalid = sorted((*self.intake.invalid, *counts.invalid), key=lambda one: one.position)
+        return Receipt(
+            total=self.intake.total,
+            accepted=counts.accepted,
+            invalid=tuple(invalid),
+            duplicates=self.intake.duplicates,
+            unknown=tuple(counts.unknown),
+            unsent=tuple(counts.unsent),
+            message_ids=tuple(counts.message_ids),
+            open_message_ids=tuple(counts.open_message_ids),
+            requests=self._session.requests,
+            retries=self._session.retries,
+            elapsed=self._elapsed(),
+            cost=counts.cost,
+        )
 
     def progress(self, total: int | None, under_way: int) -> Progress:
         """Say how far it is; `under_way` recipients are taken but not settled."""
-        elapsed = self.elapsed
-        intake = self.intake
+        counts, intake = self._counts, self.intake
+        elapsed = self._elapsed()
         settled = intake.total - under_way
         rate = settled / elapsed if elapsed > 0 else 0.0
         return Progress(
             total=total,
             read=intake.total,
-            accepted=self._accepted,
-            invalid=len(intake.invalid) + len(self._invalid),
+            accepted=counts.accepted,
+            invalid=len(intake.invalid) + len(counts.invalid),
             duplicates=intake.duplicates,
-            unknown=len(self._unknown),
-            unsent=len(self._unsent),
+            unknown=len(counts.unknown),
+            unsent=len(counts.unsent),
             elapsed=elapsed,
             rate=rate,
-            eta=(total - settled) / rate if total is not None and rate > 0 else None,
+            eta=max(0, total - settled) / rate if total is not None and rate > 0 else None,
         )
 
-    def _write(self) -> Receipt:
-        return Receipt(
-            total=self.intake.total,
-            accepted=self._accepted,
-            invalid=tuple(
-                sorted((*self.intake.invalid, *self._invalid), key=lambda one: one.position)
-            ),
-            duplicates=self.intake.duplicates,
-            unknown=tuple(self._unknown),
-            unsent=tuple(self._unsent),
-            message_ids=tuple(self._message_ids),
-            open_message_ids=tuple(self._open_ids),
-            requests=self._session.requests,
-            retries=self._session.retries,
-            elapsed=self.elapsed,
-            cost=self._cost,
-        )
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._started
 
 
 def completed(receipt: Receipt) -> Receipt:

@@ -14,9 +14,10 @@ from typing import Any, Self
 
 import anyio
 
+from .draft import Draft
 from .errors import BulkSendError
 from .intake import Batch, Source, as_source
-from .messages import Draft, Messages
+from .messages import Messages
 from .protocol import MessageOnWire, State
 from .receipt import Receipt
 from .recipients import RecipientLike, Recipients
@@ -83,7 +84,7 @@ class Transaction:
     def receipt(self) -> Receipt:
         """What became of everyone so far."""
         if not self._counted:
-            return self._tally.receipt([self.under_way])
+            return self._tally.receipt(self._under_way())
         receipt = self._tally.receipt()
         return receipt if self._stopped else completed(receipt)
 
@@ -163,12 +164,6 @@ class Transaction:
     # For campaigns
 
     @property
-    def under_way(self) -> tuple[MessageOnWire, list[Batch]]:
-        """The message, and those who wait to be given to it."""
-        waiting = [] if self._buffer in self._message.batches else [self._buffer]
-        return self._message, [*waiting, self._spare]
-
-    @property
     def taken(self) -> int:
         """How many recipients the transaction has taken."""
         return self._taken
@@ -224,6 +219,11 @@ class Transaction:
     @property
     def _stopped(self) -> bool:
         return self._halted or self._fault is not None
+
+    def _under_way(self) -> tuple[MessageOnWire, list[Batch]]:
+        """Return the message, and those who wait to be given to it."""
+        waiting = [] if self._buffer in self._message.batches else [self._buffer]
+        return self._message, [*waiting, self._spare]
 
     async def _take_some(self, items: Iterator[RecipientLike], limit: int | None) -> bool:
         """Fill the buffer, or send it when it is full and somebody follows; True at the end."""
@@ -315,10 +315,7 @@ class Transaction:
             return
         self._counted = True
         self._message.leave()
-        message, waiting = self.under_way
-        self._tally.add(message)
-        for batch in waiting:
-            self._tally.add_unsent(batch)
+        self._tally.add(*self._under_way())
         self._changed()
 
     def _changed(self) -> None:

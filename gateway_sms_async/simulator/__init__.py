@@ -1,0 +1,13 @@
+"""A simulator of the SMS gateway: the documented rules, open questions as knobs, and faults.
+
+It shares no code with the client, so that a mistake about the wire cannot be on both sides.
+Users' tests enter through `gateway_sms_async.testing`.
+"""
+
+from .dialect import Dialect
+from .faults import Fault, Faults
+from .requests import RecordedRequest
+from .rules import Gateway
+from .server import Simulator
+
+__all__ = ["Dialect", "Fault", "Faults", "Gateway", "RecordedRequest", "Simulator"]

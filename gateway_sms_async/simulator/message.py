@@ -1,0 +1,219 @@
+"""One stored message: what it holds, how far it has come, and its JSON as the vendor shows it.
+
+Only the rules create or change one. Recipients are kept as plain strings; their objects, about
+1 kB each, exist only while somebody looks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Final
+
+from .answers import JSON
+from .dialect import Dialect
+from .recipients import Batch, fill
+from .segments import count_parts
+
+ITALY: Final = timezone(timedelta(hours=1))  # as in the vendor's examples; no summer time
+_STATES: Final = (
+    ("QUEUED", "QUEUED", "Message queued"),
+    ("SENT", "PENDING_ENROUTE", "Message sent to next instance"),
+    ("DELIVERED", "DELIVERED_TO_HANDSET", "Message delivered to handset"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a gateway applies to every message; price in EUR per part, times in seconds."""
+
+    price: Decimal
+    sent_after: float
+    delivered_after: float
+    dialect: Dialect
+
+
+@dataclass(slots=True, kw_only=True)
+class Message:
+    """A message of the account; times are wall seconds, `parts` counts SMS of all recipients.
+
+    `released_at` is None while the transaction is open, then the time of the close or of the
+    last rescheduling. It queues at the later of `released_at` and `send_at`.
+    """
+
+    id: str
+    sender: str
+    text: str
+    test: bool
+    priority: Decimal
+    options: JSON
+    created_at: float
+    updated_at: float
+    send_at: float
+    terms: Terms
+    released_at: float | None = None
+    numbers: list[str] = field(default_factory=list[str])
+    fields: dict[int, JSON] = field(default_factory=dict[int, JSON])
+    invalid: list[str] = field(default_factory=list[str])
+    parts: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the transaction still takes recipients."""
+        return self.released_at is None
+
+    def is_waiting(self, now: float) -> bool:
+        """Whether the message is closed and its date is still to come."""
+        return self.released_at is not None and now < self.send_at
+
+    def state(self, now: float) -> int:
+        """Return 0 when open or queued, 1 when sent, 2 when everything is delivered."""
+        if now >= self._queued_at + self.terms.delivered_after:
+            return 2
+        return 1 if now >= self._queued_at + self.terms.sent_after else 0
+
+    @property
+    def _queued_at(self) -> float:
+        never = float("inf")
+        return never if self.released_at is None else max(self.released_at, self.send_at)
+
+    def cost(self, parts: int) -> Decimal:
+        """Return what `parts` SMS of this message cost in EUR, simulated or not."""
+        return self.terms.price * parts * self.priority
+
+    def add(self, batch: Batch, parts: int) -> None:
+        """Put the recipients of one request, `parts` SMS in all, at the end."""
+        start = len(self.numbers)
+        self.numbers.extend(batch.numbers)
+        self.invalid.extend(batch.invalid)
+        self.parts += parts
+        for i, fields in batch.fields.items():
+            self.fields[start + i] = fields
+
+    def copy(self) -> Message:
+        """Return a message that no later change of this one reaches."""
+        return replace(
+            self,
+            options=dict(self.options),
+            numbers=self.numbers.copy(),
+            fields=self.fields.copy(),
+            invalid=self.invalid.copy(),
+        )
+
+    def summary(self) -> JSON:
+        """Return the entry in the list of messages."""
+        return {"sender": self.sender, "timestamp": _millis(self.created_at), "id": self.id}
+
+    def document(self, now: float) -> JSON:
+        """Return the message as the gateway shows it at `now`; counts are of all batches."""
+        state = self.state(now)
+        count = len(self.numbers)
+        updated_at = self.updated_at
+        if state:
+            terms = self.terms
+            updated_at = self._queued_at + (terms.sent_after, terms.delivered_after)[state - 1]
+        return {
+            "test": self.test,
+            "sender": self.sender,
+            "body": self.text,
+            "recipients": {
+                "valid": {"count": count},
+                "invalid": {"total": len(self.invalid), "list": self.invalid.copy()},
+            },
+            "priority": float(self.priority),
+            "options": self._shown_options(),
+            "transaction": self.is_open,
+            "statistics": {
+                "error": 0,
+                "sent": count if state else 0,
+                "delivered": count if state > 1 else 0,
+                "total": count,
+                "sms_total": self.parts,
+            },
+            "base_price": float(self.terms.price * self.parts),
+            "timestamp": _millis(self.created_at),
+            "last_update": _millis(updated_at),
+            "price": float(self.cost(self.parts)),
+            "state": state,
+            "id": self.id,
+        }
+
+    def _shown_options(self) -> JSON:
+        shown = {"flash": False, "realtime": False, "bulk": len(self.numbers) > 1, **self.options}
+        shown["timestamp_send"] = _millis(self.send_at)
+        if not self.terms.dialect.custom_returned:
+            shown.pop("custom", None)
+        return shown
+
+    def recipient_document(self, i: int, now: float) -> JSON:
+        """Return recipient `i` (from 0) as the gateway shows it at `now`."""
+        number = self.numbers[i]
+        fields = self.fields.get(i)
+        text = fill(self.text, fields)
+        parts, remaining = count_parts(text)
+        price = float(self.terms.price * parts)
+        state = self.state(now)
+        name, description, detail = _STATES[state]
+        document: JSON = {
+            "number": number,
+            "prefix": number.partition("-")[0],
+            "send_id": f"{self.id}_{i}",
+            "body": text,
+            "sms": parts,
+            "remaining_chr": remaining,
+            "state": name,
+            "state_description": description,
+            "price": price,
+            "fields": fields or [],
+            "message_id": self.id,
+            "i": i,
+            "state_detail": detail,
+            "id": f"{int(self.id, 16) + 1 + i:024x}",
+        }
+        if state:
+            document["timestamp_sent"] = _mongo_date(self._queued_at + self.terms.sent_after)
+            document["real_cost"] = price
+        if name == "DELIVERED":
+            delivered_at = self._queued_at + self.terms.delivered_after
+            document["timestamp_delivery"] = _mongo_date(delivered_at)
+            document["report"] = self._report(document)
+        return document
+
+    def _report(self, recipient: JSON) -> JSON:
+        return {
+            "price": {"pricePerMessage": recipient["price"], "currency": "EUR"},
+            "status": {
+                "id": 5,
+                "groupId": 3,
+                "groupName": "DELIVERED",
+                "name": "DELIVERED_TO_HANDSET",
+                "description": "Message delivered to handset",
+            },
+            "error": {
+                "id": 0,
+                "name": "NO_ERROR",
+                "description": "No Error",
+                "groupId": 0,
+                "groupName": "OK",
+                "permanent": False,
+            },
+            "messageId": recipient["id"],
+            "doneAt": _iso(self._queued_at + self.terms.delivered_after),
+            "smsCount": recipient["sms"],
+            "sentAt": _iso(self._queued_at + self.terms.sent_after),
+            "to": recipient["number"][1:].replace("-", ""),
+        }
+
+
+def _millis(seconds: float) -> str:
+    return str(round(seconds * 1000))
+
+
+def _mongo_date(seconds: float) -> JSON:
+    return {"$date": {"$numberLong": _millis(seconds)}}
+
+
+def _iso(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, ITALY)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}+0100"

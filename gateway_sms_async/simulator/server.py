@@ -1,0 +1,318 @@
+"""The simulator: the gateway's rules behind a real HTTP server on this machine.
+
+Tests and users start it in their own event loop; the command line runs it on its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+import msgspec
+from aiohttp import web
+
+from . import answers, wire
+from .answers import JSON, Answer
+from .dialect import Dialect
+from .faults import Fault, Faults
+from .recipients import halve
+from .requests import UNKNOWN, RecordedRequest, Target, read_target
+from .rules import DEFAULT_CREDIT, DEFAULT_PRICE, Gateway
+
+DEFAULT_TOKEN: Final = "simulator-token"  # noqa: S105 - opens nothing but the simulator
+_SUMMARY_PATH: Final = "/_simulator"
+_PATIENCE: Final = 0.05
+
+_decode = msgspec.json.Decoder().decode
+
+
+class _Arrival(NamedTuple):
+    """A request on its way to the rules."""
+
+    record: RecordedRequest
+    target: Target
+    authorized: bool
+
+
+class _Listener(web.Server):
+    """aiohttp's server, which in addition numbers the connections it accepts."""
+
+    accepted = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.transports: dict[web.RequestHandler, asyncio.Transport] = {}
+        self.numbers: dict[web.RequestHandler, int] = {}
+
+    def connection_made(
+        self,
+        handler: web.RequestHandler,
+        transport: asyncio.Transport,
+    ) -> None:
+        self.accepted += 1
+        self.transports[handler] = transport
+        self.numbers[handler] = self.accepted
+        super().connection_made(handler, transport)
+
+    def connection_lost(
+        self,
+        handler: web.RequestHandler,
+        exc: BaseException | None = None,
+    ) -> None:
+        self.numbers.pop(handler, None)
+        self.transports.pop(handler, None)
+        super().connection_lost(handler, exc)
+
+
+class Simulator:
+    """An SMS gateway on `url`, for whoever brings `token`; an async context manager.
+
+    `port=0` takes a free one. `credit` is in EUR and `price` in EUR per SMS part, `latency` in
+    seconds added to each answer, `sent_after` and `delivered_after` in seconds after queueing
+    by `clock` (wall seconds). `keep_requests` bounds `requests` (None: all are kept).
+
+    While it runs: `faults` says what goes wrong, `requests` what has arrived (oldest first),
+    `ledger` who was texted how often, `gateway` holds the messages, `tokens` those accepted.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str = DEFAULT_TOKEN,
+        credit: Decimal | int | str = DEFAULT_CREDIT,
+        price: Decimal | int | str = DEFAULT_PRICE,
+        dialect: Dialect | None = None,
+        latency: float = 0.0,
+        sent_after: float = 1.0,
+        delivered_after: float = 3.0,
+        clock: Callable[[], float] = time.time,
+        keep_requests: int | None = None,
+    ) -> None:
+        self.token = token
+        self.tokens = {token}
+        self.gateway = Gateway(
+            credit=Decimal(credit),
+            price=Decimal(price),
+            dialect=dialect,
+            sent_after=sent_after,
+            delivered_after=delivered_after,
+            clock=clock,
+        )
+        self.faults = Faults()
+        self.requests: list[RecordedRequest] = []
+        self.latency = latency
+        self._host = host
+        self._port = port
+        self._keep_requests = keep_requests
+        self._operations: Counter[str] = Counter()
+        self._listener: _Listener | None = None
+        self._socket: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[Any]] = set()
+        self._late: dict[asyncio.TimerHandle, _Arrival] = {}
+
+    @property
+    def url(self) -> str:
+        """The base URL, without a slash at the end; known once the simulator listens."""
+        if not self._port:
+            raise RuntimeError("the simulator has no port yet: use it in 'async with'")
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
+
+    @property
+    def ledger(self) -> Counter[str]:
+        """How often each number was texted: on closed messages, simulated sends left out."""
+        return self.gateway.ledger
+
+    @property
+    def connections(self) -> int:
+        """How many TCP connections were accepted so far."""
+        return self._listener.accepted if self._listener else 0
+
+    async def __aenter__(self) -> Self:
+        self._listener = _Listener(
+            self._serve,
+            handler_cancellation=True,  # a fault that waits ends when its client leaves
+            access_log=None,
+        )
+        await self.start_listening()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self.stop_listening()
+        finally:
+            self.land_late()
+
+    async def serve_forever(self, announce: Callable[[str], object] | None = None) -> None:
+        """Listen, pass the URL to `announce`, and serve until cancelled."""
+        async with self:
+            if announce is not None:
+                announce(self.url)
+            await wire.until_gone()
+
+    async def start_listening(self) -> None:
+        """Accept connections (again), on the same port as before."""
+        if self._listener is None:
+            raise RuntimeError("the simulator is not running: use it in 'async with'")
+        if self._socket is None:
+            loop = asyncio.get_running_loop()
+            self._socket = await loop.create_server(
+                self._listener, self._host, self._port, backlog=1024
+            )
+            self._port = self._socket.sockets[0].getsockname()[1]
+
+    async def stop_listening(self) -> None:
+        """Refuse new connections and drop those there are; requests under way get no answer."""
+        if self._socket is None or self._listener is None:
+            return
+        self._socket.close()
+        self._socket = None
+        serving = list(self._serving)
+        for task in serving:
+            task.cancel()
+        self._listener.pre_shutdown()
+        for transport in self._listener.transports.values():
+            transport.abort()  # a client that does not read would hold a polite close up
+        # All is said; from here on we only wait for it, and may be cancelled meanwhile.
+        await asyncio.gather(*serving, return_exceptions=True)
+        await self._listener.shutdown(_PATIENCE)
+        await asyncio.sleep(0)  # transports report their end in the loop's next round
+
+    def land_late(self) -> int:
+        """Carry out now what `Fault.late` has put off, and return how many requests that were."""
+        waiting = sorted(self._late.items(), key=lambda item: item[0].when())
+        for timer, arrival in waiting:
+            timer.cancel()
+            del self._late[timer]
+            self._apply(arrival)
+        return len(waiting)
+
+    def summary(self) -> JSON:
+        """Return counts, as `GET /_simulator` shows them to another process."""
+        messages = self.gateway.messages.values()
+        ledger = self.ledger
+        open_messages = sum(message.is_open for message in messages)
+        return {
+            "messages": len(messages),
+            "open": open_messages,
+            "closed": len(messages) - open_messages,
+            "recipients": ledger.total(),
+            "distinct": len(ledger),
+            "doubled": sum(times > 1 for times in ledger.values()),
+            "requests": dict(self._operations),
+            "credit": f"{self.gateway.credit:f}",
+        }
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        try:
+            raw = await request.content.read()
+            if request.path == _SUMMARY_PATH:
+                return web.json_response(self.summary())
+            arrival = self._record(request, raw)
+            record = arrival.record
+            if arrival.target is UNKNOWN:
+                record.status = 404
+                return wire.page(404)
+            answer, fault = self._resolve(arrival, self.faults.take(record))
+            if self.latency:
+                await asyncio.sleep(self.latency)
+            if fault is None or fault.answers:
+                record.status = (fault and fault.code) or answer.status
+            return (
+                wire.respond(answer) if fault is None else await wire.play(fault, request, answer)
+            )
+        finally:
+            self._serving.discard(task)
+
+    def _record(self, request: web.BaseRequest, raw: bytes) -> _Arrival:
+        method, path = request.method, request.path
+        try:
+            body = _decode(raw) if raw else None
+        except msgspec.DecodeError:
+            body = None
+        strict_slashes = self.gateway.dialect.strict_slashes
+        target = read_target(method, path, body, strict_slashes=strict_slashes)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        scheme, _, token = headers.pop("authorization", "").partition(" ")
+        assert self._listener is not None
+        record = RecordedRequest(
+            method=method,
+            path=path,
+            operation=target.operation,
+            body=body,
+            headers=headers,
+            at=time.monotonic(),
+            connection=self._listener.numbers.get(request.protocol, 0),
+        )
+        self._operations[target.operation] += 1
+        if self._keep_requests != 0:
+            self.requests.append(record)
+            if self._keep_requests is not None:
+                del self.requests[: -self._keep_requests]
+        return _Arrival(record, target, scheme.lower() == "bearer" and token in self.tokens)
+
+    def _resolve(self, arrival: _Arrival, fault: Fault | None) -> tuple[Answer, Fault | None]:
+        """Return the gateway's answer, true or pretended, and what is still to strike it."""
+        if fault is None:
+            return self._apply(arrival), None
+        if fault.kind == "partial":
+            return self._apply(arrival, halved=True), fault.then
+        if fault.after_apply:
+            return self._apply(arrival), fault
+        if fault.kind == "late":
+            self._put_off(arrival, fault.seconds)
+        undo = self.gateway.checkpoint(arrival.target.message_id)
+        answer = self._call(arrival, arrival.record.body)
+        undo()
+        return answer, None if fault.kind == "lost" else fault
+
+    def _put_off(self, arrival: _Arrival, seconds: float) -> None:
+        def land() -> None:
+            del self._late[timer]
+            self._apply(arrival)
+
+        timer = asyncio.get_running_loop().call_later(seconds, land)
+        self._late[timer] = arrival
+
+    def _apply(self, arrival: _Arrival, *, halved: bool = False) -> Answer:
+        body = arrival.record.body
+        answer = self._call(arrival, halve(body) if halved else body)
+        arrival.record.applied = bool(answer.body["success"])
+        return answer
+
+    def _call(self, arrival: _Arrival, body: object) -> Answer:
+        if not arrival.authorized:
+            return answers.failure(401, answers.UNAUTHORIZED, "Unauthorized")
+        gateway = self.gateway
+        operation, message_id, number = arrival.target
+        match operation:
+            case "list":
+                answer = gateway.list_messages()
+            case "get":
+                answer = gateway.get(message_id)
+            case "recipients":
+                answer = gateway.recipients(message_id)
+            case "recipient":
+                answer = gateway.recipient(message_id, number)
+            case "send" | "open":
+                answer = gateway.post(body)
+            case "append" | "close":
+                answer = gateway.put(message_id, body)
+            case _:
+                answer = gateway.delete(message_id)
+        return answer
