@@ -90,7 +90,11 @@ class MessageOnWire:
     async def append(self, batch: Batch, flight: Flight | None = None) -> None:
         """Add a batch, given before; at most once on the wire, whatever comes of it."""
         payload = encode(MessageUpdate(recipients=batch.to_wire(), transaction=True))
-        message = await self._messages.put(self._id, payload, True, flight)
+        try:
+            message = await self._messages.put(self._id, payload, True, flight)
+        except TransactionClosedError:
+            self.state = "unknown"
+            raise
         self._acknowledge(message, batch)
 
     async def close(self, last: Batch | None) -> None:
@@ -173,23 +177,21 @@ class MessageOnWire:
         for _ in range(_CLOSE_TRIES):
             self.state = "closing"
             try:
-                closed = await self._messages.put(self._id, payload, False, self._close_flight)
+                await self._messages.put(self._id, payload, False, self._close_flight)
             except (OutcomeUnknownError, TransactionClosedError):
-                self._close_doubtful = True
-                closed = await self._look_again()
+                pass
             except GatewayError:
                 if not self._close_doubtful:
                     self.state = "open"
                 raise
-            if closed.transaction:
-                # A yes to a close that left the message open is no yes.
-                self._close_doubtful = True
-                closed = await self._look_again()
-            if not closed.transaction:
+            # Also after a yes: only a message seen closed has proven where its people are.
+            self._close_doubtful = True
+            after = await self._look_again()
+            if not after.transaction:
                 self.state = "closed"
-                self._final = closed
+                self._final = after
                 return
-            if closed.valid + closed.invalid != seen.valid + seen.invalid:
+            if after.valid + after.invalid != seen.valid + seen.invalid:
                 # Its people are on the message but it is open: closing again would add them twice.
                 await self._delete()
                 raise GatewayError(
@@ -214,7 +216,12 @@ class MessageOnWire:
             delay = min(delay * 2, self._policy.max_delay)
 
     async def _delete(self) -> None:
-        await self._messages.delete(self._id)
+        try:
+            await self._messages.delete(self._id)
+        except InvalidRequestError:
+            # Too late: somebody has closed it.
+            self.state = "unknown"
+            raise
         self.state = "abandoned"
         self._close_doubtful = False
 

@@ -1,0 +1,64 @@
+"""The oracle: what a receipt says, held against what the simulator's gateway really has."""
+
+import asyncio
+
+from gateway_sms_async import Receipt
+from gateway_sms_async.recipients import normalize
+from gateway_sms_async.testing import Simulator
+
+
+def number(n: int) -> str:
+    """The n-th made-up number, in the gateway's form."""
+    return f"+39-340{n:07}"
+
+
+def numbers(count: int, start: int = 0) -> list[str]:
+    return [number(n) for n in range(start, start + count)]
+
+
+def parts(receipt: Receipt) -> int:
+    return (
+        receipt.accepted
+        + len(receipt.invalid)
+        + receipt.duplicates
+        + receipt.excluded
+        + len(receipt.doubled)
+        + len(receipt.unknown)
+        + len(receipt.unsent)
+    )
+
+
+def check(receipt: Receipt, simulator: Simulator, sent: set[str] | None = None) -> None:
+    """Hold a receipt against the ledger.
+
+    `sent` are the valid numbers taken from the source (None: not compared one by one).
+    """
+    ledger = simulator.ledger
+    assert parts(receipt) == receipt.total
+    assert max(ledger.values(), default=0) <= 1, "somebody is texted twice"
+    unknown, unsent = set(receipt.unknown), set(receipt.unsent)
+    assert not unknown & unsent
+    assert not unsent & ledger.keys(), "somebody reported unsent is texted"
+    refused = {normalize(one.number) for one in receipt.invalid if _is_valid(one.number)}
+    assert not refused & ledger.keys(), "somebody reported invalid is texted"
+    certain = ledger.keys() - unknown
+    assert len(certain) == receipt.accepted, "accepted is not what is on closed messages"
+    if sent is not None:
+        assert certain | unknown | unsent | refused == sent
+
+
+def _is_valid(written: str) -> bool:
+    try:
+        normalize(written)
+    except ValueError:
+        return False
+    return True
+
+
+def tasks_of_ours() -> list[object]:
+    """Tasks that run beside the caller's own, without the simulator's."""
+    return [
+        task
+        for task in asyncio.all_tasks() - {asyncio.current_task()}
+        if "RequestHandler" not in repr(task.get_coro()) and "TestRunner" not in repr(task)
+    ]
