@@ -118,6 +118,7 @@ class MessageOnWire:
             # One recipient alone, and this gateway takes no empty list: nothing has gone out.
             await self._delete()
             await self._send_plainly(self.batches[0])
+        self._check_after_close()
 
     async def abandon(self) -> None:
         """Delete the message; it then never goes out."""
@@ -171,6 +172,13 @@ class MessageOnWire:
             raise GatewayError(
                 f"the gateway counts {seen.invalid} invalid recipients on message {self._id} "
                 "without naming them: it was not closed, so nothing has gone out"
+            )
+
+    def _check_after_close(self) -> None:
+        if any(Fate.UNKNOWN in fates for _, fates in self.fates()):
+            raise GatewayError(
+                f"message {self._id} went out, but its counts do not tell who is on it: see its "
+                "recipients before sending to them again"
             )
 
     async def _close_and_prove(self, payload: bytes, seen: Message) -> None:

@@ -1,0 +1,407 @@
+import csv
+import pickle
+import re
+from collections import Counter
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+from types import MappingProxyType
+
+import phonenumbers
+import pytest
+from hypothesis import given, strategies as st
+from phonenumbers import PhoneNumberFormat, PhoneNumberType
+
+from gateway_sms_async.errors import InvalidNumberError
+from gateway_sms_async.recipients import (
+    _LENGTHS,
+    _NO_ZERO,
+    Recipient,
+    check_source,
+    coerce,
+    digits_key,
+    mask,
+    normalize,
+)
+
+CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+
+
+def an_example(region):
+    mobile = phonenumbers.example_number_for_type(region, PhoneNumberType.MOBILE)
+    return mobile or phonenumbers.example_number(region)
+
+
+EXAMPLES = {
+    **{region: an_example(region) for region in sorted(phonenumbers.SUPPORTED_REGIONS)},
+    **{
+        str(code): phonenumbers.example_number_for_non_geo_entity(code)
+        for code in sorted(phonenumbers.COUNTRY_CODES_FOR_NON_GEO_REGIONS)
+    },
+}
+
+
+def reason(number):
+    with pytest.raises(InvalidNumberError) as caught:
+        normalize(number)
+    assert caught.value.number == number
+    assert caught.value.reason in str(caught.value)
+    return caught.value.reason
+
+
+# The table of calling codes
+
+
+def test_the_table_holds_exactly_the_codes_of_the_metadata():
+    assert sorted(int(code) for code in _LENGTHS) == CODES
+
+
+def test_no_code_begins_another_one():
+    assert not [(a, b) for a in _LENGTHS for b in _LENGTHS if a != b and b.startswith(a)]
+
+
+@pytest.mark.parametrize("region", EXAMPLES)
+def test_an_example_of_every_region_in_every_form(region):
+    example = EXAMPLES[region]
+    e164 = phonenumbers.format_number(example, PhoneNumberFormat.E164)
+    spaced = phonenumbers.format_number(example, PhoneNumberFormat.INTERNATIONAL)
+    national = phonenumbers.national_significant_number(example)
+    expected = f"+{example.country_code}-{national}"
+
+    forms = [expected, e164, f"00{e164[1:]}", spaced, f"00 {spaced[1:]}", f" {spaced}\r\n"]
+    assert {normalize(form) for form in forms} == {expected}
+    assert digits_key(expected) == int(e164)
+
+
+@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_every_length_of_a_mobile_number_is_allowed(region):
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    kind = metadata.mobile or metadata.general_desc
+    lengths = set(kind.possible_length or metadata.general_desc.possible_length)
+    assert lengths <= _LENGTHS[f"+{metadata.country_code}"]
+
+
+@pytest.mark.parametrize("code", sorted(_NO_ZERO))
+def test_zero_is_dialled_at_home_and_never_begins_a_number(code):
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[int(code)]
+    kinds = [kind for kind in PhoneNumberType.values() if kind != PhoneNumberType.UNKNOWN]
+    examples = [
+        phonenumbers.national_significant_number(example)
+        for region in regions
+        for kind in kinds
+        if (example := phonenumbers.example_number_for_type(region, kind))
+    ]
+    assert examples
+    assert not [example for example in examples if example.startswith("0")]
+    metadata = [phonenumbers.PhoneMetadata.metadata_for_region(region) for region in regions]
+    assert "0" in {data.national_prefix for data in metadata}
+
+
+# Forms
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "+39-3401234567",
+        "+393401234567",
+        "00393401234567",
+        "+39 340 1234567",
+        "0039 340 1234567",
+        "00 39 340.123.4567",
+        "+39-340-123-4567",
+        "+39 (340) 123 4567",
+        "(+39) 340/1234567",
+        "[+39] 340 1234567",
+        "+39\u00a0340\u2009123\u202f4567",
+        "+39\u2011340\u20131234567",
+        "  +39-3401234567\t\n",
+    ],
+)
+def test_forms_of_one_number(written):
+    assert normalize(written) == "+39-3401234567"
+    assert digits_key(normalize(written)) == 393401234567
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("+3-93401234567", "+39-3401234567"),
+        ("+393-401234567", "+39-3401234567"),
+        ("+393401234-567", "+39-3401234567"),
+        ("+-393401234567", "+39-3401234567"),
+        ("+12-015550123", "+1-2015550123"),
+        ("+35-5672123456", "+355-672123456"),
+    ],
+)
+def test_the_digits_tell_the_code_not_the_hyphen(written, expected):
+    assert normalize(written) == expected
+
+
+def test_a_zero_that_belongs_to_the_number_stays():
+    assert normalize("+39 06 69812345") == "+39-0669812345"
+    assert normalize("+225 01 23 45 67 89") == "+225-0123456789"
+    assert digits_key("+39-0669812345") != digits_key("+39-669812345")
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("", "empty"),
+        (" \u00a0\n", "empty"),
+        ("3401234567", "no international prefix: begin with + and the country code"),
+        ("393401234567", "no international prefix: begin with + and the country code"),
+        ("06 69812345", "no international prefix: begin with + and the country code"),
+        ("-", "no international prefix: begin with + and the country code"),
+        ("+", "too short"),
+        ("00", "too short"),
+        ("+39", "too short"),
+        ("+39-", "too short"),
+        ("+39-34012", "too short for +39"),
+        ("+1 555 0123", "too short for +1"),
+        ("+39 340 1234567 1234", "too long for +39"),
+        ("+1 201 555 01234", "too long for +1"),
+        ("+39" + "3" * 5000, "too long for +39"),
+        ("+999 340 1234567", "unknown country code +999"),
+        ("+210-1234567", "unknown country code +210"),
+        ("00999 1234567", "unknown country code +999"),
+        ("+0039 340 1234567", "unknown country code +003"),
+        ("+39 34O 1234567", "letters in the number"),
+        ("+39 340 1234567 int. 3", "letters in the number"),
+        ("tel:+393401234567", "letters in the number"),
+        ("3,93401E+11", "letters in the number"),
+        ("+39-٣٤٠١٢٣٤٥٦٧", "digits other than 0-9"),
+        ("+39340123456\uff17", "digits other than 0-9"),
+        ("+39-340123456²", "digits other than 0-9"),
+        ("++39 340 1234567", "a plus sign inside the number"),
+        ("+39+3401234567", "a plus sign inside the number"),
+        ("39 340 1234567+", "a plus sign inside the number"),
+        ("+39 340\r\n1234567", "a line break inside the number"),
+        ("+39\t3401234567", "a control or invisible character (U+0009)"),
+        ("+39\x003401234567", "a control or invisible character (U+0000)"),
+        ("\u202a+393401234567\u202c", "a control or invisible character (U+202A)"),
+        ("+39 340 1234567, 348 1234567", "unexpected character ','"),
+        ("+39_3401234567", "unexpected character '_'"),
+        ("+44 (0)7400 123456", "trunk zero in brackets: write the number as dialled from abroad"),
+        ("+39 ( 0 ) 6 69812345", "trunk zero in brackets: write the number as dialled from abroad"),
+        ("+44 07400 123456", "trunk zero after +44: leave the 0 out"),
+        ("+44-07400123456", "trunk zero after +44: leave the 0 out"),
+        ("+4407400123456", "trunk zero after +44: leave the 0 out"),
+        ("+39 06 1234567/8", "two endings after a slash: write one number"),
+    ],
+)
+def test_refusals_say_what_to_change(written, expected):
+    assert reason(written) == expected
+
+
+def test_a_refusal_shows_the_number_masked():
+    with pytest.raises(InvalidNumberError) as caught:
+        normalize("+39 340 1234567 1234")
+    assert str(caught.value) == "+39…1234: too long for +39"
+
+
+# Properties
+
+anything = st.one_of(
+    st.text(),
+    st.text("0123456789+-.()[]/ \u00a0\n a٣²"),
+    st.from_regex(r"(\+|00)?[0-9]{1,3}[- ]?[0-9 ]{0,14}", fullmatch=True),
+)
+good = st.sampled_from([normalize(f"+{e.country_code}{e.national_number}") for e in (
+    EXAMPLES["IT"], EXAMPLES["US"], EXAMPLES["GB"], EXAMPLES["DE"], EXAMPLES["AL"], EXAMPLES["BR"],
+)])  # fmt: skip
+
+
+@given(anything)
+def test_any_text_is_a_number_or_an_invalid_number(text):
+    try:
+        normalized = normalize(text)
+    except InvalidNumberError as error:
+        refusal = error
+    else:
+        refusal = None
+    digits = re.sub(r"[^0-9]", "", text)
+    if refusal:
+        assert refusal.number == text
+        assert len(digits) < 7 or digits not in str(refusal)
+    else:
+        assert re.fullmatch(r"\+[0-9]{1,3}-[0-9]{3,14}", normalized)
+        assert normalize(normalized) == normalized
+        assert digits_key(normalized) == int(digits)
+        assert re.sub(r"[^0-9]", "", normalized) == digits.removeprefix("00")
+
+
+@given(good, st.sampled_from(["+", "00"]), st.data())
+def test_separators_do_not_matter(number, prefix, data):
+    digits = number[1:].replace("-", "")
+    separators = st.text(" .-()\u00a0\u2009", max_size=2)
+    parts = [digit + data.draw(separators, label="after") for digit in digits]
+    written = prefix + "".join(parts)
+    if "(0)" in written:
+        assert reason(written).startswith("trunk zero in brackets")
+    else:
+        assert normalize(written) == number
+
+
+@given(st.text())
+def test_a_mask_hides_most_digits_of_any_text(text):
+    shown = mask(text)
+    assert re.fullmatch(r"(\+[0-9]{1,3})?…([0-9]{2}|[0-9]{4})?", shown)
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        ("+39-3401234567", "+39…4567"),
+        ("+39 340 123 4567", "+39…4567"),
+        ("00393401234567", "…4567"),
+        ("3401234567", "…67"),
+        ("+355-67212345", "+355…2345"),
+        ("+376-312345", "+376…45"),
+        ("+290-51234", "…"),
+        ("+999 340 1234567", "…4567"),
+        ("Anna", "…"),
+        ("", "…"),
+    ],
+)
+def test_mask(number, shown):
+    assert mask(number) == shown
+
+
+# Recipients and where they come from
+
+
+class Text(str):
+    __slots__ = ()
+
+    def __str__(self):
+        return "not the text"
+
+
+def test_a_recipient_shows_neither_number_nor_values():
+    recipient = Recipient("+39-3401234567", {"name": "Anna"})
+    assert repr(recipient) == "Recipient('+39…4567', fields=('name',))"
+    assert repr(Recipient("+39-3401234567")) == "Recipient('+39…4567', fields=None)"
+
+
+def test_a_recipient_is_a_frozen_value():
+    recipient = Recipient("+39-3401234567", {"name": "Anna"})
+    with pytest.raises(FrozenInstanceError):
+        recipient.number = "+39-3401234568"
+    assert recipient == Recipient("+39-3401234567", {"name": "Anna"})
+    assert pickle.loads(pickle.dumps(recipient)) == recipient
+
+
+def test_a_recipient_keeps_a_bad_number_for_later():
+    assert Recipient("340").number == "340"
+
+
+@pytest.mark.parametrize("arguments", [(3401234567,), ("+39", ["name"]), ("+39", {"age": 41})])
+def test_a_recipient_checks_its_types(arguments):
+    with pytest.raises(TypeError):
+        Recipient(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ("+39 340", ("+39 340", None)),
+        (Text("+39 340"), ("+39 340", None)),
+        (Recipient("+39 340"), ("+39 340", None)),
+        (Recipient("+39 340", {"name": "Anna"}), ("+39 340", {"name": "Anna"})),
+        (("+39 340", {"name": "Anna"}), ("+39 340", {"name": "Anna"})),
+        (("+39 340", {}), ("+39 340", {})),
+        (("+39 340", MappingProxyType({"a": "b"})), ("+39 340", {"a": "b"})),
+        ((Text("+39 340"), {"lang": Text("it")}), ("+39 340", {"lang": "it"})),
+    ],
+)
+def test_coerce_unpacks_every_form_into_plain_values(item, expected):
+    number, fields = coerce(item)
+    assert (number, fields) == expected
+    assert type(number) is str
+    assert fields is None or (type(fields) is dict and {*map(type, fields.values())} <= {str})
+
+
+def test_coerce_copies_fields():
+    row = {"name": "Anna"}
+    _, fields = coerce(("+39 340", row))
+    row["name"] = "Bruno"
+    assert fields == {"name": "Anna"}
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (b"+39340", "not bytes"),
+        (393401234567, "not int"),
+        (None, "not NoneType"),
+        ({"number": "+39340"}, "not dict"),
+        (["+39340", {}], "not list"),
+        (("+39340",), r"a tuple is \(number, fields\)"),
+        (("+39340", {}, 1), r"a tuple is \(number, fields\)"),
+        ((393401234567, {}), "a number must be a str, not int"),
+        (("+39340", None), "fields must be a mapping of str to str, not NoneType"),
+        (("+39340", [("name", "Anna")]), "fields must be a mapping of str to str, not list"),
+        (("+39340", {"name": "Anna", "age": 41}), "field 'age' must be a str, not int"),
+        (("+39340", {7: "Anna"}), "a field's name must be a str, not int"),
+    ],
+)
+def test_coerce_refuses_anything_else_without_quoting_values(item, message):
+    with pytest.raises(TypeError, match=message) as caught:
+        coerce(item)
+    assert not re.search("39340|Anna|41", str(caught.value))
+
+
+async def numbers():
+    yield "+39-3401234567"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [[], ["+39"], ("+39", "+44"), ("+39", {}, "x"), {"+39"}, iter(["+39"]), range(0), numbers()],
+)
+def test_sources_of_recipients(source):
+    check_source(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("+39-3401234567", r"a str is one number: write \[number\]"),
+        (b"+39", "decode them first"),
+        (bytearray(b"+39"), "decode them first"),
+        ({"+39": {}}, r"write a list of \(number, fields\)"),
+        (Recipient("+39"), r"write \[recipient\]"),
+        (("+39", {}), r"write \[\(number, fields\)\]"),
+        (None, "not NoneType"),
+        (numbers, "not function"),
+        (39, "not int"),
+    ],
+)
+def test_what_is_no_source_of_recipients(source, message):
+    with pytest.raises(TypeError, match=message):
+        check_source(source)
+
+
+# The sample campaign
+
+
+def test_the_sample_campaign_is_read_as_it_was_made():
+    path = Path(__file__).parent / "data" / "campaign.csv"
+    reasons = Counter()
+    keys = Counter()
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        for row in reader:
+            try:
+                keys[digits_key(normalize(row["number"]))] += 1
+            except InvalidNumberError as error:
+                reasons[re.split(r":| for \+| after \+| code \+|'", error.reason)[0]] += 1
+    assert reader.fieldnames == ["number", "name", "city"]
+    assert len(keys) == 3237
+    assert keys.total() - len(keys) == 60
+    assert reasons.total() == 46
+    assert min(reasons.values()) >= 1
+    assert reasons["no international prefix"] == 8
