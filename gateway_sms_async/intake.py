@@ -34,18 +34,17 @@ _SLICE = 1_000
 class Batch:
     """Recipients that travel in one request, as parallel lists.
 
-    `numbers` in the gateway's form, `written` as the caller gave them, `positions` in the source,
-    `fields` for the placeholders (None for a plain number).
+    `numbers` in the gateway's form, `written` as the caller gave them, `positions` in the source;
+    `fields` for the placeholders of those who have some, by their index in the batch.
     """
 
-    __slots__ = ("fields", "numbers", "personalised", "positions", "written")
+    __slots__ = ("fields", "numbers", "positions", "written")
 
     def __init__(self) -> None:
         self.numbers: list[str] = []
         self.written: list[str] = []
         self.positions: list[int] = []
-        self.fields: list[Fields | None] = []
-        self.personalised = False
+        self.fields: dict[int, Fields] = {}
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -57,13 +56,15 @@ class Batch:
             part.numbers = self.numbers[cut]
             part.written = self.written[cut]
             part.positions = self.positions[cut]
-            part.fields = self.fields[cut]
-            part.personalised = any(fields is not None for fields in part.fields)
+        head.fields = {i: fields for i, fields in self.fields.items() if i < at}
+        tail.fields = {i - at: fields for i, fields in self.fields.items() if i >= at}
         return head, tail
 
     def to_wire(self) -> WireRecipients:
         """Write the batch: all strings, or all objects as soon as one has fields."""
-        return pack(self.numbers, self.fields) if self.personalised else self.numbers
+        if not self.fields:
+            return self.numbers
+        return pack(self.numbers, [self.fields.get(i) for i in range(len(self.numbers))])
 
 
 class Source:
@@ -138,17 +139,17 @@ class Intake:
                 except (TypeError, _Refused) as error:
                     self._refuse(item, str(error), position + looked_at - 1)
                     continue
+                # recipients.digits_key, without a call for each of a million.
                 key = int(number.replace("-", ""))
                 if key in seen:
                     self.duplicates += 1
                     continue
                 seen.add(key)
+                if fields is not None:
+                    batch.fields[len(batch)] = fields
                 batch.numbers.append(number)
                 batch.written.append(written)
                 batch.positions.append(position + looked_at - 1)
-                batch.fields.append(fields)
-                if fields is not None:
-                    batch.personalised = True
                 room -= 1
                 if not room:
                     return False

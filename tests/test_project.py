@@ -1,0 +1,159 @@
+"""The house itself: imports go one way, the simulator stands alone, the wheel is complete."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import gateway_sms_async
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "gateway_sms_async"
+
+# From the street to the cellar. A room imports only what stands below it.
+LAYERS = [
+    ["__main__"],
+    ["cli"],
+    ["_console"],
+    ["lists"],
+    ["__init__", "testing"],
+    ["client"],
+    ["bulk"],
+    ["transaction"],
+    ["tally"],
+    ["protocol"],
+    ["intake", "messages"],
+    ["session", "draft"],
+    ["_transport", "_retry", "_ratelimit", "auth"],
+    ["recipients", "text"],
+    ["errors"],
+    ["models", "receipt"],
+]
+ROOMS = {path.stem for path in PACKAGE.glob("*.py")} | {"simulator"}
+DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
+
+
+def rooms_imported(path: Path) -> set[str]:
+    """Names of our own modules that a file imports, whatever the spelling."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level == 1:
+                names = {module} if module else {alias.name for alias in node.names}
+                found |= {name if name.split(".")[0] in ROOMS else "__init__" for name in names}
+            elif module.split(".")[0] == "gateway_sms_async":
+                _, _, room = module.partition(".")
+                found.add(room or "__init__")
+        elif isinstance(node, ast.Import):
+            found |= {
+                alias.name.partition(".")[2] or "__init__"
+                for alias in node.names
+                if alias.name.split(".")[0] == "gateway_sms_async"
+            }
+    return {name.split(".")[0] for name in found}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
+def test_imports_go_one_way(path: Path) -> None:
+    room = path.stem
+    assert room in DEPTH, f"{room} has no place in the house: give it one"
+    for other in rooms_imported(path) - {"simulator"}:
+        if room == "__init__" or DEPTH[other] > DEPTH[room]:
+            continue
+        pytest.fail(f"{room} imports {other}, which stands beside or above it")
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "simulator").glob("*.py")), ids=lambda path: path.stem
+)
+def test_the_simulator_shares_nothing_with_the_client(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level <= 1
+            assert (node.module or "").split(".")[0] != "gateway_sms_async"
+        elif isinstance(node, ast.Import):
+            assert all(alias.name.split(".")[0] != "gateway_sms_async" for alias in node.names)
+
+
+def test_only_the_transport_and_the_simulator_know_aiohttp() -> None:
+    knowing = {
+        path.stem
+        for path in PACKAGE.glob("*.py")
+        if re.search(r"^(import|from) aiohttp", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert knowing == {"_transport"}
+
+
+def test_every_room_says_what_it_is_for() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+
+
+def test_all_is_what_there_is() -> None:
+    assert sorted(gateway_sms_async.__all__) == list(gateway_sms_async.__all__)
+    for name in gateway_sms_async.__all__:
+        assert getattr(gateway_sms_async, name) is not None
+
+
+def test_four_dependencies_and_no_more() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {re.match(r"[a-z]+", one)[0] for one in project["dependencies"]}  # type: ignore[index]
+    assert names == {"aiohttp", "anyio", "backoff", "msgspec"}
+    assert project["version"] == gateway_sms_async.__version__
+
+
+def test_the_readmes_commands_are_what_ci_runs() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    commands = re.findall(r"^pip install .*$", readme, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        assert command in ci
+
+
+# Building asks the registry for the build backend, which can take its time.
+@pytest.mark.timeout(180)
+def test_the_wheel_is_complete_and_works_without_the_checkout(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, ROOT],
+        check=True,
+        capture_output=True,
+    )
+    [wheel] = tmp_path.glob("*.whl")
+    inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    ours = {
+        str(path.relative_to(ROOT))
+        for path in PACKAGE.rglob("*")
+        if path.suffix in {".py", ".typed"}
+    }
+    assert inside == ours
+    venv.create(tmp_path / "env", with_pip=False)
+    [site] = (tmp_path / "env" / "lib").glob("python*/site-packages")
+    zipfile.ZipFile(wheel).extractall(site)
+    # The dependencies of this very environment, found after the wheel's own files.
+    [installed] = {str(Path(ast.__file__).parent), *sys.path} & {
+        path for path in sys.path if path.endswith("site-packages")
+    }
+    (site / "dependencies.pth").write_text(installed, encoding="utf-8")
+    probe = (
+        "import gateway_sms_async as g; "
+        "g.GatewayClient('token'); "
+        "from gateway_sms_async.testing import Simulator; "
+        "print(g.__file__, g.__version__)"
+    )
+    answer = subprocess.run(
+        [tmp_path / "env" / "bin" / "python", "-I", "-c", probe],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    ).stdout
+    assert answer.startswith(str(tmp_path / "env"))
+    assert answer.strip().endswith(gateway_sms_async.__version__)
