@@ -47,7 +47,7 @@ def server(*command: str) -> Iterator[str]:
     ) as process:
         assert process.stdout is not None
         try:
-            yield next(word for word in process.stdout.readline().split() if "http://" in word)
+            yield "http://" + process.stdout.readline().strip().partition("http://")[2]
         finally:
             process.terminate()
 

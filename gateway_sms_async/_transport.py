@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import aiohttp
 from aiohttp import hdrs
@@ -108,21 +108,10 @@ class Transport:
     """Connections to one gateway. Belongs to one event loop."""
 
     def __init__(
-        self,
-        base_url: str,
-        *,
-        concurrency: int,
-        connector: ConnectorLike | None = None,
-        proxy: str | None = None,
+        self, base_url: str, connector: aiohttp.BaseConnector, *, owned: bool, proxy: str | None
     ) -> None:
         self._base_url = base_url
         self._proxy = proxy
-        owned = not isinstance(connector, aiohttp.BaseConnector)
-        if connector is None:
-            connector = aiohttp.TCPConnector(limit=concurrency, keepalive_timeout=_KEEPALIVE)
-        elif not isinstance(connector, aiohttp.BaseConnector):
-            connector = connector()
-        check_limit(connector, concurrency)
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_on_headers_sent)
         self._session = aiohttp.ClientSession(
@@ -138,6 +127,32 @@ class Transport:
             trace_configs=[trace],
             trust_env=False,
         )
+
+    @classmethod
+    async def open(
+        cls,
+        base_url: str,
+        *,
+        concurrency: int,
+        connector: ConnectorLike | None,
+        proxy: str | None,
+    ) -> Self:
+        """Make the connections' pool, unless it is lent; ValueError when it is too small."""
+        owned = not isinstance(connector, aiohttp.BaseConnector)
+        if connector is None:
+            connector = aiohttp.TCPConnector(limit=concurrency, keepalive_timeout=_KEEPALIVE)
+        elif not isinstance(connector, aiohttp.BaseConnector):
+            connector = connector()
+        # A pool that queues would let requests wait there with their clock running.
+        limits = [limit for limit in (connector.limit, connector.limit_per_host) if limit > 0]
+        if limits and min(limits) < concurrency:
+            if owned:
+                await connector.close()
+            raise ValueError(
+                f"the connector's limit of {min(limits)} is below concurrency={concurrency}: "
+                "raise the one or lower the other"
+            )
+        return cls(base_url, connector, owned=owned, proxy=proxy)
 
     @property
     def closed(self) -> bool:
@@ -208,16 +223,6 @@ class Transport:
         # Raised out here so that aiohttp's exception, which can hold the token and the numbers,
         # is not even its context.
         raise fault
-
-
-def check_limit(connector: aiohttp.BaseConnector, concurrency: int) -> None:
-    """Refuse a pool that would queue: requests would wait there with their clock running."""
-    limits = [connector.limit, connector.limit_per_host]
-    if any(0 < limit < concurrency for limit in limits):
-        raise ValueError(
-            f"the connector's limit of {min(limit for limit in limits if limit > 0)} is below "
-            f"concurrency={concurrency}: raise the one or lower the other"
-        )
 
 
 async def _read(response: aiohttp.ClientResponse, cap: int) -> Reply:

@@ -26,7 +26,7 @@ class TokenSource(Protocol):
 
 def check_token(token: str) -> str:
     """Refuse a token that could not stand in a header, without showing it."""
-    if not isinstance(token, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(token, str):
         raise TypeError("token must be a str or a token source")
     if not token:
         raise ValueError("the token is empty")

@@ -10,7 +10,7 @@ import copy
 import ipaddress
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from types import TracebackType
 from typing import Self
@@ -44,7 +44,7 @@ _MOST_PER_MESSAGE = 50_000
 class _Shared:
     """What a client and its views have in common: the open session and what runs on it."""
 
-    def __init__(self, open_session: Callable[[], Session]) -> None:
+    def __init__(self, open_session: Callable[[], Awaitable[Session]]) -> None:
         self.open_session = open_session
         self.session: Session | None = None
         self.closed = False
@@ -90,9 +90,11 @@ class GatewayClient:
         _check_count("burst", burst)
         self._timeout = _check_timeout(timeout)
         self._retry = retry or RetryPolicy()
+        if proxy is not None:
+            _check_proxy(proxy)
 
-        def open_session() -> Session:
-            transport = Transport(
+        async def open_session() -> Session:
+            transport = await Transport.open(
                 self._base_url, concurrency=concurrency, connector=connector, proxy=proxy
             )
             gate = Gate(rate=rate, burst=burst, concurrency=concurrency)
@@ -114,7 +116,8 @@ class GatewayClient:
     @property
     def credit(self) -> Decimal | None:
         """The credit that the newest answer named, in euro; None before the first."""
-        return None if self._shared.session is None else self._shared.session.credit
+        session = self._shared.session
+        return None if session is None else session.credit
 
     @property
     def messages(self) -> Messages:
@@ -127,23 +130,23 @@ class GatewayClient:
         if shared.closed:
             raise RuntimeError("this GatewayClient is closed; make a new one")
         if shared.session is None:
-            shared.session = shared.open_session()
+            shared.session = await shared.open_session()
         return self
 
     async def aclose(self) -> None:
         """Stop what is running, as `stop` does, and close. May be called again."""
         shared = self._shared
-        shared.closed = True
-        session, shared.session = shared.session, None
-        if session is None:
+        if shared.closed or shared.session is None:
+            shared.closed = True
             return
+        shared.closed = True
         with anyio.CancelScope(shield=True):
             for campaign in list(shared.campaigns):
                 campaign.halt("the client was closed")
             with anyio.move_on_after(LANDING_TIME):
                 for campaign in list(shared.campaigns):
                     await campaign.done.wait()
-            await session.close()
+            await shared.session.close()
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -253,7 +256,7 @@ class GatewayClient:
 
     def _view(self, *, bulk: bool = False) -> Session:
         session = self._shared.session
-        if session is None:
+        if session is None or self._shared.closed:
             state = "closed; make a new one" if self._shared.closed else "not open: `async with` it"
             raise RuntimeError(f"this GatewayClient is {state}")
         return session.view(bulk=bulk, timeout=self._timeout, policy=self._retry)
@@ -287,6 +290,10 @@ def _check_base_url(base_url: str) -> str:
     parts = urlsplit(base_url)
     if parts.scheme not in {"https", "http"} or not parts.hostname:
         raise ValueError("base_url must begin with https:// and name a host")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("base_url names a port that is none") from None
     if parts.username is not None or parts.password is not None:
         raise ValueError("base_url must not hold a user or a password")
     if parts.query or parts.fragment or not base_url.isprintable() or " " in base_url:
@@ -294,6 +301,12 @@ def _check_base_url(base_url: str) -> str:
     if parts.scheme == "http" and not _is_loopback(parts.hostname):
         raise ValueError("base_url must be https: http would show the token and the numbers")
     return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+
+
+def _check_proxy(proxy: str) -> None:
+    parts = urlsplit(proxy)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("proxy is the http:// address of an HTTP proxy")
 
 
 def _is_loopback(host: str) -> bool:
@@ -306,7 +319,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _check_count(name: str, value: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int")
     if value < 1:
         raise ValueError(f"{name} must be at least 1")

@@ -29,7 +29,7 @@ from .recipients import (
     digits_key,
     normalize,
 )
-from .text import missing_field, placeholders
+from .text import is_encodable, missing_field, placeholders
 
 __all__ = [
     "Draft",
@@ -65,10 +65,21 @@ class Options:
     callback_url: str | None = None
     callback_field: str | None = None
 
+    def __repr__(self) -> str:
+        # Without `custom` and the address: they are the caller's own.
+        return (
+            f"Options(flash={self.flash}, realtime={self.realtime}, "
+            f"timestamp_send={self.timestamp_send})"
+        )
+
     def __post_init__(self) -> None:
+        check_flag("flash", self.flash)
+        check_flag("realtime", self.realtime)
         if self.timestamp_send is not None:
             wire_date(self.timestamp_send)
         if self.callback_url is not None:
+            if not isinstance(self.callback_url, str):
+                raise TypeError("callback_url must be a str")
             parts = urlsplit(self.callback_url)
             if parts.scheme not in {"http", "https"} or not parts.hostname:
                 raise ValueError("callback_url must be an http(s) address")
@@ -98,7 +109,7 @@ def wire_date(day: date) -> str:
         raise TypeError(
             "timestamp_send takes a date: the gateway would drop the hour of a datetime"
         )
-    if not isinstance(day, date):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(day, date):
         raise TypeError("timestamp_send takes a date")
     return day.isoformat()
 
@@ -134,7 +145,12 @@ _encoder = msgspec.json.Encoder()
 
 def encode(body: NewMessage | MessageUpdate) -> bytes:
     """Write the body of a request."""
-    return _encoder.encode(body)
+    try:
+        return _encoder.encode(body)
+    except UnicodeEncodeError:
+        pass
+    # Raised out here: that error holds the text.
+    raise ValueError("a text holds half of a surrogate pair")
 
 
 class Draft:
@@ -152,11 +168,11 @@ class Draft:
         self.sender = check_sender(sender)
         self.body = check_body(body)
         self.priority = UNSET if priority is None else check_priority(priority)
-        if options is not None and not isinstance(options, Options):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if options is not None and not isinstance(options, Options):
             raise TypeError("options must be an Options")
         self.options = (options.to_wire() if options is not None else {}) or UNSET
         self.has_custom = options is not None and options.custom is not None
-        self.test = test
+        self.test = check_flag("test", test)
         self.placeholders = placeholders(body)
 
     def payload(
@@ -179,9 +195,16 @@ class Draft:
         )
 
 
+def check_flag(name: str, value: object) -> bool:
+    """Refuse what is no bool: 0 and None would mean something on the wire."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False")
+    return value
+
+
 def check_reference(reference: str) -> str:
     """Refuse a reference that would not come back as it went."""
-    if not isinstance(reference, str) or not reference or len(reference) > 200:  # noqa: PLR2004  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(reference, str) or not reference or len(reference) > 200:  # noqa: PLR2004
         raise ValueError("a reference is 1 to 200 characters of text")
     if not reference.isprintable():
         raise ValueError("a reference holds no control characters")
@@ -190,7 +213,7 @@ def check_reference(reference: str) -> str:
 
 def check_sender(sender: str) -> str:
     """Refuse a sender that the gateway does not take."""
-    if not isinstance(sender, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(sender, str):
         raise TypeError("sender must be a str")
     if not sender.isprintable():
         raise ValueError("sender holds a control character")
@@ -205,20 +228,23 @@ def check_sender(sender: str) -> str:
 
 def check_body(body: str) -> str:
     """Refuse a text that is none."""
-    if not isinstance(body, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(body, str):
         raise TypeError("body must be a str")
     if not body:
         raise ValueError("body is empty")
-    try:
-        body.encode()
-    except UnicodeEncodeError:
-        raise ValueError("body holds half of a surrogate pair") from None
+    if not is_encodable(body):
+        raise ValueError("body holds half of a surrogate pair")
     return body
 
 
 def check_priority(priority: float | Decimal) -> float:
     """Refuse a priority below 1.00."""
-    value = float(priority)
+    if isinstance(priority, bool) or not isinstance(priority, int | float | Decimal):
+        raise TypeError("priority must be a number")
+    try:
+        value = float(priority)
+    except (OverflowError, ValueError):
+        value = math.nan
     if not math.isfinite(value) or value < 1.0:
         raise ValueError("priority is a number of at least 1.00")
     return value

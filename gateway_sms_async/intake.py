@@ -136,7 +136,7 @@ class Intake:
                 except InvalidNumberError as error:
                     self._refuse(item, error.reason, position + looked_at - 1)
                     continue
-                except (TypeError, _Refused) as error:
+                except (TypeError, ValueError, _Refused) as error:
                     self._refuse(item, str(error), position + looked_at - 1)
                     continue
                 # recipients.digits_key, without a call for each of a million.

@@ -35,7 +35,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Struct)
 _NOTHING = Raw(b"null")
+_MOST_MONEY = 10**12
 
 
 def parse_time(wire: Raw) -> datetime | None:
@@ -51,7 +53,7 @@ def parse_time(wire: Raw) -> datetime | None:
         if isinstance(value, str) and not value.lstrip("-").isdecimal():
             moment = datetime.fromisoformat(value)
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-        if isinstance(value, str | int | float):
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
             return datetime.fromtimestamp(int(value) / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         pass
@@ -64,7 +66,13 @@ def parse_money(wire: Raw) -> Decimal | None:
         amount = Decimal(bytes(wire).decode().strip('" '))
     except (InvalidOperation, UnicodeDecodeError):
         return None
-    return amount if amount.is_finite() else None
+    # Beyond that it is no amount, and adding it up would overflow.
+    return amount if amount.is_finite() and -_MOST_MONEY < amount < _MOST_MONEY else None
+
+
+def _whole(wire: Raw) -> int | None:
+    amount = parse_money(wire)
+    return int(amount) if amount is not None and amount == amount.to_integral_value() else None
 
 
 def _loads(wire: Raw) -> Any:
@@ -82,6 +90,22 @@ def _convert(wire: Raw, kind: type[T]) -> T | None:
         return None
 
 
+def _convert_parts(wire: Raw, kind: type[S]) -> S:
+    """Read an extra part whose fields are all optional; one odd field hides no other."""
+    whole = _convert(wire, kind)
+    if whole is not None:
+        return whole
+    parts = _convert(wire, dict[str, Raw]) or {}
+    known = {one.encode_name: one for one in msgspec.structs.fields(kind)}
+    read: dict[str, Any] = {}
+    for name in known.keys() & parts.keys():
+        try:
+            read[known[name].name] = msgspec.json.decode(parts[name], type=known[name].type)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+    return kind(**read)
+
+
 class Envelope(Struct, Generic[T], frozen=True):
     """What every success comes in."""
 
@@ -96,7 +120,7 @@ class Refusal(Struct, frozen=True):
 
     success: bool
     error: int
-    message: str | None = None
+    message: Any = None
 
 
 class MessageSummary(Struct, frozen=True, kw_only=True):
@@ -110,6 +134,9 @@ class MessageSummary(Struct, frozen=True, kw_only=True):
     def timestamp(self) -> datetime | None:
         """When the message was made, UTC."""
         return parse_time(self.wire_timestamp)
+
+    def __repr__(self) -> str:
+        return f"MessageSummary(id={self.id!r}, timestamp={self.timestamp})"
 
 
 class ValidCount(Struct, frozen=True):
@@ -167,6 +194,9 @@ class MessageOptions(Struct, frozen=True, kw_only=True):
         """When the message is or was due, UTC."""
         return parse_time(self.wire_timestamp_send)
 
+    def __repr__(self) -> str:
+        return f"MessageOptions(flash={self.flash}, realtime={self.realtime})"
+
 
 class Message(Struct, frozen=True, kw_only=True):
     """A message as the gateway knows it.
@@ -209,12 +239,12 @@ class Message(Struct, frozen=True, kw_only=True):
     @property
     def options(self) -> MessageOptions:
         """The options, defaults where the gateway names none."""
-        return _convert(self.wire_options, MessageOptions) or MessageOptions()
+        return _convert_parts(self.wire_options, MessageOptions)
 
     @property
     def statistics(self) -> Statistics:
         """Counts of sent, delivered and failed."""
-        return _convert(self.wire_statistics, Statistics) or Statistics()
+        return _convert_parts(self.wire_statistics, Statistics)
 
     @property
     def base_price(self) -> Decimal | None:
@@ -303,29 +333,47 @@ class DeliveryReport(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RecipientReport(Struct, frozen=True, kw_only=True, gc=False):
-    """One recipient of a message, and what became of it.
-
-    `sms` counts the parts of its text, `remaining_chr` what is free in the last one.
-    """
+    """One recipient of a message, and what became of it."""
 
     number: str
     id: str | None = None
     message_id: str | None = None
     send_id: str | None = None
-    i: int | None = None
-    prefix: str | None = None
     body: str | None = None
-    sms: int | None = None
-    remaining_chr: int | None = None
-    state: str | None = None
+    state: str | int | None = None
     state_description: str | None = None
     state_detail: str | None = None
+    wire_i: Raw = msgspec.field(default=_NOTHING, name="i")
+    wire_prefix: Raw = msgspec.field(default=_NOTHING, name="prefix")
+    wire_sms: Raw = msgspec.field(default=_NOTHING, name="sms")
+    wire_remaining_chr: Raw = msgspec.field(default=_NOTHING, name="remaining_chr")
     wire_fields: Raw = msgspec.field(default=_NOTHING, name="fields")
     wire_price: Raw = msgspec.field(default=_NOTHING, name="price")
     wire_real_cost: Raw = msgspec.field(default=_NOTHING, name="real_cost")
     wire_report: Raw = msgspec.field(default=_NOTHING, name="report")
     wire_timestamp_sent: Raw = msgspec.field(default=_NOTHING, name="timestamp_sent")
     wire_timestamp_delivery: Raw = msgspec.field(default=_NOTHING, name="timestamp_delivery")
+
+    @property
+    def i(self) -> int | None:
+        """Its place on the message, from 0."""
+        return _whole(self.wire_i)
+
+    @property
+    def prefix(self) -> str | None:
+        """The international prefix, such as `+39`."""
+        prefix = _loads(self.wire_prefix)
+        return None if prefix is None else str(prefix)
+
+    @property
+    def sms(self) -> int | None:
+        """How many parts its text has."""
+        return _whole(self.wire_sms)
+
+    @property
+    def remaining_chr(self) -> int | None:
+        """How many characters are free in the last part."""
+        return _whole(self.wire_remaining_chr)
 
     @property
     def fields(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from .errors import InvalidNumberError
+from .text import is_encodable
 
 Fields = Mapping[str, str]
 
@@ -224,6 +225,8 @@ def _plain_fields(fields: object) -> dict[str, str]:
                 _plain_str(name, "a field's name"): _plain_str(value, f"field {name!r}")
                 for name, value in plain.items()
             }
+    if not all(map(is_encodable, (*plain, *plain.values()))):
+        raise ValueError("a field holds half of a surrogate pair")
     return plain
 
 

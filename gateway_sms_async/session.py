@@ -196,6 +196,8 @@ class Session:
         token = await shared.tokens.current()
         turn = await self._turn(call)
         try:
+            if shared.transport.closed:
+                raise RuntimeError("this GatewayClient is closed; open a new one")
             timeout = min(self.timeout, max(0.001, call.deadline - shared.loop.time()))
 
             async def leave() -> None:
@@ -223,7 +225,7 @@ class Session:
         else:
             call.flight.on_wire = False
             shared.budget.succeeded(retried=call.tries > 0)
-            if envelope.credit != b"null":
+            if bytes(envelope.credit) != b"null":
                 shared.credit = envelope.credit.copy()
             return envelope.data
         finally:
@@ -276,6 +278,7 @@ class Session:
         if (
             deed not in {Action.REPEAT, Action.HOLD}
             or failed.permanent
+            or shared.transport.closed
             or wait > HOLD_CAP
             or call.tries >= self.policy.max_attempts
             or (shared.loop.time() + wait >= call.deadline and not self._waits_out(deed))
@@ -355,7 +358,7 @@ def _refused(wire: Wire[Any], reply: Reply) -> AttemptFailed:
     retry_after = parse_retry_after(reply.retry_after, now=time.time())
     kind = _REFUSALS.get(status)
     said = f"{wire.method}: HTTP {status}" + ("" if code is None else f", error {code}")
-    detail = None if refusal is None else refusal.message
+    detail = refusal.message if refusal is not None and isinstance(refusal.message, str) else None
     hint = _HINTS.get(status, "")
     if kind is not None and (refusal is not None or status in _REFUSED_BY_STATUS):
         if (status, code) == (422, _CODE_CLOSED):

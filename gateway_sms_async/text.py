@@ -15,6 +15,17 @@ def placeholders(body: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_PLACEHOLDER.findall(body)))
 
 
+def is_encodable(text: str) -> bool:
+    """Tell whether the text can be written as UTF-8: no half of a surrogate pair."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def missing_field(names: Iterable[str], fields: Mapping[str, str] | None) -> str | None:
     """Return the first name that the fields give no value for; an empty text is a value."""
     if fields is None:

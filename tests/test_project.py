@@ -31,7 +31,8 @@ LAYERS = [
     ["intake", "messages"],
     ["session", "draft"],
     ["_transport", "_retry", "_ratelimit", "auth"],
-    ["recipients", "text"],
+    ["recipients"],
+    ["text"],
     ["errors"],
     ["models", "receipt"],
 ]
