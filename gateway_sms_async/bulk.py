@@ -131,7 +131,7 @@ class Campaign:
         self._reporter.offer(self._progress)
 
     def _progress(self) -> Progress:
-        return self._tally.progress(self._total, sum(one.taken for one in self._live))
+        return self._tally.progress(self._total, sum(one.waiting for one in self._live))
 
     async def _land(self) -> None:
         assert self._feeder is not None

@@ -48,7 +48,8 @@ class Fate(Enum):
 class MessageOnWire:
     """A message from its first batch to its end.
 
-    `batches` are those that were given to the wire, whether or not they arrived.
+    `batches` are those that were given to the wire, whether or not they arrived; `acknowledged`
+    counts recipients that the gateway has said yes to.
     """
 
     def __init__(self, messages: Messages, draft: Draft, policy: RetryPolicy) -> None:
@@ -58,7 +59,7 @@ class MessageOnWire:
         self.message_id: str | None = None
         self.state: State = "new"
         self.batches: list[Batch] = []
-        self._acknowledged = 0
+        self.acknowledged = 0
         # From the first byte of a close until it is proven closed or deleted, its people are
         # accepted or unknown, never unsent.
         self._close_flight = Flight()
@@ -149,7 +150,7 @@ class MessageOnWire:
         return self.message_id
 
     def _acknowledge(self, message: Message, batch: Batch) -> None:
-        self._acknowledged += len(batch)
+        self.acknowledged += len(batch)
         self._check_still_open(message)
 
     def _check_still_open(self, message: Message) -> None:
@@ -163,9 +164,9 @@ class MessageOnWire:
     def _check_before_close(self, seen: Message) -> None:
         self._check_still_open(seen)
         counted = seen.valid + seen.invalid
-        if counted != self._acknowledged:
+        if counted != self.acknowledged:
             raise GatewayError(
-                f"message {self._id} holds {counted} recipients where {self._acknowledged} were "
+                f"message {self._id} holds {counted} recipients where {self.acknowledged} were "
                 "acknowledged: it was not closed, so nothing has gone out"
             )
         if seen.invalid and self._named_invalid(seen) is None:

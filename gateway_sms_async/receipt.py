@@ -32,8 +32,9 @@ class InvalidRecipient:
 class Progress:
     """How far a campaign is: counts of recipients, seconds, recipients a second.
 
-    `total` is what the caller announced (None when unknown); `rate` is recipients settled a
-    second since the start; `eta` the seconds left at that rate (None while it cannot be known).
+    `total` is what the caller announced (None when unknown). `accepted` moves when a message is
+    closed; `rate` counts recipients that the gateway has acknowledged or that were refused, a
+    second since the start; `eta` is the seconds left at that rate (None while not to be known).
     """
 
     total: int | None = None

@@ -359,7 +359,7 @@ def _refused(wire: Wire[Any], reply: Reply) -> AttemptFailed:
     kind = _REFUSALS.get(status)
     said = f"{wire.method}: HTTP {status}" + ("" if code is None else f", error {code}")
     detail = refusal.message if refusal is not None and isinstance(refusal.message, str) else None
-    hint = _HINTS.get(status, "")
+    hint = _HINTS.get((status, code), _HINTS.get((status, None), ""))
     if kind is not None and (refusal is not None or status in _REFUSED_BY_STATUS):
         if (status, code) == (422, _CODE_CLOSED):
             kind = TransactionClosedError
@@ -379,9 +379,13 @@ def _refused(wire: Wire[Any], reply: Reply) -> AttemptFailed:
     return AttemptFailed(outcome, error, retry_after=retry_after)
 
 
-_HINTS = {
-    401: ": the token is not accepted here (expired, or made for the other environment)",
-    402: ": the credit is not enough",
-    403: ": the token lacks the scope for this call",
-    429: ": too many requests",
+_HINTS: dict[tuple[int, int | None], str] = {
+    (401, None): ": the token is not accepted here (expired, or made for the other environment)",
+    (402, None): ": the credit is not enough",
+    (403, None): ": the token lacks the scope for this call",
+    (404, None): ": there is no such message, or no such recipient on it",
+    (413, None): ": the request is too large",
+    (422, _CODE_CLOSED): ": the message is closed and takes no more recipients",
+    (422, 221): ": the message is sent or about to be, it is too late",
+    (429, None): ": too many requests",
 }

@@ -100,12 +100,12 @@ class Tally:
             cost=counts.cost,
         )
 
-    def progress(self, total: int | None, under_way: int) -> Progress:
-        """Say how far it is; `under_way` recipients are taken but not settled."""
+    def progress(self, total: int | None, waiting: int) -> Progress:
+        """Say how far it is; `waiting` recipients are taken but not acknowledged."""
         counts, intake = self._counts, self.intake
         elapsed = self._elapsed()
-        settled = intake.total - under_way
-        rate = settled / elapsed if elapsed > 0 else 0.0
+        done = intake.total - waiting
+        rate = done / elapsed if elapsed > 0 else 0.0
         return Progress(
             total=total,
             read=intake.total,
@@ -116,7 +116,7 @@ class Tally:
             unsent=len(counts.unsent),
             elapsed=elapsed,
             rate=rate,
-            eta=max(0, total - settled) / rate if total is not None and rate > 0 else None,
+            eta=max(0, total - done) / rate if total is not None and rate > 0 else None,
         )
 
     def _elapsed(self) -> float:

@@ -164,9 +164,9 @@ class Transaction:
     # For campaigns
 
     @property
-    def taken(self) -> int:
-        """How many recipients the transaction has taken."""
-        return self._taken
+    def waiting(self) -> int:
+        """How many recipients were taken that the gateway has not acknowledged."""
+        return self._taken - self._message.acknowledged
 
     @property
     def counted(self) -> bool:

@@ -342,7 +342,8 @@ async def test_retry_says_how_long(simulator: Simulator) -> None:
     policy = RetryPolicy(max_attempts=10**6, base_delay=0.01, max_delay=0.02, max_elapsed=0.1)
     async with made(simulator, retry=policy) as client:
         started = time.monotonic()
-        with pytest.raises(ServerError):
+        # The time may run out between two answers or in the middle of the last one.
+        with pytest.raises((ServerError, GatewayTimeoutError)):
             await client.messages.list()
         assert time.monotonic() - started < 1
     assert 2 < len(simulator.requests) < 100
