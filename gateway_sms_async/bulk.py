@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, cast
 
 from .draft import Draft
@@ -18,7 +19,7 @@ from .intake import Intake, Source
 from .receipt import Progress, Receipt
 from .session import Session
 from .tally import Tally, completed
-from .transaction import Transaction, land
+from .transaction import Transaction, describe, land
 
 __all__ = ["Campaign"]
 
@@ -68,28 +69,34 @@ class Campaign:
             # What is still live was fed but not finished; when halted, this only counts it.
             while self._live:
                 await asyncio.wait([transaction.finish() for transaction in self._live])
-        except asyncio.CancelledError:
+        except BaseException:
             self.halt("cancelled")
             await self._land()
             raise
         finally:
+            self._reporter.report(self._progress())
             if watcher is not None:
                 watcher.cancel()
-                await land([watcher])
-            await self._reporter.close(self._progress())
-            self.done.set()
-        if self._reason is not None:
-            raise BulkSendError(
-                f"the campaign ended before everyone was accepted: {self._reason}",
-                receipt=self._tally.receipt(),
-                reason=self._reason,
-            ) from self._cause
-        return completed(self._tally.receipt())
+            try:
+                await land([*self._reporter.tasks, *([watcher] if watcher else [])])
+            finally:
+                self.done.set()
+        receipt = completed(self._tally.receipt())
+        # A stop that comes when everything has gone out has stopped nothing.
+        if self._source.exhausted and receipt.complete:
+            return receipt
+        reason = self._reason or "not everyone could be sent to"
+        raise BulkSendError(
+            f"the campaign ended before everyone was accepted: {reason}",
+            receipt=replace(receipt, complete=False),
+            reason=reason,
+        ) from self._cause
 
     def halt(self, reason: str, cause: Exception | None = None) -> None:
         """Let nothing new leave; what is on the wire lands, and `run` ends."""
         if self._reason is None:
             self._reason, self._cause = reason, cause
+        self._session.halted = True
         if self._feeder is not None:
             self._feeder.cancel()
         for transaction in self._live:
@@ -100,7 +107,8 @@ class Campaign:
         self.halt("stopped on request")
 
     async def _feed(self) -> None:
-        while not self._source.exhausted:
+        # A source may swallow the cancellation that a halt sends it.
+        while not self._source.exhausted and self._reason is None:
             transaction = Transaction(
                 self._session,
                 self._draft,
@@ -116,7 +124,10 @@ class Campaign:
             transaction.finish().add_done_callback(lambda _: self._permits.release())
 
     def _look_at_feeder(self, feeder: asyncio.Task[None]) -> None:
-        error = None if feeder.cancelled() else feeder.exception()
+        if feeder.cancelled():
+            self.halt("the source of recipients was cancelled")
+            return
+        error = feeder.exception()
         if isinstance(error, Exception):
             self.halt(f"the source of recipients raised {type(error).__name__}", error)
         elif error is not None:
@@ -126,7 +137,7 @@ class Campaign:
         """Look after the transactions, and tell whoever listens how far it is."""
         for transaction in self._live:
             if transaction.fault is not None and self._reason is None:
-                self.halt(str(transaction.fault), transaction.fault)
+                self.halt(describe(transaction.fault), transaction.fault)
         self._live = [one for one in self._live if not one.counted]
         self._reporter.offer(self._progress)
 
@@ -135,32 +146,33 @@ class Campaign:
 
     async def _land(self) -> None:
         assert self._feeder is not None
-        await land([self._feeder])
-        await land([task for transaction in self._live for task in transaction.tasks()])
+        try:
+            await land([self._feeder])
+        finally:
+            await land([task for transaction in self._live for task in transaction.tasks()])
 
 
 class _Reporter:
-    """Calls `on_progress` at most four times a second, and once more at the end."""
+    """Calls `on_progress` at most four times a second, and once more at the end.
+
+    `tasks` are the awaitables that it returned, while they run.
+    """
 
     def __init__(self, on_progress: Callable[[Progress], object] | None) -> None:
         self._on_progress = on_progress
         self._loop = asyncio.get_running_loop()
         self._due = self._loop.time()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
 
     def offer(self, progress: Callable[[], Progress]) -> None:
-        """Report if it is time to."""
-        if self._on_progress is None or self._loop.time() < self._due:
+        """Report if it is time to, and the report before has been taken in."""
+        if self._on_progress is None or self.tasks or self._loop.time() < self._due:
             return
         self._due = self._loop.time() + _PROGRESS_EVERY
-        self._call(progress())
+        self.report(progress())
 
-    async def close(self, progress: Progress) -> None:
-        """Report a last time and wait for what the reports started."""
-        self._call(progress)
-        await land(self._tasks)
-
-    def _call(self, progress: Progress) -> None:
+    def report(self, progress: Progress) -> None:
+        """Report now."""
         if self._on_progress is None:
             return
         try:
@@ -171,10 +183,10 @@ class _Reporter:
             return
         if inspect.isawaitable(answer):
             task = asyncio.ensure_future(cast("Coroutine[Any, Any, Any]", answer))
-            self._tasks.add(task)
+            self.tasks.add(task)
             task.add_done_callback(self._reported)
 
     def _reported(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _logger.error("on_progress raised", exc_info=error)

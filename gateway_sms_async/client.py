@@ -143,10 +143,12 @@ class GatewayClient:
         with anyio.CancelScope(shield=True):
             for campaign in list(shared.campaigns):
                 campaign.halt("the client was closed")
-            with anyio.move_on_after(LANDING_TIME):
-                for campaign in list(shared.campaigns):
-                    await campaign.done.wait()
-            await shared.session.close()
+            try:
+                with anyio.move_on_after(LANDING_TIME):
+                    for campaign in list(shared.campaigns):
+                        await campaign.done.wait()
+            finally:
+                await shared.session.close()
 
     async def __aenter__(self) -> Self:
         return await self.open()

@@ -133,11 +133,8 @@ class Intake:
                     number = normalize(written)
                     if placeholders and (missing := missing_field(placeholders, fields)):
                         raise _Refused(f"no field {missing!r}, which the text uses")
-                except InvalidNumberError as error:
-                    self._refuse(item, error.reason, position + looked_at - 1)
-                    continue
-                except (TypeError, ValueError, _Refused) as error:
-                    self._refuse(item, str(error), position + looked_at - 1)
+                except Exception as error:  # noqa: BLE001 - fields may be anybody's mapping
+                    self._refuse(item, _reason(error), position + looked_at - 1)
                     continue
                 # recipients.digits_key, without a call for each of a million.
                 key = int(number.replace("-", ""))
@@ -163,6 +160,14 @@ class Intake:
 
 class _Refused(Exception):  # noqa: N818
     """Carries a reason out of the loop; never leaves this room."""
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, InvalidNumberError):
+        return error.reason
+    if isinstance(error, TypeError | ValueError | _Refused):
+        return str(error)
+    return f"its fields raised {type(error).__name__}"
 
 
 def _written(item: object) -> str:

@@ -8,6 +8,7 @@ The vendor's documentation of each call: https://console.openapi.com/apis/gatewa
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import re
 import secrets
@@ -104,7 +105,8 @@ class Messages:
         when `options.custom` is the caller's own) and is what `find` looks for.
 
         When the answer is lost the message is looked for by its reference, which lists the
-        account and reads the newest messages one by one; found, it is returned.
+        account and reads the newest messages one by one, for `max_elapsed` at the most; found,
+        it is returned. A reference of your own must therefore be new with each call.
 
         Raises ValueError or TypeError before any request; RecipientsRejectedError when the
         gateway took none of the recipients; OutcomeUnknownError when a text may have gone out
@@ -124,14 +126,14 @@ class Messages:
         )
         if transaction:
             return _with_somebody(await self.open_transaction(payload))
-        return await self._send(payload, reference)
+        return await self._send(draft, payload, reference)
 
     async def find(self, reference: str) -> Message | None:
         """Return the newest message that was sent with this reference, None when there is none.
 
         Costs one listing and one request for each message looked at.
         """
-        return await self._find(check_reference(reference), since=None)
+        return await self._find(check_reference(reference))
 
     async def get(self, message_id: str) -> Message:
         """Return one message. (`GET /messages/{id}`)."""
@@ -225,9 +227,8 @@ class Messages:
     async def send_draft(self, draft: Draft, wire: WireRecipients) -> Message:
         """Send a message that is already checked; for the transaction builder."""
         reference = None if draft.has_custom else secrets.token_hex(16)
-        return await self._send(
-            draft.payload(wire, transaction=False, reference=reference), reference
-        )
+        payload = draft.payload(wire, transaction=False, reference=reference)
+        return await self._send(draft, payload, reference)
 
     async def open_transaction(self, payload: bytes, flight: Flight | None = None) -> Message:
         """Send a POST that is already written and sends nothing; for the transaction builder."""
@@ -244,12 +245,12 @@ class Messages:
         wire = _PUT[transaction]
         return _one(await self._session.call(wire, message_path(message_id), payload, flight))
 
-    async def _send(self, payload: bytes, reference: str | None) -> Message:
+    async def _send(self, draft: Draft, payload: bytes, reference: str | None) -> Message:
         started = time.time()
         try:
             message = _one(await self._session.call(_SEND, "/messages/", payload))
         except OutcomeUnknownError as unknown:
-            message = await self._recover(reference, started, unknown)
+            message = await self._recover(draft, reference, started, unknown)
         return _with_somebody(message)
 
     async def _is_there(self, message_id: str) -> bool:
@@ -263,13 +264,14 @@ class Messages:
         return True
 
     async def _recover(
-        self, reference: str | None, started: float, unknown: OutcomeUnknownError
+        self, draft: Draft, reference: str | None, started: float, unknown: OutcomeUnknownError
     ) -> Message:
         """Find the message whose answer was lost, or say that it cannot be known."""
         found: Message | None = None
         if reference is not None:
             try:
-                found = await self._find(reference, since=started - _CLOCK_SLACK)
+                async with asyncio.timeout(self._session.policy.max_elapsed):
+                    found = await self._find(reference, since=started - _CLOCK_SLACK, draft=draft)
             except Exception:  # noqa: BLE001 - whatever kept us from finding it, a text may be out
                 found = None
         if found is None:
@@ -281,18 +283,22 @@ class Messages:
             raise lost from unknown.__cause__
         return found
 
-    async def _find(self, reference: str, *, since: float | None) -> Message | None:
+    async def _find(
+        self, reference: str, *, since: float | None = None, draft: Draft | None = None
+    ) -> Message | None:
+        """Return the newest message with this reference, made `since` and from this draft."""
         for summary in await self.list():
-            if not _ID.fullmatch(summary.id):
-                continue
             made = summary.timestamp
-            if since is not None and made is not None and made.timestamp() < since:
+            too_old = since is not None and made is not None and made.timestamp() < since
+            if too_old or not _ID.fullmatch(summary.id):
                 continue
             try:
                 message = await self.get(summary.id)
             except NotFoundError:
                 continue
-            if message.options.custom == reference:
+            if message.options.custom == reference and (
+                draft is None or (not message.transaction and message.body in {None, draft.body})
+            ):
                 return message
         return None
 

@@ -216,11 +216,12 @@ class MessageOnWire:
         while True:
             try:
                 return await self._messages.get(self._id)
-            except NotFoundError:
-                raise
-            except GatewayError:
-                if loop.time() + delay >= deadline:
-                    raise
+            except Exception as error:
+                if isinstance(error, NotFoundError) or loop.time() + delay >= deadline:
+                    raise GatewayError(
+                        f"message {self._id} was being closed and cannot be read: whether it goes "
+                        "out is not known"
+                    ) from error
             await asyncio.sleep(delay)
             delay = min(delay * 2, self._policy.max_delay)
 
@@ -235,13 +236,19 @@ class MessageOnWire:
         self._close_doubtful = False
 
     async def _send_plainly(self, batch: Batch) -> None:
+        # The POST is the close now: while it lasts, nobody can be called unsent.
+        self.state = "closing"
+        self._close_doubtful = True
         try:
             self._final = await self._messages.send_draft(self._draft, batch.to_wire())
         except OutcomeUnknownError:
-            self.state = "unknown"
             raise
         except RecipientsRejectedError as rejected:
             self._final = rejected.message
+        except GatewayError:
+            self.state = "abandoned"
+            self._close_doubtful = False
+            raise
         self.message_id = self._final.id
         self.state = "closed"
 

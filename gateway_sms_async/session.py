@@ -57,6 +57,8 @@ LIST_CAP = 64 * 1024 * 1024
 _CODE_CLOSED = 212
 # Half of the wait after a 429 is not left to chance: it must never come out as nothing.
 _LEAST_HOLD = 0.5
+_LEAST_TIME = 1.0
+_ADDS_NOBODY = {Operation.READ, Operation.DELETE}
 
 _refusal = msgspec.json.Decoder(Refusal)
 
@@ -121,7 +123,8 @@ class Session:
     """One view of the shared connections, limiter, budget and token.
 
     `bulk` views wait behind interactive ones, and the time they wait in line does not count
-    towards `max_elapsed`. `requests` and `retries` count what this view sent.
+    towards `max_elapsed`. `requests` and `retries` count what this view sent. Once `halted`, a
+    view still looks and deletes, but adds nobody to anything.
     """
 
     def __init__(
@@ -137,6 +140,7 @@ class Session:
         self.timeout = timeout
         self.policy = policy
         self.bulk = False
+        self.halted = False
         self.requests = 0
         self.retries = 0
 
@@ -150,6 +154,7 @@ class Session:
         """Return a view with counters of its own."""
         view = copy.copy(self)
         view.bulk = bulk
+        view.halted = False
         view.requests = view.retries = 0
         if timeout is not None:
             view.timeout = timeout
@@ -198,10 +203,14 @@ class Session:
         try:
             if shared.transport.closed:
                 raise RuntimeError("this GatewayClient is closed; open a new one")
-            timeout = min(self.timeout, max(0.001, call.deadline - shared.loop.time()))
+            self._check_halted(call)
+            timeout = min(self.timeout, self._left(call))
+            if timeout < self._least:
+                raise AttemptFailed(Outcome.NOT_SENT, _no_room())
 
             async def leave() -> None:
                 await turn.leave()
+                self._check_halted(call)
                 self.requests += 1
                 self.retries += call.tries > 0
                 call.flight.on_wire = True
@@ -251,7 +260,7 @@ class Session:
                     return await shared.gate.turn(urgent=True)
             except TimeoutError:
                 held = shared.gate.held_for
-        error: GatewayError = GatewayTimeoutError("the rate left no room within max_elapsed")
+        error = _no_room()
         if held > 0.0:
             error = RateLimitError(
                 f"the gateway asked to wait {held:.0f} s more", status=429, retry_after=held
@@ -262,7 +271,8 @@ class Session:
         """Give the failure a `wait` if the table, the policy and the budget allow another try."""
         shared = self._shared
         deed = action(call.wire.operation, failed.outcome)
-        if deed is Action.RENEW and not call.renewed:
+        halted = self._is_halted(call)
+        if deed is Action.RENEW and not call.renewed and not halted:
             call.renewed = True
             if await shared.tokens.renew(token) != token:
                 failed.wait = 0.0
@@ -278,10 +288,11 @@ class Session:
         if (
             deed not in {Action.REPEAT, Action.HOLD}
             or failed.permanent
+            or halted
             or shared.transport.closed
             or wait > HOLD_CAP
             or call.tries >= self.policy.max_attempts
-            or (shared.loop.time() + wait >= call.deadline and not self._waits_out(deed))
+            or (self._left(call) - wait < self._least and not self._waits_out(deed))
             or not shared.budget.take()
         ):
             return
@@ -290,6 +301,21 @@ class Session:
 
     def _waits_out(self, deed: Action) -> bool:
         return self.bulk and deed is Action.HOLD
+
+    def _left(self, call: _Call[Any]) -> float:
+        return call.deadline - self._shared.loop.time()
+
+    @property
+    def _least(self) -> float:
+        """The time below which an attempt would only be cut off in the middle."""
+        return min(_LEAST_TIME, self.timeout, self.policy.max_elapsed / 2)
+
+    def _is_halted(self, call: _Call[Any]) -> bool:
+        return self.halted and call.wire.operation not in _ADDS_NOBODY
+
+    def _check_halted(self, call: _Call[Any]) -> None:
+        if self._is_halted(call):
+            raise AttemptFailed(Outcome.NOT_SENT, GatewayError("stopped before it was sent"))
 
     def _judge(self, wire: Wire[T], reply: Reply) -> Envelope[T]:
         """Tell a yes from a no from everything else."""
@@ -306,6 +332,10 @@ class Session:
                 ),
             )
         raise _refused(wire, reply)
+
+
+def _no_room() -> GatewayError:
+    return GatewayTimeoutError("the time that a call may take ran out while it waited in line")
 
 
 _attempt_repeatedly = repeating(Session.attempt)

@@ -78,6 +78,10 @@ class Tally:
         """Count a message that goes no further, and those who were never given to it."""
         self._counts.add(message, waiting)
 
+    def add_unsent(self, batch: Batch) -> None:
+        """Count recipients that came too late for their message."""
+        self._counts.unsent.extend(batch.numbers)
+
     def receipt(self, under_way: tuple[MessageOnWire, list[Batch]] | None = None) -> Receipt:
         """Account for everyone taken; `under_way` is a message not added yet, and who waits."""
         counts = self._counts

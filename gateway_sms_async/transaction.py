@@ -8,14 +8,15 @@ takes them down: they land, and are counted by what they came to.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
 
 from .draft import Draft
-from .errors import BulkSendError
+from .errors import BulkSendError, GatewayError
 from .intake import Batch, Source, as_source
 from .messages import Messages
 from .protocol import MessageOnWire, State
@@ -24,7 +25,7 @@ from .recipients import RecipientLike, Recipients
 from .session import Flight, Session
 from .tally import Tally, completed
 
-__all__ = ["LANDING_TIME", "Transaction", "land"]
+__all__ = ["LANDING_TIME", "Transaction", "describe", "land"]
 
 LANDING_TIME = 5.0
 """Seconds that requests under way are given to land when their caller is cancelled."""
@@ -48,15 +49,14 @@ class Transaction:
         permits: asyncio.Semaphore,
         on_change: Callable[[], None] | None = None,
     ) -> None:
+        self._session = session
         self._message = MessageOnWire(Messages(session), draft, session.policy)
         self._tally = tally
         self._batch_size = batch_size
         self._permits = permits
         self._on_change = on_change
-        # The buffer always keeps somebody for the close: a full one leaves only when the next
-        # recipient is there, in `_spare`.
+        # Always keeps somebody for the close: a full buffer leaves only when somebody follows.
         self._buffer = Batch()
-        self._spare = Batch()
         self._taken = 0
         self._flights: dict[asyncio.Task[None], Flight] = {}
         self._opened = asyncio.Event()
@@ -84,9 +84,9 @@ class Transaction:
     def receipt(self) -> Receipt:
         """What became of everyone so far."""
         if not self._counted:
-            return self._tally.receipt(self._under_way())
+            return self._tally.receipt(self._people())
         receipt = self._tally.receipt()
-        return receipt if self._stopped else completed(receipt)
+        return receipt if self._fault is not None else completed(receipt)
 
     async def add(self, recipients: RecipientLike | Recipients) -> None:
         """Add one recipient, or a sync or async iterable of them.
@@ -110,6 +110,8 @@ class Transaction:
             self.halt()
             await _ended(self._flights)
             raise self._error()
+        if self._halted:
+            raise RuntimeError(f"this transaction has ended ({self.state}); not all were added")
 
     async def close(self) -> Receipt:
         """Close the message, which then goes out, and return what became of everyone.
@@ -126,9 +128,10 @@ class Transaction:
         except asyncio.CancelledError:
             await self._stop()
             raise
-        if self._fault is not None:
+        receipt = self.receipt
+        if self._fault is not None or receipt.unsent or receipt.unknown:
             raise self._error()
-        return self.receipt
+        return receipt
 
     async def abandon(self) -> None:
         """Delete the message, which then never goes out; everyone taken is unsent.
@@ -136,11 +139,11 @@ class Transaction:
         Raises InvalidRequestError when it is closed already, OutcomeUnknownError when it could
         not be told whether it is gone.
         """
-        if self._counted:
-            raise RuntimeError(f"this transaction has ended ({self.state})")
         self._ended = True
         self.halt()
-        await _ended(self._flights)
+        await _ended(self._under_way())
+        if self._counted:
+            raise RuntimeError(f"this transaction has ended ({self.state})")
         try:
             await self._message.abandon()
         finally:
@@ -191,7 +194,7 @@ class Transaction:
                     source.drained()
                 elif source.one_at_a_time:
                     # It has left the source, so it must be counted, whatever interrupts us.
-                    self._take(items, self._spare, len(self._spare) + 1)
+                    self._take_late(items)
 
     def finish(self) -> asyncio.Task[None]:
         """Start to close in a task of its own; what goes wrong is in `fault`."""
@@ -203,11 +206,12 @@ class Transaction:
 
     def tasks(self) -> list[asyncio.Task[None]]:
         """Return what is under way, its end included."""
-        return [*self._flights, self.finish()]
+        self.finish()
+        return self._under_way()
 
     def halt(self) -> None:
         """Let nothing new leave. What is on the wire lands, and so does a close once begun."""
-        self._halted = True
+        self._halted = self._session.halted = True
         for task, flight in self._flights.items():
             if not flight.on_wire:
                 task.cancel()
@@ -220,10 +224,12 @@ class Transaction:
     def _stopped(self) -> bool:
         return self._halted or self._fault is not None
 
-    def _under_way(self) -> tuple[MessageOnWire, list[Batch]]:
+    def _under_way(self) -> list[asyncio.Task[None]]:
+        return [*self._flights, *([self._finishing] if self._finishing else [])]
+
+    def _people(self) -> tuple[MessageOnWire, list[Batch]]:
         """Return the message, and those who wait to be given to it."""
-        waiting = [] if self._buffer in self._message.batches else [self._buffer]
-        return self._message, [*waiting, self._spare]
+        return self._message, [] if self._buffer in self._message.batches else [self._buffer]
 
     async def _take_some(self, items: Iterator[RecipientLike], limit: int | None) -> bool:
         """Fill the buffer, or send it when it is full and somebody follows; True at the end."""
@@ -235,15 +241,23 @@ class Transaction:
             return at_end
         await self._permits.acquire()
         at_end = False
-        if not self._stopped and len(self._buffer) >= self._batch_size:
-            at_end = self._take(items, self._spare, 1)
-            if self._spare:
-                full, self._buffer, self._spare = self._buffer, self._spare, Batch()
-                self._launch(full)
-                return at_end
-        self._permits.release()
+        following = Batch()
+        try:
+            if not self._stopped and len(self._buffer) >= self._batch_size:
+                at_end = self._take(items, following, 1)
+        finally:
+            if following:
+                full, self._buffer = self._buffer, following
+                self._launch(full).add_done_callback(lambda _: self._permits.release())
+            else:
+                self._permits.release()
         await asyncio.sleep(0)
         return at_end
+
+    def _take_late(self, items: Iterator[RecipientLike]) -> None:
+        late = Batch()
+        self._take(items, late if self._counted else self._buffer, len(self._buffer) + 1)
+        self._tally.add_unsent(late)
 
     def _take(self, items: Iterator[RecipientLike], batch: Batch, size: int) -> bool:
         held = len(batch)
@@ -252,17 +266,18 @@ class Transaction:
         self._changed()
         return at_end
 
-    def _launch(self, batch: Batch) -> None:
-        """Send a batch in a task of its own, which owns a permit until it has landed."""
+    def _launch(self, batch: Batch) -> asyncio.Task[None]:
+        """Send a batch in a task of its own."""
         flight = Flight()
         first = not self._message.batches
         self._message.give(batch)
         task = asyncio.create_task(self._fly(batch, flight, first=first))
         self._flights[task] = flight
         task.add_done_callback(self._landed)
+        return task
 
     async def _fly(self, batch: Batch, flight: Flight, *, first: bool) -> None:
-        try:
+        with self._filing_faults():
             if first:
                 await self._message.open(batch, flight)
                 self._opened.set()
@@ -270,37 +285,42 @@ class Transaction:
             await self._opened.wait()
             if not self._stopped:
                 await self._message.append(batch, flight)
-        except Exception as error:  # noqa: BLE001 - filed: a failing batch takes no other down
-            self._fail(error)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._flights.pop(task)
-        self._permits.release()
         self._changed()
 
     async def _finish(self) -> None:
-        try:
+        with self._filing_faults():
             await _ended(self._flights)
-            if not self._stopped and (self._buffer or self._message.batches):
+            if self._stopped:
+                return
+            if self._buffer and not self._message.batches:
+                # Everyone fits in one request: the last of them is kept for the close.
+                head, self._buffer = self._buffer.split(max(1, len(self._buffer) - 1))
+                await _ended([self._launch(head)])
+            if self._message.batches and not self._stopped:
                 self._in_close = True
-                await self._close()
-        except Exception as error:  # noqa: BLE001 - filed, so that everyone is counted first
-            self._fail(error)
+                await self._message.close(self._buffer or None)
 
-    async def _close(self) -> None:
-        if self._message.message_id is None:
-            # Everyone fits in one request: the last of them is kept for the close.
-            head, self._buffer = self._buffer.split(max(1, len(self._buffer) - 1))
-            self._message.give(head)
-            await self._message.open(head)
-        await self._message.close(self._buffer or None)
+    @contextmanager
+    def _filing_faults(self) -> Generator[None]:
+        """File what goes wrong, so that it takes no neighbour down and everyone is counted."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not self._halted:
+                # Not by us: something that the request waited for was cancelled.
+                self._fail(GatewayError("a request was cancelled from outside"))
+            raise
+        except Exception as error:  # noqa: BLE001
+            self._fail(error)
 
     async def _stop(self) -> None:
         """Let nothing new leave, give what is on the wire its time, and count everyone."""
         self.halt()
-        under_way = [*self._flights, *([self._finishing] if self._finishing else [])]
         try:
-            await land(under_way)
+            await land(self._under_way())
         finally:
             self._count()
 
@@ -315,7 +335,7 @@ class Transaction:
             return
         self._counted = True
         self._message.leave()
-        self._tally.add(*self._under_way())
+        self._tally.add(*self._people())
         self._changed()
 
     def _changed(self) -> None:
@@ -323,13 +343,19 @@ class Transaction:
             self._on_change()
 
     def _error(self) -> BulkSendError:
+        reason = "stopped before it was closed" if self._fault is None else describe(self._fault)
         error = BulkSendError(
-            f"the message did not go out to everyone: {self._fault}",
+            f"the message did not go out to everyone: {reason}",
             receipt=self.receipt,
-            reason=str(self._fault),
+            reason=reason,
         )
         error.__cause__ = self._fault
         return error
+
+
+def describe(fault: Exception) -> str:
+    """Say what went wrong; what is not ours is only named, for its text may hold anything."""
+    return str(fault) if isinstance(fault, GatewayError) else f"{type(fault).__name__} was raised"
 
 
 async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:

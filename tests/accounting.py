@@ -1,6 +1,7 @@
 """The oracle: what a receipt says, held against what the simulator's gateway really has."""
 
 import asyncio
+from collections.abc import Mapping
 
 from gateway_sms_async import Receipt
 from gateway_sms_async.recipients import normalize
@@ -29,11 +30,15 @@ def parts(receipt: Receipt) -> int:
 
 
 def check(receipt: Receipt, simulator: Simulator, sent: set[str] | None = None) -> None:
-    """Hold a receipt against the ledger.
+    """Hold a receipt against the ledger of a simulator that served nothing else."""
+    check_ledger(receipt, simulator.ledger, sent)
+
+
+def check_ledger(receipt: Receipt, ledger: Mapping[str, int], sent: set[str] | None) -> None:
+    """Hold a receipt against a ledger.
 
     `sent` are the valid numbers taken from the source (None: not compared one by one).
     """
-    ledger = simulator.ledger
     assert parts(receipt) == receipt.total
     assert max(ledger.values(), default=0) <= 1, "somebody is texted twice"
     unknown, unsent = set(receipt.unknown), set(receipt.unsent)
