@@ -1,8 +1,8 @@
 """Who may leave, and when: the rate, the requests in flight, and the hold after a 429.
 
-Only the session enters. Requests leave in the order they came, interactive ones before bulk;
-the token of the rate is taken at the moment the first byte leaves, not when the turn is given,
-so that neither a blocked loop nor a slow connection can save tokens up for a burst.
+Only the session enters. Turns are given in the order they were asked for, interactive ones before
+bulk, at the pace of the rate; the token that counts is taken at the moment the first byte leaves,
+so that neither a blocked loop nor connections that were slow to open end in a burst.
 """
 
 from __future__ import annotations
@@ -36,6 +36,10 @@ class TokenBucket:
         self._at = now
         return True
 
+    def give_back(self) -> None:
+        """Put back a token that came to nothing."""
+        self._tokens = min(self.burst, self._tokens + 1.0)
+
     def _level(self, now: float) -> float:
         # A clock that steps back must not refill twice.
         return min(self.burst, self._tokens + max(0.0, now - self._at) * self.rate)
@@ -60,16 +64,18 @@ class Turn:
 
 
 class Gate:
-    """Hands out turns: at most `concurrency` at once, one at a time on the way out.
+    """Hands out turns, at most `concurrency` at once.
 
     `rate` is requests a second, None for no limit; `burst` how many may follow each other at
     once after a quiet time. Belongs to one event loop.
     """
 
     def __init__(self, *, rate: float | None, burst: int, concurrency: int) -> None:
-        self._bucket = None if rate is None else TokenBucket(rate, burst)
+        # One for the turns, so that requests wait here and not on a connection; one for the
+        # departures, which is what the rate is about. They differ when connecting takes time.
+        self._turns = None if rate is None else TokenBucket(rate, burst)
+        self._departures = None if rate is None else TokenBucket(rate, burst)
         self._free = concurrency
-        self._departing: Turn | None = None
         self._held_until = 0.0
         self._urgent: deque[asyncio.Future[Turn]] = deque()
         self._bulk: deque[asyncio.Future[Turn]] = deque()
@@ -104,41 +110,33 @@ class Gate:
     async def leave(self, turn: Turn) -> None:
         """See `Turn.leave`."""
         # Not an event: what is waited for is the clock, which may have to be asked again.
-        while (wait := self._tokens_wait()) > 0.0:  # noqa: ASYNC110
+        while (wait := self._wait_for(self._departures)) > 0.0:  # noqa: ASYNC110
             await asyncio.sleep(wait)
-        if self._bucket is not None:
-            self._bucket.take(self._loop.time())
+        if self._departures is not None:
+            self._departures.take(self._loop.time())
         turn.left = True
-        if self._departing is turn:
-            self._departing = None
-            self._serve()
 
     def done(self, turn: Turn) -> None:
         """See `Turn.done`."""
         self._free += 1
-        if self._departing is turn:
-            self._departing = None
+        if self._turns is not None and not turn.left:
+            self._turns.give_back()
         self._serve()
 
     def _grant(self) -> Turn:
-        turn = Turn(self)
         self._free -= 1
-        if self._bucket is not None:
-            # One at a time between here and its first byte: the next in line sees the
-            # token gone, however long connecting takes.
-            self._departing = turn
-        return turn
+        if self._turns is not None:
+            self._turns.take(self._loop.time())
+        return Turn(self)
 
-    def _tokens_wait(self) -> float:
+    def _wait_for(self, bucket: TokenBucket | None) -> float:
         now = self._loop.time()
-        held = self._held_until - now
-        return max(held, 0.0 if self._bucket is None else self._bucket.wait(now))
+        held = max(0.0, self._held_until - now)
+        return held if bucket is None else max(held, bucket.wait(now))
 
     def _wait(self) -> float | None:
-        """Return seconds until the next may go, None when only another's step can tell."""
-        if self._free <= 0 or self._departing is not None:
-            return None
-        return max(0.0, self._tokens_wait())
+        """Return seconds until the next turn, None when only another's end can tell."""
+        return None if self._free <= 0 else self._wait_for(self._turns)
 
     def _serve(self) -> None:
         """Give turns to those first in line, or set the clock for when one can be given."""

@@ -172,7 +172,8 @@ def backoff_delay(policy: RetryPolicy, tries: int, *, floor: float | None, least
     `floor` is what the gateway asked for; `least` the share of the exponential wait that is not
     left to chance (0 for full jitter).
     """
-    ceiling = min(policy.max_delay, policy.base_delay * 2.0 ** (tries - 1))
+    doublings = min(tries - 1, 60)  # a thousand would overflow
+    ceiling = min(policy.max_delay, policy.base_delay * 2.0**doublings)
     jittered = ceiling * (least + (1.0 - least) * random.random())  # noqa: S311 - not a secret
     return max(jittered, floor or 0.0)
 

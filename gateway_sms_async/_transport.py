@@ -6,6 +6,7 @@ fault whether a byte had left. Only the session enters.
 
 from __future__ import annotations
 
+import io
 import platform
 import ssl
 from collections.abc import Awaitable, Callable
@@ -35,6 +36,7 @@ USER_AGENT = (
 # Shorter than servers keep a connection open, so that one is seldom met at the moment it closes.
 _KEEPALIVE = 5.0
 _CHUNK = 64 * 1024
+_LARGE = 1024 * 1024
 
 
 class Reply(NamedTuple):
@@ -188,7 +190,7 @@ class Transport:
             async with self._session.request(
                 method,
                 URL(self._base_url + path, encoded=True),
-                data=payload,
+                data=_body(payload),
                 headers=headers,
                 allow_redirects=False,
                 proxy=self._proxy,
@@ -208,7 +210,10 @@ class Transport:
                     unexpected = UnexpectedResponseError(
                         f"{method}: the answer (HTTP {status}) {why}", status=status
                     )
-                    fault = TransportFault(unexpected, sent=departure.sent)
+                    # Too large is too large the next time too.
+                    fault = TransportFault(
+                        unexpected, sent=departure.sent, permanent=isinstance(error, _TooLarge)
+                    )
         except TimeoutError:
             fault = TransportFault(
                 GatewayTimeoutError(f"{method}: no complete answer within {timeout:g} s"),
@@ -223,6 +228,11 @@ class Transport:
         # Raised out here so that aiohttp's exception, which can hold the token and the numbers,
         # is not even its context.
         raise fault
+
+
+def _body(payload: bytes | None) -> bytes | io.BytesIO | None:
+    # aiohttp warns about large bytes, and writes a file in pieces.
+    return payload if payload is None or len(payload) < _LARGE else io.BytesIO(payload)
 
 
 async def _read(response: aiohttp.ClientResponse, cap: int) -> Reply:

@@ -63,7 +63,10 @@ class TokenKeeper:
 
     async def current(self) -> str:
         """Return the token to use now."""
-        token = check_token(await self._source.token())
+        return self.newest(check_token(await self._source.token()))
+
+    def newest(self, token: str) -> str:
+        """Return what `token` was renewed to meanwhile, or itself."""
         return self._renewed.get(token, token)
 
     async def renew(self, rejected: str) -> str:

@@ -13,7 +13,7 @@ import builtins
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -137,7 +137,8 @@ class Messages:
 
     async def get(self, message_id: str) -> Message:
         """Return one message. (`GET /messages/{id}`)."""
-        return _one(await self._session.call(_GET, message_path(message_id)))
+        path = message_path(message_id)
+        return _one(await self._session.call(_GET, path, accepts=_about(message_id)))
 
     async def update(
         self,
@@ -232,7 +233,7 @@ class Messages:
 
     async def open_transaction(self, payload: bytes, flight: Flight | None = None) -> Message:
         """Send a POST that is already written and sends nothing; for the transaction builder."""
-        return _one(await self._session.call(_OPEN, "/messages/", payload, flight))
+        return _one(await self._session.call(_OPEN, "/messages/", payload, flight=flight))
 
     async def put(
         self,
@@ -242,8 +243,12 @@ class Messages:
         flight: Flight | None = None,
     ) -> Message:
         """Send a PUT that is already written; for the transaction builder."""
-        wire = _PUT[transaction]
-        return _one(await self._session.call(wire, message_path(message_id), payload, flight))
+        path = message_path(message_id)
+        return _one(
+            await self._session.call(
+                _PUT[transaction], path, payload, flight=flight, accepts=_about(message_id)
+            )
+        )
 
     async def _send(self, draft: Draft, payload: bytes, reference: str | None) -> Message:
         started = time.time()
@@ -305,6 +310,11 @@ class Messages:
 
 def _one(data: tuple[Message] | Message) -> Message:
     return data if isinstance(data, Message) else data[0]
+
+
+def _about(message_id: str) -> Callable[[tuple[Message] | Message], bool]:
+    """Tell answers about this message from answers that a confused proxy mixed up."""
+    return lambda data: _one(data).id == message_id
 
 
 def _with_somebody(message: Message) -> Message:

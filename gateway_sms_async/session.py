@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
@@ -25,26 +26,13 @@ from ._retry import (
     RetryPolicy,
     action,
     backoff_delay,
-    parse_retry_after,
     repeating,
 )
-from ._transport import Reply, Transport, TransportFault
+from ._transport import Transport, TransportFault
+from ._verdict import judge
 from .auth import TokenKeeper
-from .errors import (
-    APIError,
-    AuthenticationError,
-    GatewayError,
-    GatewayTimeoutError,
-    InsufficientCreditError,
-    InvalidRequestError,
-    NotFoundError,
-    OutcomeUnknownError,
-    RateLimitError,
-    ServerError,
-    TransactionClosedError,
-    UnexpectedResponseError,
-)
-from .models import Envelope, Refusal, parse_money
+from .errors import GatewayError, GatewayTimeoutError, OutcomeUnknownError, RateLimitError
+from .models import Envelope, parse_money
 
 __all__ = ["CONTROL_CAP", "LIST_CAP", "Flight", "Session", "Wire"]
 
@@ -54,13 +42,10 @@ CONTROL_CAP = 1024 * 1024
 LIST_CAP = 64 * 1024 * 1024
 """The most bytes of an answer, once unpacked: about one message, or about a list."""
 
-_CODE_CLOSED = 212
 # Half of the wait after a 429 is not left to chance: it must never come out as nothing.
 _LEAST_HOLD = 0.5
 _LEAST_TIME = 1.0
 _ADDS_NOBODY = {Operation.READ, Operation.DELETE}
-
-_refusal = msgspec.json.Decoder(Refusal)
 
 
 class Wire(Generic[T]):
@@ -90,21 +75,18 @@ class Flight:
         self.on_wire = False
 
 
+@dataclass(slots=True)
 class _Call(Generic[T]):
     """One call while it lasts. `deadline` is on the loop's clock."""
 
-    __slots__ = ("deadline", "flight", "path", "payload", "renewed", "tries", "wire")
-
-    def __init__(
-        self, wire: Wire[T], path: str, payload: bytes | None, flight: Flight, deadline: float
-    ) -> None:
-        self.wire = wire
-        self.path = path
-        self.payload = payload
-        self.flight = flight
-        self.deadline = deadline
-        self.tries = 0
-        self.renewed = False
+    wire: Wire[T]
+    path: str
+    payload: bytes | None
+    flight: Flight
+    accepts: Callable[[T], bool] | None
+    deadline: float
+    tries: int = 0
+    renewed: bool = False
 
 
 class _Shared:
@@ -172,9 +154,17 @@ class Session:
         await self._shared.transport.close()
 
     async def call(
-        self, wire: Wire[T], path: str, payload: bytes | None = None, flight: Flight | None = None
+        self,
+        wire: Wire[T],
+        path: str,
+        payload: bytes | None = None,
+        *,
+        flight: Flight | None = None,
+        accepts: Callable[[T], bool] | None = None,
     ) -> T:
         """Make one request, repeated as its row of the table allows, and return its `data`.
+
+        An answer that `accepts` turns down is none: it belongs to something else.
 
         Raises a GatewayError: OutcomeUnknownError when the request may have been applied and
         must not be repeated, any other when it was not applied.
@@ -185,7 +175,7 @@ class Session:
         if asyncio.get_running_loop() is not shared.loop:
             raise RuntimeError("this GatewayClient belongs to another event loop; open one here")
         deadline = shared.loop.time() + self.policy.max_elapsed
-        call = _Call(wire, path, payload, flight or Flight(), deadline)
+        call = _Call(wire, path, payload, flight or Flight(), accepts, deadline)
         failed: AttemptFailed
         try:
             return await _attempt_repeatedly(self, call)
@@ -198,8 +188,10 @@ class Session:
         """Make one attempt; raise AttemptFailed, with a `wait` if there may be another."""
         shared = self._shared
         failed: AttemptFailed
-        token = await shared.tokens.current()
+        token = await self._in_time(call, shared.tokens.current())
         turn = await self._turn(call)
+        # Who waits in line may wait long.
+        token = shared.tokens.newest(token)
         try:
             if shared.transport.closed:
                 raise RuntimeError("this GatewayClient is closed; open a new one")
@@ -224,7 +216,7 @@ class Session:
                 cap=call.wire.cap,
                 leave=leave,
             )
-            envelope = self._judge(call.wire, reply)
+            envelope = judge(reply, call.wire.method, call.wire.decoder, call.accepts)
         except TransportFault as fault:
             outcome = Outcome.AMBIGUOUS if fault.sent else Outcome.NOT_SENT
             failed = AttemptFailed(outcome, fault.error)
@@ -267,6 +259,17 @@ class Session:
             )
         raise AttemptFailed(Outcome.NOT_SENT, error)
 
+    async def _in_time(self, call: _Call[Any], token: Awaitable[str]) -> str:
+        """Wait for a token, which may come from anywhere, no longer than the call may take."""
+        limit = asyncio.timeout_at(call.deadline)
+        try:
+            async with limit:
+                return await token
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        raise AttemptFailed(Outcome.NOT_SENT, GatewayTimeoutError("no token within max_elapsed"))
+
     async def _decide(self, call: _Call[Any], failed: AttemptFailed, token: str) -> None:
         """Give the failure a `wait` if the table, the policy and the budget allow another try."""
         shared = self._shared
@@ -274,7 +277,7 @@ class Session:
         halted = self._is_halted(call)
         if deed is Action.RENEW and not call.renewed and not halted:
             call.renewed = True
-            if await shared.tokens.renew(token) != token:
+            if await self._in_time(call, shared.tokens.renew(token)) != token:
                 failed.wait = 0.0
             return
         wait = backoff_delay(
@@ -317,25 +320,9 @@ class Session:
         if self._is_halted(call):
             raise AttemptFailed(Outcome.NOT_SENT, GatewayError("stopped before it was sent"))
 
-    def _judge(self, wire: Wire[T], reply: Reply) -> Envelope[T]:
-        """Tell a yes from a no from everything else."""
-        if reply.status in {200, 201}:
-            envelope = _decode(wire.decoder, reply.body)
-            if envelope is not None and envelope.success:
-                return envelope
-            raise AttemptFailed(
-                Outcome.AMBIGUOUS,
-                UnexpectedResponseError(
-                    f"{wire.method}: HTTP {reply.status} with a body that is not the documented "
-                    "one",
-                    status=reply.status,
-                ),
-            )
-        raise _refused(wire, reply)
-
 
 def _no_room() -> GatewayError:
-    return GatewayTimeoutError("the time that a call may take ran out while it waited in line")
+    return GatewayTimeoutError("max_elapsed ran out while the call waited in line")
 
 
 _attempt_repeatedly = repeating(Session.attempt)
@@ -350,72 +337,3 @@ def _last_word(operation: Operation, failed: AttemptFailed) -> GatewayError:
     )
     unknown.__cause__ = failed.error
     return unknown
-
-
-def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
-    """Read a body, also when it was encoded twice; None when it is not what was expected."""
-    try:
-        if body[:1] == b'"':
-            return decoder.decode(msgspec.json.decode(body, type=str))
-        return decoder.decode(body)
-    # The last two escape msgspec's own errors: bad UTF-8, and nesting, even in ignored fields.
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-_REFUSALS: dict[int, type[APIError]] = {
-    400: InvalidRequestError,
-    401: AuthenticationError,
-    402: InsufficientCreditError,
-    403: AuthenticationError,
-    404: NotFoundError,
-    406: InvalidRequestError,
-    413: InvalidRequestError,
-    422: InvalidRequestError,
-    429: RateLimitError,
-}
-# A complete answer with one of these is a no even from a proxy, which then passed nothing on.
-_REFUSED_BY_STATUS = {401, 413, 429}
-
-
-def _refused(wire: Wire[Any], reply: Reply) -> AttemptFailed:
-    """Say what an answer other than 200 and 201 means."""
-    status = reply.status
-    refusal = _decode(_refusal, reply.body)
-    if refusal is not None and refusal.success:
-        refusal = None
-    code = None if refusal is None else refusal.error
-    retry_after = parse_retry_after(reply.retry_after, now=time.time())
-    kind = _REFUSALS.get(status)
-    said = f"{wire.method}: HTTP {status}" + ("" if code is None else f", error {code}")
-    detail = refusal.message if refusal is not None and isinstance(refusal.message, str) else None
-    hint = _HINTS.get((status, code), _HINTS.get((status, None), ""))
-    if kind is not None and (refusal is not None or status in _REFUSED_BY_STATUS):
-        if (status, code) == (422, _CODE_CLOSED):
-            kind = TransactionClosedError
-        outcome = {401: Outcome.REJECTED_401, 429: Outcome.REJECTED_429}.get(
-            status, Outcome.REJECTED
-        )
-        error: GatewayError = kind(
-            said + hint, status=status, code=code, retry_after=retry_after, detail=detail
-        )
-    else:
-        outcome = Outcome.AMBIGUOUS
-        error = (
-            ServerError(said, status=status, code=code, retry_after=retry_after)
-            if 500 <= status < 600  # noqa: PLR2004
-            else UnexpectedResponseError(f"{said}, not in the gateway's words", status=status)
-        )
-    return AttemptFailed(outcome, error, retry_after=retry_after)
-
-
-_HINTS: dict[tuple[int, int | None], str] = {
-    (401, None): ": the token is not accepted here (expired, or made for the other environment)",
-    (402, None): ": the credit is not enough",
-    (403, None): ": the token lacks the scope for this call",
-    (404, None): ": there is no such message, or no such recipient on it",
-    (413, None): ": the request is too large",
-    (422, _CODE_CLOSED): ": the message is closed and takes no more recipients",
-    (422, 221): ": the message is sent or about to be, it is too late",
-    (429, None): ": too many requests",
-}

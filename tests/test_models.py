@@ -50,7 +50,7 @@ from gateway_sms_async import (
     messages as messages_module,
     models,
 )
-from gateway_sms_async.session import _decode, _refusal
+from gateway_sms_async._verdict import _refusal, decode
 
 TEXT = (Path(__file__).parent / "data" / "vendor_examples.json").read_text()
 WIRE: dict[str, Any] = json.loads(TEXT)
@@ -61,13 +61,17 @@ ID = "5d443a6e9f2725660f3db347"
 NUMBER = "+39-3401234567"
 QUICK = RetryPolicy(max_attempts=2, base_delay=0.001, max_delay=0.01)
 
+# An answer must be about the message that was asked for.
+IDS = {"get": "5cf7cc139f272546624d3795", "update": "5d4436469f272566771c6671"}
 CALLS: dict[str, Callable[[Messages], Awaitable[Any]]] = {
     "list": lambda messages: messages.list(),
     "send": lambda messages: messages.send(
         sender="alberto", body="test invio", recipients=NUMBER, reference="r1"
     ),
-    "get": lambda messages: messages.get(ID),
-    "update": lambda messages: messages.update(ID, recipients=[NUMBER], transaction=True),
+    "get": lambda messages: messages.get(IDS["get"]),
+    "update": lambda messages: messages.update(
+        IDS["update"], recipients=[NUMBER], transaction=True
+    ),
     "delete": lambda messages: messages.delete(ID),
     "recipients": lambda messages: messages.recipients(ID),
     "recipient": lambda messages: messages.recipient(ID, NUMBER),
@@ -189,7 +193,7 @@ def message_without(*path: str) -> bytes:
 
 
 def decode_message(body: bytes) -> Message | None:
-    envelope = _decode(DECODERS["get"], body)
+    envelope = decode(DECODERS["get"], body)
     return None if envelope is None else messages_module._one(envelope.data)
 
 
@@ -202,7 +206,7 @@ def decoded_message(**changes: Any) -> Message:
 def decoded_report(**changes: Any) -> RecipientReport:
     envelope = example_of("recipients")
     envelope["data"][0].update(changes)
-    decoded = _decode(DECODERS["recipients"], encoded(envelope))
+    decoded = decode(DECODERS["recipients"], encoded(envelope))
     assert decoded is not None
     return decoded.data[0]
 
@@ -254,7 +258,7 @@ def test_the_examples_are_all_there() -> None:
 @pytest.mark.parametrize(("call", "status"), SUCCESSES)
 def test_a_documented_success_loses_no_field(call: str, status: str) -> None:
     documented = EXACT[call]["responses"][status]
-    envelope = _decode(DECODERS[call], encoded(WIRE[call]["responses"][status]))
+    envelope = decode(DECODERS[call], encoded(WIRE[call]["responses"][status]))
     assert envelope is not None
     assert envelope.success is True
     assert envelope.message == documented["message"]
@@ -276,7 +280,7 @@ async def test_a_documented_success_arrives_whole_through_its_call(call: str, st
         assert len(server.requests) == 1
         method, target, _ = server.requests[0]
         assert method == WIRE[call]["method"]
-        assert target == WIRE[call]["path"].format(id=ID, number=NUMBER)
+        assert target == WIRE[call]["path"].format(id=IDS.get(call, ID), number=NUMBER)
         credit = documented.get("credit")
         assert client.credit == (None if credit is None else Decimal(credit))
     if call == "delete":
@@ -324,7 +328,9 @@ async def test_the_documented_requests_can_be_made() -> None:
     assert body == documented | {"recipients": NUMBER, "options": {"custom": "mine"}}
 
     async with canned(200, encoded(example_of("update"))) as (server, client):
-        await client.messages.update(ID, recipients=[NUMBER], timestamp_send=date(2023, 12, 25))
+        await client.messages.update(
+            IDS["update"], recipients=[NUMBER], timestamp_send=date(2023, 12, 25)
+        )
     [(_, _, body)] = server.requests
     assert body == WIRE["update"]["request"] | {"recipients": [NUMBER]}
 
@@ -401,7 +407,7 @@ def test_a_time_in_any_form_is_read_and_garbage_is_none(wire: Any, moment: datet
 )
 def test_money_is_exact_and_garbage_is_none(wire: bytes, amount: str | None) -> None:
     envelope = encoded(example_of("get")).replace(b'"90.97149999999986"', wire)
-    decoded = _decode(DECODERS["get"], envelope.replace(b'"price": 0.036', b'"price": ' + wire))
+    decoded = decode(DECODERS["get"], envelope.replace(b'"price": 0.036', b'"price": ' + wire))
     assert decoded is not None
     expected = None if amount is None else Decimal(amount)
     assert models.parse_money(decoded.credit) == expected
@@ -492,7 +498,7 @@ def test_an_odd_extra_of_one_recipient_does_not_hide_the_list() -> None:
     envelope = example_of("recipients")
     odd = envelope["data"][0] | {"sms": "1", "i": "0", "remaining_chr": 147.0}
     envelope["data"] = [envelope["data"][0], odd]
-    decoded = _decode(DECODERS["recipients"], encoded(envelope))
+    decoded = decode(DECODERS["recipients"], encoded(envelope))
     assert decoded is not None
     assert [one.number for one in decoded.data] == ["+39-3xxxxx5018"] * 2
 
@@ -558,7 +564,7 @@ UNDECODABLE = {
 
 @pytest.mark.parametrize("body", UNDECODABLE.values(), ids=UNDECODABLE.keys())
 def test_what_matters_never_gets_a_default(body: bytes) -> None:
-    assert _decode(DECODERS["get"], body) is None
+    assert decode(DECODERS["get"], body) is None
 
 
 async def test_an_undecodable_answer_is_unexpected_when_read_and_unknown_when_sent() -> None:
@@ -648,11 +654,11 @@ def look_at_everything(thing: Any) -> None:
 
 def decode_and_look(body: bytes) -> None:
     for call in PLACES:
-        envelope = _decode(DECODERS[call], body)
+        envelope = decode(DECODERS[call], body)
         if envelope is not None:
             models.parse_money(envelope.credit)
             look_at_everything(envelope.data)
-    refusal = _decode(_refusal, body)
+    refusal = decode(_refusal, body)
     if refusal is not None:
         repr(refusal)
 

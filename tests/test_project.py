@@ -30,6 +30,7 @@ LAYERS = [
     ["protocol"],
     ["intake", "messages"],
     ["session", "draft"],
+    ["_verdict"],
     ["_transport", "_retry", "_ratelimit", "auth"],
     ["recipients"],
     ["text"],

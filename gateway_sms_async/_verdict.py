@@ -1,0 +1,132 @@
+"""What an answer means: a yes, a no in the gateway's words, or nothing to rely on.
+
+Only the session enters. No I/O.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from ._retry import AttemptFailed, Outcome, parse_retry_after
+from ._transport import Reply
+from .errors import (
+    APIError,
+    AuthenticationError,
+    GatewayError,
+    InsufficientCreditError,
+    InvalidRequestError,
+    NotFoundError,
+    RateLimitError,
+    ServerError,
+    TransactionClosedError,
+    UnexpectedResponseError,
+)
+from .models import Envelope, Refusal
+
+__all__ = ["decode", "judge"]
+
+T = TypeVar("T")
+
+_CODE_CLOSED = 212
+_refusal = msgspec.json.Decoder(Refusal)
+
+
+def judge(
+    reply: Reply,
+    method: str,
+    decoder: msgspec.json.Decoder[Envelope[T]],
+    accepts: Callable[[T], bool] | None,
+) -> Envelope[T]:
+    """Return the envelope of a yes; raise AttemptFailed for a no and for everything else.
+
+    An answer whose data `accepts` turns down is none: it belongs to something else.
+    """
+    if reply.status not in {200, 201}:
+        raise _refused(reply, method)
+    envelope = decode(decoder, reply.body)
+    if (
+        envelope is None
+        or not envelope.success
+        or (accepts is not None and not accepts(envelope.data))
+    ):
+        raise AttemptFailed(
+            Outcome.AMBIGUOUS,
+            UnexpectedResponseError(
+                f"{method}: HTTP {reply.status} with a body that is not the documented one",
+                status=reply.status,
+            ),
+        )
+    return envelope
+
+
+def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
+    """Read a body, also when it was encoded twice; None when it is not what was expected."""
+    try:
+        if body[:1] == b'"':
+            return decoder.decode(msgspec.json.decode(body, type=str))
+        return decoder.decode(body)
+    # The last two escape msgspec's own errors: bad UTF-8, and nesting, even in ignored fields.
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+_REFUSALS: dict[int, type[APIError]] = {
+    400: InvalidRequestError,
+    401: AuthenticationError,
+    402: InsufficientCreditError,
+    403: AuthenticationError,
+    404: NotFoundError,
+    406: InvalidRequestError,
+    413: InvalidRequestError,
+    422: InvalidRequestError,
+    429: RateLimitError,
+}
+# A complete answer with one of these is a no even from a proxy, which then passed nothing on.
+_REFUSED_BY_STATUS = {401, 413, 429}
+
+
+def _refused(reply: Reply, method: str) -> AttemptFailed:
+    """Say what an answer other than 200 and 201 means."""
+    status = reply.status
+    refusal = decode(_refusal, reply.body)
+    if refusal is not None and refusal.success:
+        refusal = None
+    code = None if refusal is None else refusal.error
+    retry_after = parse_retry_after(reply.retry_after, now=time.time())
+    kind = _REFUSALS.get(status)
+    said = f"{method}: HTTP {status}" + ("" if code is None else f", error {code}")
+    detail = refusal.message if refusal is not None and isinstance(refusal.message, str) else None
+    hint = _HINTS.get((status, code), _HINTS.get((status, None), ""))
+    if kind is not None and (refusal is not None or status in _REFUSED_BY_STATUS):
+        if (status, code) == (422, _CODE_CLOSED):
+            kind = TransactionClosedError
+        outcome = {401: Outcome.REJECTED_401, 429: Outcome.REJECTED_429}.get(
+            status, Outcome.REJECTED
+        )
+        error: GatewayError = kind(
+            said + hint, status=status, code=code, retry_after=retry_after, detail=detail
+        )
+    else:
+        outcome = Outcome.AMBIGUOUS
+        error = (
+            ServerError(said, status=status, code=code, retry_after=retry_after)
+            if 500 <= status < 600  # noqa: PLR2004
+            else UnexpectedResponseError(f"{said}, not in the gateway's words", status=status)
+        )
+    return AttemptFailed(outcome, error, retry_after=retry_after)
+
+
+_HINTS: dict[tuple[int, int | None], str] = {
+    (401, None): ": the token is not accepted here (expired, or made for the other environment)",
+    (402, None): ": the credit is not enough",
+    (403, None): ": the token lacks the scope for this call",
+    (404, None): ": there is no such message, or no such recipient on it",
+    (413, None): ": the request is too large",
+    (422, _CODE_CLOSED): ": the message is closed and takes no more recipients",
+    (422, 221): ": the message is sent or about to be, it is too late",
+    (429, None): ": too many requests",
+}
