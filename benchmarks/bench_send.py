@@ -85,9 +85,7 @@ def bench_send(url: str, runs: int) -> dict[str, Any]:
     async def ours() -> None:
         async with GatewayClient("token", base_url=url, rate=None) as gateway:
             for _ in range(_SENDS):
-                await gateway.messages.send(
-                    sender="ACME", body="Ciao", recipients="+39-3401234567"
-                )
+                await gateway.messages.send(sender="ACME", body="Ciao", recipients="+39-3401234567")
 
     async def rival() -> None:
         async with httpx.AsyncClient(headers={"Authorization": "Bearer token"}) as client:
@@ -136,7 +134,11 @@ def ratios(figures: dict[str, Any], unit: str) -> dict[str, Any]:
     ours = figures["ours"][1]
     return {
         "unit": unit,
-        **{f"ours / {name}": round(ours / all_[1], 2) for name, all_ in figures.items() if name != "ours"},
+        **{
+            f"ours / {name}": round(ours / all_[1], 2)
+            for name, all_ in figures.items()
+            if name != "ours"
+        },
     }
 
 
@@ -177,9 +179,7 @@ def child(count: int) -> dict[str, Any]:
                 "wall_s": round(wall, 2),
                 "cpu_s": round(cpu, 2),
                 "cpu_us_a_recipient": round(cpu / count * 1e6, 3),
-                "peak_rss_mb": round(
-                    resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1
-                ),
+                "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
             }
 
         figures = asyncio.run(campaign())

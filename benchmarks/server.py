@@ -60,9 +60,10 @@ class Server(asyncio.Protocol):
         if method != b"PUT":
             data = f"[{data}]"
         content = _ENVELOPE.format(data=data).encode()
-        return (
-            b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-            % (status, len(content), content)
+        return b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
+            status,
+            len(content),
+            content,
         )
 
 

@@ -51,9 +51,7 @@ async def test_a_campaign_over_several_messages(
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 10, 11, 20, 21, 30, 31])
-async def test_message_boundaries(
-    gateway: GatewayClient, simulator: Simulator, count: int
-) -> None:
+async def test_message_boundaries(gateway: GatewayClient, simulator: Simulator, count: int) -> None:
     receipt = await gateway.send_bulk(
         numbers(count), **ACME, batch_size=5, recipients_per_message=10
     )
@@ -468,9 +466,7 @@ class TestProgress:
             raise RuntimeError("listener")
 
         for listener, start in ((broken, 0), (broken_later, 100)):
-            receipt = await gateway.send_bulk(
-                numbers(100, start), **ACME, on_progress=listener
-            )
+            receipt = await gateway.send_bulk(numbers(100, start), **ACME, on_progress=listener)
             assert receipt.complete
         assert "on_progress raised" in caplog.text
 

@@ -111,7 +111,7 @@ async def finish(process: asyncio.subprocess.Process, given: bytes = b"") -> tup
 
 async def until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(10):
-        while not condition():  # noqa: ASYNC110 - the server knows nothing of events
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -61,7 +61,7 @@ def numbers(count: int) -> list[str]:
 
 async def eventually(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - nothing tells of it
+        while not condition():
             await asyncio.sleep(0.001)
 
 

@@ -416,7 +416,7 @@ async def test_a_client_closed_while_a_send_is_under_way_leaves_it_unknown(
     sending = asyncio.create_task(
         client.messages.send(**ALWAYS, recipients=A, reference="lost"), name="sending"
     )
-    while not simulator.ledger:  # noqa: ASYNC110 - nothing tells of an arrival
+    while not simulator.ledger:
         await asyncio.sleep(0.001)
     await client.aclose()
     with pytest.raises(OutcomeUnknownError) as caught:
@@ -433,7 +433,7 @@ async def test_a_client_closed_while_a_delete_is_under_way_leaves_it_unknown(
     await client.open()
     opened = await client.messages.send(**ALWAYS, recipients=A, transaction=True)
     deleting = asyncio.create_task(client.messages.delete(opened.id))
-    while simulator.gateway.messages:  # noqa: ASYNC110
+    while simulator.gateway.messages:
         await asyncio.sleep(0.001)
     await client.aclose()
     with pytest.raises(OutcomeUnknownError):

@@ -76,7 +76,7 @@ async def opened(simulator: Simulator) -> str:
 
 
 async def arrivals(simulator: Simulator, count: int) -> None:
-    while len(simulator.requests) < count:  # noqa: ASYNC110 - nothing tells of an arrival
+    while len(simulator.requests) < count:
         await asyncio.sleep(0.001)
 
 
