@@ -1,6 +1,7 @@
 """Campaigns against the simulator: streaming, many messages, faults, stopping, telling."""
 
 import asyncio
+import itertools
 import random
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
@@ -428,7 +429,7 @@ class TestProgress:
             on_progress=told.append,
             total=502,
         )
-        assert all(a.accepted <= b.accepted for a, b in zip(told, told[1:], strict=False))
+        assert all(a.accepted <= b.accepted for a, b in itertools.pairwise(told))
         last = told[-1]
         assert (last.total, last.read, last.accepted) == (502, 502, receipt.accepted)
         assert (last.invalid, last.duplicates, last.unsent) == (1, 1, 0)
@@ -513,7 +514,7 @@ FAULTS = {
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 async def test_under_any_faults_the_receipt_is_the_truth(
-    seed: int, share: float, count: int, batch_size: int, per_message: int, concurrency: int
+    *, seed: int, share: float, count: int, batch_size: int, per_message: int, concurrency: int
 ) -> None:
     dice = random.Random(seed)
 
