@@ -27,7 +27,7 @@ from rich.table import Table
 
 from .client import GatewayClient
 from .errors import BulkSendError, GatewayError, OutcomeUnknownError
-from .lists import ListError, RecipientList
+from .lists import RecipientList
 from .models import Message, MessageSummary, RecipientReport
 from .receipt import Progress, Receipt
 from .recipients import mask
@@ -211,8 +211,7 @@ class Campaign:
         print_receipt(self.receipt)
         failure = self._failure
         if failure is not None and not interrupted:
-            cause = failure.__cause__
-            say(f"Stopped: {cause if isinstance(cause, ListError) else failure.reason}")
+            say(f"Stopped: {failure.reason}")
         summarize(self.receipt)
         if self.receipt.unknown or self.receipt.doubled:
             return UNKNOWN

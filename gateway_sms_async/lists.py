@@ -11,7 +11,6 @@ import codecs
 import csv
 import re
 import shutil
-import stat
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -81,9 +80,9 @@ def open_list(
     """Open a file of recipients, `-` for standard input, and look it through.
 
     `fields` names what to keep of a row besides its number. Unless `allow_missing_fields`, a file
-    that has no such column at all is refused. Raises ListError, also later while reading.
+    that has no such column at all is refused. Raises ListError.
     """
-    with _open_seekable(path) as file:
+    with _open_copy(path) as file:
         name = "standard input" if path == "-" else path
         yield RecipientList(file, name, fields, allow_missing_fields=allow_missing_fields)
 
@@ -109,23 +108,20 @@ def write_rejects(
             one = next(refused, None)
 
 
-def _open_seekable(path: str) -> IO[bytes]:
-    """Open a file that can be read twice: what comes through a pipe is kept in a private one."""
+def _open_copy(path: str) -> IO[bytes]:
+    """Return a private copy: a list that is changed while it goes out must not matter."""
     if path == "-":
-        return _spool(sys.stdin.buffer)
+        return _copy(sys.stdin.buffer)
     try:
-        file = Path(path).open("rb")  # noqa: SIM115 - closed by the caller
-        if stat.S_ISREG(Path(path).stat().st_mode):
-            return file
-        with file:
-            return _spool(file)
+        with Path(path).open("rb") as file:
+            return _copy(file)
     except OSError as error:
         raise ListError(
             f"{path}: {error.strerror or error}; give a file that can be read"
         ) from None
 
 
-def _spool(stream: IO[bytes]) -> IO[bytes]:
+def _copy(stream: IO[bytes]) -> IO[bytes]:
     # Readable by its owner only, and without a name: nothing is left behind.
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the caller
     shutil.copyfileobj(stream, file)

@@ -537,17 +537,18 @@ async def test_a_resumable_end_is_5(simulator: Simulator, monkeypatch: pytest.Mo
     assert (await run(simulator, *BULK)).exit_code == 5
 
 
-async def test_a_list_that_changes_under_way_is_named(simulator: Simulator, tmp_path: Path) -> None:
+async def test_a_list_that_changes_under_way_goes_out_as_it_was(
+    simulator: Simulator, tmp_path: Path
+) -> None:
     people = tmp_path / "people.txt"
-    people.write_text(f"{ANNA}\n" * 10)
-    simulator.faults.plan = lambda _: people.write_bytes(b"\xff\n" * 200_000) and None
-    people.write_text("".join(f"+39-340{at:07}\n" for at in range(20_000)))
+    people.write_text("".join(f"+39-340{at:07}\n" for at in range(2_000)))
+    simulator.faults.plan = lambda _: people.write_bytes(b"+39-340") and None
     result = await run(
-        simulator, "bulk", str(people), "--sender", "ACME", "--body", "Ciao", "--batch-size", "10",
+        simulator, "bulk", str(people), "--sender", "ACME", "--body", "Ciao", "--batch-size", "100",
         "--concurrency", "1",
     )  # fmt: skip
-    assert result.exit_code == 1
-    assert f"Stopped: {people}:" in result.stderr
+    assert result.exit_code == 0
+    assert len(simulator.ledger) == 2_000
 
 
 async def test_rejects_that_cannot_be_written_do_not_hide_the_end(
