@@ -117,7 +117,7 @@ def progress_shown(total: int) -> Generator[Callable[[Progress], None]]:
     )
     with Bar(*columns, console=console) as bar:
         task = bar.add_task("", total=total, pace="")
-        yield lambda progress: bar.update(task, completed=progress.read, pace=_pace(progress))
+        yield lambda progress: bar.update(task, completed=_done(progress), pace=_pace(progress))
 
 
 class _Lines:
@@ -129,16 +129,18 @@ class _Lines:
     def report(self, progress: Progress) -> None:
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + _LINE_EVERY
-            say(f"{progress.read:,} of {progress.total:,} recipients · {_pace(progress)}")
+            say(f"{_done(progress):,} of {progress.total:,} recipients · {_pace(progress)}")
+
+
+def _done(progress: Progress) -> int:
+    # Not what was read, which runs ahead, nor what is accepted, which waits for a close.
+    return round(progress.rate * progress.elapsed)
 
 
 def _pace(progress: Progress) -> str:
-    # By what was taken: what is accepted is known only when a whole message has been closed.
-    if not progress.read or not progress.elapsed or progress.total is None:
+    if progress.eta is None:
         return ""
-    rate = progress.read / progress.elapsed
-    left = (progress.total - progress.read) / rate
-    return f"{rate:,.0f} a second · {_duration(left)} left"
+    return f"{progress.rate:,.0f} a second · {_duration(progress.eta)} left"
 
 
 def _duration(seconds: float) -> str:
@@ -213,6 +215,14 @@ class Campaign:
         if failure is not None and not interrupted:
             say(f"Stopped: {failure.reason}")
         summarize(self.receipt)
+        unread = self._recipients.total - self.receipt.total
+        if unread:
+            say(f"{unread:,} rows at the end of the list were not read.")
+        if failure is not None and self.receipt.accepted:
+            say(
+                "Do not send the same list again, some of it has gone out: --unsent FILE writes those "
+                "who are left."
+            )
         if self.receipt.unknown or self.receipt.doubled:
             return UNKNOWN
         if failure is not None:

@@ -25,9 +25,10 @@ from .errors import (
     UnexpectedResponseError,
 )
 
-__all__ = ["ConnectorLike", "Reply", "Transport", "TransportFault"]
+__all__ = ["BaseConnector", "ConnectorLike", "Reply", "Transport", "TransportFault"]
 
-ConnectorLike = aiohttp.BaseConnector | Callable[[], aiohttp.BaseConnector]
+BaseConnector = aiohttp.BaseConnector
+ConnectorLike = BaseConnector | Callable[[], BaseConnector]
 
 USER_AGENT = (
     f"gateway-sms-async/{version('gateway-sms-async')} "

@@ -125,8 +125,9 @@ _HINTS: dict[tuple[int, int | None], str] = {
     (402, None): ": the credit is not enough",
     (403, None): ": the token lacks the scope for this call",
     (404, None): ": there is no such message, or no such recipient on it",
+    (406, None): ": the gateway knows no such id",
     (413, None): ": the request is too large",
-    (422, _CODE_CLOSED): ": the message is closed and takes no more recipients",
+    (422, _CODE_CLOSED): ": the message is closed: it takes no more recipients, and its day stands",
     (422, 221): ": the message is sent or about to be, it is too late",
     (429, None): ": too many requests",
 }

@@ -21,7 +21,7 @@ import typer
 
 from . import GatewayClient, Message, Messages, Options, __version__, _console
 from ._console import say
-from .lists import open_list, write_rejects
+from .lists import open_list, write_rejects, write_unsent
 from .simulator import Simulator
 from .text import placeholders
 
@@ -222,7 +222,7 @@ def _main(
     """Send text messages by Openapi's Gateway SMS, one or a million, nobody twice.
 
     Exit codes: 0 all accepted, 1 a failure, 2 wrong use, 3 some recipients invalid, 4 it is not
-    known whether something was sent, 5 stopped and can be resumed, 130 and 143 interrupted.
+    known whether something was sent, 130 and 143 interrupted; 5 is kept for what can be resumed.
     """
 
 
@@ -291,6 +291,10 @@ def bulk(
     rejects: Annotated[
         Path | None, _option("Write the invalid rows to this CSV file, with reason and line.")
     ] = None,
+    unsent: Annotated[
+        Path | None,
+        _option("Write who was not sent to, when it stops early, to this CSV file to send later."),
+    ] = None,
     simulate: Annotated[
         bool, _option("Send to a simulator: needs no account, texts nobody.", "--simulate")
     ] = False,
@@ -306,7 +310,8 @@ def bulk(
         open_list(
             file, placeholders(text), allow_missing_fields=allow_missing_fields
         ) as recipients,
-        _open_rejects(rejects, file) as rejected,
+        _open_output("--rejects", rejects, file) as rejected,
+        _open_output("--unsent", unsent, file) as left,
     ):
         campaign = _console.Campaign(
             recipients,
@@ -321,12 +326,16 @@ def bulk(
         )
         asyncio.run(campaign.run(client))
         code = campaign.conclude()
-        if rejected is not None and campaign.receipt is not None:
-            try:
+        if campaign.receipt is None:
+            return code
+        try:
+            if rejected is not None:
                 write_rejects(recipients, campaign.receipt.invalid, rejected)
-            except (OSError, ValueError) as error:
-                # What became of the campaign matters more than this.
-                say(f"gateway-sms: {rejects} is not complete: {error}")
+            if left is not None:
+                write_unsent(recipients, campaign.receipt, left)
+        except (OSError, ValueError) as error:
+            # What became of the campaign matters more than this.
+            say(f"gateway-sms: {rejects or unsent} is not complete: {error}")
         return code
 
 
@@ -339,13 +348,13 @@ def _choose_body(body: str | None, body_file: Path | None) -> str:
 
 
 @contextmanager
-def _open_rejects(file: Path | None, source: str) -> Generator[IO[str] | None]:
+def _open_output(option: str, file: Path | None, source: str) -> Generator[IO[str] | None]:
     """Open the file before anything is sent, so that it is known to be writable."""
     if file is None:
         yield None
         return
     if source != "-" and file.exists() and file.samefile(source):
-        raise ValueError("--rejects would overwrite the list itself; give another file")
+        raise ValueError(f"{option} would overwrite the list itself; give another file")
     try:
         opened = file.open("w", encoding="utf-8", newline="")
     except OSError as error:
@@ -409,7 +418,7 @@ def delete(
 @_command("gateway-sms simulator --port 8025")
 def simulator(
     host: Annotated[str, _option("The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, _option("The port; 0 takes a free one.")] = 0,
+    port: Annotated[int, _option("The port; 0 takes a free one.", min=0, max=65535)] = 0,
 ) -> None:
     """Run a simulator of the gateway until Ctrl-C: it charges nothing and texts nobody."""
     server = Simulator(host=host, port=port, keep_requests=0)

@@ -20,7 +20,7 @@ import anyio
 
 from ._ratelimit import Gate
 from ._retry import RetryPolicy
-from ._transport import ConnectorLike, Transport
+from ._transport import BaseConnector, ConnectorLike, Transport
 from .auth import StaticToken, TokenKeeper, TokenSource
 from .bulk import Campaign
 from .draft import Draft, Options
@@ -39,6 +39,7 @@ SANDBOX = "https://test.ws.messaggisms.com"
 _TOKEN_VARIABLE = "OPENAPI_TOKEN"  # noqa: S105 - the variable's name
 _BASE_URL_VARIABLE = "GATEWAY_SMS_BASE_URL"
 _MOST_PER_MESSAGE = 50_000
+_DEFAULT_RETRY = RetryPolicy()
 
 
 class _Shared:
@@ -84,12 +85,16 @@ class GatewayClient:
             raise ValueError("give either sandbox=True or base_url, not both")
         source = _token_source(token)
         self._base_url = _choose_base_url(base_url, sandbox=sandbox)
-        if rate is not None and not 0 < rate < math.inf:
+        if rate is not None and not 0 < _check_number("rate", rate) < math.inf:
             raise ValueError("rate is a positive number of requests a second, or None for no limit")
         self._concurrency = _check_count("concurrency", concurrency)
         _check_count("burst", burst)
         self._timeout = _check_timeout(timeout)
-        self._retry = retry or RetryPolicy()
+        self._retry = _check_retry(_DEFAULT_RETRY if retry is None else retry)
+        if connector is not None and not (
+            isinstance(connector, BaseConnector) or callable(connector)
+        ):
+            raise TypeError("connector must be an aiohttp connector, or a function that makes one")
         if proxy is not None:
             _check_proxy(proxy)
 
@@ -169,7 +174,7 @@ class GatewayClient:
         if timeout is not None:
             view._timeout = _check_timeout(timeout)  # noqa: SLF001 - it is one of us
         if retry is not None:
-            view._retry = retry  # noqa: SLF001
+            view._retry = _check_retry(retry)  # noqa: SLF001
         return view
 
     def transaction(
@@ -224,7 +229,9 @@ class GatewayClient:
 
         `on_progress` is called with a Progress at most four times a second and once at the end;
         `total` lets it tell the time left. Setting `stop` ends the campaign: nothing new
-        leaves, what is under way lands. Cancelling does the same within five seconds.
+        leaves, what is under way lands, and the receipt says where everyone is. Cancelling does
+        the same within five seconds, but leaves no receipt, only a last report of progress: to
+        stop on purpose, set `stop`.
 
         Raises BulkSendError, whose receipt accounts for everyone taken, when not everyone could
         be accepted; ValueError or TypeError before any request.
@@ -236,6 +243,8 @@ class GatewayClient:
             <= (_MOST_PER_MESSAGE)
         ):
             raise ValueError(f"recipients_per_message is at most {_MOST_PER_MESSAGE}")
+        if stop is not None and not isinstance(stop, asyncio.Event):
+            raise TypeError("stop must be an asyncio.Event")
         if total is not None and total < 0:
             raise ValueError("total is the number of recipients in the source")
         session = self._view(bulk=True)
@@ -306,6 +315,8 @@ def _check_base_url(base_url: str) -> str:
 
 
 def _check_proxy(proxy: str) -> None:
+    if not isinstance(proxy, str):
+        raise TypeError("proxy must be a str")
     parts = urlsplit(proxy)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("proxy is the http:// address of an HTTP proxy")
@@ -328,7 +339,19 @@ def _check_count(name: str, value: int) -> int:
     return value
 
 
+def _check_number(name: str, value: float) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number")
+    return value
+
+
+def _check_retry(retry: RetryPolicy) -> RetryPolicy:
+    if not isinstance(retry, RetryPolicy):
+        raise TypeError("retry must be a RetryPolicy")
+    return retry
+
+
 def _check_timeout(timeout: float) -> float:
-    if not 0 < timeout < math.inf:
+    if not 0 < _check_number("timeout", timeout) < math.inf:
         raise ValueError("timeout is a positive number of seconds")
     return timeout

@@ -20,10 +20,10 @@ from typing import IO, NamedTuple
 
 import msgspec
 
-from .receipt import InvalidRecipient
-from .recipients import RecipientLike
+from .receipt import InvalidRecipient, Receipt
+from .recipients import RecipientLike, normalize
 
-__all__ = ["ListError", "RecipientList", "Row", "open_list", "write_rejects"]
+__all__ = ["ListError", "RecipientList", "Row", "open_list", "write_rejects", "write_unsent"]
 
 _DELIMITERS = ",;\t"
 _LONGEST = 1024 * 1024
@@ -90,22 +90,34 @@ def open_list(
 def write_rejects(
     recipients: RecipientList, invalid: Sequence[InvalidRecipient], file: IO[str]
 ) -> None:
-    """Write the refused rows as CSV, in a form that can be corrected and sent again.
+    """Write the refused rows as CSV, in a form that can be corrected and sent again."""
+    reasons = {one.position: one.reason for one in invalid}
+    _write_rows(recipients, file, lambda position, _: reasons.get(position))
 
-    `invalid` is in the order of the source, as in a receipt.
-    """
+
+def write_unsent(recipients: RecipientList, receipt: Receipt, file: IO[str]) -> None:
+    """Write the rows that nobody was texted for, read or not, as CSV that can be sent."""
+    unsent = set(receipt.unsent)
+    refused = {one.position for one in receipt.invalid}
+
+    def reason(position: int, row: Row) -> str | None:
+        if position >= receipt.total:
+            return "not read"
+        return "not sent" if position not in refused and normalize(row.number) in unsent else None
+
+    _write_rows(recipients, file, reason)
+
+
+def _write_rows(
+    recipients: RecipientList, file: IO[str], reason: Callable[[int, Row], str | None]
+) -> None:
     columns = dict.fromkeys(("line", "reason", "number", *recipients.fields))
     writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    refused = iter(invalid)
-    one = next(refused, None)
     for position, row in enumerate(recipients.rows()):
-        if one is None:
-            break
-        if one.position == position:
-            cells = {"line": row.line, "reason": one.reason, "number": row.number}
+        if (why := reason(position, row)) is not None:
+            cells = {"line": row.line, "reason": why, "number": row.number}
             writer.writerow(cells | (row.fields or {}))
-            one = next(refused, None)
 
 
 def _open_copy(path: str) -> IO[bytes]:

@@ -62,7 +62,7 @@ KEYS = [
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway_sms_async.client.RetryPolicy", lambda: QUICK)
+    monkeypatch.setattr("gateway_sms_async.client._DEFAULT_RETRY", QUICK)
     monkeypatch.setenv("COLUMNS", "120")
     for name in ("OPENAPI_TOKEN", "GATEWAY_SMS_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
@@ -580,12 +580,33 @@ async def test_lines_without_a_terminal(
     assert "6 of 6 recipients · " in result.stderr
 
 
+async def test_those_who_are_left_are_written_to_be_sent_later(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    people, left = tmp_path / "people.csv", tmp_path / "left.csv"
+    rows = "".join(f"+39-340{at:07},n{at}\n" for at in range(60))
+    people.write_text(f"number,name\nnonsense,x\n{rows}")
+    simulator.faults.add(Fault.status(402, 201), on="append", skip=1)
+    send = (
+        "--sender", "ACME", "--body", "Ciao {{name}}", "--concurrency", "1", "--rate", "0",
+        "--batch-size", "5", "--recipients-per-message", "15",
+    )  # fmt: skip
+    result = await run(simulator, "bulk", str(people), *send, "--unsent", str(left))
+    assert result.exit_code == 1
+    assert 0 < len(simulator.ledger) < 60
+    assert "were not read" in result.stderr
+    assert "Do not send the same list again" in result.stderr
+    result = await run(simulator, "bulk", str(left), *send)
+    assert result.exit_code == 0, result.stderr
+    assert simulator.ledger == {f"+39-340{at:07}": 1 for at in range(60)}
+
+
 def test_pace(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_console, "_LINE_EVERY", 0.0)
     with _console.progress_shown(100_000) as show:
         show(Progress(total=100_000))
-        show(Progress(total=100_000, read=1000, elapsed=10.0))
-        show(Progress(total=100_000, read=1000, elapsed=100.0))
+        show(Progress(total=100_000, read=1500, elapsed=10.0, rate=100.0, eta=990.0))
+        show(Progress(total=100_000, read=1500, elapsed=100.0, rate=10.0, eta=9900.0))
     assert capsys.readouterr().err.splitlines() == [
         "0 of 100,000 recipients · ",
         "1,000 of 100,000 recipients · 100 a second · 16:30 left",

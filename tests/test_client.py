@@ -349,6 +349,31 @@ async def test_retry_says_how_long(simulator: Simulator) -> None:
     assert 2 < len(simulator.requests) < 100
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"retry": 3},
+        {"timeout": "5"},
+        {"rate": "3"},
+        {"rate": True},
+        {"proxy": 3},
+        {"connector": 3},
+    ],
+    ids=str,
+)
+def test_a_setting_of_the_wrong_type_is_refused_at_construction(wrong: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=next(iter(wrong))):
+        GatewayClient("token", **wrong)
+
+
+async def test_stop_is_an_event(simulator: Simulator) -> None:
+    async with made(simulator) as client:
+        with pytest.raises(TypeError, match="stop"):
+            await client.send_bulk([], sender="ACME", body="Ciao", stop=True)
+        with pytest.raises(TypeError, match="retry"):
+            client.with_options(retry=3)
+
+
 async def test_a_lent_connector_is_used_and_not_closed(simulator: Simulator) -> None:
     lent = aiohttp.TCPConnector(limit=8)
     try:

@@ -35,7 +35,7 @@ async def run(command: list[str], simulator: Simulator) -> str:
 
 
 def test_there_are_examples() -> None:
-    assert len(PROGRAMS) == 5
+    assert len(PROGRAMS) == 6
     assert len(COMMANDS) == 4
 
 
