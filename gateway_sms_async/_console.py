@@ -127,7 +127,8 @@ class _Lines:
         self._due = time.monotonic() + _LINE_EVERY
 
     def report(self, progress: Progress) -> None:
-        if time.monotonic() >= self._due:
+        at_end = progress.eta == 0.0 and not (progress.unsent or progress.unknown)
+        if at_end or time.monotonic() >= self._due:
             self._due = time.monotonic() + _LINE_EVERY
             say(f"{_done(progress):,} of {progress.total:,} recipients · {_pace(progress)}")
 
