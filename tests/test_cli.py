@@ -85,6 +85,14 @@ async def run(simulator: Simulator, *args: str, **keywords: Any) -> Any:
     )
 
 
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so their children.
+AS_A_USER = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("gateway_sms_async", run_name="__main__", alter_sys=True)
+"""
+
+
 async def start(*args: str, **variables: str) -> asyncio.subprocess.Process:
     inherited = {
         name: value
@@ -93,8 +101,8 @@ async def start(*args: str, **variables: str) -> asyncio.subprocess.Process:
     }
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "gateway_sms_async",
+        "-c",
+        AS_A_USER,
         *args,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
