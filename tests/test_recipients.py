@@ -239,7 +239,7 @@ def test_separators_do_not_matter(number, prefix, data):
     separators = st.text(" .-()\u00a0\u2009", max_size=2)
     parts = [digit + data.draw(separators, label="after") for digit in digits]
     written = prefix + "".join(parts)
-    if "(0)" in written:
+    if re.search(r"\(\s*0\s*\)", written):
         assert reason(written).startswith("trunk zero in brackets")
     else:
         assert normalize(written) == number
