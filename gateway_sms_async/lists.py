@@ -20,6 +20,7 @@ from typing import IO, NamedTuple
 
 import msgspec
 
+from .errors import InvalidNumberError
 from .receipt import InvalidRecipient, Receipt
 from .recipients import RecipientLike, normalize
 
@@ -99,11 +100,22 @@ def write_unsent(recipients: RecipientList, receipt: Receipt, file: IO[str]) -> 
     """Write the rows that nobody was texted for, read or not, as CSV that can be sent."""
     unsent = set(receipt.unsent)
     refused = {one.position for one in receipt.invalid}
+    # Who stands among the rows that were read and is not unsent is texted, or may be: a row
+    # further down with the same number must not bring that number back.
+    settled: set[str] = set()
 
     def reason(position: int, row: Row) -> str | None:
-        if position >= receipt.total:
-            return "not read"
-        return "not sent" if position not in refused and normalize(row.number) in unsent else None
+        try:
+            number = normalize(row.number)
+        except InvalidNumberError:
+            return "not read" if position >= receipt.total else None
+        if position in refused:
+            return None
+        if number in unsent:
+            return "not sent"
+        if position < receipt.total:
+            settled.add(number)
+        return None if number in settled else "not read"
 
     _write_rows(recipients, file, reason)
 
