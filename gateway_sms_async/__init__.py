@@ -16,6 +16,11 @@ from .errors import (
     InsufficientCreditError,
     InvalidNumberError,
     InvalidRequestError,
+    JournalCorruptError,
+    JournalError,
+    JournalExistsError,
+    JournalLockedError,
+    LimitReachedError,
     NotFoundError,
     OutcomeUnknownError,
     RateLimitError,
@@ -41,6 +46,7 @@ from .models import (
 )
 from .receipt import InvalidRecipient, Progress, Receipt
 from .recipients import Fields, Recipient, RecipientLike, Recipients
+from .resume import purge_journal, read_journal
 from .transaction import Transaction
 
 __version__ = _version("gateway-sms-async")
@@ -63,6 +69,11 @@ __all__ = [
     "InvalidNumberError",
     "InvalidRecipient",
     "InvalidRequestError",
+    "JournalCorruptError",
+    "JournalError",
+    "JournalExistsError",
+    "JournalLockedError",
+    "LimitReachedError",
     "Message",
     "MessageOptions",
     "MessageSummary",
@@ -88,4 +99,6 @@ __all__ = [
     "UnexpectedResponseError",
     "ValidCount",
     "__version__",
+    "purge_journal",
+    "read_journal",
 ]

@@ -1,7 +1,8 @@
 """A campaign: one message after another until every recipient of the source is settled.
 
 The client enters. The messages of a campaign share one intake, so that nobody is on two of
-them, and one set of permits, so that never more than `concurrency` requests are under way.
+them, and one set of permits, so that never more than `concurrency` requests are under way. Those
+whom a message leaves unsent go to another one, in the next round.
 """
 
 from __future__ import annotations
@@ -9,70 +10,102 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Coroutine
+from collections import deque
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, cast
 
+from .backlog import Backlog
+from .ceiling import Ceiling
 from .draft import Draft
-from .errors import BulkSendError
-from .intake import Intake, Source
+from .errors import BulkSendError, JournalError
+from .intake import Batch, Intake, Source
+from .journal import Journal, Settings
+from .learned import Learned
+from .protocol import StartAnewError
 from .receipt import Progress, Receipt
+from .records import Ended, Finished, Runs, Went, runs
 from .session import Session
-from .tally import Tally, completed
-from .transaction import Transaction, describe, land
+from .settle import Fate
+from .tally import Tally, completed, part
+from .transaction import LANDING_TIME, Transaction, describe, land
 
-__all__ = ["Campaign"]
+__all__ = ["ROUNDS", "Campaign"]
+
+ROUNDS = 10
+"""How often those left unsent are given another message."""
 
 _logger = logging.getLogger("gateway_sms_async")
 _PROGRESS_EVERY = 0.25
 
 
 class Campaign:
-    """Runs once. `halt` may be called from outside at any time."""
+    """Runs once. `halt` may be called from outside at any time.
+
+    What `tally`, `learned`, `ceiling` and `backlog` hold at the start is what an earlier run of
+    the campaign has left.
+    """
 
     def __init__(
         self,
         session: Session,
         draft: Draft,
         source: Source,
+        intake: Intake,
+        settings: Settings,
         *,
-        batch_size: int,
+        journal: Journal | None = None,
+        tally: Tally | None = None,
         concurrency: int,
-        recipients_per_message: int,
-        allow_missing_fields: bool,
         on_progress: Callable[[Progress], object] | None,
-        total: int | None,
+        total: int | None = None,
     ) -> None:
         self._session = session
         self._draft = draft
         self._source = source
-        self._batch_size = batch_size
+        self._intake = intake
+        self._settings = settings
+        self._journal = journal
         self._permits = asyncio.Semaphore(concurrency)
-        self._recipients_per_message = recipients_per_message
-        intake = Intake(draft.placeholders, allow_missing_fields=allow_missing_fields)
-        self._tally = Tally(intake, session)
         self._reporter = _Reporter(on_progress)
         self._total = total
+        self.tally = tally or Tally(intake, session)
+        self.learned = Learned(
+            batch_size=settings.batch_size,
+            per_message=settings.recipients_per_message,
+            careful=settings.careful,
+            verify_always=settings.verify_always,
+        )
+        self.ceiling = Ceiling(
+            max_recipients=settings.max_recipients,
+            max_cost=None if settings.max_cost is None else Decimal(settings.max_cost),
+        )
+        self.backlog = Backlog(journal)
+        self.next_number = 0
+        self._adopted: deque[Transaction] = deque()
+        self._returned: list[Batch] = []
         self._live: list[Transaction] = []
         self._feeder: asyncio.Task[None] | None = None
         self._reason: str | None = None
         self._cause: Exception | None = None
+        self._latest: StartAnewError | None = None
+        self._halting = asyncio.Event()
+        self._rounds_over = False
         self.done = asyncio.Event()
 
     async def run(self, stop: asyncio.Event | None) -> Receipt:
         """Send to everyone; raise BulkSendError with the receipt when it ends before that."""
-        self._feeder = asyncio.create_task(self._feed())
         watcher = None if stop is None else asyncio.create_task(self._watch(stop))
         try:
-            await asyncio.wait([self._feeder])
-            self._look_at_feeder(self._feeder)
-            # What is still live was fed but not finished; when halted, this only counts it.
-            while self._live:
-                await asyncio.wait([transaction.finish() for transaction in self._live])
-        except BaseException:
-            self.halt("cancelled")
-            await self._land()
-            raise
+            try:
+                await self._run_rounds()
+                await self._collect()
+            except BaseException:
+                self.halt("cancelled")
+                await self._land()
+                raise
+            return await self._conclude()
         finally:
             self._reporter.report(self._progress())
             if watcher is not None:
@@ -80,55 +113,123 @@ class Campaign:
             try:
                 await land([*self._reporter.tasks, *([watcher] if watcher else [])])
             finally:
-                self.done.set()
-        receipt = completed(self._tally.receipt())
-        # A stop that comes when everything has gone out has stopped nothing.
-        if self._source.exhausted and receipt.complete:
-            return receipt
-        reason = self._reason or "not everyone could be sent to"
-        raise BulkSendError(
-            f"the campaign ended before everyone was accepted: {reason}",
-            receipt=replace(receipt, complete=False),
-            reason=reason,
-        ) from self._cause
+                try:
+                    await self._close_journal()
+                finally:
+                    self.done.set()
 
     def halt(self, reason: str, cause: Exception | None = None) -> None:
         """Let nothing new leave; what is on the wire lands, and `run` ends."""
         if self._reason is None:
             self._reason, self._cause = reason, cause
         self._session.halted = True
+        self._halting.set()
+        self._live.extend(self._adopted)
+        self._adopted.clear()
         if self._feeder is not None:
             self._feeder.cancel()
         for transaction in self._live:
             transaction.halt()
 
+    def new_transaction(self, number: int | None = None) -> Transaction:
+        """Return a message of this campaign, the next one unless it has a number already."""
+        if number is None:
+            number = self.next_number
+            self.next_number += 1
+        return Transaction(
+            self._session,
+            self._draft,
+            self.tally,
+            self.learned,
+            permits=self._permits,
+            on_change=self._changed,
+            journal=self._journal,
+            number=number,
+            ceiling=self.ceiling,
+        )
+
+    def adopt(self, transaction: Transaction) -> None:
+        """Go on with a message of an earlier run before anything new."""
+        self._adopted.append(transaction)
+
+    # Inside
+
     async def _watch(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self.halt("stopped on request")
 
+    async def _run_rounds(self) -> None:
+        for _ in range(ROUNDS):
+            self._feeder = asyncio.create_task(self._feed())
+            await self._wait([self._feeder])
+            if self._feeder.done():
+                self._look_at_feeder(self._feeder)
+            # What is still live was fed but not finished; when halted, this only counts it.
+            while self._live and self._reason is None:
+                await self._wait([transaction.finish() for transaction in self._live])
+            if self._reason is not None:
+                await self._land()
+                return
+            if not self._returned:
+                return
+            self.backlog.put(self._returned)
+            self._returned = []
+        self._rounds_over = True
+        self._reason = f"after {ROUNDS} rounds some recipients are still on no closed message"
+        if self._latest is not None:
+            self._reason += f"; the last time because {self._latest}"
+            self._cause = self._latest
+
+    async def _wait(self, tasks: Collection[asyncio.Task[None]]) -> None:
+        """Wait until the tasks have ended, or the campaign is to halt."""
+        halting = asyncio.create_task(self._halting.wait())
+        pending: set[asyncio.Task[Any]] = set(tasks)
+        try:
+            while pending and not self._halting.is_set():
+                _, pending = await asyncio.wait(
+                    {*pending, halting}, return_when=asyncio.FIRST_COMPLETED
+                )
+                pending.discard(halting)
+        finally:
+            halting.cancel()
+
     async def _feed(self) -> None:
-        # A source may swallow the cancellation that a halt sends it.
-        while not self._source.exhausted and self._reason is None:
-            transaction = Transaction(
-                self._session,
-                self._draft,
-                self._tally,
-                batch_size=self._batch_size,
-                permits=self._permits,
-                on_change=self._changed,
+        if self._journal is not None and not self._journal.published:
+            await self.backlog.keep(
+                self._source, self._intake, self._settings.batch_size, self._tell
             )
-            self._live.append(transaction)
-            await transaction.feed(self._source, self._recipients_per_message)
-            # Its last batch waits for its close, so it counts as under way like any other.
-            await self._permits.acquire()
-            transaction.finish().add_done_callback(lambda _: self._permits.release())
+            await self._journal.publish(self._settings, self._intake)
+        while self._adopted and self._reason is None:
+            await self._fill_and_finish(self._adopted.popleft())
+        # A source may swallow the cancellation that a halt sends it.
+        while (self.backlog or not self._source.exhausted) and self._reason is None:
+            await self._fill_and_finish(self.new_transaction())
+
+    async def _fill_and_finish(self, transaction: Transaction) -> None:
+        self._live.append(transaction)
+        while room := transaction.room:
+            batch = await self.backlog.take(min(room, self.learned.batch_size))
+            if batch is None:
+                break
+            await transaction.offer(batch)
+        if not self._source.exhausted:
+            await transaction.feed(self._source)
+        # Its last batch waits for its close, so it counts as under way like any other.
+        await self._permits.acquire()
+        finishing = transaction.finish()
+        finishing.add_done_callback(lambda _: self._permits.release())
+        if transaction.brings_objects and self.learned.objects_understood is None:
+            # The first objects go alone: others would only be deleted with them.
+            await asyncio.wait([finishing])
 
     def _look_at_feeder(self, feeder: asyncio.Task[None]) -> None:
         if feeder.cancelled():
             self.halt("the source of recipients was cancelled")
             return
         error = feeder.exception()
-        if isinstance(error, Exception):
+        if isinstance(error, JournalError):
+            self.halt(str(error), error)
+        elif isinstance(error, Exception):
             self.halt(f"the source of recipients raised {type(error).__name__}", error)
         elif error is not None:
             raise error
@@ -136,20 +237,151 @@ class Campaign:
     def _changed(self) -> None:
         """Look after the transactions, and tell whoever listens how far it is."""
         for transaction in self._live:
-            if transaction.fault is not None and self._reason is None:
-                self.halt(describe(transaction.fault), transaction.fault)
+            fault = transaction.fault
+            if isinstance(fault, StartAnewError):
+                self._latest = fault
+            elif fault is not None and self._reason is None:
+                self.halt(describe(fault), fault)
+        for transaction in self._live:
+            if transaction.counted:
+                self._settle(transaction)
         self._live = [one for one in self._live if not one.counted]
+        self._tell()
+
+    def _settle(self, transaction: Transaction) -> None:
+        """Take over what a message has come to, and those whom it has left over."""
+        message = transaction.message
+        self._returned.extend(transaction.left_over)
+        self.ceiling.orphaned(message.orphans)
+        sent = message.state == "closed" and message.final is not None
+        valid = message.final.valid if sent and message.final is not None else 0
+        self.ceiling.ended(message.number, valid, message.price)
+        if self._journal is None or message.state not in {"closed", "abandoned"}:
+            return
+        # A message that an earlier run has given up has nobody on it any more.
+        if message.message_id is None or not message.given:
+            return
+        parted = part(message.fates_on_it())
+        self._journal.note(
+            Ended(
+                message.number,
+                message.state,
+                message.message_id,
+                None if message.price is None else str(message.price),
+                *(
+                    _ordinals(parted[fate])
+                    for fate in (Fate.INVALID, Fate.DOUBLED, Fate.UNKNOWN, Fate.UNSENT)
+                ),
+            )
+        )
+
+    def _tell(self) -> None:
         self._reporter.offer(self._progress)
 
     def _progress(self) -> Progress:
-        return self._tally.progress(self._total, sum(one.waiting for one in self._live))
+        waiting = sum(one.waiting for one in self._live if not one.counted)
+        left = sum(map(len, self._returned)) + len(self.backlog)
+        progress = self.tally.progress(self._total, waiting + left)
+        # Once nothing leaves any more, those who are left are unsent.
+        return replace(progress, unsent=progress.unsent + left) if self._reason else progress
 
     async def _land(self) -> None:
-        assert self._feeder is not None
+        """Give all that is under way its time, the feeder first: it may have more of them."""
+        deadline = asyncio.get_running_loop().time() + LANDING_TIME
         try:
-            await land([self._feeder])
+            if self._feeder is not None:
+                await land([self._feeder], deadline)
+                if not self._feeder.cancelled():
+                    self._feeder.exception()
         finally:
-            await land([task for transaction in self._live for task in transaction.tasks()])
+            try:
+                await land([task for one in self._live for task in one.tasks()], deadline)
+            finally:
+                # What ended just now may not have come to it yet.
+                for transaction in list(self._live):
+                    transaction.count()
+
+    async def _collect(self) -> None:
+        """Count those who are given no message any more as unsent."""
+        self.tally.add_unsent(self._returned)
+        self._returned = []
+        while (batch := await self.backlog.take(self._settings.batch_size)) is not None:
+            self.tally.add_unsent([batch])
+
+    async def _conclude(self) -> Receipt:
+        receipt = completed(self.tally.receipt())
+        # A stop that comes when everything has gone out has stopped nothing.
+        if not self._source.exhausted:
+            receipt = replace(receipt, complete=False)
+        at_its_end = self._reason is None or self._rounds_over
+        finished = receipt.complete or (at_its_end and not receipt.unknown)
+        if self._journal is not None and self._journal.published:
+            self._journal.note(self._went())
+            try:
+                if finished:
+                    await self._journal.intend(_finished(receipt))
+                else:
+                    await self._journal.flush()
+            except JournalError as error:
+                if finished:
+                    self._reason, self._cause, finished = str(error), error, False
+        if isinstance(self._cause, JournalError) and not self._published:
+            # Nothing was sent: what is wrong is the file alone.
+            raise self._cause
+        if receipt.complete and (finished or self._journal is None):
+            return receipt
+        raise self._error(receipt, finished=finished)
+
+    def _error(self, receipt: Receipt, *, finished: bool) -> BulkSendError:
+        reason = self._reason or "not everyone could be sent to"
+        resumable = self._published and not finished
+        error = BulkSendError(
+            f"the campaign ended before everyone was accepted: {reason}",
+            receipt=replace(receipt, complete=False),
+            reason=reason,
+            resumable=resumable,
+            journal=self._journal.path if self._journal is not None and resumable else None,
+        )
+        error.__cause__ = self._cause
+        return error
+
+    @property
+    def _published(self) -> bool:
+        return self._journal is not None and self._journal.published
+
+    def _went(self) -> Went:
+        learned = self.learned
+        return Went(
+            self.tally.requests,
+            self.tally.retries,
+            self.tally.elapsed,
+            learned.batch_size,
+            learned.per_message,
+            learned.careful,
+            learned.objects_understood,
+            learned.lists_hold_invalid,
+            str(self.ceiling.wasted),
+        )
+
+    async def _close_journal(self) -> None:
+        if self._journal is not None:
+            await self._journal.close()
+
+
+def _finished(receipt: Receipt) -> Finished:
+    return Finished(
+        receipt.complete,
+        list(receipt.message_ids),
+        list(receipt.open_message_ids),
+        receipt.requests,
+        receipt.retries,
+        receipt.elapsed,
+        None if receipt.cost is None else str(receipt.cost),
+    )
+
+
+def _ordinals(batches: list[Batch]) -> Runs:
+    return [run for batch in batches for run in runs(batch.ordinals)]
 
 
 class _Reporter:

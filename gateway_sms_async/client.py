@@ -10,10 +10,12 @@ import copy
 import ipaddress
 import math
 import os
+import sys
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from os import PathLike
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import anyio
@@ -23,11 +25,15 @@ from ._retry import RetryPolicy
 from ._transport import BaseConnector, ConnectorLike, Transport
 from .auth import StaticToken, TokenKeeper, TokenSource
 from .bulk import Campaign
-from .draft import Draft, Options
+from .draft import Draft, Options, check_flag
+from .errors import JournalError
 from .intake import Intake, Source
+from .journal import Journal, Settings
+from .learned import Learned
 from .messages import Messages
 from .receipt import Progress, Receipt
 from .recipients import Recipients
+from .resume import resumed, stored_receipt
 from .session import Session
 from .tally import Tally
 from .transaction import LANDING_TIME, Transaction
@@ -199,7 +205,7 @@ class GatewayClient:
             session,
             draft,
             Tally(Intake(draft.placeholders, allow_missing_fields=False), session),
-            batch_size=_check_count("batch_size", batch_size),
+            Learned(batch_size=_check_count("batch_size", batch_size), per_message=sys.maxsize),
             permits=asyncio.Semaphore(self._check_concurrency(concurrency)),
         )
 
@@ -215,10 +221,15 @@ class GatewayClient:
         batch_size: int = 500,
         concurrency: int | None = None,
         recipients_per_message: int = 20_000,
+        careful: bool = False,
+        verify: Literal["auto", "always"] = "auto",
+        journal: str | PathLike[str] | None = None,
         on_progress: Callable[[Progress], object] | None = None,
         stop: asyncio.Event | None = None,
         total: int | None = None,
         allow_missing_fields: bool = False,
+        max_cost: Decimal | float | str | None = None,
+        max_recipients: int | None = None,
     ) -> Receipt:
         """Send one text to everyone in a sync or async iterable, each number once.
 
@@ -227,38 +238,111 @@ class GatewayClient:
         that cannot be sent to is named in the receipt and stops nothing; one without a field
         that the text uses is refused too unless `allow_missing_fields`.
 
+        No batch is sent twice into a message. Who is on a message is proven by its counts, or, as
+        soon as anything was lost or does not fit, by its list of recipients after it was closed;
+        who is proven to be missing goes to another message, in at most ten rounds. `careful` makes
+        each message of one POST and one close, which is exact even behind a proxy that repeats
+        requests; `verify="always"` reads the list of every message, about 1 kB a recipient.
+
+        `journal` names a file that must not be there yet. The whole source is written to it before
+        the first request, then everything that must be known after a crash: `resume_bulk` goes on
+        from it. It holds numbers and texts, readable by its owner only.
+
+        `max_recipients` and `max_cost` (in euro) stop before the close that would cross them.
+        Messages that were opened and lost, or deleted, count towards `max_cost`; the recipients that
+        come with a close are reckoned at the price of those already on the message.
+
         `on_progress` is called with a Progress at most four times a second and once at the end;
         `total` lets it tell the time left. Setting `stop` ends the campaign: nothing new
-        leaves, what is under way lands, and the receipt says where everyone is. Cancelling does
-        the same within five seconds, but leaves no receipt, only a last report of progress: to
-        stop on purpose, set `stop`.
+        leaves, what is under way has five seconds to land, and the receipt says where everyone
+        is. Cancelling does the same, but leaves no receipt, only a last report of progress (and
+        the journal): to stop on purpose, set `stop`.
 
         Raises BulkSendError, whose receipt accounts for everyone taken, when not everyone could
-        be accepted; ValueError or TypeError before any request.
+        be accepted; JournalError when the journal cannot be used and nothing was sent; ValueError
+        or TypeError before any request.
         """
         draft = Draft(sender=sender, body=body, priority=priority, options=options, test=test)
-        if (
-            not 1
-            <= _check_count("recipients_per_message", recipients_per_message)
-            <= (_MOST_PER_MESSAGE)
-        ):
-            raise ValueError(f"recipients_per_message is at most {_MOST_PER_MESSAGE}")
-        if stop is not None and not isinstance(stop, asyncio.Event):
-            raise TypeError("stop must be an asyncio.Event")
+        source = Source(recipients)
+        settings = Settings(
+            base_url=self._base_url,
+            sender=sender,
+            body=body,
+            priority=None if priority is None else float(priority),
+            options={} if options is None else options.to_wire(),
+            test=test,
+            batch_size=_check_count("batch_size", batch_size),
+            concurrency=self._check_concurrency(concurrency),
+            recipients_per_message=_check_per_message(recipients_per_message),
+            careful=check_flag("careful", careful),
+            verify_always=_check_verify(verify),
+            max_cost=_check_cost(max_cost),
+            max_recipients=None
+            if max_recipients is None
+            else _check_count("max_recipients", max_recipients),
+        )
+        _check_stop(stop)
         if total is not None and total < 0:
             raise ValueError("total is the number of recipients in the source")
         session = self._view(bulk=True)
+        opened = None if journal is None else await Journal.create(journal)
         campaign = Campaign(
             session,
             draft,
-            Source(recipients),
-            batch_size=_check_count("batch_size", batch_size),
-            concurrency=self._check_concurrency(concurrency),
-            recipients_per_message=recipients_per_message,
-            allow_missing_fields=allow_missing_fields,
+            source,
+            Intake(draft.placeholders, allow_missing_fields=allow_missing_fields),
+            settings,
+            journal=opened,
+            concurrency=settings.concurrency,
             on_progress=on_progress,
             total=total,
         )
+        return await self._run(campaign, stop)
+
+    async def resume_bulk(
+        self,
+        journal: str | PathLike[str],
+        *,
+        on_progress: Callable[[Progress], object] | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> Receipt:
+        """Go on with a campaign from its journal, after a crash or a stop.
+
+        Nobody is sent to again who may have been texted: messages that may be closed are looked
+        at first. What is still unknown then stays so, and may be looked at again by another
+        resume. A finished campaign returns its receipt; nothing is sent or asked.
+
+        Raises JournalError when the journal cannot be used, or belongs to another address; and
+        BulkSendError as `send_bulk` does.
+        """
+        _check_stop(stop)
+        session = self._view(bulk=True)
+        opened, saved = await Journal.open(journal)
+        try:
+            if saved.settings.base_url != self._base_url:
+                raise JournalError(
+                    f"{opened.path}: this campaign was sent to {saved.settings.base_url}; resume it "
+                    "with a client of that address"
+                )
+            if saved.position.finished is not None:
+                receipt = await stored_receipt(opened, saved)
+                await opened.close()
+                return receipt
+            campaign = await resumed(
+                session,
+                opened,
+                saved,
+                concurrency=min(saved.settings.concurrency, self._concurrency),
+                on_progress=on_progress,
+            )
+        except BaseException:
+            await opened.close()
+            raise
+        return await self._run(campaign, stop)
+
+    async def _run(self, campaign: Campaign, stop: asyncio.Event | None) -> Receipt:
+        if self._shared.closed:
+            campaign.halt("the client was closed")
         self._shared.campaigns.add(campaign)
         try:
             return await campaign.run(stop)
@@ -337,6 +421,35 @@ def _check_count(name: str, value: int) -> int:
     if value < 1:
         raise ValueError(f"{name} must be at least 1")
     return value
+
+
+def _check_per_message(value: int) -> int:
+    if _check_count("recipients_per_message", value) > _MOST_PER_MESSAGE:
+        raise ValueError(f"recipients_per_message is at most {_MOST_PER_MESSAGE}")
+    return value
+
+
+def _check_verify(verify: str) -> bool:
+    if verify not in {"auto", "always"}:
+        raise ValueError('verify is "auto" or "always"')
+    return verify == "always"
+
+
+def _check_cost(cost: Decimal | float | str | None) -> str | None:
+    if cost is None:
+        return None
+    try:
+        amount = Decimal(str(cost))
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount <= 0:
+        raise ValueError("max_cost is a positive amount of euro")
+    return str(amount)
+
+
+def _check_stop(stop: asyncio.Event | None) -> None:
+    if stop is not None and not isinstance(stop, asyncio.Event):
+        raise TypeError("stop must be an asyncio.Event")
 
 
 def _check_number(name: str, value: float) -> float:

@@ -10,11 +10,11 @@ Options.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -37,6 +37,7 @@ __all__ = [
     "Options",
     "OptionsPatch",
     "WireRecipients",
+    "check_flag",
     "check_reference",
     "encode",
     "pack",
@@ -85,6 +86,14 @@ class Options:
                 raise ValueError("callback_url must be an http(s) address")
         elif self.callback_field is not None:
             raise ValueError("callback_field needs callback_url beside it")
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Self:
+        """Read what `to_wire` wrote."""
+        options: dict[str, Any] = dict(wire)
+        if "timestamp_send" in options:
+            options["timestamp_send"] = date.fromisoformat(options["timestamp_send"])
+        return cls(**options)
 
     def to_wire(self) -> dict[str, Any]:
         """Return the fields that differ from the gateway's defaults."""

@@ -23,6 +23,11 @@ __all__ = [
     "InsufficientCreditError",
     "InvalidNumberError",
     "InvalidRequestError",
+    "JournalCorruptError",
+    "JournalError",
+    "JournalExistsError",
+    "JournalLockedError",
+    "LimitReachedError",
     "NotFoundError",
     "OutcomeUnknownError",
     "RateLimitError",
@@ -164,6 +169,26 @@ class BulkSendError(GatewayError):
         self.reason = reason
         self.resumable = resumable
         self.journal = journal
+
+
+class LimitReachedError(GatewayError):
+    """Closing one more message would go beyond `max_recipients` or `max_cost`; it was not closed."""
+
+
+class JournalError(GatewayError):
+    """A journal cannot be read or written. Where it is raised by itself, nothing was sent."""
+
+
+class JournalLockedError(JournalError):
+    """Another process, or another campaign of this one, has the journal open."""
+
+
+class JournalExistsError(JournalError):
+    """There is a campaign in this file already: resume it, or choose another file."""
+
+
+class JournalCorruptError(JournalError):
+    """The file is no journal, or is damaged: what it says cannot be relied on."""
 
 
 class InvalidNumberError(ValueError):

@@ -6,7 +6,7 @@ next item; written for millions of recipients, so the loop that takes them stand
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import cast
 
@@ -35,15 +35,17 @@ class Batch:
     """Recipients that travel in one request, as parallel lists.
 
     `numbers` in the gateway's form, `written` as the caller gave them, `positions` in the source;
-    `fields` for the placeholders of those who have some, by their index in the batch.
+    `fields` for the placeholders of those who have some, by their index in the batch. `ordinals`
+    are what a journal knows them by; empty where there is no journal.
     """
 
-    __slots__ = ("fields", "numbers", "positions", "written")
+    __slots__ = ("fields", "numbers", "ordinals", "positions", "written")
 
     def __init__(self) -> None:
         self.numbers: list[str] = []
         self.written: list[str] = []
         self.positions: list[int] = []
+        self.ordinals: Sequence[int] = range(0)
         self.fields: dict[int, Fields] = {}
 
     def __len__(self) -> int:
@@ -56,9 +58,38 @@ class Batch:
             part.numbers = self.numbers[cut]
             part.written = self.written[cut]
             part.positions = self.positions[cut]
+            part.ordinals = self.ordinals[cut]
         head.fields = {i: fields for i, fields in self.fields.items() if i < at}
         tail.fields = {i - at: fields for i, fields in self.fields.items() if i >= at}
         return head, tail
+
+    def pick(self, indexes: Sequence[int]) -> Batch:
+        """Return the recipients at these places, which rise."""
+        if len(indexes) == len(self):
+            return self
+        picked = Batch()
+        picked.numbers = [self.numbers[i] for i in indexes]
+        picked.written = [self.written[i] for i in indexes]
+        picked.positions = [self.positions[i] for i in indexes]
+        picked.ordinals = [self.ordinals[i] for i in indexes] if self.ordinals else range(0)
+        if self.fields:
+            picked.fields = {at: self.fields[i] for at, i in enumerate(indexes) if i in self.fields}
+        return picked
+
+    def joined(self, other: Batch) -> Batch:
+        """Return these recipients and then the others."""
+        both = Batch()
+        both.numbers = self.numbers + other.numbers
+        both.written = self.written + other.written
+        both.positions = self.positions + other.positions
+        both.ordinals = [*self.ordinals, *other.ordinals]
+        both.fields = self.fields | {len(self) + i: fields for i, fields in other.fields.items()}
+        return both
+
+    @property
+    def is_object_list(self) -> bool:
+        """Whether it travels as a list of objects, which not every gateway may understand."""
+        return bool(self.fields) and len(self) > 1
 
     def to_wire(self) -> WireRecipients:
         """Write the batch: all strings, or all objects as soon as one has fields."""

@@ -225,9 +225,10 @@ class Messages:
             raise NotFoundError("GET: no such recipient on this message", status=404)
         return reports[0]
 
-    async def send_draft(self, draft: Draft, wire: WireRecipients) -> Message:
+    async def send_draft(
+        self, draft: Draft, wire: WireRecipients, reference: str | None
+    ) -> Message:
         """Send a message that is already checked; for the transaction builder."""
-        reference = None if draft.has_custom else secrets.token_hex(16)
         payload = draft.payload(wire, transaction=False, reference=reference)
         return await self._send(draft, payload, reference)
 

@@ -1,21 +1,23 @@
-"""One message on the wire: opened, filled, looked at, closed; and what that makes of its people.
+"""One message on the wire: its requests, each journaled, and where each of its batches stands.
 
 What it stands on: an open message never sends by itself, a close is atomic and final, a complete
-rejection has applied nothing, a DELETE answered 200 is final. The transaction builder enters. It
-decides nothing about batches or tasks; each method is a request or two and what they prove.
+rejection has applied nothing, a DELETE answered 200 is final. The fence and the transaction
+builder enter. It decides nothing; each method is one request and what its answer proves.
 """
 
 from __future__ import annotations
 
-import asyncio
-import re
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, auto
 from typing import Literal
 
 from ._retry import RetryPolicy
 from .draft import Draft, MessageUpdate, encode
 from .errors import (
+    APIError,
     GatewayError,
     InvalidRequestError,
     NotFoundError,
@@ -24,262 +26,447 @@ from .errors import (
     TransactionClosedError,
 )
 from .intake import Batch
+from .journal import Journal
+from .learned import Learned
 from .messages import Messages
 from .models import Message
+from .records import (
+    Abandoning,
+    Added,
+    Adding,
+    CloseRefused,
+    Closing,
+    Opened,
+    Opening,
+    SendingPlainly,
+    TakenBack,
+    runs,
+)
 from .session import Flight
+from .settle import Counts, Fate, Fates, count
 
-__all__ = ["Fate", "MessageOnWire", "State"]
+__all__ = ["Given", "MessageOnWire", "Standing", "StartAnewError", "State"]
 
 State = Literal["new", "open", "closing", "closed", "left_open", "abandoned", "unknown"]
 
-_CLOSE_TRIES = 5
-_NOT_DIGITS = re.compile(r"[^0-9]+")
+_TOO_LARGE = 413
 
 
-class Fate(Enum):
-    """What became of one recipient of a message."""
+class StartAnewError(GatewayError):
+    """Nothing of a message has gone out or will, and its people need another message.
 
-    ACCEPTED = "on a closed message"
-    INVALID = "named invalid by the gateway"
-    UNKNOWN = "not to be known"
-    UNSENT = "on no closed message"
+    A campaign gives them one; from a transaction used directly it comes out as the cause.
+    """
+
+
+class Standing(Enum):
+    """How far one batch has come into its message."""
+
+    WAITING = auto()
+    """Not on the wire, or proven not to be applied."""
+    FLYING = auto()
+    """On its way; its answer is still to come."""
+    DOUBTFUL = auto()
+    """Its answer was lost: it may be on the message, now or later."""
+    ACKNOWLEDGED = auto()
+    """The gateway said yes."""
+
+
+@dataclass(slots=True, eq=False)
+class Given:
+    """A batch of a message. `count` is what its answer counted on the whole message."""
+
+    batch: Batch
+    number: int
+    standing: Standing = Standing.WAITING
+    count: int = 0
 
 
 class MessageOnWire:
     """A message from its first batch to its end.
 
-    `batches` are those that were given to the wire, whether or not they arrived; `acknowledged`
-    counts recipients that the gateway has said yes to.
+    `number` is what the journal knows it by. `given` are the batches that were meant for it, in
+    order; those taken back are no longer among them.
     """
 
-    def __init__(self, messages: Messages, draft: Draft, policy: RetryPolicy) -> None:
-        self._messages = messages
-        self._draft = draft
-        self._policy = policy
+    def __init__(
+        self,
+        messages: Messages,
+        draft: Draft,
+        policy: RetryPolicy,
+        learned: Learned,
+        *,
+        journal: Journal | None = None,
+        number: int = 0,
+    ) -> None:
+        self.messages = messages
+        self.draft = draft
+        self.policy = policy
+        self.learned = learned
+        self.number = number
         self.message_id: str | None = None
         self.state: State = "new"
-        self.batches: list[Batch] = []
-        self.acknowledged = 0
+        self.given: list[Given] = []
+        self._next = 0
+        self.orphans = 0
+        self.closed_elsewhere = False
+        self.final: Message | None = None
+        self.seen: Message | None = None
+        self._journal = journal
         # From the first byte of a close until it is proven closed or deleted, its people are
         # accepted or unknown, never unsent.
         self._close_flight = Flight()
-        self._close_doubtful = False
-        self._final: Message | None = None
+        self.close_doubtful = False
+        self._fates: Fates | None = None
+
+    # What is known
+
+    @property
+    def id(self) -> str:
+        """The message's id; it must have been opened."""
+        assert self.message_id is not None
+        return self.message_id
+
+    @property
+    def batches(self) -> list[Batch]:
+        """The batches that are or may be on the message."""
+        return [one.batch for one in self.given if one.standing is not Standing.WAITING]
+
+    @property
+    def acknowledged(self) -> int:
+        """How many recipients the gateway has said yes to."""
+        return sum(len(one.batch) for one in self.given if one.standing is Standing.ACKNOWLEDGED)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the answer to a batch was lost."""
+        return any(one.standing is Standing.DOUBTFUL for one in self.given)
+
+    @property
+    def steps(self) -> list[tuple[int, int]]:
+        """For each acknowledged batch: what its answer counted, and its size."""
+        return [
+            (one.count, len(one.batch))
+            for one in self.given
+            if one.standing is Standing.ACKNOWLEDGED
+        ]
 
     @property
     def price(self) -> Decimal | None:
-        """What the gateway said the closed message costs, in euro."""
-        return self._final.price if self._final is not None and self.state == "closed" else None
+        """What the gateway said the message costs, in euro, as far as it was heard."""
+        known = self.final or self.seen
+        return None if known is None else known.price
 
     @property
     def close_begun(self) -> bool:
         """Whether a byte of a close may have reached the gateway."""
-        return self._close_doubtful or self._close_flight.on_wire
+        return self.close_doubtful or self._close_flight.on_wire
 
-    def give(self, batch: Batch) -> None:
-        """Take note of a batch that is about to be sent: from here on it is counted here."""
-        self.batches.append(batch)
+    def fates(self) -> Iterator[tuple[Batch, Sequence[Fate]]]:
+        """Say what became of everyone on the message, as far as it has come."""
+        yield from self.fates_on_it()
+        for one in self.given:
+            if one.standing is Standing.WAITING:
+                yield one.batch, [Fate.UNSENT] * len(one.batch)
 
-    async def open(self, batch: Batch, flight: Flight | None = None) -> None:
-        """Open the message with its first batch, given before."""
-        payload = self._draft.payload(batch.to_wire(), transaction=True)
-        message = await self._messages.open_transaction(payload, flight)
-        self.message_id = message.id
-        self.state = "open"
-        self._acknowledge(message, batch)
-
-    async def append(self, batch: Batch, flight: Flight | None = None) -> None:
-        """Add a batch, given before; at most once on the wire, whatever comes of it."""
-        payload = encode(MessageUpdate(recipients=batch.to_wire(), transaction=True))
-        try:
-            message = await self._messages.put(self._id, payload, True, flight)
-        except TransactionClosedError:
-            self.state = "unknown"
-            raise
-        self._acknowledge(message, batch)
-
-    async def close(self, last: Batch | None) -> None:
-        """Look, close with the last batch, and make sure; raises when it did not come to that."""
-        seen = await self._messages.get(self._id)
-        self._check_before_close(seen)
-        if last is None and seen.valid == 0:
-            await self._delete()
-            self._final = seen
-            return
-        if last is not None:
-            self.give(last)
-        payload = encode(
-            MessageUpdate(recipients=[] if last is None else last.to_wire(), transaction=False)
-        )
-        try:
-            await self._close_and_prove(payload, seen)
-        except InvalidRequestError:
-            if last is not None or self.state != "open":
-                raise
-            # One recipient alone, and this gateway takes no empty list: nothing has gone out.
-            await self._delete()
-            await self._send_plainly(self.batches[0])
-        self._check_after_close()
-
-    async def abandon(self) -> None:
-        """Delete the message; it then never goes out."""
-        if self.message_id is None:
-            self.state = "abandoned"
-        else:
-            await self._delete()
-
-    def leave(self) -> None:
-        """Settle the state of a message that goes no further."""
-        if self.close_begun and self.state in {"open", "closing"}:
-            self.state = "unknown"
-        elif self.state in {"open", "closing"}:
-            self.state = "left_open"
-
-    def fates(self) -> list[tuple[Batch, list[Fate]]]:
-        """Say what became of everyone given to the wire, as far as it has come."""
-        if self._final is not None and self.state in {"closed", "abandoned"}:
-            return self._fates_by(self._final)
-        fate = Fate.UNSENT
-        if self.state in {"unknown", "closed"} or self.close_begun:
-            fate = Fate.UNKNOWN
+    def fates_on_it(self) -> Iterable[tuple[Batch, Sequence[Fate]]]:
+        """Say the same of those who are or may be on it, without those who only were to be."""
+        if self._fates is not None:
+            return zip(self.batches, self._fates, strict=True)
+        doubt = self.close_begun or self.closed_elsewhere or self.state in {"unknown", "closed"}
+        fate = Fate.UNKNOWN if doubt else Fate.UNSENT
         return [(batch, [fate] * len(batch)) for batch in self.batches]
 
-    @property
-    def _id(self) -> str:
-        assert self.message_id is not None
-        return self.message_id
+    # What it does
 
-    def _acknowledge(self, message: Message, batch: Batch) -> None:
-        self.acknowledged += len(batch)
-        self._check_still_open(message)
+    def give(self, batch: Batch) -> Given:
+        """Take note of a batch that is about to be sent: from here on it is counted here."""
+        given = Given(batch, self._next)
+        self._next += 1
+        self.given.append(given)
+        return given
 
-    def _check_still_open(self, message: Message) -> None:
-        if not message.transaction:
-            self.state = "unknown"
-            raise GatewayError(
-                f"message {self._id} is closed though nobody here closed it: another process or "
-                "the console did, or the gateway does not keep transactions open"
-            )
+    def take_back(self, given: Given) -> Batch:
+        """Return a batch that is proven not to be on the message."""
+        assert given.standing is Standing.WAITING
+        self.given.remove(given)
+        return given.batch
 
-    def _check_before_close(self, seen: Message) -> None:
-        self._check_still_open(seen)
-        counted = seen.valid + seen.invalid
-        if counted != self.acknowledged:
-            raise GatewayError(
-                f"message {self._id} holds {counted} recipients where {self.acknowledged} were "
-                "acknowledged: it was not closed, so nothing has gone out"
-            )
-        if seen.invalid and self._named_invalid(seen) is None:
-            raise GatewayError(
-                f"the gateway counts {seen.invalid} invalid recipients on message {self._id} "
-                "without naming them: it was not closed, so nothing has gone out"
-            )
-
-    def _check_after_close(self) -> None:
-        if any(Fate.UNKNOWN in fates for _, fates in self.fates()):
-            raise GatewayError(
-                f"message {self._id} went out, but its counts do not tell who is on it: see its "
-                "recipients before sending to them again"
-            )
-
-    async def _close_and_prove(self, payload: bytes, seen: Message) -> None:
-        for _ in range(_CLOSE_TRIES):
-            self.state = "closing"
-            try:
-                await self._messages.put(self._id, payload, False, self._close_flight)
-            except (OutcomeUnknownError, TransactionClosedError):
-                pass
-            except GatewayError:
-                if not self._close_doubtful:
-                    self.state = "open"
-                raise
-            # Also after a yes: only a message seen closed has proven where its people are.
-            self._close_doubtful = True
-            after = await self._look_again()
-            if not after.transaction:
-                self.state = "closed"
-                self._final = after
-                return
-            if after.valid + after.invalid != seen.valid + seen.invalid:
-                # Its people are on the message but it is open: closing again would add them twice.
-                await self._delete()
-                raise GatewayError(
-                    f"message {self._id} took its last recipients but did not close; it was deleted"
-                )
-        raise GatewayError(f"message {self._id} did not close after {_CLOSE_TRIES} requests")
-
-    async def _look_again(self) -> Message:
-        """Read the message until there is an answer: outside the retry budget, but slowly."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._policy.max_elapsed
-        delay = self._policy.base_delay
-        while True:
-            try:
-                return await self._messages.get(self._id)
-            except Exception as error:
-                if isinstance(error, NotFoundError) or loop.time() + delay >= deadline:
-                    raise GatewayError(
-                        f"message {self._id} was being closed and cannot be read: whether it goes "
-                        "out is not known"
-                    ) from error
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, self._policy.max_delay)
-
-    async def _delete(self) -> None:
+    async def open(self, given: Given, flight: Flight | None = None) -> None:
+        """Open the message with its first batch."""
+        flight = flight or Flight()
+        await self._intend(Opening(self.number, runs(given.batch.ordinals)))
+        payload = self.draft.payload(given.batch.to_wire(), transaction=True)
         try:
-            await self._messages.delete(self._id)
-        except InvalidRequestError:
-            # Too late: somebody has closed it.
-            self.state = "unknown"
+            message = await self.messages.open_transaction(payload, flight)
+        except GatewayError as error:
+            self._note(TakenBack(self.number, given.number))
+            self.check_size(error, payload, given.batch)
             raise
-        self.state = "abandoned"
-        self._close_doubtful = False
+        finally:
+            # Opened as they may be, they never send; but they may cost.
+            self.orphans += (flight.lost + flight.on_wire) * len(given.batch)
+        self.message_id = message.id
+        self.state = "open"
+        self._acknowledge(given, message, payload)
+        self._note(Opened(self.number, message.id, given.count))
+        self.check_open(message)
+        self._check_objects(given.batch, message)
 
-    async def _send_plainly(self, batch: Batch) -> None:
+    async def append(self, given: Given, flight: Flight | None = None) -> None:
+        """Add a batch; at most once on the wire, whatever comes of it.
+
+        A lost answer raises nothing: the batch is doubtful from then on.
+        """
+        flight = flight or Flight()
+        await self._intend(Adding(self.number, given.number, runs(given.batch.ordinals)))
+        payload = encode(MessageUpdate(recipients=given.batch.to_wire(), transaction=True))
+        given.standing = Standing.FLYING
+        try:
+            message = await self.messages.put(self.id, payload, True, flight)
+        except OutcomeUnknownError:
+            given.standing = Standing.DOUBTFUL
+            return
+        except TransactionClosedError:
+            self._not_applied(given)
+            self.closed_elsewhere = True
+            raise
+        except NotFoundError as error:
+            self._not_applied(given)
+            raise self.gone(error) from error
+        except GatewayError as error:
+            self._not_applied(given)
+            self.check_size(error, payload, given.batch)
+            raise
+        except BaseException:
+            if flight.on_wire:
+                given.standing = Standing.DOUBTFUL
+            else:
+                self._not_applied(given)
+            raise
+        if message.transaction:
+            self._acknowledge(given, message, payload)
+            self._note(Added(self.number, given.number, given.count))
+            return
+        given.standing = Standing.DOUBTFUL
+        self.check_open(message)
+
+    async def look(self) -> Message:
+        """Read the message."""
+        self.seen = await self.messages.get(self.id)
+        return self.seen
+
+    async def list_numbers(self) -> list[str]:
+        """Read the numbers of its recipients, as the gateway writes them."""
+        return [report.number for report in await self.messages.recipients(self.id)]
+
+    def gone(self, error: NotFoundError) -> StartAnewError:
+        """Take note that a message that was never closed is not there (any more)."""
+        self.state = "abandoned"
+        return StartAnewError(f"message {self.id} is gone: {error}")
+
+    def check_open(self, seen: Message) -> None:
+        """Raise when the message is closed though nobody here closed it."""
+        if seen.transaction:
+            return
+        self.closed_elsewhere = True
+        raise GatewayError(
+            f"message {self.id} is closed though nobody here closed it: another process or the "
+            "console did, or the gateway does not keep transactions open"
+        )
+
+    def check_size(self, error: GatewayError, payload: bytes, batch: Batch) -> None:
+        """Raise StartAnewError when a request was too large and a smaller one may do."""
+        too_large = isinstance(error, APIError) and error.status == _TOO_LARGE
+        if too_large and self.learned.shrink(len(payload), len(batch), self.acknowledged):
+            raise StartAnewError(
+                f"{error}: going on with {self.learned.batch_size} recipients a request and "
+                f"{self.learned.per_message} a message"
+            ) from error
+
+    async def intend_close(self, last: Batch | None, before: Counts, *, proven: bool) -> None:
+        """Make the intent to close durable."""
+        people = [] if last is None else runs(last.ordinals)
+        await self._intend(Closing(self.number, people, before.valid, before.invalid, proven))
+
+    async def close_once(self, payload: bytes, last: Given | None) -> Message | None:
+        """Send the close once; None when its answer is lost, or says that it is closed.
+
+        Raises what is proven to have changed nothing.
+        """
+        self.state = "closing"
+        if last is not None:
+            last.standing = Standing.DOUBTFUL
+        try:
+            answer = await self.messages.put(self.id, payload, False, self._close_flight)
+        except (OutcomeUnknownError, TransactionClosedError):
+            answer = None
+        except BaseException:
+            if not self.close_begun:
+                self._close_refused(last)
+            raise
+        # Also after a yes: only a message seen closed has proven where its people are.
+        self.close_doubtful = True
+        return answer
+
+    async def delete(self) -> None:
+        """Delete the message, and see that it is gone; it then never goes out."""
+        if self.message_id is None:
+            self.state = "abandoned"
+            return
+        await self._intend(Abandoning(self.number))
+        try:
+            await self.messages.delete(self.id)
+        except NotFoundError:
+            if self.close_begun:
+                raise
+        except InvalidRequestError:
+            # Too late: it is closed.
+            self.closed_elsewhere = True
+            raise
+        if await self._is_still_there():
+            raise GatewayError(
+                f"message {self.id} is still there after the gateway said it was deleted"
+            )
+        self.state = "abandoned"
+        self.close_doubtful = False
+
+    async def send_plainly(self, batch: Batch) -> None:
+        """Send to one recipient alone by a POST of its own; the message itself is deleted."""
         # The POST is the close now: while it lasts, nobody can be called unsent.
         self.state = "closing"
-        self._close_doubtful = True
+        reference = None if self.draft.has_custom else secrets.token_hex(16)
+        await self._intend(SendingPlainly(self.number, reference))
+        self.close_doubtful = True
         try:
-            self._final = await self._messages.send_draft(self._draft, batch.to_wire())
+            sent = await self.messages.send_draft(self.draft, batch.to_wire(), reference)
+            self.message_id = sent.id
+            final = await self._see_sent(sent)
         except OutcomeUnknownError:
             raise
         except RecipientsRejectedError as rejected:
-            self._final = rejected.message
+            final = await self._see_sent(rejected.message)
         except GatewayError:
             self.state = "abandoned"
-            self._close_doubtful = False
+            self.close_doubtful = False
             raise
-        self.message_id = self._final.id
+        self.message_id = final.id
+        self.settled([[_fate_of_one(final)] * len(batch)], final)
+
+    async def _see_sent(self, sent: Message) -> Message:
+        """Read a message that was answered with a yes: only what is seen there is proven."""
+        try:
+            return await self.messages.get(sent.id)
+        except GatewayError as error:
+            raise OutcomeUnknownError(
+                f"message {sent.id} was sent and cannot be read: whether it goes out is not known"
+            ) from error
+
+    def settled(self, fates: Fates, final: Message) -> None:
+        """Take note of what became of everyone on the message, which is closed."""
         self.state = "closed"
+        self._fates = fates
+        self.final = final
 
-    def _named_invalid(self, message: Message) -> set[int] | None:
-        """Return the digits of those named invalid, None when some are counted but not named."""
-        named = {
-            int(digits)
-            for number in message.recipients.invalid.list
-            if (digits := _NOT_DIGITS.sub("", number))
-        }
-        ours = {int(number.replace("-", "")) for batch in self.batches for number in batch.numbers}
-        if message.invalid == len(ours):
-            return ours
-        named &= ours
-        return named if len(named) == message.invalid else None
+    def found_all_invalid(self, seen: Message) -> None:
+        """Take note that nobody on the message, which is deleted, can be sent to."""
+        self._fates = [[Fate.INVALID] * len(batch) for batch in self.batches]
+        self.final = None
+        self.seen = seen
 
-    def _fates_by(self, final: Message) -> list[tuple[Batch, list[Fate]]]:
-        sent = sum(map(len, self.batches))
-        named = self._named_invalid(final) if final.invalid else set[int]()
-        if final.valid + final.invalid != sent or named is None:
-            return [(batch, [Fate.UNKNOWN] * len(batch)) for batch in self.batches]
-        rest = Fate.ACCEPTED if self.state == "closed" else Fate.UNSENT
-        if not named:
-            return [(batch, [rest] * len(batch)) for batch in self.batches]
-        return [
-            (
-                batch,
-                [
-                    Fate.INVALID if int(number.replace("-", "")) in named else rest
-                    for number in batch.numbers
-                ],
+    def leave(self) -> None:
+        """Settle the state of a message that goes no further."""
+        if self.state in {"open", "closing"}:
+            doubt = self.close_begun or self.closed_elsewhere
+            self.state = "unknown" if doubt else "left_open"
+
+    def restore(self, message_id: str, given: Iterable[tuple[int, Batch, int | None]]) -> None:
+        """Go on with a message of an earlier run; a batch without a count is doubtful."""
+        self.message_id = message_id
+        self.state = "open"
+        for number, batch, counted in given:
+            standing = Standing.DOUBTFUL if counted is None else Standing.ACKNOWLEDGED
+            self.given.append(Given(batch, number, standing, counted or 0))
+            self._next = max(self._next, number + 1)
+
+    async def recover_plain(self, reference: str | None) -> None:
+        """Look for a message of its own that an earlier run may have sent."""
+        final = None if reference is None else await self.messages.find(reference)
+        if final is None or final.transaction:
+            raise OutcomeUnknownError(
+                "POST: the answer was lost, and no message with its reference was found; a text "
+                "may have gone out",
+                reference=reference,
             )
-            for batch in self.batches
-        ]
+        self.message_id = final.id
+        self.settled([[_fate_of_one(final)] * len(batch) for batch in self.batches], final)
+
+    def restore_close(self, last: Batch | None) -> Given | None:
+        """Take note that an earlier run may have sent a close, with the last batch."""
+        self.state = "closing"
+        self.close_doubtful = True
+        if last is None:
+            return None
+        given = self.give(last)
+        given.standing = Standing.DOUBTFUL
+        return given
+
+    async def _is_still_there(self) -> bool:
+        try:
+            await self.messages.get(self.id)
+        except NotFoundError:
+            return False
+        except GatewayError:
+            # The DELETE was answered with a yes; that it could not be seen changes nothing.
+            return False
+        return True
+
+    def _acknowledge(self, given: Given, message: Message, payload: bytes) -> None:
+        given.standing = Standing.ACKNOWLEDGED
+        given.count = count(message).total
+        self.seen = message
+        self.learned.taken(len(payload))
+
+    def _close_refused(self, last: Given | None) -> None:
+        self.state = "open"
+        if last is not None:
+            last.standing = Standing.WAITING
+        self._note(CloseRefused(self.number))
+
+    def _not_applied(self, given: Given) -> None:
+        given.standing = Standing.WAITING
+        self._note(TakenBack(self.number, given.number))
+
+    def _check_objects(self, batch: Batch, message: Message) -> None:
+        """Never call people invalid because a list of objects is not understood."""
+        if not batch.is_object_list or self.learned.objects_understood:
+            return
+        self.learned.objects_understood = bool(message.valid)
+        if not message.valid:
+            raise StartAnewError(
+                f"the gateway counts all of a list of objects on message {self.id} as invalid: "
+                "each is sent by itself"
+            )
+
+    async def _intend(
+        self, record: Opening | Adding | Closing | Abandoning | SendingPlainly
+    ) -> None:
+        if self._journal is not None:
+            await self._journal.intend(record)
+
+    def _note(self, record: Opened | Added | TakenBack | CloseRefused) -> None:
+        if self._journal is not None:
+            self._journal.note(record)
+
+
+def _fate_of_one(final: Message) -> Fate:
+    """Return what became of the one recipient of a message that was sent by itself."""
+    match count(final):
+        case (0, 0):
+            return Fate.UNSENT
+        case (0, _):
+            return Fate.INVALID
+        case (1, 0):
+            return Fate.ACCEPTED
+        case _:
+            return Fate.DOUBLED

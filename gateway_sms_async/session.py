@@ -67,12 +67,16 @@ class Wire(Generic[T]):
 
 
 class Flight:
-    """Lets whoever started a call see whether it is on the wire, also after cancelling it."""
+    """Lets whoever started a call see whether it is on the wire, also after cancelling it.
 
-    __slots__ = ("on_wire",)
+    `lost` counts attempts whose answer was lost.
+    """
+
+    __slots__ = ("lost", "on_wire")
 
     def __init__(self) -> None:
         self.on_wire = False
+        self.lost = 0
 
 
 @dataclass(slots=True)
@@ -232,6 +236,7 @@ class Session:
         finally:
             turn.done()
         call.flight.on_wire = False
+        call.flight.lost += failed.outcome is Outcome.AMBIGUOUS
         call.tries += 1
         await self._decide(call, failed, token)
         raise failed

@@ -7,19 +7,35 @@ message it was on to say.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from .intake import Batch, Intake
-from .protocol import Fate, MessageOnWire
+from .protocol import MessageOnWire
 from .receipt import InvalidRecipient, Progress, Receipt
 from .session import Session
+from .settle import Fate
 
-__all__ = ["Tally", "completed"]
+__all__ = ["Parted", "Tally", "completed", "part"]
 
 _REFUSED = "the gateway counts it as invalid"
+
+Parted = dict[Fate, list[Batch]]
+
+
+def part(people: Iterable[tuple[Batch, Sequence[Fate]]]) -> Parted:
+    """Return the people of a message by what became of them."""
+    parted: Parted = {fate: [] for fate in Fate}
+    for batch, fates in people:
+        for fate in Fate:
+            if (times := fates.count(fate)) == len(fates):
+                parted[fate].append(batch)
+            elif times:
+                places = [at for at, one in enumerate(fates) if one is fate]
+                parted[fate].append(batch.pick(places))
+    return parted
 
 
 @dataclass
@@ -28,6 +44,7 @@ class _Counts:
 
     accepted: int = 0
     invalid: list[InvalidRecipient] = field(default_factory=list[InvalidRecipient])
+    doubled: list[str] = field(default_factory=list[str])
     unknown: list[str] = field(default_factory=list[str])
     unsent: list[str] = field(default_factory=list[str])
     message_ids: list[str] = field(default_factory=list[str])
@@ -37,77 +54,128 @@ class _Counts:
     def copy(self) -> _Counts:
         return _Counts(**{name: copy(value) for name, value in vars(self).items()})
 
-    def add(self, message: MessageOnWire, waiting: Iterable[Batch]) -> None:
-        for batch, fates in message.fates():
-            self._add_batch(batch, fates)
-        for batch in waiting:
-            self.unsent.extend(batch.numbers)
-        if message.message_id is not None:
-            if message.state == "closed":
-                self.message_ids.append(message.message_id)
-            elif message.state == "left_open":
-                self.open_message_ids.append(message.message_id)
-        if message.price is not None:
-            self.cost = (self.cost or Decimal()) + message.price
+    def add_people(self, parted: Parted) -> None:
+        self.accepted += sum(map(len, parted[Fate.ACCEPTED]))
+        for batch in parted[Fate.INVALID]:
+            self.invalid.extend(
+                InvalidRecipient(written, _REFUSED, position)
+                for written, position in zip(batch.written, batch.positions, strict=True)
+            )
+        for fate, numbers in (
+            (Fate.DOUBLED, self.doubled),
+            (Fate.UNKNOWN, self.unknown),
+            (Fate.UNSENT, self.unsent),
+        ):
+            for batch in parted[fate]:
+                numbers.extend(batch.numbers)
 
-    def _add_batch(self, batch: Batch, fates: list[Fate]) -> None:
-        accepted = fates.count(Fate.ACCEPTED)
-        self.accepted += accepted
-        if accepted == len(batch):
-            return
-        for at, fate in enumerate(fates):
-            if fate is Fate.UNKNOWN:
-                self.unknown.append(batch.numbers[at])
-            elif fate is Fate.UNSENT:
-                self.unsent.append(batch.numbers[at])
-            elif fate is Fate.INVALID:
-                refused = InvalidRecipient(batch.written[at], _REFUSED, batch.positions[at])
-                self.invalid.append(refused)
+    def add_message(self, message_id: str | None, state: str, price: Decimal | None) -> None:
+        if message_id is not None:
+            if state == "closed":
+                self.message_ids.append(message_id)
+            elif state == "left_open":
+                self.open_message_ids.append(message_id)
+        if state == "closed" and price is not None:
+            self.cost = (self.cost or Decimal()) + price
+
+    def add(self, message: MessageOnWire) -> None:
+        self.add_people(part(message.fates()))
+        self.add_message(message.message_id, message.state, message.price)
 
 
 class Tally:
-    """Adds up the messages of one campaign; those still under way are counted when asked for."""
+    """Adds up the messages of one campaign; those still under way are counted when asked for.
 
-    def __init__(self, intake: Intake, session: Session) -> None:
+    `requests`, `retries` and `elapsed` are what earlier runs of it took; `session` counts this run,
+    None when there is none.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        session: Session | None,
+        *,
+        requests: int = 0,
+        retries: int = 0,
+        elapsed: float = 0.0,
+    ) -> None:
         self.intake = intake
         self._session = session
-        self._started = time.monotonic()
+        self._started = time.monotonic() - elapsed
+        self._requests = requests
+        self._retries = retries
         self._counts = _Counts()
 
-    def add(self, message: MessageOnWire, waiting: Iterable[Batch]) -> None:
-        """Count a message that goes no further, and those who were never given to it."""
-        self._counts.add(message, waiting)
+    def add(self, message: MessageOnWire) -> list[Batch]:
+        """Count a message that goes no further; return its people who are on no closed message."""
+        parted = part(message.fates())
+        unsent = parted[Fate.UNSENT]
+        self._counts.add_people(parted | {Fate.UNSENT: []})
+        self._counts.add_message(message.message_id, message.state, message.price)
+        return unsent
 
-    def add_unsent(self, batch: Batch) -> None:
-        """Count recipients that came too late for their message."""
-        self._counts.unsent.extend(batch.numbers)
+    def add_people(self, parted: Parted) -> None:
+        """Count people of a message of an earlier run."""
+        self._counts.add_people({fate: [] for fate in Fate} | parted)
 
-    def receipt(self, under_way: tuple[MessageOnWire, list[Batch]] | None = None) -> Receipt:
+    def add_accepted(self, people: int) -> None:
+        """Count people who were accepted in an earlier run."""
+        self._counts.accepted += people
+
+    def add_message(self, message_id: str | None, state: str, price: Decimal | None) -> None:
+        """Count a message of an earlier run."""
+        self._counts.add_message(message_id, state, price)
+
+    def add_unsent(self, batches: Iterable[Batch]) -> None:
+        """Count recipients who are given no message any more."""
+        for batch in batches:
+            self._counts.unsent.extend(batch.numbers)
+
+    def receipt(self, under_way: tuple[MessageOnWire, Sequence[Batch]] | None = None) -> Receipt:
         """Account for everyone taken; `under_way` is a message not added yet, and who waits."""
         counts = self._counts
         if under_way is not None:
+            message, waiting = under_way
             counts = counts.copy()
-            counts.add(*under_way)
+            counts.add(message)
+            for batch in waiting:
+                counts.unsent.extend(batch.numbers)
         invalid = sorted((*self.intake.invalid, *counts.invalid), key=lambda one: one.position)
         return Receipt(
             total=self.intake.total,
             accepted=counts.accepted,
             invalid=tuple(invalid),
             duplicates=self.intake.duplicates,
-            unknown=tuple(counts.unknown),
-            unsent=tuple(counts.unsent),
+            doubled=tuple(sorted(counts.doubled)),
+            unknown=tuple(sorted(counts.unknown)),
+            unsent=tuple(sorted(counts.unsent)),
             message_ids=tuple(counts.message_ids),
             open_message_ids=tuple(counts.open_message_ids),
-            requests=self._session.requests,
-            retries=self._session.retries,
-            elapsed=self._elapsed(),
+            requests=self.requests,
+            retries=self.retries,
+            elapsed=self.elapsed,
             cost=counts.cost,
         )
+
+    @property
+    def requests(self) -> int:
+        """What it took on the wire so far."""
+        return self._requests + (0 if self._session is None else self._session.requests)
+
+    @property
+    def retries(self) -> int:
+        """How many of the requests were repeats."""
+        return self._retries + (0 if self._session is None else self._session.retries)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds, earlier runs included."""
+        return time.monotonic() - self._started
 
     def progress(self, total: int | None, waiting: int) -> Progress:
         """Say how far it is; `waiting` recipients are taken but not acknowledged."""
         counts, intake = self._counts, self.intake
-        elapsed = self._elapsed()
+        elapsed = self.elapsed
         done = intake.total - waiting
         rate = done / elapsed if elapsed > 0 else 0.0
         return Progress(
@@ -122,9 +190,6 @@ class Tally:
             rate=rate,
             eta=max(0, total - done) / rate if total is not None and rate > 0 else None,
         )
-
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._started
 
 
 def completed(receipt: Receipt) -> Receipt:

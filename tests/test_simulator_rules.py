@@ -674,6 +674,245 @@ def test_put_without_transaction() -> None:
         assert answer.body["data"]["transaction"] is not closes
 
 
+def counts_of(gateway: Gateway, message_id: str) -> Any:
+    return gateway.get(message_id).body["data"][0]["recipients"]
+
+
+def listed(gateway: Gateway, message_id: str) -> list[str]:
+    return [one["number"] for one in gateway.recipients(message_id).body["data"]]
+
+
+def append(gateway: Gateway, message_id: str, *recipients: Any) -> Answer:
+    return gateway.put(message_id, {"recipients": list(recipients), "transaction": True})
+
+
+def test_most_recipients_of_a_message() -> None:
+    gateway = make(max_per_message=3)
+    fails(gateway.post(request(["+39-1"] * 3 + ["x"])), 413, 308)
+    message_id = opened(gateway, ["+39-1", "x"])
+    fails(append(gateway, message_id, "+39-2", "y"), 413, 308)
+    fails(close(gateway, message_id, ["+39-2", "+39-3"]), 413, 308)
+    assert counts_of(gateway, message_id)["valid"]["count"] == 1
+    assert close(gateway, message_id, ["+39-2"]).status == 200
+    fails(append(gateway, message_id, "+39-3"), 422, 212)
+    assert gateway.ledger == {"+39-1": 1, "+39-2": 1}
+
+
+def test_list_grows_after_the_close() -> None:
+    clock = Clock()
+    gateway = make(clock, list_grows=10.0)
+    message_id = opened(gateway, ["+39-1", "+39-2", "+39-3"])
+    assert len(listed(gateway, message_id)) == 3
+    close(gateway, message_id, ["+39-4"])
+    clock.now += 9.9
+    fails(gateway.recipient(message_id, "+39-4"), 404, 203)
+    seen = []
+    for seconds in (0, 2.5, 5, 9.9, 10):
+        clock.now = NOW + seconds
+        seen.append(listed(gateway, message_id))
+    assert seen == [
+        [],
+        ["+39-1"],
+        ["+39-1", "+39-2"],
+        ["+39-1", "+39-2", "+39-3"],
+        ["+39-1", "+39-2", "+39-3", "+39-4"],
+    ]
+    assert counts_of(gateway, message_id)["valid"]["count"] == 4
+
+
+def test_list_does_not_start_anew_when_the_date_moves() -> None:
+    clock = Clock()
+    gateway = make(clock, list_grows=10.0)
+    message_id = sent(gateway, options={"timestamp_send": "2023-12-25"})
+    clock.now += 10
+    date = {"timestamp_send": "2023-12-26"}
+    assert gateway.put(message_id, {"recipients": [], "options": date}).status == 200
+    assert len(listed(gateway, message_id)) == 1
+
+
+def test_numbers_rewritten() -> None:
+    gateway = make(rewrite_numbers=True, list_invalid=True)
+    gateway.unroutable = {"+39-9"}
+    message_id = sent(gateway, ["+39-1", "+39-2", "+39-9", "x-y-z"])
+    assert listed(gateway, message_id) == ["+391", "+392", "xy-z", "+399"]
+    assert counts_of(gateway, message_id)["invalid"] == {"total": 2, "list": ["xy-z", "+399"]}
+    for written in ("+39-2", "+392"):
+        (recipient,) = gateway.recipient(message_id, written).body["data"]
+        assert (recipient["number"], recipient["prefix"]) == ("+392", "+39")
+    fails(gateway.recipient(message_id, "+393"), 404, 203)
+    assert gateway.ledger == {"+39-1": 1, "+39-2": 1}
+
+
+@pytest.mark.parametrize("named", [0, 1, 2, 3, None])
+def test_invalid_numbers_named(named: int | None) -> None:
+    gateway = make(invalid_named=named)
+    message_id = opened(gateway, ["x", "+39-1"])
+    append(gateway, message_id, "y")
+    assert counts_of(gateway, message_id)["invalid"] == {"total": 2, "list": ["x", "y"][:named]}
+
+
+def test_invalid_ones_listed() -> None:
+    clock = Clock()
+    gateway = make(clock, list_invalid=True)
+    message_id = opened(gateway, ["x", "+39-1"])
+    before = gateway.recipient(message_id, "x").body["data"][0]
+    close(gateway, message_id, ["+39-2", "y"])
+    clock.now += 5
+    shown = gateway.recipients(message_id).body["data"]
+    assert [(one["number"], one["state"]) for one in shown] == [
+        ("+39-1", "DELIVERED"),
+        ("+39-2", "DELIVERED"),
+        ("x", "INVALID"),
+        ("y", "INVALID"),
+    ]
+    assert before.keys() == shown[2].keys() < shown[0].keys()
+    assert before["id"] == shown[2]["id"]
+    assert len({one["id"] for one in shown}) == 4
+    assert shown[2]["price"] == 0.0
+    fails(make().recipient(message_id, "x"), 404, 203)
+
+
+def test_lists_capped() -> None:
+    gateway = make(list_limit=2)
+    ids = [sent(gateway, ["+39-1", "+39-2", "+39-3"]) for _ in range(3)]
+    assert [one["id"] for one in gateway.list_messages().body["data"]] == [ids[2], ids[1]]
+    assert listed(gateway, ids[0]) == ["+39-1", "+39-2"]
+    assert gateway.recipient(ids[0], "+39-3").status == 200
+    assert counts_of(gateway, ids[0])["valid"]["count"] == 3
+
+
+def test_close_in_two_steps() -> None:
+    gateway = make(split_close=True)
+    message_id = opened(gateway, ["+39-1"])
+    answer = close(gateway, message_id, ["+39-2"])
+    assert (answer.status, answer.body["data"]["transaction"]) == (200, True)
+    assert counts_of(gateway, message_id)["valid"]["count"] == 2
+    assert not gateway.ledger
+    assert close(gateway, message_id).body["data"]["transaction"] is False
+    assert gateway.ledger == {"+39-1": 1, "+39-2": 1}
+
+
+def test_an_update_built_on_an_old_state_loses_what_came_between() -> None:
+    gateway = make(lose_concurrent=True)
+    message_id = opened(gateway, ["+39-0"])
+    first, second = gateway.look_up(message_id), gateway.look_up(message_id)
+    for number, seen in (("+39-1", first), ("+39-2", second)):
+        body = {"recipients": [number], "transaction": True}
+        answer = gateway.put(message_id, body, seen=seen)
+        assert (answer.status, answer.body["data"]["recipients"]["valid"]["count"]) == (200, 2)
+    assert listed(gateway, message_id) == ["+39-0", "+39-2"]
+    assert counts_of(gateway, message_id)["valid"]["count"] == 2
+    append(gateway, message_id, "+39-3")
+    assert listed(gateway, message_id) == ["+39-0", "+39-2", "+39-3"]
+
+
+def test_a_lost_update_spares_a_close() -> None:
+    gateway = make(lose_concurrent=True)
+    message_id = opened(gateway, ["+39-0"])
+    seen, empty_handed = gateway.look_up(message_id), gateway.look_up(message_id)
+    append(gateway, message_id, "+39-1")
+    body: dict[str, Any] = {"recipients": [], "transaction": False}
+    assert gateway.put(message_id, body, seen=empty_handed).status == 200
+    assert gateway.ledger == {"+39-0": 1, "+39-1": 1}
+    late = {"recipients": ["+39-2"], "transaction": True}
+    fails(gateway.put(message_id, late, seen=seen), 422, 212)
+    assert gateway.ledger == {"+39-0": 1, "+39-1": 1}
+    assert gateway.look_up(message_id) is None
+    assert make().look_up(message_id) is None
+
+
+def test_unroutable_numbers_count_as_invalid() -> None:
+    gateway = make()
+    gateway.unroutable = {"+39-2", "+39-4"}
+    named = {"number": "+39-3", "fields": {"name": "Anna"}}
+    message_id = opened(gateway, ["+39-1", "+39-2", named, {"number": "+39-4"}, "x"])
+    append(gateway, message_id, "+39-6")
+    close(gateway, message_id, ["+39-2", "+39-5"])
+    assert counts_of(gateway, message_id) == {
+        "valid": {"count": 4},
+        "invalid": {"total": 4, "list": ["x", "+39-2", "+39-4", "+39-2"]},
+    }
+    assert gateway.recipient(message_id, "+39-3").body["data"][0]["fields"] == {"name": "Anna"}
+    assert gateway.ledger == {"+39-1": 1, "+39-3": 1, "+39-6": 1, "+39-5": 1}
+
+
+# Axioms broken
+
+
+@pytest.mark.parametrize("test", [False, True])
+def test_an_open_message_sends_by_itself(test: bool) -> None:
+    clock = Clock()
+    gateway = make(clock, opens_send_after=3600.0)
+    message_id = opened(gateway, ["+39-1"], test=test)
+    clock.now += 3599
+    append(gateway, message_id, "+39-2")
+    assert not gateway.ledger
+    clock.now += 1
+    assert gateway.ledger == ({} if test else {"+39-1": 1, "+39-2": 1})
+    assert gateway.credit == Decimal(1_000_000) - (0 if test else Decimal("0.06"))
+    fails(append(gateway, message_id, "+39-3"), 422, 212)
+    fails(close(gateway, message_id), 422, 212)
+    fails(gateway.delete(message_id), 422, 221)
+    clock.now += 1
+    message = gateway.get(message_id).body["data"][0]
+    assert (message["transaction"], message["state"]) == (False, 1)
+    in_time = opened(gateway)
+    assert gateway.delete(in_time).status == 200
+
+
+def test_a_closed_message_takes_puts() -> None:
+    gateway = make(closed_takes_puts=True)
+    message_id = opened(gateway, ["+39-1"])
+    close(gateway, message_id)
+    answer = append(gateway, message_id, "+39-2")
+    assert (answer.status, answer.body["data"]["transaction"]) == (200, False)
+    assert close(gateway, message_id, ["+39-3"]).status == 200
+    fails(close(gateway, message_id), 422, 212)
+    assert gateway.ledger == {"+39-1": 1, "+39-2": 1, "+39-3": 1}
+    assert gateway.credit == Decimal(1_000_000) - Decimal("0.09")
+
+
+@pytest.mark.parametrize(
+    ("knobs", "status", "error"),
+    [
+        ({"credit": Decimal("0.10"), "charge_at": "put"}, 402, 201),
+        ({"max_recipients": 3}, 413, 308),
+        ({"max_per_message": 4}, 413, 308),
+        ({"refuse_missing_fields": True}, 422, 306),
+    ],
+)
+def test_a_refused_put_is_half_applied(knobs: dict[str, Any], status: int, error: int) -> None:
+    for halves in (False, True):
+        gateway = make(refusals_apply_half=halves, **knobs)
+        message_id = opened(gateway, [], body="Ciao {{name}}")
+        refused = append(gateway, message_id, *(f"+39-{i}" for i in range(5)))
+        fails(refused, status, error)
+        assert listed(gateway, message_id) == (["+39-0", "+39-1"] if halves else [])
+
+
+def test_a_put_refused_by_a_closed_message_is_not_applied_by_halves() -> None:
+    gateway = make(refusals_apply_half=True)
+    message_id = sent(gateway)
+    fails(append(gateway, message_id, "+39-1", "+39-2"), 422, 212)
+    assert gateway.ledger == {"+39-3401234567": 1}
+    open_message = opened(gateway)
+    fails(gateway.put(open_message, {"transaction": True}), 422, 303)
+    assert listed(gateway, open_message) == []
+
+
+def test_deletes_undone() -> None:
+    gateway = make(deletes_undone=True)
+    waiting = sent(gateway, options={"timestamp_send": "2030-01-01"})
+    message_id = opened(gateway, ["+39-1"])
+    for one in (waiting, message_id):
+        before = gateway.get(one).body
+        answer = gateway.delete(one)
+        assert (answer.status, answer.body["message"]) == (200, f"{one} Deleted")
+        assert gateway.get(one).body == before
+    assert close(gateway, message_id).status == 200
+    fails(gateway.delete(message_id), 422, 221)
+
+
 @settings(max_examples=20)
 @given(st.integers(1, 60))
 def test_ids_differ(count: int) -> None:

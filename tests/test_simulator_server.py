@@ -295,6 +295,137 @@ async def test_latency_is_added_after_the_request_was_applied() -> None:
         assert simulator.requests[0].status == 201
 
 
+async def test_delay_is_waited_for_before_the_request_is_applied(simulator: Simulator) -> None:
+    path = f"/messages/{await opened(simulator)}"
+    simulator.delay = lambda request: SOON if request.operation == "append" else 0
+    started = time.monotonic()
+    task = asyncio.create_task(exchange(simulator, "PUT", path, APPEND))
+    await arrivals(simulator, 2)
+    assert parse(await exchange(simulator, "GET", path))[0] == 200
+    assert time.monotonic() - started < SOON
+    assert numbers(simulator) == ["+39-0"]
+    assert parse(await task)[0] == 200
+    assert time.monotonic() - started >= SOON
+    assert len(numbers(simulator)) == 3
+
+
+async def test_a_client_that_leaves_within_the_delay_takes_its_request_along(
+    simulator: Simulator,
+) -> None:
+    path = f"/messages/{await opened(simulator)}"
+    simulator.delay = lambda _: SOON
+    simulator.faults.add(Fault.late(0.001), skip=1)
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(SOON / 2):
+                await exchange(simulator, "PUT", path, APPEND)
+    await asyncio.sleep(SOON)
+    assert [record.applied for record in simulator.requests] == [True, False, True]
+
+
+# Updates that get lost, and PUTs that come twice
+
+
+async def put(session: aiohttp.ClientSession, url: str, *recipients: str, closes: bool) -> int:
+    body = {"recipients": list(recipients), "transaction": not closes}
+    async with session.put(url, json=body) as response:
+        await response.read()
+        return response.status
+
+
+@pytest.mark.parametrize("waits", ["latency", "delay"])
+@pytest.mark.parametrize("loses", [False, True])
+async def test_one_of_two_concurrent_puts_is_lost(loses: bool, waits: str) -> None:
+    dialect = Dialect(lose_concurrent=loses)
+    async with (
+        Simulator(dialect=dialect) as simulator,
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {simulator.token}"}) as session,
+    ):
+        url = f"{simulator.url}/messages/{await opened(simulator)}"
+        if waits == "latency":
+            simulator.latency = SOON
+        else:
+            simulator.delay = lambda _: SOON
+        both = (put(session, url, number, closes=False) for number in ("+39-1", "+39-2"))
+        assert await asyncio.gather(*both) == [200, 200]
+        assert simulator.connections == 3
+        kept = numbers(simulator)
+        assert sorted(kept) in (
+            [["+39-0", "+39-1"], ["+39-0", "+39-2"]] if loses else [["+39-0", "+39-1", "+39-2"]]
+        )
+        assert await put(session, url, "+39-3", closes=False) == 200
+        assert await put(session, url, closes=True) == 200
+        assert simulator.ledger == dict.fromkeys([*kept, "+39-3"], 1)
+
+
+async def test_a_put_that_overlaps_a_close_meets_a_closed_message() -> None:
+    async with Simulator(dialect=Dialect(lose_concurrent=True)) as simulator:
+        path = f"/messages/{await opened(simulator)}"
+        simulator.delay = lambda request: SOON if request.operation == "append" else 0
+        task = asyncio.create_task(call(simulator, "PUT", path, APPEND))
+        await arrivals(simulator, 2)
+        closing = {"recipients": ["+39-3"], "transaction": False}
+        assert (await call(simulator, "PUT", path, closing))[0] == 200
+        status, answer = await task
+        assert (status, answer["error"]) == (422, 212)
+        assert simulator.ledger == {"+39-0": 1, "+39-3": 1}
+
+
+async def test_a_proxy_repeats_puts() -> None:
+    async with Simulator(dialect=Dialect(repeat_puts=True)) as simulator:
+        path = f"/messages/{await opened(simulator)}"
+        status, answer = await call(simulator, "PUT", path, APPEND)
+        assert (status, answer["data"]["recipients"]["valid"]["count"]) == (200, 3)
+        closing = {"recipients": ["+39-3"], "transaction": False}
+        assert (await call(simulator, "PUT", path, closing))[0] == 200
+        assert simulator.ledger == {"+39-0": 1, "+39-1": 2, "+39-2": 2, "+39-3": 1}
+        assert [record.applied for record in simulator.requests] == [True, True, True]
+
+
+async def test_repeat_at_once(simulator: Simulator) -> None:
+    status, _, body = parse(await append(simulator, Fault.repeat()))
+    assert (status, json.loads(body)["data"]["recipients"]["valid"]["count"]) == (200, 3)
+    assert numbers(simulator) == ["+39-0", "+39-1", "+39-2", "+39-1", "+39-2"]
+    assert (simulator.requests[-1].applied, simulator.requests[-1].status) == (True, 200)
+
+
+async def test_repeat_later(simulator: Simulator) -> None:
+    assert parse(await append(simulator, Fault.repeat(SOON)))[0] == 200
+    assert len(numbers(simulator)) == 3
+    await asyncio.sleep(2 * SOON)
+    assert len(numbers(simulator)) == 5
+    assert simulator.land_late() == 0
+
+
+async def test_repeat_meets_a_closed_message_and_lands_at_exit() -> None:
+    async with Simulator() as simulator:
+        await append(simulator, Fault.repeat(60))
+        path = f"/messages/{next(iter(simulator.gateway.messages))}"
+        await exchange(simulator, "PUT", path, {"recipients": [], "transaction": False})
+        assert simulator.land_late() == 1
+        assert simulator.ledger == {"+39-0": 1, "+39-1": 1, "+39-2": 1}
+        assert simulator.requests[1].applied
+        simulator.faults.add(Fault.repeat(60), on="POST")
+        await opened(simulator)
+        assert len(simulator.gateway.messages) == 2
+    assert len(simulator.gateway.messages) == 3
+
+
+@pytest.mark.parametrize("code", [401, 402, 413, 422, 429, 500])
+async def test_a_pretended_refusal_applies_half(code: int) -> None:
+    async with Simulator(dialect=Dialect(refusals_apply_half=True)) as simulator:
+        assert parse(await append(simulator, Fault.status(code)))[0] == code
+        assert numbers(simulator) == (["+39-0"] if code == 500 else ["+39-0", "+39-1"])
+        assert simulator.requests[-1].applied is False
+        path = f"/messages/{next(iter(simulator.gateway.messages))}"
+        await exchange(simulator, "PUT", path, {"recipients": [], "transaction": False})
+        before = simulator.ledger
+        simulator.faults.add(Fault.status(code), times=2)
+        assert parse(await exchange(simulator, "PUT", path, APPEND))[0] == code
+        assert parse(await exchange(simulator, "GET", path))[0] == code
+        assert simulator.ledger == before
+
+
 # Faults without an answer
 
 BOTH = pytest.mark.parametrize("after", [False, True])
@@ -351,6 +482,18 @@ async def test_late_meets_a_closed_message(simulator: Simulator) -> None:
     assert simulator.land_late() == 1
     assert simulator.ledger == {"+39-0": 1}
     assert simulator.requests[1].applied is False
+
+
+async def test_a_late_opening_leaves_an_orphan(simulator: Simulator) -> None:
+    simulator.faults.add(Fault.late(60), on="open")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(SOON):
+            await opened(simulator)
+    assert not simulator.gateway.messages
+    assert simulator.land_late() == 1
+    (orphan,) = simulator.gateway.messages.values()
+    assert orphan.is_open
+    assert orphan.numbers == ["+39-0"]
 
 
 async def test_late_lands_at_exit_in_order() -> None:
@@ -635,6 +778,33 @@ async def test_it_stops_inside_a_cancelled_scope() -> None:
     assert asyncio.all_tasks() == before
     with pytest.raises(ConnectionRefusedError):
         await connect(simulator)
+
+
+async def test_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "gateway"
+    async with Simulator(path=path) as simulator:
+        assert simulator.url == "http://localhost"
+        headers = {"Authorization": f"Bearer {simulator.token}"}
+        async with aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(str(path)), headers=headers
+        ) as session:
+            url = f"{simulator.url}/messages/"
+            body = {"sender": "ACME", "body": "Ciao", "recipients": "+39-1"}
+            async with session.post(url, json=body) as response:
+                assert response.status == 201
+            for fault in (Fault.reset(after_apply=True), Fault.close()):
+                simulator.faults.add(fault)
+                with pytest.raises(aiohttp.ServerDisconnectedError):
+                    await session.post(url, json=body)
+            await simulator.stop_listening()
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await session.get(url)
+            await simulator.start_listening()
+            async with session.get(url) as response:
+                assert len((await response.json())["data"]) == 2
+        assert simulator.connections >= 3
+        assert simulator.ledger == {"+39-1": 2}
+    assert not path.exists()
 
 
 async def test_two_simulators_side_by_side() -> None:

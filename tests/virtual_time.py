@@ -1,11 +1,15 @@
 """An event loop whose clock jumps: whoever sleeps an hour wakes at once, an hour later.
 
-`run` is `asyncio.run` on such a loop; `stall` is a loop that was blocked.
+`run` is `asyncio.run` on such a loop; `stall` is a loop that was blocked. `ReplayLoop` does the
+same thing in the same order each time, also with sockets, as long as all ends of them are in the
+loop and they are Unix sockets, which the kernel delivers at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import itertools
 import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -14,6 +18,10 @@ T = TypeVar("T")
 
 # What one round of a real loop takes at least; without it a wait that rounds to nothing spins.
 _TICK = 1e-6
+
+
+class DeadlockError(RuntimeError):
+    """Everybody waits for somebody else."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -25,7 +33,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         ready = super().select(0)
         if not ready:
             if timeout is None:
-                raise RuntimeError("everybody waits for somebody else: nothing will ever happen")
+                raise DeadlockError("nothing will ever happen: everybody waits for somebody else")
             self.now += max(timeout, _TICK)
         return ready
 
@@ -33,8 +41,8 @@ class _JumpingSelector(selectors.DefaultSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop with a clock of its own; `stall` blocks it."""
 
-    def __init__(self) -> None:
-        self._jumping = _JumpingSelector()
+    def __init__(self, selector: _JumpingSelector | None = None) -> None:
+        self._jumping = selector or _JumpingSelector()
         super().__init__(self._jumping)
 
     def time(self) -> float:
@@ -51,3 +59,105 @@ def run(main: Callable[[VirtualLoop], Coroutine[Any, Any, T]]) -> T:
         loop = runner.get_loop()
         assert isinstance(loop, VirtualLoop)
         return runner.run(main(loop))
+
+
+class EndlessError(Exception):
+    """The loop went round more often than it was allowed to."""
+
+
+class _CountingSelector(_JumpingSelector):
+    """Counts the rounds of the loop, and hands out what is ready in the order of registration."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.rounds = 0
+        self._most = most
+        self._due: list[tuple[int, Callable[[], object]]] = []
+        self._numbers: dict[int, int] = {}
+        self._registered = 0
+
+    def at(self, round_: int, callback: Callable[[], object]) -> None:
+        self._due.append((round_, callback))
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        key = super().register(fileobj, events, data)
+        self._registered += 1
+        self._numbers[key.fd] = self._registered
+        return key
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.rounds += 1
+        if self.rounds > self._most:
+            raise EndlessError(f"still not done after {self._most} rounds of the loop")
+        if self._due:
+            for entry in [entry for entry in self._due if entry[0] <= self.rounds]:
+                self._due.remove(entry)
+                entry[1]()
+                timeout = 0
+        ready = super().select(timeout)
+        if len(ready) > 1:
+            numbers = self._numbers
+            ready.sort(key=lambda event: numbers[event[0].fd])
+        return ready
+
+
+_task_numbers = itertools.count()
+
+
+class _NumberedTask(asyncio.Task[T]):
+    """A task whose place in a set does not depend on its address."""
+
+    def __hash__(self) -> int:
+        return self._number
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._number = next(_task_numbers)
+        super().__init__(*args, **kwargs)
+
+
+def _make_task(loop: asyncio.AbstractEventLoop, coro: Any, **more: Any) -> asyncio.Task[Any]:
+    return _NumberedTask(coro, loop=loop, **more)
+
+
+class ReplayLoop(VirtualLoop):
+    """Runs the same program in the same order each time.
+
+    Work for executors is done in the loop, in the order it came, after some rounds of the loop.
+    More than `most_rounds` are an EndlessError.
+    """
+
+    def __init__(self, *, most_rounds: int = 1_000_000, executor_rounds: int = 0) -> None:
+        global _task_numbers  # noqa: PLW0603 - sets of tasks are laid out by these numbers
+        _task_numbers = itertools.count(1)
+        self._counting = _CountingSelector(most_rounds)
+        self._executor_rounds = executor_rounds
+        super().__init__(self._counting)
+        self.set_task_factory(_make_task)
+
+    @property
+    def rounds(self) -> int:
+        """How often the loop went round so far."""
+        return self._counting.rounds
+
+    def at_round(self, round_: int, callback: Callable[[], object]) -> None:
+        """Call `callback` at the beginning of a round to come."""
+        self._counting.at(round_, callback)
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        done: asyncio.Future[T] = self.create_future()
+        self._work(self._executor_rounds, done, functools.partial(func, *args))
+        return done
+
+    def _work(self, rounds: int, done: asyncio.Future[T], func: Callable[[], T]) -> None:
+        # Like a thread's, this work can be cancelled only before it has begun.
+        if rounds:
+            self.call_soon(self._work, rounds - 1, done, func)
+            return
+        if done.cancelled():
+            return
+        try:
+            done.set_result(func())
+        except Exception as error:
+            done.set_exception(error)

@@ -66,7 +66,7 @@ class Fault:
 
         The answer is the gateway's own, with what was taken; or the fault `then` strikes.
         """
-        if then is not None and then.kind in ("late", "partial", "lost"):
+        if then is not None and then.kind in ("late", "partial", "lost", "repeat"):
             raise ValueError(f"a partial request cannot end as {then.kind!r}")
         return Fault(kind="partial", after_apply=True, then=then)
 
@@ -74,6 +74,15 @@ class Fault:
     def lost() -> Fault:
         """Answer as if the request was carried out, and keep nothing of it (a lost update)."""
         return Fault(kind="lost")
+
+    @staticmethod
+    def repeat(seconds: float = 0.0) -> Fault:
+        """Carry the request out, answer as usual, and carry it out again `seconds` later.
+
+        With 0 both happen before the answer. What is still to come when the simulator stops,
+        or at `Simulator.land_late()`, is carried out then.
+        """
+        return Fault(kind="repeat", after_apply=True, seconds=seconds)
 
     @staticmethod
     def truncate(*, after_apply: bool = True) -> Fault:

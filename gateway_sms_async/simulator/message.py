@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from itertools import chain
 from typing import Final
 
 from .answers import JSON
 from .dialect import Dialect
-from .recipients import Batch, fill
+from .recipients import Batch, fill, without_hyphen
 from .segments import count_parts
 
 ITALY: Final = timezone(timedelta(hours=1))  # as in the vendor's examples; no summer time
@@ -22,6 +23,8 @@ _STATES: Final = (
     ("SENT", "PENDING_ENROUTE", "Message sent to next instance"),
     ("DELIVERED", "DELIVERED_TO_HANDSET", "Message delivered to handset"),
 )
+_INVALID: Final = ("INVALID", "INVALID_NUMBER", "Number not valid")
+_ID_SPACE: Final = 1 << 24  # the last six digits of an id are for the recipients
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +41,8 @@ class Terms:
 class Message:
     """A message of the account; times are wall seconds, `parts` counts SMS of all recipients.
 
-    `released_at` is None while the transaction is open, then the time of the close or of the
-    last rescheduling. It queues at the later of `released_at` and `send_at`.
+    `closed_at` is None while the transaction is open. `released_at` is then the same, until a
+    rescheduling moves it. The message queues at the later of `released_at` and `send_at`.
     """
 
     id: str
@@ -52,6 +55,7 @@ class Message:
     updated_at: float
     send_at: float
     terms: Terms
+    closed_at: float | None = None
     released_at: float | None = None
     numbers: list[str] = field(default_factory=list[str])
     fields: dict[int, JSON] = field(default_factory=dict[int, JSON])
@@ -61,7 +65,7 @@ class Message:
     @property
     def is_open(self) -> bool:
         """Whether the transaction still takes recipients."""
-        return self.released_at is None
+        return self.closed_at is None
 
     def is_waiting(self, now: float) -> bool:
         """Whether the message is closed and its date is still to come."""
@@ -91,6 +95,10 @@ class Message:
         for i, fields in batch.fields.items():
             self.fields[start + i] = fields
 
+    def close(self, now: float) -> None:
+        """End the transaction: from now on the message is for sending."""
+        self.closed_at = self.released_at = now
+
     def copy(self) -> Message:
         """Return a message that no later change of this one reaches."""
         return replace(
@@ -119,7 +127,7 @@ class Message:
             "body": self.text,
             "recipients": {
                 "valid": {"count": count},
-                "invalid": {"total": len(self.invalid), "list": self.invalid.copy()},
+                "invalid": {"total": len(self.invalid), "list": self._named_invalid()},
             },
             "priority": float(self.priority),
             "options": self._shown_options(),
@@ -139,6 +147,11 @@ class Message:
             "id": self.id,
         }
 
+    def _named_invalid(self) -> list[str]:
+        dialect = self.terms.dialect
+        named = self.invalid[: dialect.invalid_named]
+        return [without_hyphen(one) for one in named] if dialect.rewrite_numbers else named
+
     def _shown_options(self) -> JSON:
         shown = {"flash": False, "realtime": False, "bulk": len(self.numbers) > 1, **self.options}
         shown["timestamp_send"] = _millis(self.send_at)
@@ -146,39 +159,75 @@ class Message:
             shown.pop("custom", None)
         return shown
 
+    def listed(self, now: float) -> range:
+        """Return which recipients are listed at `now`: first the valid ones, from 0."""
+        dialect = self.terms.dialect
+        count = len(self.numbers)
+        if dialect.list_invalid:
+            count += len(self.invalid)
+        if self.closed_at is not None and now < self.closed_at + dialect.list_grows:
+            count = int(count * (now - self.closed_at) / dialect.list_grows)
+        return range(count)
+
+    def find(self, number: str, now: float) -> list[int]:
+        """Return which of the listed recipients have this number, as written or as shown."""
+        wanted = [number]
+        if self.terms.dialect.rewrite_numbers:
+            wanted += {known for known in self._recipients() if without_hyphen(known) == number}
+        listed = zip(self.listed(now), self._recipients(), strict=False)
+        return [i for i, known in listed if known in wanted]
+
+    def _recipients(self) -> chain[str]:
+        return chain(self.numbers, self.invalid)
+
     def recipient_document(self, i: int, now: float) -> JSON:
         """Return recipient `i` (from 0) as the gateway shows it at `now`."""
-        number = self.numbers[i]
+        if i >= len(self.numbers):
+            return self._invalid_document(i)
         fields = self.fields.get(i)
         text = fill(self.text, fields)
         parts, remaining = count_parts(text)
         price = float(self.terms.price * parts)
         state = self.state(now)
-        name, description, detail = _STATES[state]
-        document: JSON = {
-            "number": number,
+        document = self._describe(i, self.numbers[i], _STATES[state])
+        document.update(body=text, sms=parts, remaining_chr=remaining, price=price)
+        document["fields"] = fields or []
+        if state:
+            document["timestamp_sent"] = _mongo_date(self._queued_at + self.terms.sent_after)
+            document["real_cost"] = price
+        if document["state"] == "DELIVERED":
+            delivered_at = self._queued_at + self.terms.delivered_after
+            document["timestamp_delivery"] = _mongo_date(delivered_at)
+            document["report"] = self._report(document)
+        return document
+
+    def _invalid_document(self, i: int) -> JSON:
+        # Their ids are counted from the other end: more valid ones may still come.
+        place = i - len(self.numbers)
+        document = self._describe(i, self.invalid[place], _INVALID)
+        document["id"] = f"{int(self.id, 16) + _ID_SPACE - 1 - place:024x}"
+        return document
+
+    def _describe(self, i: int, number: str, state: tuple[str, str, str]) -> JSON:
+        """Return what every recipient has; text and price are those of nobody."""
+        name, description, detail = state
+        rewritten = self.terms.dialect.rewrite_numbers
+        return {
+            "number": without_hyphen(number) if rewritten else number,
             "prefix": number.partition("-")[0],
             "send_id": f"{self.id}_{i}",
-            "body": text,
-            "sms": parts,
-            "remaining_chr": remaining,
+            "body": self.text,
+            "sms": 0,
+            "remaining_chr": 0,
             "state": name,
             "state_description": description,
-            "price": price,
-            "fields": fields or [],
+            "price": 0.0,
+            "fields": list[object](),
             "message_id": self.id,
             "i": i,
             "state_detail": detail,
             "id": f"{int(self.id, 16) + 1 + i:024x}",
         }
-        if state:
-            document["timestamp_sent"] = _mongo_date(self._queued_at + self.terms.sent_after)
-            document["real_cost"] = price
-        if name == "DELIVERED":
-            delivered_at = self._queued_at + self.terms.delivered_after
-            document["timestamp_delivery"] = _mongo_date(delivered_at)
-            document["report"] = self._report(document)
-        return document
 
     def _report(self, recipient: JSON) -> JSON:
         return {

@@ -41,6 +41,18 @@ class Batch:
     def __len__(self) -> int:
         return len(self.numbers) + len(self.invalid)
 
+    def rejecting(self, unroutable: set[str]) -> Batch:
+        """Return the batch with the numbers in `unroutable` moved to the end of the invalid."""
+        if unroutable.isdisjoint(self.numbers):
+            return self
+        kept = Batch([], {}, self.invalid.copy())
+        for i, number in enumerate(self.numbers):
+            if number in unroutable:
+                kept.invalid.append(number)
+            else:
+                _keep(kept, number, self.fields.get(i))
+        return kept
+
     def without(self, known: list[str]) -> Batch:
         """Return the batch without numbers in `known` and without repeats; first fields win."""
         seen = set(known)
@@ -105,6 +117,11 @@ def _keep(batch: Batch, number: str, fields: JSON | None) -> None:
     batch.numbers.append(number)
 
 
+def brings_recipients(request: JSON) -> bool:
+    """Whether a request that `read_recipients` can read holds at least one."""
+    return request.get("recipients") != []
+
+
 def halve(request: object) -> object:
     """Return the request with the first half of its recipients; one alone is dropped."""
     if not is_object(request):
@@ -112,6 +129,11 @@ def halve(request: object) -> object:
     recipients = request.get("recipients")
     half = recipients[: len(recipients) // 2] if is_list(recipients) else []
     return {**request, "recipients": half}
+
+
+def without_hyphen(number: str) -> str:
+    """Return a number as a gateway shows it that does not keep what was written."""
+    return number.replace("-", "", 1)
 
 
 def fill(text: str, fields: JSON | None) -> str:

@@ -24,8 +24,8 @@ class RecordedRequest:
 
     `path` is decoded; `operation` one of list, get, recipients, recipient, send, open, append,
     close, delete, unknown; `body` the parsed JSON or None; `headers` have lower-case names and
-    lack `authorization`; `at` is `time.monotonic()` at the body's last byte; `connection`
-    numbers the TCP connection from 1. `applied` tells whether the gateway has carried it out,
+    lack `authorization`; `at` is the event loop's time at the body's last byte; `connection`
+    numbers the connection from 1. `applied` tells whether the gateway has carried it out,
     `status` the HTTP status answered, None without an answer.
     """
 

@@ -11,28 +11,41 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
+from contextlib import suppress
 from decimal import Decimal
 from functools import wraps
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec
 
 from . import answers
-from .answers import JSON, Answer, RefusedError, invalid, is_object
+from .answers import JSON, Answer, RefusedError
 from .dialect import Dialect
-from .message import ITALY, Message, Terms
-from .recipients import Batch, check_fields, count_batch_parts, read_recipients
+from .message import Message, Terms
+from .parameters import (
+    read_bool,
+    read_date,
+    read_object,
+    read_options,
+    read_priority,
+    read_sender,
+    read_text,
+)
+from .recipients import (
+    Batch,
+    brings_recipients,
+    check_fields,
+    count_batch_parts,
+    halve,
+    read_recipients,
+)
 
 DEFAULT_CREDIT: Final = Decimal(1_000_000)
 DEFAULT_PRICE: Final = Decimal("0.03")
 
 _is_id: Final = re.compile(r"[0-9a-f]{24}").fullmatch
-_is_sender: Final = re.compile(r"\+?[0-9]{3,14}|(?!\+?[0-9]+$)[^\x00-\x1f]{3,11}").fullmatch
-_year_first: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})").fullmatch
-_day_first: Final = re.compile(r"(\d{2})-(\d{2})-(\d{4})").fullmatch
 _REALTIME_PAUSE: Final = 60.0
+_APPLIED_BY_HALVES: Final = frozenset({402, 413, 422})
 
 _P = ParamSpec("_P")
-_Default = TypeVar("_Default")
 
 
 def _answers(
@@ -55,7 +68,8 @@ class Gateway:
 
     `credit` is in EUR, `price` in EUR per SMS part; a closed message is sent `sent_after` and
     delivered `delivered_after` seconds after it was queued, by `clock` (wall seconds), seen
-    when somebody looks. A refused call has changed nothing.
+    when somebody looks. A refused call has changed nothing, unless the dialect says so.
+    `unroutable` are well-formed numbers that nevertheless count as invalid.
     """
 
     def __init__(
@@ -69,7 +83,7 @@ class Gateway:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.credit = credit
-        self.messages: dict[str, Message] = {}
+        self.unroutable: set[str] = set()
         self.dialect = dialect or Dialect()
         self._terms = Terms(
             price=price,
@@ -78,9 +92,18 @@ class Gateway:
             dialect=self.dialect,
         )
         self._clock = clock
+        self._messages: dict[str, Message] = {}
         self._last_realtime = float("-inf")
         self._created = 0
         self._origin = secrets.token_hex(2)  # an id of one gateway is unknown to the next
+
+    @property
+    def messages(self) -> dict[str, Message]:
+        """The messages by id, the oldest first."""
+        after = self.dialect.opens_send_after
+        if after is not None:
+            self._send_overdue(after)
+        return self._messages
 
     @property
     def ledger(self) -> Counter[str]:
@@ -96,33 +119,33 @@ class Gateway:
         """`GET /messages/`: the newest first."""
         if not self.messages:
             raise RefusedError(404, answers.NOT_FOUND, "No message found")
-        summaries = [message.summary() for message in self.messages.values()]
-        summaries.reverse()
+        newest = reversed(self.messages.values())
+        summaries = [message.summary() for message in newest][: self.dialect.list_limit]
         return self._success(200, summaries, _results(len(summaries)))
 
     @_answers
     def post(self, body: object) -> Answer:
         """`POST /messages/`: send, or with `transaction: true` open a message."""
-        request = _read_object(body)
+        request = read_object(body)
         now = self._clock()
-        sender, text = _read_sender(request), _read_text(request)
-        options = _read_options(request)
+        sender, text = read_sender(request), read_text(request)
+        options = read_options(request)
         message = Message(
             id=self._next_id(now),
             sender=sender,
             text=text,
-            test=_read_bool(request, "test") or False,
-            priority=_read_priority(request),
+            test=read_bool(request, "test") or False,
+            priority=read_priority(request),
             options=options,
             created_at=now,
             updated_at=now,
-            send_at=_read_date(options, default=now),
+            send_at=read_date(options, default=now),
             terms=self._terms,
         )
         batch = self._read_batch(request, message)
-        closes = not _read_bool(request, "transaction")
+        closes = not read_bool(request, "transaction")
         self._accept(message, batch, closes=closes, now=now)
-        self.messages[message.id] = message
+        self._messages[message.id] = message
         wording = "Message Queued" if closes else "Transaction Opened"
         return self._success(201, [message.document(now)], wording)
 
@@ -133,21 +156,45 @@ class Gateway:
         return self._success(200, [message.document(self._clock())], _results(1))
 
     @_answers
-    def put(self, message_id: str, body: object) -> Answer:
-        """`PUT /messages/{id}`: add recipients, close, reschedule, or several of these at once."""
+    def put(self, message_id: str, body: object, *, seen: Message | None = None) -> Answer:
+        """`PUT /messages/{id}`: add recipients, close, reschedule, or several of these at once.
+
+        `seen` is what `look_up` returned when the request arrived, if that was a while ago.
+        """
         message = self._find(message_id, answers.PUT_NOT_FOUND, answers.PUT_INVALID_ID)
-        request = _read_object(body)
-        batch = self._read_batch(request, message)
+        request = read_object(body)
+        if seen is not None and message.is_open and brings_recipients(request):
+            message = seen  # what others have added since then is lost
         now = self._clock()
-        if message.is_open:
-            self._append(message, request, batch, now)
-        else:
-            _reschedule(message, request, batch, now)
+        try:
+            self._change(message, request, now)
+        except RefusedError as refusal:
+            if refusal.status in _APPLIED_BY_HALVES:
+                self.take_half(message_id, request)
+            raise
         message.updated_at = now
+        self._messages[message_id] = message
         document = message.document(now)
         if self.dialect.put_as_created:
             return self._success(201, [document], "Updated")
         return self._success(200, document, "Updated")
+
+    def look_up(self, message_id: str) -> Message | None:
+        """Return what a PUT that has just arrived builds on, if a later state does not reach it."""
+        message = self.messages.get(message_id)
+        if message is None or not message.is_open or not self.dialect.lose_concurrent:
+            return None
+        return message.copy()
+
+    def take_half(self, message_id: str, body: object) -> None:
+        """Add half of what a refused PUT brings to an open message, if the dialect is that bad."""
+        message = self.messages.get(message_id)
+        request = halve(body)
+        if not self.dialect.refusals_apply_half or message is None or not message.is_open:
+            return
+        with suppress(RefusedError):
+            batch = self._unrepeated(self._sort(read_object(request)), message)
+            message.add(batch, count_batch_parts(message.text, batch))
 
     @_answers
     def delete(self, message_id: str) -> Answer:
@@ -158,7 +205,8 @@ class Gateway:
         if not message.is_open and not message.is_waiting(self._clock()):
             wording = "message already scheduled for sending"
             raise RefusedError(422, answers.ALREADY_SCHEDULED, wording)
-        del self.messages[message_id]
+        if not self.dialect.deletes_undone:
+            del self._messages[message_id]
         envelope = {
             "data": list[Any](),
             "message": f"{message_id} Deleted",
@@ -169,18 +217,20 @@ class Gateway:
 
     @_answers
     def recipients(self, message_id: str) -> Answer:
-        """`GET /messages/{id}/recipients/`: in the order they were added, invalid ones left out."""
+        """`GET /messages/{id}/recipients/`: in the order they were added, without invalid ones."""
         message = self._find_listable(message_id)
-        return self._recipient_list(message, range(len(message.numbers)))
+        now = self._clock()
+        return self._recipient_list(message, message.listed(now)[: self.dialect.list_limit], now)
 
     @_answers
     def recipient(self, message_id: str, number: str) -> Answer:
         """`GET /messages/{id}/recipients/{number}`: one entry for each time it was added."""
         message = self._find_listable(message_id)
-        found = [i for i, known in enumerate(message.numbers) if known == number]
+        now = self._clock()
+        found = message.find(number, now)
         if not found:
             raise RefusedError(404, answers.NOT_FOUND, "No message found")
-        return self._recipient_list(message, found)
+        return self._recipient_list(message, found, now)
 
     def checkpoint(self, message_id: str) -> Callable[[], None]:
         """Return a function that takes back the one call on `message_id` (or the POST) to come."""
@@ -191,11 +241,19 @@ class Gateway:
         def undo() -> None:
             self.credit, self._last_realtime = credit, last_realtime
             if saved is not None:
-                self.messages[message_id] = saved
-            while len(self.messages) > known:
-                self.messages.popitem()
+                self._messages[message_id] = saved
+            while len(self._messages) > known:
+                self._messages.popitem()
 
         return undo
+
+    def _send_overdue(self, after: float) -> None:
+        now = self._clock()
+        for message in self._messages.values():
+            if message.is_open and message.created_at + after <= now:
+                message.close(message.created_at + after)
+                if self.dialect.charge_at == "close" and not message.test:
+                    self.credit -= message.cost(message.parts)  # even below zero
 
     def _find(
         self,
@@ -216,35 +274,46 @@ class Gateway:
             raise RefusedError(404, answers.NOT_FOUND, "No message found")
         return message
 
+    def _change(self, message: Message, request: JSON, now: float) -> None:
+        batch = self._read_batch(request, message)
+        if message.is_open:
+            self._append(message, request, batch, now)
+        elif self.dialect.closed_takes_puts and brings_recipients(request):
+            self._accept(message, batch, closes=False, now=now)
+        else:
+            _reschedule(message, request, batch, now)
+
     def _append(self, message: Message, request: JSON, batch: Batch, now: float) -> None:
-        keeps_open = _read_bool(request, "transaction")
+        keeps_open = read_bool(request, "transaction")
         closes = self.dialect.put_closes if keeps_open is None else not keeps_open
         if closes and not len(batch) and not self.dialect.empty_close:
             raise RefusedError(422, answers.EMPTY_CLOSE, "'recipients' must not be empty")
-        send_at = _read_date(_read_options(request), default=message.send_at)
+        if self.dialect.split_close and brings_recipients(request):
+            closes = False
+        send_at = read_date(read_options(request), default=message.send_at)
         self._accept(message, batch, closes=closes, now=now)
         message.send_at = send_at
 
     def _read_batch(self, request: JSON, message: Message) -> Batch:
-        batch = read_recipients(request, object_lists=self.dialect.object_lists)
-        limit = self.dialect.max_recipients
-        if limit is not None and len(batch) > limit:
-            wording = f"at most {limit} recipients in one request"
-            raise RefusedError(413, answers.TOO_MANY_RECIPIENTS, wording)
+        batch = self._sort(request)
+        _check_room(len(batch), self.dialect.max_recipients, "request")
         if self.dialect.refuse_missing_fields:
             check_fields(message.text, batch)
+        return self._unrepeated(batch, message)
+
+    def _sort(self, request: JSON) -> Batch:
+        batch = read_recipients(request, object_lists=self.dialect.object_lists)
+        return batch.rejecting(self.unroutable) if self.unroutable else batch
+
+    def _unrepeated(self, batch: Batch, message: Message) -> Batch:
         return batch.without(message.numbers) if self.dialect.merge_repeats else batch
 
     def _accept(self, message: Message, batch: Batch, *, closes: bool, now: float) -> None:
         """Add the batch, close if asked, take the credit: all of it, or a refusal and nothing."""
+        held = len(message.numbers) + len(message.invalid)
+        _check_room(held + len(batch), self.dialect.max_per_message, "message")
         parts = count_batch_parts(message.text, batch)
-        due = Decimal(0)
-        if self.dialect.charge_at == "put":
-            due = message.cost(parts)
-        elif closes:
-            due = message.cost(message.parts + parts)
-        if message.test:
-            due = Decimal(0)
+        due = self._due(message, parts, closes=closes)
         if due > self.credit:
             raise RefusedError(402, answers.NO_CREDIT, self._poverty(message, due))
         if closes and message.options.get("realtime") and not message.test:
@@ -255,7 +324,15 @@ class Gateway:
         message.add(batch, parts)
         self.credit -= due
         if closes:
-            message.released_at = now
+            message.close(now)
+
+    def _due(self, message: Message, parts: int, *, closes: bool) -> Decimal:
+        """Return the credit to take when `parts` SMS more come to the message."""
+        if message.test:
+            return Decimal(0)
+        if self.dialect.charge_at == "put" or not message.is_open:
+            return message.cost(parts)
+        return message.cost(message.parts + parts) if closes else Decimal(0)
 
     def _poverty(self, message: Message, due: Decimal) -> str:
         if message.id in self.messages:
@@ -277,18 +354,23 @@ class Gateway:
         }
         return Answer(status, envelope)
 
-    def _recipient_list(self, message: Message, positions: range | list[int]) -> Answer:
-        now = self._clock()
+    def _recipient_list(self, message: Message, positions: range | list[int], now: float) -> Answer:
         documents = [message.recipient_document(i, now) for i in positions]
         answer = self._success(200, documents, _results(len(documents)))
         answer.body["credit"] = float(self.credit)  # a number here, as in the vendor's example
         return answer
 
 
+def _check_room(count: int, limit: int | None, room: str) -> None:
+    if limit is not None and count > limit:
+        wording = f"at most {limit} recipients in one {room}"
+        raise RefusedError(413, answers.TOO_MANY_RECIPIENTS, wording)
+
+
 def _reschedule(message: Message, request: JSON, batch: Batch, now: float) -> None:
     """Move the date of a closed message, which is all that a PUT may still do to it."""
-    send_at = _read_date(_read_options(request), default=None)
-    is_more = len(batch) > 0 or _read_bool(request, "transaction")
+    send_at = read_date(read_options(request), default=None)
+    is_more = len(batch) > 0 or read_bool(request, "transaction")
     if send_at is None or is_more or not message.is_waiting(now):
         raise RefusedError(422, answers.ALREADY_CLOSED, "Transaction already closed")
     message.send_at = send_at
@@ -297,69 +379,3 @@ def _reschedule(message: Message, request: JSON, batch: Batch, now: float) -> No
 
 def _results(count: int) -> str:
     return "1 Result" if count == 1 else f"{count} Results"
-
-
-def _read_object(body: object) -> JSON:
-    if not is_object(body):
-        raise RefusedError(400, answers.NOT_JSON, "the request is not a JSON object")
-    return body
-
-
-def _read_sender(request: JSON) -> str:
-    sender = request.get("sender")
-    if sender is None or sender == "":
-        raise RefusedError(422, answers.MISSING_SENDER, "missing 'sender' parameter")
-    if not isinstance(sender, str) or not _is_sender(sender):
-        raise invalid("'sender' must have 3-11 characters, or 3-14 if numeric")
-    return sender
-
-
-def _read_text(request: JSON) -> str:
-    text = request.get("body")
-    if text is None or text == "":
-        raise RefusedError(422, answers.MISSING_BODY, "missing 'body' parameter")
-    if not isinstance(text, str):
-        raise invalid("'body' must be a string")
-    return text
-
-
-def _read_bool(values: JSON, name: str) -> bool | None:
-    value = values.get(name)
-    if value is not None and not isinstance(value, bool):
-        raise invalid(f"'{name}' must be true or false")
-    return value
-
-
-def _read_priority(request: JSON) -> Decimal:
-    value = request.get("priority", 1)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 1:
-        raise invalid("'priority' must be a number from 1.00 on")
-    return Decimal(str(value))
-
-
-def _read_options(request: JSON) -> JSON:
-    options = request.get("options")
-    if not options:
-        return {}
-    if not is_object(options):
-        raise invalid("'options' must be an object")
-    _read_bool(options, "flash")
-    _read_bool(options, "realtime")
-    return options
-
-
-def _read_date(options: JSON, *, default: _Default) -> float | _Default:
-    """Return midnight in Italy of `options.timestamp_send` in wall seconds, if it is given."""
-    text = options.get("timestamp_send")
-    if text is None:
-        return default
-    if isinstance(text, str):
-        year_first, day_first = _year_first(text), _day_first(text)
-        digits = year_first.groups() if year_first else day_first and day_first.groups()[::-1]
-        if digits:
-            year, month, day = map(int, digits)
-            try:
-                return datetime(year, month, day, tzinfo=ITALY).timestamp()
-            except ValueError:  # the 31st of a short month
-                pass
-    raise invalid("'timestamp_send' must be a date like 2018-05-20 or 20-05-2018")

@@ -6,37 +6,32 @@ Tests and users start it in their own event loop; the command line runs it on it
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 import msgspec
 from aiohttp import web
 
-from . import answers, wire
-from .answers import JSON, Answer
+from . import wire
+from .answers import JSON
+from .carrier import PUTS, Arrival, Carrier
 from .dialect import Dialect
 from .faults import Fault, Faults
-from .recipients import halve
-from .requests import UNKNOWN, RecordedRequest, Target, read_target
+from .requests import UNKNOWN, RecordedRequest, read_target
 from .rules import DEFAULT_CREDIT, DEFAULT_PRICE, Gateway
 
 DEFAULT_TOKEN: Final = "simulator-token"  # noqa: S105 - opens nothing but the simulator
 _SUMMARY_PATH: Final = "/_simulator"
 _PATIENCE: Final = 0.05
+_BACKLOG: Final = 1024
 
 _decode = msgspec.json.Decoder().decode
-
-
-class _Arrival(NamedTuple):
-    """A request on its way to the rules."""
-
-    record: RecordedRequest
-    target: Target
-    authorized: bool
 
 
 class _Listener(web.Server):
@@ -72,12 +67,15 @@ class _Listener(web.Server):
 class Simulator:
     """An SMS gateway on `url`, for whoever brings `token`; an async context manager.
 
-    `port=0` takes a free one. `credit` is in EUR and `price` in EUR per SMS part, `latency` in
-    seconds added to each answer, `sent_after` and `delivered_after` in seconds after queueing
-    by `clock` (wall seconds). `keep_requests` bounds `requests` (None: all are kept).
+    `port=0` takes a free one; with `path` it listens on a Unix socket there instead. `credit` is
+    in EUR and `price` in EUR per SMS part, `latency` in seconds added to each answer, `sent_after`
+    and `delivered_after` in seconds after queueing by `clock` (wall seconds). `keep_requests`
+    bounds `requests` (None: all are kept).
 
     While it runs: `faults` says what goes wrong, `requests` what has arrived (oldest first),
     `ledger` who was texted how often, `gateway` holds the messages, `tokens` those accepted.
+    `delay`, if set, says how many seconds a request waits before it is carried out; one that
+    `Fault.late` puts off is not asked about.
     """
 
     def __init__(
@@ -85,6 +83,7 @@ class Simulator:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        path: str | os.PathLike[str] | None = None,
         token: str = DEFAULT_TOKEN,
         credit: Decimal | int | str = DEFAULT_CREDIT,
         price: Decimal | int | str = DEFAULT_PRICE,
@@ -108,18 +107,22 @@ class Simulator:
         self.faults = Faults()
         self.requests: list[RecordedRequest] = []
         self.latency = latency
+        self.delay: Callable[[RecordedRequest], float] | None = None
+        self._carrier = Carrier(self.gateway)
         self._host = host
         self._port = port
+        self._path = None if path is None else Path(path)
         self._keep_requests = keep_requests
         self._operations: Counter[str] = Counter()
         self._listener: _Listener | None = None
         self._socket: asyncio.Server | None = None
         self._serving: set[asyncio.Task[Any]] = set()
-        self._late: dict[asyncio.TimerHandle, _Arrival] = {}
 
     @property
     def url(self) -> str:
         """The base URL, without a slash at the end; known once the simulator listens."""
+        if self._path is not None:
+            return "http://localhost"
         if not self._port:
             raise RuntimeError("the simulator has no port yet: use it in 'async with'")
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -132,7 +135,7 @@ class Simulator:
 
     @property
     def connections(self) -> int:
-        """How many TCP connections were accepted so far."""
+        """How many connections were accepted so far."""
         return self._listener.accepted if self._listener else 0
 
     async def __aenter__(self) -> Self:
@@ -163,15 +166,19 @@ class Simulator:
             await wire.until_gone()
 
     async def start_listening(self) -> None:
-        """Accept connections (again), on the same port as before."""
+        """Accept connections (again), on the same port or path as before."""
         if self._listener is None:
             raise RuntimeError("the simulator is not running: use it in 'async with'")
         if self._socket is None:
-            loop = asyncio.get_running_loop()
-            self._socket = await loop.create_server(
-                self._listener, self._host, self._port, backlog=1024
-            )
-            self._port = self._socket.sockets[0].getsockname()[1]
+            self._socket = await self._listen(self._listener)
+
+    async def _listen(self, listener: _Listener) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        if self._path is not None:
+            return await loop.create_unix_server(listener, self._path, backlog=_BACKLOG)
+        server = await loop.create_server(listener, self._host, self._port, backlog=_BACKLOG)
+        self._port = server.sockets[0].getsockname()[1]
+        return server
 
     async def stop_listening(self) -> None:
         """Refuse new connections and drop those there are; requests under way get no answer."""
@@ -179,6 +186,8 @@ class Simulator:
             return
         self._socket.close()
         self._socket = None
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
         serving = list(self._serving)
         for task in serving:
             task.cancel()
@@ -191,13 +200,8 @@ class Simulator:
         await asyncio.sleep(0)  # transports report their end in the loop's next round
 
     def land_late(self) -> int:
-        """Carry out now what `Fault.late` has put off, and return how many requests that were."""
-        waiting = sorted(self._late.items(), key=lambda item: item[0].when())
-        for timer, arrival in waiting:
-            timer.cancel()
-            del self._late[timer]
-            self._apply(arrival)
-        return len(waiting)
+        """Carry out now what faults have put off, and return how many requests that were."""
+        return self._carrier.land_late()
 
     def summary(self) -> JSON:
         """Return counts, as `GET /_simulator` shows them to another process."""
@@ -228,9 +232,13 @@ class Simulator:
             if arrival.target is UNKNOWN:
                 record.status = 404
                 return wire.page(404)
-            answer, fault = self._resolve(arrival, self.faults.take(record))
-            if self.latency:
-                await asyncio.sleep(self.latency)
+            fault = self.faults.take(record)
+            before, after = self._waits(arrival, fault)
+            if before:
+                await asyncio.sleep(before)
+            answer, fault = self._carrier.carry(arrival, fault)
+            if after:
+                await asyncio.sleep(after)
             if fault is None or fault.answers:
                 record.status = (fault and fault.code) or answer.status
             return (
@@ -239,7 +247,16 @@ class Simulator:
         finally:
             self._serving.discard(task)
 
-    def _record(self, request: web.BaseRequest, raw: bytes) -> _Arrival:
+    def _waits(self, arrival: Arrival, fault: Fault | None) -> tuple[float, float]:
+        """Return how long the request waits before and after it is carried out."""
+        if fault is not None and fault.kind == "late":
+            return 0, self.latency  # it must be put off before its client can leave
+        before = self.delay(arrival.record) if self.delay else 0
+        if arrival.seen is not None:  # updates get lost between what was read and the answer
+            return before + self.latency, 0
+        return before, self.latency
+
+    def _record(self, request: web.BaseRequest, raw: bytes) -> Arrival:
         method, path = request.method, request.path
         try:
             body = _decode(raw) if raw else None
@@ -256,7 +273,7 @@ class Simulator:
             operation=target.operation,
             body=body,
             headers=headers,
-            at=time.monotonic(),
+            at=asyncio.get_running_loop().time(),
             connection=self._listener.numbers.get(request.protocol, 0),
         )
         self._operations[target.operation] += 1
@@ -264,55 +281,7 @@ class Simulator:
             self.requests.append(record)
             if self._keep_requests is not None:
                 del self.requests[: -self._keep_requests]
-        return _Arrival(record, target, scheme.lower() == "bearer" and token in self.tokens)
-
-    def _resolve(self, arrival: _Arrival, fault: Fault | None) -> tuple[Answer, Fault | None]:
-        """Return the gateway's answer, true or pretended, and what is still to strike it."""
-        if fault is None:
-            return self._apply(arrival), None
-        if fault.kind == "partial":
-            return self._apply(arrival, halved=True), fault.then
-        if fault.after_apply:
-            return self._apply(arrival), fault
-        if fault.kind == "late":
-            self._put_off(arrival, fault.seconds)
-        undo = self.gateway.checkpoint(arrival.target.message_id)
-        answer = self._call(arrival, arrival.record.body)
-        undo()
-        return answer, None if fault.kind == "lost" else fault
-
-    def _put_off(self, arrival: _Arrival, seconds: float) -> None:
-        def land() -> None:
-            del self._late[timer]
-            self._apply(arrival)
-
-        timer = asyncio.get_running_loop().call_later(seconds, land)
-        self._late[timer] = arrival
-
-    def _apply(self, arrival: _Arrival, *, halved: bool = False) -> Answer:
-        body = arrival.record.body
-        answer = self._call(arrival, halve(body) if halved else body)
-        arrival.record.applied = bool(answer.body["success"])
-        return answer
-
-    def _call(self, arrival: _Arrival, body: object) -> Answer:
-        if not arrival.authorized:
-            return answers.failure(401, answers.UNAUTHORIZED, "Unauthorized")
-        gateway = self.gateway
-        operation, message_id, number = arrival.target
-        match operation:
-            case "list":
-                answer = gateway.list_messages()
-            case "get":
-                answer = gateway.get(message_id)
-            case "recipients":
-                answer = gateway.recipients(message_id)
-            case "recipient":
-                answer = gateway.recipient(message_id, number)
-            case "send" | "open":
-                answer = gateway.post(body)
-            case "append" | "close":
-                answer = gateway.put(message_id, body)
-            case _:
-                answer = gateway.delete(message_id)
-        return answer
+        authorized = scheme.lower() == "bearer" and token in self.tokens
+        is_put = target.operation in PUTS
+        seen = self.gateway.look_up(target.message_id) if is_put else None
+        return Arrival(record, target, authorized, seen)

@@ -26,6 +26,7 @@ _SPACES: Final = b" " * 65536
 _PAGE: Final = (
     "<html><head><title>{0}</title></head><body><h1>{0} from a proxy</h1></body></html>\n"
 )
+_TCP: Final = (socket.AF_INET, socket.AF_INET6)
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, for zero seconds
 
 encode: Final = msgspec.json.Encoder().encode
@@ -107,7 +108,8 @@ def _hang_up(request: web.BaseRequest, *, reset: bool = False) -> None:
         return
     if reset:
         connection: socket.socket = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        if connection.family in _TCP:  # a Unix socket knows no RST
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         transport.abort()
     else:
         transport.close()

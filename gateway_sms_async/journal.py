@@ -1,0 +1,345 @@
+"""The campaign journal: what must be known after a crash, written before it can matter.
+
+Campaigns and messages enter. The file is the store's business and lives on a thread of its own;
+in here is what an event loop needs: intents that are durable when awaited, many in one commit,
+and notes that travel with the next one. After one failed write nothing more is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import anyio
+import msgspec
+from msgspec import Struct
+
+from ._store import Store
+from .draft import Draft, Options
+from .errors import JournalCorruptError, JournalError
+from .intake import Batch, Intake
+from .receipt import InvalidRecipient
+from .records import Record, Runs, decode, encode, runs
+from .replay import Position, replay
+
+__all__ = ["Journal", "Saved", "Settings"]
+
+T = TypeVar("T")
+
+_PATIENCE = 5.0
+"""Seconds that the last write is given when the campaign is cancelled."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What a campaign was started with. `options` as on the wire, `max_cost` as text."""
+
+    base_url: str
+    sender: str
+    body: str
+    priority: float | None
+    options: dict[str, Any]
+    test: bool
+    batch_size: int
+    concurrency: int
+    recipients_per_message: int
+    careful: bool
+    verify_always: bool
+    max_cost: str | None
+    max_recipients: int | None
+
+    def draft(self) -> Draft:
+        """Return what the message says."""
+        return Draft(
+            sender=self.sender,
+            body=self.body,
+            priority=self.priority,
+            options=Options.from_wire(self.options),
+            test=self.test,
+        )
+
+
+class _Taken(Struct, frozen=True):
+    """What became of the source besides those to send to."""
+
+    total: int
+    duplicates: int
+    people: int
+    invalid: list[tuple[str, str, int]]
+
+
+class _Row(Struct, array_like=True):
+    """Some people of the source; `written` only where it differs from the number."""
+
+    numbers: list[str]
+    written: dict[int, str]
+    positions: Runs
+    fields: dict[int, dict[str, str]]
+
+
+@dataclass(slots=True)
+class Saved:
+    """What a journal says. `total`, `duplicates` and `invalid` are of the source."""
+
+    settings: Settings
+    total: int
+    duplicates: int
+    people: int
+    invalid: list[InvalidRecipient]
+    position: Position
+
+
+_decode_settings = msgspec.msgpack.Decoder(Settings).decode
+_decode_taken = msgspec.msgpack.Decoder(_Taken).decode
+_decode_row = msgspec.msgpack.Decoder(_Row).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Journal:
+    """One open journal. `path` is where it is, `published` whether it holds a whole source."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.published = False
+        self.people_written = 0
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="gateway-sms-journal")
+        self._loop = asyncio.get_running_loop()
+        self._store: Store | None = None
+        self._error: JournalError | None = None
+        self._pending: list[bytes] = []
+        self._waiting: list[asyncio.Future[None]] = []
+        self._writing: asyncio.Future[None] | None = None
+        self._row: tuple[int, Batch] | None = None
+
+    @classmethod
+    async def create(cls, path: str | PathLike[str]) -> Self:
+        """Begin a new journal; raises a JournalError when that cannot be."""
+        self = cls(Path(fspath(path)))
+        await self._start(lambda: Store.create(self.path))
+        return self
+
+    @classmethod
+    async def open(cls, path: str | PathLike[str]) -> tuple[Self, Saved]:
+        """Open a journal and read what it says; raises a JournalError when that cannot be."""
+        self = cls(Path(fspath(path)))
+        await self._start(lambda: Store.open(self.path))
+        try:
+            saved = await self._run(self._read)
+        except BaseException:
+            await self.close()
+            raise
+        self.published = True
+        self.people_written = saved.people
+        return self, saved
+
+    # The source
+
+    async def add_people(self, batch: Batch) -> None:
+        """Keep a batch of the source."""
+        first = self.people_written
+        self.people_written += len(batch)
+        value = _encode(
+            _Row(
+                batch.numbers,
+                {
+                    i: written
+                    for i, written in enumerate(batch.written)
+                    if written != batch.numbers[i]
+                },
+                runs(batch.positions),
+                {i: dict(fields) for i, fields in batch.fields.items()},
+            )
+        )
+        await self._run(self._opened.add_people, first, value)
+
+    async def publish(self, settings: Settings, intake: Intake) -> None:
+        """Make the source durable: from here on a resume needs nothing but this file."""
+        taken = _Taken(
+            intake.total,
+            intake.duplicates,
+            self.people_written,
+            [(one.number, one.reason, one.position) for one in intake.invalid],
+        )
+        meta = {"settings": _encode(settings), "taken": _encode(taken)}
+        await self._run(self._opened.publish, meta)
+        self.published = True
+
+    async def people(self, people: Runs) -> Batch:
+        """Return the people with these ordinals."""
+        found = Batch()
+        for first, end in people:
+            at = first
+            while at < end:
+                start, row = await self._row_of(at)
+                stop = min(end, start + len(row))
+                if stop <= at:
+                    raise JournalCorruptError(
+                        f"{self.path}: the journal is damaged: people missing"
+                    )
+                _, tail = row.split(at - start)
+                part, _ = tail.split(stop - at)
+                found = found.joined(part) if found else part
+                at = stop
+        return found
+
+    # The log
+
+    def note(self, record: Record) -> None:
+        """Write a record with the next commit; losing it is safe."""
+        if self._error is None:
+            self._pending.append(encode(record))
+
+    async def intend(self, record: Record) -> None:
+        """Write a record, and all before it; durable when this returns."""
+        self._check()
+        self._pending.append(encode(record))
+        await self._committed()
+
+    async def flush(self) -> None:
+        """Make everything noted durable."""
+        self._check()
+        if self._pending or self._writing:
+            await self._committed()
+
+    async def remove(self) -> None:
+        """Delete the file."""
+        await self._run(self._opened.remove)
+
+    async def close(self) -> None:
+        """Write what was noted, as far as that goes, and let go of the file and the thread."""
+        done = False
+        try:
+            if self._pending and self.published and self._error is None:
+                self._write()
+            if self._store is not None:
+                await _to_its_end(self._loop.run_in_executor(self._executor, self._store.close))
+            done = True
+        finally:
+            self._store = None
+            self._executor.shutdown(wait=done)
+
+    @property
+    def _opened(self) -> Store:
+        assert self._store is not None, "the journal is closed"
+        return self._store
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise JournalError(str(self._error)) from self._error
+
+    async def _committed(self) -> None:
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append(waiter)
+        if self._writing is None:
+            self._write()
+        await waiter
+
+    def _write(self) -> None:
+        """Commit all that is pending, for everybody who waits by now."""
+        values, self._pending = self._pending, []
+        waiting, self._waiting = self._waiting, []
+        self._writing = self._loop.run_in_executor(self._executor, self._opened.commit, values)
+        self._writing.add_done_callback(lambda done: self._written(done, waiting))
+
+    def _written(self, done: asyncio.Future[None], waiting: list[asyncio.Future[None]]) -> None:
+        self._writing = None
+        error = None if done.cancelled() else done.exception()
+        if done.cancelled() or error is not None:
+            self._poison(error)
+            waiting += self._waiting
+            self._waiting = []
+        for waiter in waiting:
+            if waiter.done():
+                continue
+            if self._error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(JournalError(str(self._error)))
+        if self._waiting:
+            self._write()
+
+    def _poison(self, error: BaseException | None) -> None:
+        """Write nothing more: after a failed write nobody can tell what is on the disk."""
+        self._pending = []
+        self._error = (
+            error
+            if isinstance(error, JournalError)
+            else JournalError(f"{self.path}: the journal cannot be written: {error!r}")
+        )
+
+    async def _start(self, make: Callable[[], Store]) -> None:
+        starting = self._loop.run_in_executor(self._executor, make)
+        try:
+            self._store = await _to_its_end(starting)
+        except BaseException:
+            if starting.done() and not starting.cancelled() and starting.exception() is None:
+                self._store = starting.result()
+            await self.close()
+            raise
+
+    async def _run(self, function: Callable[..., T], *args: Any) -> T:
+        return await _to_its_end(self._loop.run_in_executor(self._executor, function, *args))
+
+    def _read(self) -> Saved:
+        """Read settings, source and log; on the journal's thread."""
+        store = self._opened
+        try:
+            meta = store.meta()
+            settings = _decode_settings(meta["settings"])
+            taken = _decode_taken(meta["taken"])
+            position = replay(map(decode, store.log()), taken.people)
+        except (msgspec.MsgspecError, KeyError, AssertionError, IndexError) as error:
+            raise JournalCorruptError(
+                f"{self.path}: the journal is damaged: what it says does not fit together"
+            ) from error
+        return Saved(
+            settings,
+            taken.total,
+            taken.duplicates,
+            taken.people,
+            [InvalidRecipient(*one) for one in taken.invalid],
+            position,
+        )
+
+    async def _row_of(self, ordinal: int) -> tuple[int, Batch]:
+        """Return the kept batch that has this ordinal, and its first; the last one is at hand."""
+        if self._row is None or not 0 <= ordinal - self._row[0] < len(self._row[1]):
+            first, value = await self._run(self._opened.people, ordinal)
+            row = _decode_row(value)
+            batch = Batch()
+            batch.numbers = row.numbers
+            batch.written = list(row.numbers)
+            for i, written in row.written.items():
+                batch.written[i] = written
+            batch.positions = [one for run in row.positions for one in range(*run)]
+            batch.fields = dict(row.fields)
+            batch.ordinals = range(first, first + len(row.numbers))
+            self._row = first, batch
+        return self._row
+
+
+async def _to_its_end(future: asyncio.Future[T]) -> T:
+    """Wait for the journal's thread whatever cancels the caller, for some seconds at the most.
+
+    A cancellation that arrives meanwhile is raised at the end.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    loop = asyncio.get_running_loop()
+    deadline: float | None = None
+    with anyio.CancelScope(shield=True):
+        while not future.done():
+            left = None if deadline is None else max(0.0, deadline - loop.time())
+            if left == 0.0:
+                break
+            try:
+                await asyncio.wait([future], timeout=left)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                deadline = deadline or loop.time() + _PATIENCE
+    if cancelled is not None:
+        raise cancelled
+    return future.result()

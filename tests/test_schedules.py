@@ -1,0 +1,116 @@
+"""The proof in small: seeded campaigns under faults, dialects, cancellation and kills.
+
+The whole of it is `python -m tests.schedules`; here are a thousand seeds of it, one schedule for
+each cell of the matrix, and tests that the proof itself is worth something.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gateway_sms_async import _retry, _transport
+
+from .schedules import (
+    CELLS,
+    Schedule,
+    directed,
+    draw,
+    reachable,
+    run,
+    run_many,
+)
+
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(120)]
+
+SEEDS = 1_000
+CHUNKS = 10
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_any_campaign_tells_the_truth(chunk: int) -> None:
+    summary = run_many(range(chunk, SEEDS, CHUNKS))
+    assert not summary.wrong, summary.report()
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_every_cell_of_the_matrix(chunk: int) -> None:
+    schedules = directed()
+    assert [schedule.cell for schedule in schedules] == list(CELLS)
+    wrong: list[str] = []
+    for schedule in schedules[chunk::CHUNKS]:
+        outcome = run(schedule)
+        if reachable(schedule.cell) and schedule.cell not in outcome.cells:
+            wrong.append(f"{schedule.seed}: {schedule.cell} was not hit")
+        wrong += [f"--seed {schedule.seed}: {words}" for words in outcome.wrong]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_same_seed_is_the_same_run() -> None:
+    for seed in range(25):
+        first, second = run(draw(seed)), run(draw(seed))
+        assert first.trace == second.trace, f"--seed {seed}"
+        assert first.digest() == second.digest(), f"--seed {seed}"
+
+
+def test_the_same_seed_is_the_same_run_in_another_process() -> None:
+    told = {fingerprints("1"), fingerprints("2")}
+    assert len(told) == 1
+
+
+def fingerprints(hash_seed: str) -> str:
+    command = [sys.executable, "-m", "tests.schedules", "--fingerprints", "--count", "25"]
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count("\n") == 25
+    return done.stdout
+
+
+# --- it bites ----------------------------------------------------------------------------------
+
+
+def repeat_what_is_ambiguous(patch: pytest.MonkeyPatch) -> None:
+    table = _retry.TABLE[_retry.Operation.APPEND]
+    patch.setitem(table, _retry.Outcome.AMBIGUOUS, _retry.Action.REPEAT)
+
+
+def repeat_a_lost_close(patch: pytest.MonkeyPatch) -> None:
+    table = _retry.TABLE[_retry.Operation.SEND]
+    patch.setitem(table, _retry.Outcome.AMBIGUOUS, _retry.Action.REPEAT)
+
+
+def believe_every_byte_unsent(patch: pytest.MonkeyPatch) -> None:
+    original = _transport.TransportFault
+    patch.setattr(original, "__init__", _unsent(original.__init__))
+
+
+def _unsent(init: Callable[..., None]) -> Callable[..., None]:
+    def changed(self: object, error: object, *, sent: bool, permanent: bool = False) -> None:
+        init(self, error, sent=False, permanent=permanent)
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    "plant", [repeat_what_is_ambiguous, repeat_a_lost_close, believe_every_byte_unsent]
+)
+def test_a_planted_bug_is_found(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    assert any(run_many(range(at, at + 50)).wrong for at in range(0, 1_000, 50))
+
+
+def test_a_schedule_says_what_it_is_made_of() -> None:
+    words = Schedule(seed=7, delay=2.5).describe()
+    assert "seed = 7" in words
+    assert "delay = 2.5" in words
+    assert "pace" not in words
