@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -27,7 +27,6 @@ from rich.table import Table
 
 from .client import GatewayClient
 from .errors import BulkSendError, GatewayError, OutcomeUnknownError
-from .lists import RecipientList
 from .models import Message, MessageSummary, RecipientReport
 from .receipt import Progress, Receipt
 from .recipients import mask
@@ -104,7 +103,7 @@ def say_how_to_look(reference: str | None) -> None:
 
 
 @contextmanager
-def progress_shown(total: int) -> Generator[Callable[[Progress], None]]:
+def progress_shown(total: int | None) -> Generator[Callable[[Progress], None]]:
     """Hand out what takes reports of progress: a bar on a terminal, else a line now and then."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -117,7 +116,9 @@ def progress_shown(total: int) -> Generator[Callable[[Progress], None]]:
     )
     with Bar(*columns, console=console) as bar:
         task = bar.add_task("", total=total, pace="")
-        yield lambda progress: bar.update(task, completed=_done(progress), pace=_pace(progress))
+        yield lambda progress: bar.update(
+            task, total=progress.total, completed=_done(progress), pace=_pace(progress)
+        )
 
 
 class _Lines:
@@ -130,7 +131,7 @@ class _Lines:
         at_end = progress.eta == 0.0 and not (progress.unsent or progress.unknown)
         if at_end or time.monotonic() >= self._due:
             self._due = time.monotonic() + _LINE_EVERY
-            say(f"{_done(progress):,} of {progress.total:,} recipients · {_pace(progress)}")
+            say(f"{_done(progress):,} of {progress.total or 0:,} recipients · {_pace(progress)}")
 
 
 def _done(progress: Progress) -> int:
@@ -152,14 +153,20 @@ def _duration(seconds: float) -> str:
 
 # Campaigns
 
+Send = Callable[
+    [GatewayClient, Callable[[Progress], None], asyncio.Event], Coroutine[Any, Any, Receipt]
+]
+"""Starts a campaign that reports its progress and can be stopped."""
+
 
 class Campaign:
     """A campaign that heeds signals: the first one stops it, the second one breaks it off."""
 
-    def __init__(self, recipients: RecipientList, **keywords: Any) -> None:
+    def __init__(self, send: Send, *, total: int | None, journal: str | None) -> None:
         self.receipt: Receipt | None = None
-        self._recipients = recipients
-        self._keywords = keywords
+        self._send = send
+        self._total = total
+        self._journal = journal
         self._failure: BulkSendError | None = None
         self._signal: int | None = None
         self._progress = Progress()
@@ -167,23 +174,14 @@ class Campaign:
 
     async def run(self, client: AbstractAsyncContextManager[GatewayClient]) -> None:
         """Send; what came of it is kept."""
-        total = self._recipients.total
         async with client as gateway:
-            with progress_shown(total) as show:
+            with progress_shown(self._total) as show:
 
                 def report(progress: Progress) -> None:
                     self._progress = progress
                     show(progress)
 
-                sending = asyncio.create_task(
-                    gateway.send_bulk(
-                        self._recipients,
-                        total=total,
-                        stop=self._stop,
-                        on_progress=report,
-                        **self._keywords,
-                    )
-                )
+                sending = asyncio.create_task(self._send(gateway, report, self._stop))
                 with _heeding(partial(self._heed, sending)):
                     await asyncio.wait([sending])
         try:
@@ -210,16 +208,20 @@ class Campaign:
                 f"Broken off after {last.read:,} recipients, {last.accepted:,} of them accepted. "
                 "There is no receipt; see which messages there are: gateway-sms list"
             )
+            self._say_how_to_go_on()
             return UNKNOWN if last.unknown else interrupted
         print_receipt(self.receipt)
         failure = self._failure
         if failure is not None and not interrupted:
             say(f"Stopped: {failure.reason}")
-        summarize(self.receipt)
-        unread = self._recipients.total - self.receipt.total
+        resumable = failure is not None and failure.resumable
+        summarize(self.receipt, resumable=resumable)
+        unread = (self._total or self.receipt.total) - self.receipt.total
         if unread:
             say(f"{unread:,} rows at the end of the list were not read.")
-        if failure is not None and self.receipt.accepted:
+        if resumable:
+            self._say_how_to_go_on()
+        elif failure is not None and self.receipt.accepted:
             say(
                 "Do not send the same list again, some of it has gone out: --unsent FILE writes those "
                 "who are left."
@@ -229,6 +231,13 @@ class Campaign:
         if failure is not None:
             return interrupted or (RESUMABLE if failure.resumable else FAILED)
         return SOME_INVALID if self.receipt.invalid else 0
+
+    def _say_how_to_go_on(self) -> None:
+        if self._journal is not None:
+            say(
+                f"To go on where it stopped: gateway-sms resume {self._journal} (do not send the list "
+                "again)"
+            )
 
 
 @contextmanager
@@ -278,7 +287,7 @@ def print_receipt(receipt: Receipt) -> None:
     )
 
 
-def summarize(receipt: Receipt) -> None:
+def summarize(receipt: Receipt, *, resumable: bool) -> None:
     """Say in a few words what became of everyone, and what to do about those left over."""
     counts = {
         "invalid": len(receipt.invalid),
@@ -293,6 +302,8 @@ def summarize(receipt: Receipt) -> None:
         f"Accepted {receipt.accepted:,} of {receipt.total:,}{left_over}{cost}; "
         f"{receipt.elapsed:.1f} s."
     )
+    if resumable:
+        return
     if receipt.unsent:
         say("Those not sent to are on no closed message: it is safe to send to them again.")
     if receipt.unknown:

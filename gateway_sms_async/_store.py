@@ -96,7 +96,7 @@ class Store:
             rows = [(name, _sealed(value, 0)) for name, value in meta.items()]
             self._connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
             self._connection.execute("COMMIT")
-            self._connection.close()
+            self._release()
             _rename(self.path, self._published)
             self.path = self._published
             self._connection = _connect(self.path)
@@ -150,14 +150,24 @@ class Store:
         """Delete the file, and what SQLite keeps beside it."""
         with _explained(self.path):
             self.path.unlink()
-            self.path.with_name(self.path.name + "-journal").unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of the file; what was not published is removed."""
-        self._connection.close()
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
         if self.path != self._published:
             with suppress(OSError):
                 self.path.unlink()
+        self._release()
+
+    def _release(self) -> None:
+        """Give the lock back, and before that remove the empty file that SQLite leaves behind."""
+        rollback = self.path.with_name(self.path.name + "-journal")
+        with suppress(OSError):
+            if not rollback.stat().st_size:
+                rollback.unlink()
+        self._connection.close()
 
     def _check(self) -> None:
         connection = self._connection

@@ -13,13 +13,23 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import IO, Annotated, Any, TypeVar, cast
 
 import typer
 
-from . import GatewayClient, Message, Messages, Options, __version__, _console
+from . import (
+    GatewayClient,
+    Message,
+    Messages,
+    Options,
+    __version__,
+    _console,
+    purge_journal,
+    read_journal,
+)
 from ._console import say
 from .lists import open_list, write_rejects, write_unsent
 from .simulator import Simulator
@@ -35,6 +45,17 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+journals = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+app.add_typer(journals, name="journal", help="Look at or delete the journal of a campaign.")
+
+
+class Verify(StrEnum):
+    """When the list of recipients is read."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
 
 
 def _option(text: str, *names: str, **more: Any) -> Any:
@@ -145,7 +166,9 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a message.")]
 # How a command runs
 
 
-def _command(*examples: str) -> Callable[[Callable[..., int | None]], None]:
+def _command(
+    *examples: str, within: typer.Typer = app
+) -> Callable[[Callable[..., int | None]], None]:
     """Make a command of a function; a parameter that is a dataclass stands for its fields."""
 
     def register(function: Callable[..., int | None]) -> None:
@@ -167,7 +190,7 @@ def _command(*examples: str) -> Callable[[Callable[..., int | None]], None]:
 
         vars(command)["__signature__"] = inspect.Signature(parameters)
         epilog = "\n\n".join(("Examples:", *examples))
-        app.command(function.__name__.rstrip("_"), help=inspect.getdoc(function), epilog=epilog)(
+        within.command(function.__name__.rstrip("_"), help=inspect.getdoc(function), epilog=epilog)(
             command
         )
 
@@ -222,7 +245,7 @@ def _main(
     """Send text messages by Openapi's Gateway SMS, one or a million, nobody twice.
 
     Exit codes: 0 all accepted, 1 a failure, 2 wrong use, 3 some recipients invalid, 4 it is not
-    known whether something was sent, 130 and 143 interrupted; 5 is kept for what can be resumed.
+    known whether something was sent, 5 stopped and can be resumed, 130 and 143 interrupted.
     """
 
 
@@ -264,6 +287,7 @@ def send(
 @_command(
     'gateway-sms bulk people.csv --sender ACME --body "Ciao {{name}}" --simulate',
     "gateway-sms bulk people.csv --sender ACME --body-file text.txt --rejects rejected.csv",
+    'gateway-sms bulk people.csv --sender ACME --body "Ciao" --journal campaign.db --max-cost 50',
     'some-query | gateway-sms bulk - --sender ACME --body "We are closed on Friday"',
 )
 def bulk(
@@ -284,6 +308,23 @@ def bulk(
     ] = None,
     batch_size: Annotated[int, _option("Recipients in one request.")] = 500,
     recipients_per_message: Annotated[int, _option("At most 50000.")] = 20_000,
+    journal: Annotated[
+        Path | None,
+        _option("Keep what is needed to go on after a crash in this new file; see `resume`."),
+    ] = None,
+    careful: Annotated[
+        bool,
+        _option("One POST and one close a message: exact behind any proxy.", "--careful"),
+    ] = False,
+    verify: Annotated[
+        Verify, _option("Read the list of recipients of every message, or only where needed.")
+    ] = Verify.AUTO,
+    max_cost: Annotated[
+        str | None, _option("Stop before the close that would cost more in all.", metavar="EUR")
+    ] = None,
+    max_recipients: Annotated[
+        int | None, _option("Stop before the close that would make it more.")
+    ] = None,
     allow_missing_fields: Annotated[
         bool,
         _option("Send also to those without a value for a placeholder.", "--allow-missing-fields"),
@@ -304,8 +345,14 @@ def bulk(
     The whole file is checked first: nothing is sent while it is broken. A number that is no number
     stops nothing: the receipt counts it, and --rejects names it.
     """
+    if simulate and journal is not None:
+        raise ValueError(
+            "--simulate forgets everything at its end, so a journal of it could not be resumed; run "
+            "`gateway-sms simulator` in another terminal and send to that"
+        )
     client = account.simulated() if simulate else account.client()
     text = _choose_body(body, body_file)
+    options = content.options()
     with (
         open_list(
             file, placeholders(text), allow_missing_fields=allow_missing_fields
@@ -314,15 +361,27 @@ def bulk(
         _open_output("--unsent", unsent, file) as left,
     ):
         campaign = _console.Campaign(
-            recipients,
-            sender=content.sender,
-            body=text,
-            priority=content.priority,
-            options=content.options(),
-            test=content.test,
-            batch_size=batch_size,
-            recipients_per_message=recipients_per_message,
-            allow_missing_fields=allow_missing_fields,
+            lambda gateway, report, stop: gateway.send_bulk(
+                recipients,
+                sender=content.sender,
+                body=text,
+                priority=content.priority,
+                options=options,
+                test=content.test,
+                batch_size=batch_size,
+                recipients_per_message=recipients_per_message,
+                careful=careful,
+                verify=verify.value,
+                journal=journal,
+                on_progress=report,
+                stop=stop,
+                total=recipients.total,
+                allow_missing_fields=allow_missing_fields,
+                max_cost=max_cost,
+                max_recipients=max_recipients,
+            ),
+            total=recipients.total,
+            journal=None if journal is None else str(journal),
         )
         asyncio.run(campaign.run(client))
         code = campaign.conclude()
@@ -337,6 +396,44 @@ def bulk(
             # What became of the campaign matters more than this.
             say(f"gateway-sms: {rejects or unsent} is not complete: {error}")
         return code
+
+
+@_command("gateway-sms resume campaign.db")
+def resume(
+    journal: Annotated[str, typer.Argument(metavar="JOURNAL", help="What --journal wrote.")],
+    account: Account,
+) -> int:
+    """Go on with a campaign that was stopped or has crashed, and print its receipt as JSON.
+
+    Messages that may have been closed are looked at first; nobody is sent to again who may have
+    been texted. A finished campaign prints its receipt; nothing is sent.
+    """
+    campaign = _console.Campaign(
+        lambda gateway, report, stop: gateway.resume_bulk(journal, on_progress=report, stop=stop),
+        total=None,
+        journal=journal,
+    )
+    asyncio.run(campaign.run(account.client()))
+    return campaign.conclude()
+
+
+JournalPath = Annotated[str, typer.Argument(metavar="PATH", help="What --journal wrote.")]
+
+
+@_command("gateway-sms journal show campaign.db", within=journals)
+def show_(path: JournalPath) -> int:
+    """Print where everyone of a campaign stands, as its journal has it; asks the gateway nothing."""
+    receipt = asyncio.run(read_journal(path))
+    _console.print_receipt(receipt)
+    _console.summarize(receipt, resumable=not receipt.complete)
+    return _console.UNKNOWN if receipt.unknown or receipt.doubled else 0
+
+
+@_command("gateway-sms journal purge campaign.db", within=journals)
+def purge(path: JournalPath) -> None:
+    """Delete the journal of a finished campaign, with the numbers and texts in it."""
+    asyncio.run(purge_journal(path))
+    say(f"{path} is deleted.")
 
 
 def _choose_body(body: str | None, body_file: Path | None) -> str:

@@ -265,11 +265,7 @@ class Journal:
     def _poison(self, error: BaseException | None) -> None:
         """Write nothing more: after a failed write nobody can tell what is on the disk."""
         self._pending = []
-        self._error = (
-            error
-            if isinstance(error, JournalError)
-            else JournalError(f"{self.path}: the journal cannot be written: {error!r}")
-        )
+        self._error = error if isinstance(error, JournalError) else self._unusable(error)
 
     async def _start(self, make: Callable[[], Store]) -> None:
         starting = self._loop.run_in_executor(self._executor, make)
@@ -282,7 +278,15 @@ class Journal:
             raise
 
     async def _run(self, function: Callable[..., T], *args: Any) -> T:
-        return await _to_its_end(self._loop.run_in_executor(self._executor, function, *args))
+        try:
+            return await _to_its_end(self._loop.run_in_executor(self._executor, function, *args))
+        except JournalError:
+            raise
+        except Exception as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: BaseException | None) -> JournalError:
+        return JournalError(f"{self.path}: the journal cannot be used: {type(error).__name__}")
 
     def _read(self) -> Saved:
         """Read settings, source and log; on the journal's thread."""

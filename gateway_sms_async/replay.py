@@ -50,6 +50,7 @@ class SavedMessage:
     abandoning: bool = False
     sending: SendingPlainly | None = None
     given_back: bool = False
+    reckoned: bool = False
     ended: Ended | None = None
 
     @property
@@ -94,18 +95,18 @@ class Position:
 
     @property
     def orphans(self) -> int:
-        """How many recipients are on opened messages whose answer never came."""
+        """How many recipients are on opened messages whose answer never came, killed runs' only."""
         return sum(
             end - first
             for message in self.messages.values()
-            if message.message_id is None
+            if message.message_id is None and not message.reckoned
             for first, end in message.people
         )
 
     @property
     def wasted(self) -> Decimal:
         """What the runs so far may have paid for messages that did not go out."""
-        return sum((Decimal(one.wasted or 0) for one in self.went), Decimal())
+        return Decimal((self.went[-1].wasted if self.went else None) or 0)
 
     def pending(self) -> Runs:
         """Return those who are on no message that may still go out."""
@@ -123,6 +124,8 @@ class Position:
         match record:
             case Went():
                 self.went.append(record)
+                for message in self.messages.values():
+                    message.reckoned = True
                 return
             case Finished():
                 self.finished = record

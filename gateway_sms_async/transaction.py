@@ -224,9 +224,13 @@ class Transaction:
     @property
     def room(self) -> int:
         """How many recipients may still be given; 0 also when a failure or a doubt forbids it."""
-        if self._stopped or self._full:
+        if self._stopped:
             return 0
-        return max(0, self._learned.limit - self._taken)
+        room = self._learned.limit - self._taken
+        if self._sealed:
+            # Only the close can still bring somebody.
+            room = min(room, self._size - len(self._buffer))
+        return max(0, room)
 
     @property
     def brings_objects(self) -> bool:
@@ -254,6 +258,9 @@ class Transaction:
     async def offer(self, batch: Batch) -> None:
         """Take a batch that was checked before; it is counted here from now on."""
         self._taken += len(batch)
+        if self._sealed:
+            self._buffer = self._buffer.joined(batch)
+            return
         if self._buffer:
             self._ready.extend(self._pieces(self._buffer))
         self._buffer = batch
@@ -320,8 +327,9 @@ class Transaction:
         return self._replaceable and (careful or self._message.doubtful)
 
     @property
-    def _full(self) -> bool:
-        return self._sealed and bool(self._buffer)
+    def _size(self) -> int:
+        """How many recipients the buffer may hold."""
+        return self._learned.size(objects=bool(self._buffer.fields))
 
     def _under_way(self) -> list[asyncio.Task[None]]:
         return [*self._flights, *([self._finishing] if self._finishing else [])]
@@ -334,7 +342,7 @@ class Transaction:
     async def _take_some(self, items: Iterator[RecipientLike]) -> bool:
         """Fill the buffer, or send it when it is full and somebody follows; True at the end."""
         held = len(self._buffer)
-        size = self._learned.size(objects=bool(self._buffer.fields))
+        size = self._size
         if held < size:
             left = min(size, held + self.room) if self._replaceable else size
             at_end = self._take(items, self._buffer, left)
@@ -344,7 +352,8 @@ class Transaction:
         at_end = False
         following = Batch()
         try:
-            if not self._stopped and not self._full and len(self._buffer) >= size:
+            # It may have been sealed while it waited.
+            if not self._stopped and not self._sealed and len(self._buffer) >= size:
                 at_end = self._take(items, following, 1)
         finally:
             if following:
@@ -444,7 +453,7 @@ class Transaction:
         """Send all but those who are kept for the close: at least one if there are two."""
         await self._send_one_by_one()
         objects = self._buffer.is_object_list
-        keep = min(len(self._buffer), self._learned.size(objects=bool(self._buffer.fields)))
+        keep = min(len(self._buffer), self._size)
         if not self._message.given or (objects and not self._learned.objects_understood):
             # Nobody is called invalid for a close whose list of objects was not understood.
             keep = min(keep, 1)

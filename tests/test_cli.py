@@ -627,7 +627,7 @@ def test_pace(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
 
 def test_summary_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     receipt = Receipt(total=3, unknown=(ANNA,), doubled=(BEA,), unsent=("x",), cost=Decimal("1.50"))
-    _console.summarize(receipt)
+    _console.summarize(receipt, resumable=False)
     first = capsys.readouterr().err.splitlines()[0]
     assert first == "Accepted 0 of 3, 1 not sent to, 1 unknown, 1 doubled; 1.50 EUR; 0.0 s."
 

@@ -244,6 +244,9 @@ class Simulator:
             return (
                 wire.respond(answer) if fault is None else await wire.play(fault, request, answer)
             )
+        except ConnectionResetError:
+            # The client has left in the middle of it, which is nobody's fault here.
+            return await wire.until_gone()
         finally:
             self._serving.discard(task)
 
