@@ -100,7 +100,6 @@ class Store:
             _rename(self.path, self._published)
             self.path = self._published
             self._connection = _connect(self.path)
-            self._check()
 
     def commit(self, values: Sequence[bytes]) -> None:
         """Append to the log; durable when this returns, wholly or not at all."""

@@ -145,7 +145,9 @@ class Journal:
         value = _encode(
             _Row(
                 batch.numbers,
-                {
+                {}
+                if batch.written == batch.numbers
+                else {
                     i: written
                     for i, written in enumerate(batch.written)
                     if written != batch.numbers[i]
@@ -180,8 +182,10 @@ class Journal:
                     raise JournalCorruptError(
                         f"{self.path}: the journal is damaged: people missing"
                     )
-                _, tail = row.split(at - start)
-                part, _ = tail.split(stop - at)
+                part = row
+                if stop - at < len(row):
+                    _, tail = row.split(at - start)
+                    part, _ = tail.split(stop - at)
                 found = found.joined(part) if found else part
                 at = stop
         return found

@@ -174,8 +174,12 @@ decode = msgspec.msgpack.Decoder(Record).decode
 
 def runs(ordinals: Sequence[int]) -> Runs:
     """Write rising or unordered ordinals as runs."""
-    if isinstance(ordinals, range):
-        return [(ordinals.start, ordinals.stop)] if ordinals else []
+    if not ordinals:
+        return []
+    first, end = ordinals[0], ordinals[-1] + 1
+    # Most are one run, and comparing lists is much faster than walking through one.
+    if isinstance(ordinals, range) or ordinals == list(range(first, end)):
+        return [(first, end)]
     return list(_runs(ordinals))
 
 

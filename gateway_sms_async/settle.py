@@ -153,7 +153,11 @@ def fates_by_counts(
             invalid = _who_is_invalid([batch], final.invalid - before.invalid, named)
         rest = Fate.ACCEPTED if invalid is not None else Fate.UNKNOWN
         known = named if invalid is None else invalid
-        fates.append([Fate.INVALID if key in known else rest for key in _keys(batch)])
+        fates.append(
+            [Fate.INVALID if key in known else rest for key in _keys(batch)]
+            if known
+            else [rest] * len(batch)
+        )
     return fates
 
 

@@ -29,6 +29,9 @@ def part(people: Iterable[tuple[Batch, Sequence[Fate]]]) -> Parted:
     """Return the people of a message by what became of them."""
     parted: Parted = {fate: [] for fate in Fate}
     for batch, fates in people:
+        if fates.count(Fate.ACCEPTED) == len(fates):
+            parted[Fate.ACCEPTED].append(batch)
+            continue
         for fate in Fate:
             if (times := fates.count(fate)) == len(fates):
                 parted[fate].append(batch)

@@ -94,7 +94,7 @@ class Transaction:
         self._adding = 0
         self._no_adds = asyncio.Event()
         self._no_adds.set()
-        self._closing: Callable[[], Awaitable[None]] = self._close
+        self._way: Callable[[MessageOnWire, Fence], Awaitable[None]] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._in_close = False
         self._fault: Exception | None = None
@@ -274,12 +274,7 @@ class Transaction:
 
     def go_on_by(self, way: Callable[[MessageOnWire, Fence], Awaitable[None]]) -> None:
         """Finish a restored message in another way than by closing it."""
-
-        async def go_on() -> None:
-            self._in_close = True
-            await way(self._message, self._fence)
-
-        self._closing = go_on
+        self._way = way
 
     def finish(self) -> asyncio.Task[None]:
         """Start to close in a task of its own; what goes wrong is in `fault`."""
@@ -434,7 +429,7 @@ class Transaction:
         with self._filing_faults():
             await _ended(self._flights)
             if not self._stopped:
-                await self._closing()
+                await self._close()
         with self._filing_faults():
             if isinstance(self._fault, StartAnewError) and not self._halted:
                 await self._give_up()
@@ -443,6 +438,10 @@ class Transaction:
                 await self._fence.settle_closed_elsewhere()
 
     async def _close(self) -> None:
+        if self._way is not None:
+            self._in_close = True
+            await self._way(self._message, self._fence)
+            return
         await self._send_rest()
         await _ended(self._flights)
         if self._message.batches and not self._stopped:

@@ -21,7 +21,7 @@ COMMANDS = [
 ]
 
 
-async def run(command: list[str], simulator: Simulator) -> str:
+async def run(command: list[str], simulator: Simulator, folder: Path = ROOT) -> str:
     scripts = str(Path(sys.executable).parent)
     environment = {
         **os.environ,
@@ -29,19 +29,20 @@ async def run(command: list[str], simulator: Simulator) -> str:
         "GATEWAY_SMS_BASE_URL": simulator.url,
         "PATH": scripts + os.pathsep + os.environ["PATH"],
     }
-    done = await anyio.run_process(command, env=environment, cwd=ROOT, check=False)
+    done = await anyio.run_process(command, env=environment, cwd=folder, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()
 
 
 def test_there_are_examples() -> None:
-    assert len(PROGRAMS) == 6
-    assert len(COMMANDS) == 4
+    assert len(PROGRAMS) == 7
+    assert len(COMMANDS) == 6
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
-async def test_programs(program: str, simulator: Simulator) -> None:
-    printed = await run([sys.executable, "-X", "dev", "-W", "error", "-c", program], simulator)
+async def test_programs(program: str, simulator: Simulator, tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", program]
+    printed = await run(command, simulator, tmp_path)
     assert printed or "simulator.ledger" in program
     assert "stopped" not in printed
     assert "not sent" not in printed
