@@ -167,8 +167,13 @@ class Journal:
             [(one.number, one.reason, one.position) for one in intake.invalid],
         )
         meta = {"settings": _encode(settings), "taken": _encode(taken)}
-        await self._run(self._opened.publish, meta)
-        self.published = True
+
+        def publish() -> None:
+            self._opened.publish(meta)
+            # Here, for the caller may be cancelled meanwhile.
+            self.published = True
+
+        await self._run(publish)
 
     async def people(self, people: Runs) -> Batch:
         """Return the people with these ordinals."""
