@@ -77,6 +77,9 @@ class Fence:
 
     async def go_on_closing(self, last: Given | None, before: Counts, *, proven: bool) -> None:
         """Go on from an intent to close that an earlier process left: look first."""
+        others = [one for one in self._message.given if one is not last]
+        # The intent was proven for those who were acknowledged then, and for nobody else.
+        proven = proven and all(one.standing is Standing.ACKNOWLEDGED for one in others)
         if not await self._settle_if_closed(last, before, None, proven=proven):
             await self._close(last, before, proven=proven)
 

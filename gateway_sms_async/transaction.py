@@ -224,7 +224,7 @@ class Transaction:
     @property
     def room(self) -> int:
         """How many recipients may still be given; 0 also when a failure or a doubt forbids it."""
-        if self._stopped:
+        if self._stopped or self._way is not None:
             return 0
         room = self._learned.limit - self._taken
         if self._sealed:

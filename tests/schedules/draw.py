@@ -1,0 +1,231 @@
+"""What a schedule is made of, and how a seed becomes one.
+
+Everything that a run does not leave to the client stands in its `Schedule`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any, NamedTuple
+
+from gateway_sms_async import Recipient
+
+from .matrix import CELLS, KINDS, KNOBS, OPERATIONS, RARITY, Cell
+
+
+class Item(NamedTuple):
+    """One recipient of the source. `number` is None when it can only be refused."""
+
+    text: str
+    fields: tuple[tuple[str, str], ...] | None
+    form: str
+    number: str | None
+
+    def value(self) -> Any:
+        fields = None if self.fields is None else dict(self.fields)
+        if self.form == "recipient":
+            return Recipient(self.text, fields)
+        return self.text if fields is None else (self.text, fields)
+
+
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """How one life of the campaign is ended from outside, if it is not done before.
+
+    `how`: cancel, timeout, scope, stop, aclose; kill; fail (a write to the journal does).
+    `at`: a time, a round of the loop, a request that leaves, a commit of the journal; `when` is
+    which. A kill strikes on one `side` of it, `lag` rounds later.
+    """
+
+    how: str
+    at: str
+    when: float
+    side: str = "before"
+    lag: int = 0
+
+
+class Pin(NamedTuple):
+    """The `index`-th request of an operation (from 0) meets this kind of fault."""
+
+    operation: str
+    index: int
+    kind: str
+    side: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Everything that a run does not leave to the client. The last life has no faults."""
+
+    seed: int
+    source: tuple[Item, ...] = ()
+    asynchronous: bool = False
+    pace: float = 0.0
+    body: str = "Ciao"
+    allow_missing_fields: bool = False
+    unroutable: tuple[str, ...] = ()
+    batch_size: int = 2
+    concurrency: int = 2
+    recipients_per_message: int = 20_000
+    mode: str = "plain"
+    journal: bool = False
+    journal_rounds: int = 0
+    rate: float | None = None
+    timeout: float = 5.0
+    max_attempts: int = 5
+    max_elapsed: float = 120.0
+    dialect: tuple[tuple[str, Any], ...] = ()
+    share: float = 0.0
+    kinds: tuple[str, ...] = ()
+    targets: tuple[str, ...] = OPERATIONS
+    pins: tuple[Pin, ...] = ()
+    cell: Cell | None = None
+    delay: float = 0.0
+    lives: tuple[End | None, ...] = (None,)
+
+    def describe(self) -> str:
+        """Return what differs from the plainest schedule, an option a line."""
+        lines: list[str] = []
+        for one in dataclasses.fields(self):
+            value = getattr(self, one.name)
+            if one.name == "source":
+                value = [
+                    (item.text, *(item[1:3] if item.fields is not None else ())) for item in value
+                ]
+            if value != one.default or one.name in {"seed", "mode"}:
+                lines.append(f"{one.name:>23} = {value!r}")
+        return "\n".join(lines)
+
+
+def _pick(rng: Random, chances: Mapping[Any, float]) -> Any:
+    return rng.choices(list(chances), list(chances.values()))[0]
+
+
+_MALFORMED = ("", "340 1234567", "+39", "ciao", "+44 (0)7911 123456", "+999 12345678")
+
+
+def _draw_source(rng: Random, *, with_fields: float) -> tuple[Item, ...]:
+    size = _pick(rng, {rng.randint(0, 3): 3, rng.randint(4, 12): 4, rng.randint(13, 40): 3})
+    first = rng.randrange(1_000_000)
+    items: list[Item] = []
+    for n in range(size):
+        luck = rng.random()
+        if luck < 0.04:
+            items.append(Item(rng.choice(_MALFORMED), None, "str", None))
+            continue
+        place = rng.randrange(n) if luck < 0.12 and n else n
+        digits = f"{first + place:07}"
+        number = f"+39-340{digits}"
+        text = number if luck > 0.3 else f"0039 340 {digits}"
+        fields = (("name", f"N{n}"),) if rng.random() < with_fields else None
+        items.append(Item(text, fields, rng.choice(("str", "recipient")), number))
+    return tuple(items)
+
+
+def _draw_dialect(rng: Random) -> tuple[tuple[str, Any], ...]:
+    if rng.random() < 0.6:
+        return ()
+    names = rng.sample(sorted(KNOBS), rng.randint(1, 4))
+    return tuple((name, rng.choice(KNOBS[name])) for name in names)
+
+
+def _draw_end(rng: Random, *, journal: bool, may_be_none: float) -> End | None:
+    if rng.random() < may_be_none:
+        return None
+    hows = {"cancel": 2, "timeout": 1, "scope": 1, "stop": 2, "aclose": 1}
+    if journal:
+        hows |= {"kill": 12, "fail": 1}
+    how = _pick(rng, hows)
+    if how in {"kill", "fail"}:
+        at = "commit" if how == "fail" else rng.choice(("commit", "request"))
+        side = rng.choice(("before", "after"))
+        return End(how=how, at=at, when=rng.randint(1, 14), side=side, lag=rng.choice((0, 1, 3, 8)))
+    if how == "timeout" or rng.random() < 0.4:
+        return End(how=how, at="time", when=round(rng.expovariate(1 / rng.choice((0.3, 6, 60))), 3))
+    return End(how=how, at="round", when=rng.randint(1, rng.choice((30, 200, 600))))
+
+
+def draw(seed: int) -> Schedule:
+    """Make up a schedule; the same one each time."""
+    rng = Random(seed)
+    body, with_fields = "Ciao", 0.0
+    if rng.random() < 0.25:
+        body, with_fields = "Ciao {{name}}", rng.choice((0.8, 1.0))
+    source = _draw_source(rng, with_fields=with_fields)
+    journal = rng.random() < 0.5
+    lives = 1 if not journal else _pick(rng, {1: 4, 2: 3, 3: 2, 4: 1})
+    most = max(1, len(source) // 6)
+    kinds = [name for name, kind in KINDS.items() if not kind.rare or rng.random() < RARITY]
+    targets = OPERATIONS
+    dialect = _draw_dialect(rng)
+    alone = rng.random() < 0.15
+    if alone:
+        # The only way to a plain send, to most deletes, and to a search for what was lost.
+        source, lives = source[:6], min(lives, 2)
+        dialect = (*(knob for knob in dialect if knob[0] != "empty_close"), ("empty_close", False))
+    numbers = sorted({item.number for item in source if item.number is not None})
+    unroutable = numbers and rng.random() < 0.25
+    if rng.random() < 0.5:
+        kinds = rng.sample(kinds, rng.randint(1, 6))
+    if rng.random() < 0.3:
+        targets = tuple(rng.sample(OPERATIONS, rng.randint(1, 4)))
+    return Schedule(
+        seed=seed,
+        source=source,
+        asynchronous=rng.random() < 0.3,
+        pace=_pick(rng, {0.0: 4, 0.01: 1, 1.0: 1}),
+        body=body,
+        allow_missing_fields=rng.random() < 0.3,
+        unroutable=tuple(rng.sample(numbers, rng.randint(1, min(4, len(numbers)))))
+        if unroutable
+        else (),
+        batch_size=rng.randint(most, max(most, _pick(rng, {most: 3, most + 3: 3, 40: 1}))),
+        concurrency=rng.randint(1, 4),
+        recipients_per_message=1
+        if alone
+        else _pick(rng, {20_000: 4, rng.randint(most, 40): 4, rng.randint(1, 5) * most: 2}),
+        mode=_pick(rng, {"plain": 5, "careful": 3, "verify": 2}),
+        journal=journal,
+        journal_rounds=_pick(rng, {0: 2, 1: 1, 5: 1, 30: 1}),
+        rate=_pick(rng, {None: 3, 10.0: 1, 1.0: 0.3}),
+        timeout=_pick(rng, {5.0: 2, 30.0: 2}),
+        max_attempts=_pick(rng, {1: 1, 2: 1, 5: 4}),
+        max_elapsed=_pick(rng, {10.0: 1, 120.0: 3}),
+        dialect=dialect,
+        share=_pick(rng, {0.0: 1, 0.02: 2, 0.06: 3, 0.15: 3, 0.3: 2, 0.6: 1}),
+        kinds=tuple(kinds),
+        targets=targets,
+        delay=_pick(rng, {0.0: 4, 0.05: 2, 1.0: 2, 6.0: 1}),
+        lives=tuple(
+            _draw_end(rng, journal=journal, may_be_none=0.6 if not journal else 0.3)
+            for _ in range(lives)
+        ),
+    )
+
+
+def line(count: int) -> tuple[Item, ...]:
+    """Return a plain source: so many numbers in a row."""
+    numbers = [f"+39-340{n:07}" for n in range(count)]
+    return tuple(Item(number, None, "str", number) for number in numbers)
+
+
+def directed() -> list[Schedule]:
+    """Return one schedule for each cell of the matrix, which hits it for certain."""
+    return [direct(index) for index in range(len(CELLS))]
+
+
+def direct(index: int) -> Schedule:
+    """Return the schedule that hits one cell for certain; its seed is negative."""
+    cell = CELLS[index]
+    operation, kind, side = cell
+    pins = [Pin(operation, 0, kind, side)]
+    options: dict[str, Any] = {"source": line(7), "batch_size": 2, "mode": "verify"}
+    if operation in {"send", "list", "delete"}:
+        # One recipient and no empty close: it is deleted, and sent plainly.
+        options = {"source": line(1), "dialect": (("empty_close", False),)}
+    if operation == "list":
+        pins.insert(0, Pin("send", 0, "reset", "after"))
+    return Schedule(seed=-1 - index, cell=cell, pins=tuple(pins), **options)

@@ -1,0 +1,152 @@
+"""What may strike which request, and how else the gateway may behave: all of it as data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from gateway_sms_async.testing import Fault
+
+OPERATIONS = ("open", "append", "close", "send", "get", "recipients", "list", "delete")
+READS = frozenset({"get", "recipients", "list"})
+WRITES = frozenset(OPERATIONS) - READS
+PUTS = frozenset({"append", "close"})
+
+Cell = tuple[str, str, str]
+"""Operation, kind of fault, and whether it strikes before or after the gateway has applied."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of fault: how it is made, what it may strike, and when.
+
+    What a complete refusal may not do (apply anything) and what a yes to a DELETE may not do
+    (nothing) are axioms: no kind here breaks one.
+    """
+
+    make: Callable[[Random, bool], Fault]
+    sides: tuple[str, ...] = ("before", "after")
+    on: frozenset[str] = frozenset(OPERATIONS)
+    rare: bool = False
+
+
+def _refusal(code: int, error: int | None = None, wait: float | None = None) -> Kind:
+    return Kind(lambda _, __: Fault.status(code, error, retry_after=wait), ("before",))
+
+
+def _status(code: int, *, envelope: bool = True, wait: float | None = None) -> Kind:
+    return Kind(
+        lambda _, after: Fault.status(code, envelope=envelope, retry_after=wait, after_apply=after)
+    )
+
+
+def _plain(make: Callable[..., Fault], **more: Any) -> Kind:
+    return Kind(lambda _, after: make(after_apply=after), **more)
+
+
+def _page(code: int) -> Kind:
+    return Kind(lambda _, after: Fault.html(code, after_apply=after))
+
+
+def _partial(then: Callable[[], Fault | None]) -> Kind:
+    return Kind(
+        lambda _, __: Fault.partial(then=then()), ("after",), frozenset(WRITES - {"delete"})
+    )
+
+
+_DELAYS = (0.3, 2.0, 8.0, 31.0, 70.0, 200.0, 600.0)
+
+KINDS: dict[str, Kind] = {
+    "reset": _plain(Fault.reset),
+    "close": _plain(Fault.close),
+    "hang": _plain(Fault.hang),
+    "truncate": _plain(Fault.truncate),
+    "invalid json": _plain(Fault.invalid_json),
+    "empty": _plain(Fault.empty),
+    "double encoded": _plain(Fault.double_encoded, sides=("after",)),
+    "drip": Kind(lambda rng, after: Fault.drip(rng.choice((1.0, 5.0)), after_apply=after)),
+    "late": Kind(lambda rng, _: Fault.late(rng.choice(_DELAYS)), ("before",), WRITES),
+    "lost": Kind(lambda _, __: Fault.lost(), ("before",), WRITES - {"delete"}),
+    "partial": _partial(lambda: None),
+    "partial, reset": _partial(lambda: Fault.reset(after_apply=True)),
+    "partial, 500": _partial(lambda: Fault.status(500, after_apply=True)),
+    "page 200": _page(200),
+    "page 403": _page(403),
+    "page 404": _page(404),
+    "page 502": _page(502),
+    "400": _refusal(400),
+    "401": _refusal(401),
+    "402": _refusal(402, 201),
+    "403": _refusal(403),
+    "406": _refusal(406, 210),
+    "408": _status(408, envelope=False),
+    "413": _refusal(413),
+    "422": _refusal(422),
+    "422/212": dataclasses.replace(_refusal(422, 212), on=PUTS),
+    "422/221": dataclasses.replace(_refusal(422, 221), on=frozenset({"delete"})),
+    "429": _refusal(429),
+    "429, wait": _refusal(429, wait=17),
+    "500": _status(500),
+    "500, plain": _status(500, envelope=False),
+    "503, wait": _status(503, wait=9),
+    "504": _status(504, envelope=False),
+    "redirect": Kind(lambda _, after: Fault.redirect("http://localhost/", after_apply=after)),
+    "oversized": _plain(Fault.oversized, rare=True),
+    "gzip bomb": _plain(Fault.gzip_bomb, rare=True),
+    "repeat": Kind(lambda rng, _: Fault.repeat(rng.choice((0.0, *_DELAYS))), ("after",), PUTS),
+}
+RARITY = 0.001
+"""How often a kind that is slow to play is not left out."""
+
+CELLS: tuple[Cell, ...] = tuple(
+    (operation, name, side)
+    for operation in OPERATIONS
+    for name, kind in KINDS.items()
+    if operation in kind.on and not kind.rare
+    for side in (kind.sides if operation in WRITES else kind.sides[:1])
+)
+
+KNOBS: dict[str, tuple[Any, ...]] = {
+    "empty_close": (False,),
+    "merge_repeats": (True,),
+    "list_while_open": (False,),
+    "object_lists": (False,),
+    "charge_at": ("put",),
+    "custom_returned": (False,),
+    "put_as_created": (True,),
+    "max_recipients": (2, 5),
+    "refuse_missing_fields": (True,),
+    "strict_slashes": (True,),
+    "put_closes": (True,),
+    "lose_concurrent": (True,),
+    "list_grows": (2.0, 40.0),
+    "repeat_puts": (True,),
+    "max_per_message": (3, 10),
+    "rewrite_numbers": (True,),
+    "invalid_named": (0, 1),
+    "list_invalid": (True,),
+    "list_limit": (3, 20),
+    "split_close": (True,),
+}
+"""The other answers to the open questions. The axiom breakers are none of them."""
+
+MAY_BLOCK = frozenset(
+    {
+        "object_lists",
+        "refuse_missing_fields",
+        "max_recipients",
+        "max_per_message",
+        "invalid_named",
+        "list_limit",
+        "split_close",
+        "lose_concurrent",
+        "repeat_puts",
+        "list_grows",
+        "rewrite_numbers",
+        "list_while_open",
+    }
+)
+"""Knobs under which a campaign may rightly stop before its end."""
