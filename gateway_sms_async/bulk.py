@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 from .backlog import Backlog
+from .builder import LANDING_TIME, MessageBuilder, describe, land
 from .ceiling import Ceiling
 from .draft import Draft
 from .errors import BulkSendError, JournalError
@@ -29,7 +30,6 @@ from .records import Ended, Finished, Runs, Went, runs
 from .session import Session
 from .settle import Fate
 from .tally import Tally, completed, part
-from .transaction import LANDING_TIME, Transaction, describe, land
 
 __all__ = ["ROUNDS", "Campaign"]
 
@@ -83,9 +83,9 @@ class Campaign:
         )
         self.backlog = Backlog(journal)
         self.next_number = 0
-        self._adopted: deque[Transaction] = deque()
+        self._adopted: deque[MessageBuilder] = deque()
         self._returned: list[Batch] = []
-        self._live: list[Transaction] = []
+        self._live: list[MessageBuilder] = []
         self._feeder: asyncio.Task[None] | None = None
         self._reason: str | None = None
         self._cause: Exception | None = None
@@ -128,29 +128,30 @@ class Campaign:
         self._adopted.clear()
         if self._feeder is not None:
             self._feeder.cancel()
-        for transaction in self._live:
-            transaction.halt()
+        for builder in self._live:
+            builder.halt()
 
-    def new_transaction(self, number: int | None = None) -> Transaction:
+    def new_message(self, number: int | None = None) -> MessageBuilder:
         """Return a message of this campaign, the next one unless it has a number already."""
         if number is None:
             number = self.next_number
             self.next_number += 1
-        return Transaction(
+        return MessageBuilder(
             self._session,
             self._draft,
             self.tally,
             self.learned,
             permits=self._permits,
+            replaceable=True,
             on_change=self._changed,
             journal=self._journal,
             number=number,
             ceiling=self.ceiling,
         )
 
-    def adopt(self, transaction: Transaction) -> None:
+    def adopt(self, builder: MessageBuilder) -> None:
         """Go on with a message of an earlier run before anything new."""
-        self._adopted.append(transaction)
+        self._adopted.append(builder)
 
     # Inside
 
@@ -166,7 +167,7 @@ class Campaign:
                 self._look_at_feeder(self._feeder)
             # What is still live was fed but not finished; when halted, this only counts it.
             while self._live and self._reason is None:
-                await self._wait([transaction.finish() for transaction in self._live])
+                await self._wait([builder.finish() for builder in self._live])
             if self._reason is not None:
                 await self._land()
                 return
@@ -203,22 +204,22 @@ class Campaign:
             await self._fill_and_finish(self._adopted.popleft())
         # A source may swallow the cancellation that a halt sends it.
         while (self.backlog or not self._source.exhausted) and self._reason is None:
-            await self._fill_and_finish(self.new_transaction())
+            await self._fill_and_finish(self.new_message())
 
-    async def _fill_and_finish(self, transaction: Transaction) -> None:
-        self._live.append(transaction)
-        while room := transaction.room:
+    async def _fill_and_finish(self, builder: MessageBuilder) -> None:
+        self._live.append(builder)
+        while room := builder.room:
             batch = await self.backlog.take(min(room, self.learned.batch_size))
             if batch is None:
                 break
-            await transaction.offer(batch)
+            await builder.offer(batch)
         if not self._source.exhausted:
-            await transaction.feed(self._source)
+            await builder.feed(self._source)
         # Its last batch waits for its close, so it counts as under way like any other.
         await self._permits.acquire()
-        finishing = transaction.finish()
+        finishing = builder.finish()
         finishing.add_done_callback(lambda _: self._permits.release())
-        if transaction.brings_objects and self.learned.objects_understood is None:
+        if builder.brings_objects and self.learned.objects_understood is None:
             # The first objects go alone: others would only be deleted with them.
             await asyncio.wait([finishing])
 
@@ -235,23 +236,23 @@ class Campaign:
             raise error
 
     def _changed(self) -> None:
-        """Look after the transactions, and tell whoever listens how far it is."""
-        for transaction in self._live:
-            fault = transaction.fault
+        """Look after the builders, and tell whoever listens how far it is."""
+        for builder in self._live:
+            fault = builder.fault
             if isinstance(fault, StartAnewError):
                 self._latest = fault
             elif fault is not None and self._reason is None:
                 self.halt(describe(fault), fault)
-        for transaction in self._live:
-            if transaction.counted:
-                self._settle(transaction)
+        for builder in self._live:
+            if builder.counted:
+                self._settle(builder)
         self._live = [one for one in self._live if not one.counted]
         self._tell()
 
-    def _settle(self, transaction: Transaction) -> None:
+    def _settle(self, builder: MessageBuilder) -> None:
         """Take over what a message has come to, and those whom it has left over."""
-        message = transaction.message
-        self._returned.extend(transaction.left_over)
+        message = builder.message
+        self._returned.extend(builder.left_over)
         self.ceiling.orphaned(message.orphans)
         sent = message.state == "closed" and message.final is not None
         valid = message.final.valid if sent and message.final is not None else 0
@@ -298,8 +299,8 @@ class Campaign:
                 await land([task for one in self._live for task in one.tasks()], deadline)
             finally:
                 # What ended just now may not have come to it yet.
-                for transaction in list(self._live):
-                    transaction.count()
+                for builder in list(self._live):
+                    builder.count()
 
     async def _collect(self) -> None:
         """Count those who are given no message any more as unsent."""

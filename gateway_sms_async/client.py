@@ -24,6 +24,7 @@ from ._ratelimit import Gate
 from ._retry import RetryPolicy
 from ._transport import BaseConnector, ConnectorLike, Transport
 from .auth import StaticToken, TokenKeeper, TokenSource
+from .builder import LANDING_TIME
 from .bulk import Campaign
 from .draft import Draft, Options, check_flag
 from .errors import JournalError
@@ -36,7 +37,7 @@ from .recipients import Recipients
 from .resume import resumed, stored_receipt
 from .session import Session
 from .tally import Tally
-from .transaction import LANDING_TIME, Transaction
+from .transaction import Transaction
 
 __all__ = ["GatewayClient"]
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from os import PathLike
 
+from .builder import MessageBuilder
 from .bulk import Campaign
 from .errors import JournalError
 from .fence import Fence
@@ -23,7 +24,6 @@ from .replay import SavedMessage
 from .session import Session
 from .settle import Counts, Fate
 from .tally import Tally
-from .transaction import Transaction
 
 __all__ = ["purge_journal", "read_journal", "resumed", "stored_receipt"]
 
@@ -131,7 +131,7 @@ async def resumed(
     campaign.backlog.expect(position.pending())
     for message in position.messages.values():
         if message.is_unfinished:
-            campaign.adopt(await _transaction(campaign, journal, message))
+            campaign.adopt(await _builder(campaign, journal, message))
         elif message.ended is not None:
             price = message.ended.price
             people = _accepted(message) if message.ended.state == "closed" else 0
@@ -187,44 +187,44 @@ def _count(runs: Sequence[tuple[int, int]]) -> int:
     return sum(end - first for first, end in runs)
 
 
-async def _transaction(campaign: Campaign, journal: Journal, saved: SavedMessage) -> Transaction:
+async def _builder(campaign: Campaign, journal: Journal, saved: SavedMessage) -> MessageBuilder:
     """Return a message of an earlier run, ready to be gone on with."""
-    transaction = campaign.new_transaction(saved.number)
+    builder = campaign.new_message(saved.number)
     given: list[tuple[int, Batch, int | None]] = []
     abandoned = saved.abandoning and not saved.may_be_closed
     # Those on a message that is to be deleted go to another one already.
     for number, batch in () if abandoned else sorted(saved.batches.items()):
         given.append((number, await journal.people(batch.people), batch.count))
     assert saved.message_id is not None
-    transaction.restore(saved.message_id, given)
+    builder.restore(saved.message_id, given)
     if abandoned:
-        transaction.go_on_by(_delete)
+        builder.go_on_by(_delete)
     elif saved.sending is not None:
-        _go_on_sending(transaction, saved.sending.reference)
+        _go_on_sending(builder, saved.sending.reference)
     elif saved.closing is not None:
         closing = saved.closing
         last = await journal.people(closing.people) if closing.people else None
-        _go_on_closing(transaction, closing, last)
-    return transaction
+        _go_on_closing(builder, closing, last)
+    return builder
 
 
-def _go_on_sending(transaction: Transaction, reference: str | None) -> None:
-    transaction.message.restore_close(None)
+def _go_on_sending(builder: MessageBuilder, reference: str | None) -> None:
+    builder.message.restore_close(None)
 
     async def recover(message: MessageOnWire, _: Fence) -> None:
         await message.recover_plain(reference)
 
-    transaction.go_on_by(recover)
+    builder.go_on_by(recover)
 
 
-def _go_on_closing(transaction: Transaction, closing: Closing, last: Batch | None) -> None:
-    given = transaction.message.restore_close(last)
+def _go_on_closing(builder: MessageBuilder, closing: Closing, last: Batch | None) -> None:
+    given = builder.message.restore_close(last)
     before = Counts(closing.valid, closing.invalid)
 
     async def close(_: MessageOnWire, fence: Fence) -> None:
         await fence.go_on_closing(given, before, proven=closing.proven)
 
-    transaction.go_on_by(close)
+    builder.go_on_by(close)
 
 
 async def _delete(message: MessageOnWire, _: Fence) -> None:

@@ -1,55 +1,27 @@
-"""The transaction builder: collects recipients, streams them in concurrent requests, closes.
+"""The transaction: one message that a user fills and closes.
 
-Users enter by `gateway.transaction(...)`, campaigns by the methods under their heading. Requests
-under way are tasks of their own, so that neither a failing neighbour nor a cancelled caller
-takes them down: they land, and are counted by what they came to.
+Users enter by `gateway.transaction(...)`. How it is filled is the builder's business; in here is
+what users may do with it, and when.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Generator, Iterator, Sequence
-from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import anyio
-
-from .ceiling import Ceiling
+from .builder import MessageBuilder, describe, wait_for
 from .draft import Draft
-from .errors import (
-    BulkSendError,
-    GatewayConnectionError,
-    GatewayError,
-    GatewayTimeoutError,
-    OutcomeUnknownError,
-    RateLimitError,
-    ServerError,
-)
-from .fence import Fence
-from .intake import Batch, Source, as_source
-from .journal import Journal
+from .errors import BulkSendError
+from .intake import as_source
 from .learned import Learned
-from .messages import Messages
-from .protocol import Given, MessageOnWire, Standing, StartAnewError, State
+from .protocol import State
 from .receipt import Receipt
 from .recipients import RecipientLike, Recipients
-from .session import Flight, Session
+from .session import Session
 from .tally import Tally, completed
 
-__all__ = ["LANDING_TIME", "Transaction", "describe", "land"]
-
-LANDING_TIME = 5.0
-"""Seconds that requests under way are given to land when a campaign is stopped or cancelled."""
-
-_NO_ANSWER = (
-    GatewayConnectionError,
-    GatewayTimeoutError,
-    OutcomeUnknownError,
-    RateLimitError,
-    ServerError,
-)
+__all__ = ["Transaction"]
 
 
 class Transaction:
@@ -68,58 +40,31 @@ class Transaction:
         learned: Learned,
         *,
         permits: asyncio.Semaphore,
-        on_change: Callable[[], None] | None = None,
-        journal: Journal | None = None,
-        number: int = 0,
-        ceiling: Ceiling | None = None,
     ) -> None:
-        # Those of a campaign may go to another message when this one comes to nothing.
-        self._replaceable = on_change is not None
-        self._session = session
-        self._message = MessageOnWire(
-            Messages(session), draft, session.policy, learned, journal=journal, number=number
-        )
-        self._fence = Fence(self._message, replaceable=self._replaceable, ceiling=ceiling)
         self._tally = tally
-        self._learned = learned
-        self._permits = permits
-        self._on_change = on_change
-        # Always keeps somebody for the close: a full buffer leaves only when somebody follows.
-        self._buffer = Batch()
-        self._ready: deque[Batch] = deque()
-        self._set_aside: list[Batch] = []
-        self._taken = 0
-        self._flights: dict[asyncio.Task[None], Flight] = {}
-        self._opened = asyncio.Event()
+        self._builder = MessageBuilder(session, draft, tally, learned, permits=permits)
         self._adding = 0
         self._no_adds = asyncio.Event()
         self._no_adds.set()
-        self._way: Callable[[MessageOnWire, Fence], Awaitable[None]] | None = None
-        self._finishing: asyncio.Task[None] | None = None
-        self._in_close = False
-        self._fault: Exception | None = None
-        self._halted = False
         self._ended = False
-        self._counted = False
-        self.left_over: list[Batch] = []
 
     @property
     def state(self) -> State:
         """Where the message stands."""
-        return self._message.state
+        return self._builder.message.state
 
     @property
     def message_id(self) -> str | None:
         """The message's id, None until the gateway has answered the first batch."""
-        return self._message.message_id
+        return self._builder.message.message_id
 
     @property
     def receipt(self) -> Receipt:
         """What became of everyone so far."""
-        if not self._counted:
-            return self._tally.receipt((self._message, self._waiting()))
+        if not self._builder.counted:
+            return self._tally.receipt((self._builder.message, self._builder.unplaced()))
         receipt = self._tally.receipt()
-        return receipt if self._fault is not None else completed(receipt)
+        return receipt if self._builder.fault is not None else completed(receipt)
 
     async def add(self, recipients: RecipientLike | Recipients) -> None:
         """Add one recipient, or a sync or async iterable of them.
@@ -134,16 +79,16 @@ class Transaction:
         self._adding += 1
         self._no_adds.clear()
         try:
-            await self.feed(source)
+            await self._builder.feed(source)
         finally:
             self._adding -= 1
             if not self._adding:
                 self._no_adds.set()
-        if self._fault is not None:
-            self.halt()
-            await _ended(self._flights)
+        if self._builder.fault is not None:
+            self._builder.halt()
+            await self._builder.landed()
             raise self._error()
-        if self._halted:
+        if self._builder.stopped:
             raise RuntimeError(f"this transaction has ended ({self.state}); not all were added")
 
     async def close(self) -> Receipt:
@@ -159,12 +104,12 @@ class Transaction:
         self._ended = True
         try:
             await self._no_adds.wait()
-            await _ended([self.finish()])
+            await wait_for([self._builder.finish()])
         except asyncio.CancelledError:
-            await self._stop()
+            await self._builder.stop()
             raise
         receipt = self.receipt
-        if self._fault is not None or receipt.unsent or receipt.unknown or receipt.doubled:
+        if self._builder.fault is not None or receipt.unsent or receipt.unknown or receipt.doubled:
             raise self._error()
         return receipt
 
@@ -175,14 +120,14 @@ class Transaction:
         not be told whether it is gone.
         """
         self._ended = True
-        self.halt()
-        await _ended(self._under_way())
-        if self._counted:
+        self._builder.halt()
+        await wait_for(self._builder.under_way())
+        if self._builder.counted:
             raise RuntimeError(f"this transaction has ended ({self.state})")
         try:
-            await self._message.delete()
+            await self._builder.message.delete()
         finally:
-            self.count()
+            self._builder.count()
 
     async def __aenter__(self) -> Self:
         return self
@@ -195,326 +140,14 @@ class Transaction:
     ) -> None:
         if error is not None:
             self._ended = True
-            await self._stop()
-        elif not self._counted:
+            await self._builder.stop()
+        elif not self._builder.counted:
             await self.close()
-
-    # For campaigns
-
-    @property
-    def message(self) -> MessageOnWire:
-        """The message itself."""
-        return self._message
-
-    @property
-    def waiting(self) -> int:
-        """How many recipients were taken that the gateway has not acknowledged."""
-        return self._taken - self._message.acknowledged
-
-    @property
-    def counted(self) -> bool:
-        """Whether the transaction has ended and everyone on it is in the tally, or left over."""
-        return self._counted
-
-    @property
-    def fault(self) -> Exception | None:
-        """What went wrong first."""
-        return self._fault
-
-    @property
-    def room(self) -> int:
-        """How many recipients may still be given; 0 also when a failure or a doubt forbids it."""
-        if self._stopped or self._way is not None:
-            return 0
-        room = self._learned.limit - self._taken
-        if self._sealed:
-            # Only the close can still bring somebody.
-            room = min(room, self._size - len(self._buffer))
-        return max(0, room)
-
-    @property
-    def brings_objects(self) -> bool:
-        """Whether anybody on it travels in a list of objects."""
-        return self._buffer.is_object_list or any(
-            one.batch.is_object_list for one in self._message.given
-        )
-
-    async def feed(self, source: Source) -> None:
-        """Take recipients until the source ends, there is no more room, or a batch has failed."""
-        limited = self._replaceable
-        while not source.exhausted and not self._stopped and not (limited and not self.room):
-            items = await source.ready()
-            at_end = False
-            try:
-                while not at_end and not self._stopped and not (limited and not self.room):
-                    at_end = await self._take_some(items)
-            finally:
-                if at_end:
-                    source.drained()
-                elif source.one_at_a_time:
-                    # It has left the source, so it must be counted, whatever interrupts us.
-                    self._take_late(items)
-
-    async def offer(self, batch: Batch) -> None:
-        """Take a batch that was checked before; it is counted here from now on."""
-        self._taken += len(batch)
-        if self._sealed:
-            self._buffer = self._buffer.joined(batch)
-            return
-        if self._buffer:
-            self._ready.extend(self._pieces(self._buffer))
-        self._buffer = batch
-        await self._send_ready()
-
-    def restore(self, message_id: str, given: Sequence[tuple[int, Batch, int | None]]) -> None:
-        """Go on with a message of an earlier run: (number, batch, count in its answer) each."""
-        self._message.restore(message_id, given)
-        self._taken = sum(len(batch) for _, batch, _ in given)
-        self._opened.set()
-
-    def go_on_by(self, way: Callable[[MessageOnWire, Fence], Awaitable[None]]) -> None:
-        """Finish a restored message in another way than by closing it."""
-        self._way = way
-
-    def finish(self) -> asyncio.Task[None]:
-        """Start to close in a task of its own; what goes wrong is in `fault`."""
-        if self._finishing is None:
-            self._finishing = asyncio.create_task(self._finish())
-            # Not in the task itself: cancelled early enough, it would not run a line.
-            self._finishing.add_done_callback(lambda _: self.count())
-        return self._finishing
-
-    def tasks(self) -> list[asyncio.Task[None]]:
-        """Return what is under way, its end included."""
-        self.finish()
-        return self._under_way()
-
-    def count(self) -> None:
-        """Count everyone, once; what was under way must have ended."""
-        if self._counted:
-            return
-        self._counted = True
-        self._message.leave()
-        self.left_over = [*self._tally.add(self._message), *filter(len, self._waiting())]
-        if not self._replaceable:
-            self._tally.add_unsent(self.left_over)
-        self._changed()
-
-    def halt(self) -> None:
-        """Let nothing new leave. What is on the wire lands, and so does a close once begun."""
-        self._halted = self._session.halted = True
-        for task, flight in self._flights.items():
-            if not flight.on_wire:
-                task.cancel()
-        if self._finishing and self._in_close and not self._message.close_begun:
-            self._finishing.cancel()
-
-    # Inside
-
-    @property
-    def _stopped(self) -> bool:
-        return self._halted or self._fault is not None
-
-    @property
-    def _sealed(self) -> bool:
-        """Whether nothing may be added to the message but what its close brings."""
-        careful = self._learned.careful and bool(self._message.given)
-        return self._replaceable and (careful or self._message.doubtful)
-
-    @property
-    def _size(self) -> int:
-        """How many recipients the buffer may hold."""
-        return self._learned.size(objects=bool(self._buffer.fields))
-
-    def _under_way(self) -> list[asyncio.Task[None]]:
-        return [*self._flights, *([self._finishing] if self._finishing else [])]
-
-    def _waiting(self) -> list[Batch]:
-        """Return those who were taken and not given to the message."""
-        given = any(one.batch is self._buffer for one in self._message.given)
-        return [*self._set_aside, *self._ready, *([] if given else [self._buffer])]
-
-    async def _take_some(self, items: Iterator[RecipientLike]) -> bool:
-        """Fill the buffer, or send it when it is full and somebody follows; True at the end."""
-        held = len(self._buffer)
-        size = self._size
-        if held < size:
-            left = min(size, held + self.room) if self._replaceable else size
-            at_end = self._take(items, self._buffer, left)
-            await asyncio.sleep(0)
-            return at_end
-        await self._permits.acquire()
-        at_end = False
-        following = Batch()
-        try:
-            # It may have been sealed while it waited.
-            if not self._stopped and not self._sealed and len(self._buffer) >= size:
-                at_end = self._take(items, following, 1)
-        finally:
-            if following:
-                first, *more = self._pieces(self._buffer)
-                self._buffer = following
-                self._ready.extend(more)
-                self._launch(first).add_done_callback(lambda _: self._permits.release())
-            else:
-                self._permits.release()
-        await self._send_ready()
-        await asyncio.sleep(0)
-        return at_end
-
-    def _take_late(self, items: Iterator[RecipientLike]) -> None:
-        late = Batch()
-        self._take(items, late if self._counted else self._buffer, len(self._buffer) + 1)
-        self._tally.add_unsent([late])
-
-    def _take(self, items: Iterator[RecipientLike], batch: Batch, size: int) -> bool:
-        held = len(batch)
-        at_end = self._tally.intake.fill(items, batch, size)
-        self._taken += len(batch) - held
-        self._changed()
-        return at_end
-
-    def _pieces(self, batch: Batch) -> list[Batch]:
-        """Cut a batch into what one request may hold."""
-        size = self._learned.size(objects=bool(batch.fields))
-        pieces: list[Batch] = []
-        while len(batch) > size:
-            piece, batch = batch.split(size)
-            pieces.append(piece)
-        return [*pieces, batch]
-
-    async def _send_ready(self) -> None:
-        """Send what is ready as permits come free, or set it aside when nothing may be added."""
-        while self._ready and not self._stopped and not self._sealed:
-            await self._permits.acquire()
-            if self._ready and not self._stopped and not self._sealed:
-                task = self._launch(self._ready.popleft())
-                task.add_done_callback(lambda _: self._permits.release())
-            else:
-                self._permits.release()
-        self._set_ready_aside()
-
-    def _set_ready_aside(self) -> None:
-        if self._sealed:
-            self._set_aside.extend(self._ready)
-            self._ready.clear()
-
-    def _launch(self, batch: Batch) -> asyncio.Task[None]:
-        """Send a batch in a task of its own."""
-        flight = Flight()
-        first = not self._message.given
-        given = self._message.give(batch)
-        task = asyncio.create_task(self._fly(given, flight, first=first))
-        self._flights[task] = flight
-        task.add_done_callback(lambda task: self._landed(task, given))
-        return task
-
-    async def _fly(self, given: Given, flight: Flight, *, first: bool) -> None:
-        with self._filing_faults():
-            if first:
-                await self._message.open(given, flight)
-                self._opened.set()
-                return
-            await self._opened.wait()
-            if not self._stopped and not self._sealed:
-                await self._message.append(given, flight)
-
-    def _landed(self, task: asyncio.Task[None], given: Given) -> None:
-        self._flights.pop(task)
-        if given.standing is Standing.WAITING:
-            self._set_aside.append(self._message.take_back(given))
-        self._changed()
-
-    async def _finish(self) -> None:
-        with self._filing_faults():
-            await _ended(self._flights)
-            if not self._stopped:
-                await self._close()
-        with self._filing_faults():
-            if isinstance(self._fault, StartAnewError) and not self._halted:
-                await self._give_up()
-        with self._filing_faults():
-            if self._message.closed_elsewhere:
-                await self._fence.settle_closed_elsewhere()
-
-    async def _close(self) -> None:
-        if self._way is not None:
-            self._in_close = True
-            await self._way(self._message, self._fence)
-            return
-        await self._send_rest()
-        await _ended(self._flights)
-        if self._message.batches and not self._stopped:
-            self._in_close = True
-            await self._fence.close(self._buffer or None)
-
-    async def _send_rest(self) -> None:
-        """Send all but those who are kept for the close: at least one if there are two."""
-        await self._send_one_by_one()
-        objects = self._buffer.is_object_list
-        keep = min(len(self._buffer), self._size)
-        if not self._message.given or (objects and not self._learned.objects_understood):
-            # Nobody is called invalid for a close whose list of objects was not understood.
-            keep = min(keep, 1)
-        if not self._message.given:
-            keep = min(keep, len(self._buffer) - 1)
-        if self._learned.closes_alone:
-            keep = 0
-        head, self._buffer = self._buffer.split(len(self._buffer) - max(keep, 0))
-        if head:
-            self._ready.extend(self._pieces(head))
-        await self._send_one_by_one()
-
-    async def _send_one_by_one(self) -> None:
-        """Send what is ready under the one permit that whoever finishes has."""
-        while self._ready and not self._stopped and not self._sealed:
-            await _ended([self._launch(self._ready.popleft())])
-        self._set_ready_aside()
-
-    async def _give_up(self) -> None:
-        """Delete a message whose people go to another one; left open, it would not send either."""
-        if self._message.state == "open" and not self._message.closed_elsewhere:
-            try:
-                await self._message.delete()
-            except _NO_ANSWER:
-                return
-
-    @contextmanager
-    def _filing_faults(self) -> Generator[None]:
-        """File what goes wrong, so that it takes no neighbour down and everyone is counted."""
-        try:
-            yield
-        except asyncio.CancelledError:
-            if not self._halted:
-                # Not by us: something that the request waited for was cancelled.
-                self._fail(GatewayError("a request was cancelled from outside"))
-            raise
-        except Exception as error:  # noqa: BLE001
-            self._fail(error)
-
-    async def _stop(self) -> None:
-        """Let nothing new leave, give what is on the wire its time, and count everyone."""
-        self.halt()
-        try:
-            await land(self._under_way())
-        finally:
-            self.count()
-
-    def _fail(self, error: Exception) -> None:
-        # What makes a message start anew matters less than what then keeps it from it.
-        if self._fault is None or isinstance(self._fault, StartAnewError):
-            self._fault = error
-        self._opened.set()
-        self._changed()
-
-    def _changed(self) -> None:
-        if self._on_change is not None:
-            self._on_change()
 
     def _error(self) -> BulkSendError:
         reason = "not everyone could be sent to by one message"
-        if self._fault is not None:
-            reason = describe(self._fault)
+        if self._builder.fault is not None:
+            reason = describe(self._builder.fault)
         elif self.state != "closed":
             reason = "stopped before it was closed"
         error = BulkSendError(
@@ -522,42 +155,5 @@ class Transaction:
             receipt=self.receipt,
             reason=reason,
         )
-        error.__cause__ = self._fault
+        error.__cause__ = self._builder.fault
         return error
-
-
-def describe(fault: Exception) -> str:
-    """Say what went wrong; what is not ours is only named, for its text may hold anything."""
-    return str(fault) if isinstance(fault, GatewayError) else f"{type(fault).__name__} was raised"
-
-
-async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
-    if tasks:
-        await asyncio.wait(list(tasks))
-
-
-async def land(tasks: Collection[asyncio.Task[Any]], deadline: float | None = None) -> None:
-    """Give tasks their time to end, whatever cancels the caller; then cancel what is left.
-
-    `deadline` is on the loop's clock, LANDING_TIME from now if not given.
-
-    A cancellation that arrives meanwhile is raised at the end.
-    """
-    # The scope keeps anyio's cancellation out, the loop a plain `task.cancel()`.
-    cancelled: asyncio.CancelledError | None = None
-    loop = asyncio.get_running_loop()
-    if deadline is None:
-        deadline = loop.time() + LANDING_TIME
-    pending = set(tasks)
-    with anyio.CancelScope(shield=True):
-        while pending:
-            left = deadline - loop.time()
-            if left <= 0:
-                for task in pending:
-                    task.cancel()
-            try:
-                _, pending = await asyncio.wait(pending, timeout=left if left > 0 else None)
-            except asyncio.CancelledError as error:
-                cancelled = error
-    if cancelled is not None:
-        raise cancelled
