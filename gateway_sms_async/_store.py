@@ -10,7 +10,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +61,17 @@ class Store:
                 connection = _connect(partial)
             store = cls(partial, connection)
             store._published = path
-            connection.execute("BEGIN IMMEDIATE")
-            for table in ("meta", "people", "log"):
-                connection.execute(f"DROP TABLE IF EXISTS {table}")
-            for statement in filter(str.strip, _SCHEMA.split(";")):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {FORMAT}")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                for table in ("meta", "people", "log"):
+                    connection.execute(f"DROP TABLE IF EXISTS {table}")
+                for statement in filter(str.strip, _SCHEMA.split(";")):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {FORMAT}")
+            except BaseException:
+                store.close()
+                raise
             return store
 
     @classmethod
@@ -76,9 +80,10 @@ class Store:
         with _explained(path):
             if not path.is_file():
                 raise JournalError(f"{path}: there is no journal at this place")
-            store = cls(path, _connect(path))
+            store = cls(path, _connect(path, known=True))
             try:
                 store._check()
+                _unlink_partial(path)
             except BaseException:
                 store.close()
                 raise
@@ -96,8 +101,9 @@ class Store:
             rows = [(name, _sealed(value, 0)) for name, value in meta.items()]
             self._connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
             self._connection.execute("COMMIT")
-            self._release()
+            # Under its last name before it is let go of: else another `create` may take hold of it.
             _rename(self.path, self._published)
+            self._release()
             self.path = self._published
             self._connection = _connect(self.path)
 
@@ -117,7 +123,9 @@ class Store:
 
     def meta(self) -> dict[str, bytes]:
         """Return what was written beside the people."""
-        rows: Iterable[tuple[str, bytes]] = self._connection.execute("SELECT * FROM meta")
+        rows: Iterable[tuple[str, bytes]] = self._connection.execute(
+            "SELECT * FROM meta"
+        ).fetchall()
         return {name: self._opened(value, 0) for name, value in rows}
 
     def people(self, first: int) -> tuple[int, bytes]:
@@ -133,11 +141,13 @@ class Store:
 
     def log(self) -> Iterator[bytes]:
         """Return the log from its beginning."""
-        rows: Iterable[tuple[int, bytes]] = self._connection.execute(
-            "SELECT number, value FROM log ORDER BY number"
-        )
         self._number = self._chain = 0
-        with _explained(self.path):
+        with (
+            _explained(self.path),
+            closing(
+                self._connection.execute("SELECT number, value FROM log ORDER BY number")
+            ) as rows,
+        ):
             for number, value in rows:
                 self._number += 1
                 self._chain = zlib.crc32(value[_CHECKSUM:], self._chain)
@@ -202,30 +212,51 @@ def _sealed(value: bytes, salt: int) -> bytes:
 
 def _touch(path: Path) -> None:
     """Make the file if it is not there, readable by its owner only."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    # Opened only when it is new: to close a handle gives away this process's locks on the file.
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        path.chmod(0o600)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, *, known: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0, isolation_level=None
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0.05, isolation_level=None
     )
     try:
+        # Nothing is changed in a file that is not ours.
+        if known and _pragma(connection, "application_id") != APPLICATION_ID:
+            raise JournalCorruptError(f"{path}: this is not a journal of gateway_sms_async")
         # The lock comes first, and stays: whatever is read below, nobody else can change.
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        # Kept only from here on: two that keep a first lock while they wait for the last one both
+        # wait in vain.
         connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode = TRUNCATE")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")
         if _pragma(connection, "synchronous") != 2:  # noqa: PLR2004 - FULL
             raise JournalError(f"{path}: this SQLite cannot write durably")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         connection.close()
         raise _explain(path, error) from error
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _unlink_partial(path: Path) -> None:
+    """Remove the first name of a journal that was killed before it was removed."""
+    partial = path.with_name(path.name + ".partial")
+    with suppress(OSError):
+        if partial.samefile(path):
+            partial.unlink()
+    rollback = partial.with_name(partial.name + "-journal")
+    with suppress(OSError):
+        if not partial.exists() and not rollback.stat().st_size:
+            rollback.unlink()
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
@@ -257,14 +288,16 @@ def _rename(source: Path, target: Path) -> None:
 def _explained(path: Path) -> Generator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise _explain(path, error) from error
     except OSError as error:
         raise JournalError(f"{path}: the journal cannot be used: {error.strerror}") from error
 
 
-def _explain(path: Path, error: sqlite3.Error) -> JournalError:
+def _explain(path: Path, error: Exception) -> JournalError:
     """Say what is wrong in words; SQLite's own text names no data."""
+    if isinstance(error, UnicodeDecodeError):
+        return JournalCorruptError(f"{path}: the journal is damaged (its words are unreadable)")
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return JournalLockedError(f"{path}: another process is using this journal")

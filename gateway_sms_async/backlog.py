@@ -51,7 +51,7 @@ class Backlog:
                         at_end = intake.fill(items, batch, size)
                         if len(batch) == size:
                             full, batch = batch, Batch()
-                            await self._journal.add_people(full)
+                            await self._keep(full)
                         tell()
                         await asyncio.sleep(0)
                 finally:
@@ -61,11 +61,19 @@ class Backlog:
                         intake.fill(items, batch, len(batch) + 1)
             if batch:
                 full, batch = batch, Batch()
-                await self._journal.add_people(full)
+                await self._keep(full)
         finally:
             self.put([batch])
             if self._journal.people_written:
                 self.expect([(0, self._journal.people_written)])
+
+    async def _keep(self, batch: Batch) -> None:
+        assert self._journal is not None
+        try:
+            await self._journal.add_people(batch)
+        except BaseException:
+            self.put([batch])
+            raise
 
     async def take(self, size: int) -> Batch | None:
         """Return the next people, at most `size`, None when there are none left."""

@@ -131,6 +131,12 @@ class MessageBuilder:
         return max(0, room)
 
     @property
+    def wanted(self) -> int:
+        """How many recipients the next batch offered should have; 0 when there is no room."""
+        batches = len(self._message.given) + len(self._ready) + bool(self._buffer)
+        return min(self.room, self._size_after(batches))
+
+    @property
     def brings_objects(self) -> bool:
         """Whether anybody on it travels in a list of objects."""
         return self._buffer.is_object_list or any(
@@ -204,7 +210,9 @@ class MessageBuilder:
         for task, flight in self._flights.items():
             if not flight.on_wire:
                 task.cancel()
-        if self._finishing and self._in_close and not self._message.close_begun:
+        message = self._message
+        at_stake = message.close_begun or message.closed_elsewhere
+        if self._finishing and self._in_close and not at_stake:
             self._finishing.cancel()
 
     def unplaced(self) -> list[Batch]:
@@ -239,7 +247,16 @@ class MessageBuilder:
     @property
     def _size(self) -> int:
         """How many recipients the buffer may hold."""
-        return self._learned.size(objects=bool(self._buffer.fields))
+        return self._size_after(len(self._message.given) + len(self._ready))
+
+    def _size_after(self, batches: int) -> int:
+        """How many recipients the next batch may hold after so many of the message.
+
+        Each holds one less than the one before: were two of the same size, one that is lost and
+        one that is repeated on the way would make up for each other in the counts.
+        """
+        size = self._learned.size(objects=bool(self._buffer.fields))
+        return size - min(batches, size // 10)
 
     async def _take_some(self, items: Iterator[RecipientLike]) -> bool:
         """Fill the buffer, or send it when it is full and somebody follows; True at the end."""

@@ -29,7 +29,7 @@ from .receipt import Progress, Receipt
 from .records import Ended, Finished, Runs, Went, runs
 from .session import Session
 from .settle import Fate
-from .tally import Tally, completed, part
+from .tally import Tally, completed, part, shortfall
 
 __all__ = ["ROUNDS", "Campaign"]
 
@@ -208,8 +208,8 @@ class Campaign:
 
     async def _fill_and_finish(self, builder: MessageBuilder) -> None:
         self._live.append(builder)
-        while room := builder.room:
-            batch = await self.backlog.take(min(room, self.learned.batch_size))
+        while wanted := builder.wanted:
+            batch = await self.backlog.take(wanted)
             if batch is None:
                 break
             await builder.offer(batch)
@@ -253,7 +253,6 @@ class Campaign:
         """Take over what a message has come to, and those whom it has left over."""
         message = builder.message
         self._returned.extend(builder.left_over)
-        self.ceiling.orphaned(message.orphans)
         sent = message.state == "closed" and message.final is not None
         valid = message.final.valid if sent and message.final is not None else 0
         self.ceiling.ended(message.number, valid, message.price)
@@ -334,7 +333,9 @@ class Campaign:
         raise self._error(receipt, finished=finished)
 
     def _error(self, receipt: Receipt, *, finished: bool) -> BulkSendError:
-        reason = self._reason or "not everyone could be sent to"
+        reason = self._reason or shortfall(receipt)
+        if self._reason and receipt.doubled:
+            reason += f"; {shortfall(receipt)}"
         resumable = self._published and not finished
         error = BulkSendError(
             f"the campaign ended before everyone was accepted: {reason}",
@@ -361,7 +362,7 @@ class Campaign:
             learned.careful,
             learned.objects_understood,
             learned.lists_hold_invalid,
-            str(self.ceiling.wasted),
+            str(self.ceiling.wasted(self.learned.orphans)),
         )
 
     async def _close_journal(self) -> None:

@@ -5,11 +5,15 @@ The fence asks, the campaign tells what became of it. Plain arithmetic.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import TypeVar
 
 from .errors import LimitReachedError
 
 __all__ = ["Ceiling"]
+
+T = TypeVar("T", int, Decimal)
 
 
 class Ceiling:
@@ -24,19 +28,20 @@ class Ceiling:
         self._max_cost = max_cost
         self._people: dict[int, int] = {}
         self._costs: dict[int, Decimal] = {}
-        self._orphans = 0
         self._each = Decimal()
         self.spent_before = Decimal()
 
-    def reserve(self, message: int, people: int, price: Decimal | None, last: int) -> None:
+    def reserve(
+        self, message: int, people: int, price: Decimal | None, last: int, orphans: int
+    ) -> None:
         """Reserve for a message about to be closed, or raise LimitReachedError.
 
         `people` are on it and cost `price`; `last` more come with the close, at the same price
-        each.
+        each, which the campaign's `orphans` may have cost too.
         """
         if price is not None and people:
             self._each = max(self._each, price / people)
-        taken = sum(self._people.values()) + people + last
+        taken = people + last + _others(self._people, message)
         if self._max_recipients is not None and taken > self._max_recipients:
             raise LimitReachedError(
                 f"closing one more message would make it {taken} recipients, max_recipients is "
@@ -48,7 +53,7 @@ class Ceiling:
                     "the gateway names no price, so max_cost cannot be kept; nothing was closed"
                 )
             cost = price + self._each * last
-            total = self.wasted + sum(self._costs.values()) + cost
+            total = self.wasted(orphans) + _others(self._costs, message) + cost
             if total > self._max_cost:
                 raise LimitReachedError(
                     f"closing one more message would cost {total:.2f} EUR in all, max_cost is "
@@ -62,11 +67,10 @@ class Ceiling:
         self._people[message] = people
         self._costs[message] = Decimal() if price is None else price
 
-    def orphaned(self, people: int) -> None:
-        """Count recipients of an opened message whose answer was lost."""
-        self._orphans += people
+    def wasted(self, orphans: int) -> Decimal:
+        """Return what may have been paid for lost messages, as far as a price is known."""
+        return self.spent_before + orphans * self._each
 
-    @property
-    def wasted(self) -> Decimal:
-        """What may have been paid for messages that are lost, as far as a price is known."""
-        return self.spent_before + self._orphans * self._each
+
+def _others(all_: Mapping[int, T], message: int) -> T | int:
+    return sum(value for number, value in all_.items() if number != message)

@@ -68,9 +68,7 @@ class Fence:
             await message.delete()
             message.found_all_invalid(before)
             return
-        if self._ceiling is not None:
-            brought = 0 if last is None else len(last)
-            self._ceiling.reserve(message.number, before.valid, before.price, brought)
+        self._reserve(before, 0 if last is None else len(last))
         given = None if last is None else message.give(last)
         await message.intend_close(last, count(before), proven=proven)
         await self._close(given, count(before), proven=proven)
@@ -93,6 +91,13 @@ class Fence:
             self._message.settled(fates, final)
 
     # Before the close
+
+    def _reserve(self, seen: Message, brought: int) -> None:
+        """Raise LimitReachedError if this close would cross what the campaign may spend."""
+        if self._ceiling is not None:
+            self._ceiling.reserve(
+                self._message.number, seen.valid, seen.price, brought, self._learned.orphans
+            )
 
     async def _look(self) -> tuple[Message, bool]:
         """Return the message as it is, and whether counts alone prove who is on it."""
@@ -130,14 +135,14 @@ class Fence:
             listing, seen = await self._read_open_list(seen)
         except NotFoundError:
             # This gateway may list recipients only after the close.
-            self._check_named(seen)
             if not ladder and self._replaceable:
                 raise self._start_carefully("cannot be listed before its close") from None
+            self._check_named(seen)
             return seen
         if listing is None:
-            self._check_named(seen)
             if not ladder and self._replaceable:
                 raise self._start_carefully("is not listed completely")
+            self._check_named(seen)
             raise GatewayError(
                 f"the gateway does not list all recipients of message {message.id}: it was not "
                 "closed, so nothing has gone out. Use fewer recipients_per_message, or "
@@ -171,7 +176,7 @@ class Fence:
             raise GatewayError(
                 f"the gateway counts {nameless} invalid recipients on message {self._message.id} "
                 "without naming them, and its list does not tell who they are: it was not closed, "
-                "so nothing has gone out. Check the numbers, or use a smaller batch_size"
+                "so nothing has gone out. Check the numbers, or use recipients_per_message=1"
             )
 
     def _start_carefully(self, why: str) -> StartAnewError:
@@ -212,12 +217,15 @@ class Fence:
         if count(seen).total > 1 and self._learned.closes_alone:
             raise GatewayError(
                 f"message {message.id} cannot be closed: the gateway takes recipients with a close "
-                "without closing, and no close without recipients"
+                "without closing, and no close without recipients. Use recipients_per_message=1"
             ) from refusal
         if count(seen).total > 1:
             raise StartAnewError(f"message {message.id} cannot be closed with nobody")
         alone = message.batches[0]
         await message.delete()
+        # It may have been paid for already, and is now once more.
+        self._learned.orphans += 1
+        self._reserve(seen, 0)
         await message.send_plainly(alone)
 
     async def _settle_if_closed(
@@ -248,12 +256,13 @@ class Fence:
         if proven:
             brought = None if last is None else last.batch
             fates = fates_by_counts(before, final, batches, brought)
+        listed: Fates | None = None
         if fates is None or _has(fates, Fate.UNKNOWN) or self._learned.verify_always:
             listed = await self._fates_by_list(final)
-            if listed is not None or self._learned.verify_always:
-                fates = listed
-        if fates is None:
-            fates = [[Fate.UNKNOWN] * len(batch) for batch in batches]
+        if listed is None and self._learned.verify_always and self._may_believe(final):
+            # Who asks for the list does not go by counts alone.
+            fates = None
+        fates = listed or fates or [[Fate.UNKNOWN] * len(batch) for batch in batches]
         message.settled(fates, message.seen or final)
         self._learn(fates)
         if _has(fates, Fate.UNKNOWN):
@@ -285,7 +294,9 @@ class Fence:
                         "says of it cannot be relied on"
                     )
                 listing = read_list(final, message.batches, numbers)
-            if listing is not None and self._may_believe(final):
+            if listing is not None:
+                if not self._may_believe(final):
+                    return None
                 return fates_by_list(final, message.batches, listing)
             if loop.time() + delay >= deadline:
                 return None

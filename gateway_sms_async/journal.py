@@ -141,7 +141,6 @@ class Journal:
     async def add_people(self, batch: Batch) -> None:
         """Keep a batch of the source."""
         first = self.people_written
-        self.people_written += len(batch)
         value = _encode(
             _Row(
                 batch.numbers,
@@ -157,6 +156,7 @@ class Journal:
             )
         )
         await self._run(self._opened.add_people, first, value)
+        self.people_written += len(batch)
 
     async def publish(self, settings: Settings, intake: Intake) -> None:
         """Make the source durable: from here on a resume needs nothing but this file."""
@@ -220,16 +220,18 @@ class Journal:
 
     async def close(self) -> None:
         """Write what was noted, as far as that goes, and let go of the file and the thread."""
-        done = False
+        if self._pending and self.published and self._error is None:
+            self._write()
+        store, self._store = self._store, None
+        if store is None:
+            self._executor.shutdown(wait=False)
+            return
+        closing = self._loop.run_in_executor(self._executor, store.close)
         try:
-            if self._pending and self.published and self._error is None:
-                self._write()
-            if self._store is not None:
-                await _to_its_end(self._loop.run_in_executor(self._executor, self._store.close))
-            done = True
+            await _to_its_end(closing)
         finally:
-            self._store = None
-            self._executor.shutdown(wait=done)
+            # A thread that the disk holds up is not waited for.
+            self._executor.shutdown(wait=closing.done())
 
     @property
     def _opened(self) -> Store:

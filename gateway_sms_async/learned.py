@@ -21,6 +21,7 @@ class Learned:
     - `objects_understood`: whether lists of objects are, None while not known.
     - `lists_hold_invalid`: whether lists of recipients hold the invalid ones too, likewise.
     - `closes_alone`: a close brings nobody, because one that did took them and did not close.
+    - `orphans`: recipients on messages that were opened and lost, or replaced after they had cost.
     - `largest_taken`: bytes of the largest request that the gateway took.
     """
 
@@ -31,13 +32,14 @@ class Learned:
     objects_understood: bool | None = None
     lists_hold_invalid: bool | None = None
     closes_alone: bool = False
+    orphans: int = 0
     largest_taken: int = 0
 
     @property
     def limit(self) -> int:
         """How many recipients the next message may hold."""
         requests = 1 if self.closes_alone else 2
-        most = requests * self.batch_size if self.careful else self.per_message
+        most = requests * self.size(objects=True) if self.careful else self.per_message
         return min(self.per_message, most)
 
     def size(self, *, objects: bool) -> int:
@@ -48,17 +50,15 @@ class Learned:
         """Note that a request of so many bytes was taken."""
         self.largest_taken = max(self.largest_taken, size)
 
-    def shrink(self, size: int, people: int, held: int) -> bool:
+    def shrink(self, size: int, people: int, held: int, allowed: int) -> bool:
         """Go on smaller after a 413 for `size` bytes and `people`; False when there is no way.
 
-        `held` is how many recipients the message held: a request no larger than others that were
-        taken was refused because the message is full.
+        `held` is how many recipients the message held and `allowed` how many it was to hold: a
+        request no larger than others that were taken was refused because the message is full.
         """
         if held and size <= self.largest_taken:
-            if held >= self.per_message:
-                return False
-            self.per_message = held
-            return True
+            self.per_message = min(self.per_message, held)
+            return self.per_message < allowed
         if people <= 1:
             return False
         self.batch_size = min(self.batch_size, people // 2)

@@ -108,7 +108,7 @@ class MessageOnWire:
         self.state: State = "new"
         self.given: list[Given] = []
         self._next = 0
-        self.orphans = 0
+        self._allowed = learned.limit
         self.closed_elsewhere = False
         self.final: Message | None = None
         self.seen: Message | None = None
@@ -205,7 +205,7 @@ class MessageOnWire:
             raise
         finally:
             # Opened as they may be, they never send; but they may cost.
-            self.orphans += (flight.lost + flight.on_wire) * len(given.batch)
+            self.learned.orphans += (flight.lost + flight.on_wire) * len(given.batch)
         self.message_id = message.id
         self.state = "open"
         self._acknowledge(given, message, payload)
@@ -227,10 +227,11 @@ class MessageOnWire:
         except OutcomeUnknownError:
             given.standing = Standing.DOUBTFUL
             return
-        except TransactionClosedError:
+        except TransactionClosedError as error:
             self._not_applied(given)
-            self.closed_elsewhere = True
-            raise
+            raise TransactionClosedError(
+                str(self._closed_elsewhere()), status=error.status, code=error.code
+            ) from error
         except NotFoundError as error:
             self._not_applied(given)
             raise self.gone(error) from error
@@ -267,10 +268,12 @@ class MessageOnWire:
 
     def check_open(self, seen: Message) -> None:
         """Raise when the message is closed though nobody here closed it."""
-        if seen.transaction:
-            return
+        if not seen.transaction:
+            raise self._closed_elsewhere()
+
+    def _closed_elsewhere(self) -> GatewayError:
         self.closed_elsewhere = True
-        raise GatewayError(
+        return GatewayError(
             f"message {self.id} is closed though nobody here closed it: another process or the "
             "console did, or the gateway does not keep transactions open"
         )
@@ -278,7 +281,8 @@ class MessageOnWire:
     def check_size(self, error: GatewayError, payload: bytes, batch: Batch) -> None:
         """Raise StartAnewError when a request was too large and a smaller one may do."""
         too_large = isinstance(error, APIError) and error.status == _TOO_LARGE
-        if too_large and self.learned.shrink(len(payload), len(batch), self.acknowledged):
+        held = self.acknowledged
+        if too_large and self.learned.shrink(len(payload), len(batch), held, self._allowed):
             raise StartAnewError(
                 f"{error}: going on with {self.learned.batch_size} recipients a request and "
                 f"{self.learned.per_message} a message"

@@ -126,7 +126,7 @@ async def resumed(
         learned.objects_understood = went.objects_understood
         learned.lists_hold_invalid = went.lists_hold_invalid
     campaign.ceiling.spent_before = position.wasted
-    campaign.ceiling.orphaned(position.orphans)
+    campaign.learned.orphans = position.orphans
     campaign.next_number = position.next_number
     campaign.backlog.expect(position.pending())
     for message in position.messages.values():

@@ -105,14 +105,19 @@ def _named(message: Message, batches: Sequence[Batch]) -> set[int]:
     if not message.invalid:
         return set()
     ours = {key for batch in batches for key in _keys(batch)}
-    if message.invalid == len(ours) and not message.valid:
+    names = message.recipients.invalid.list
+    if message.invalid == len(ours) != len(names) and not message.valid:
         return ours
-    return {digits(number) for number in message.recipients.invalid.list} & ours
+    return {digits(number) for number in names} & ours
 
 
 def unnamed(message: Message, batches: Sequence[Batch]) -> int:
     """Return how many invalid recipients the gateway counts but does not name."""
-    return message.invalid - len(_named(message, batches))
+    named = _named(message, batches)
+    if len(named) == message.invalid:
+        return 0
+    # Somebody may be named as often as he was added.
+    return message.invalid - sum(digits(one) in named for one in message.recipients.invalid.list)
 
 
 def read_list(message: Message, batches: Sequence[Batch], numbers: Iterable[str]) -> Listing | None:

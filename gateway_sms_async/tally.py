@@ -18,7 +18,7 @@ from .receipt import InvalidRecipient, Progress, Receipt
 from .session import Session
 from .settle import Fate
 
-__all__ = ["Parted", "Tally", "completed", "part"]
+__all__ = ["Parted", "Tally", "completed", "part", "shortfall"]
 
 _REFUSED = "the gateway counts it as invalid"
 
@@ -193,6 +193,16 @@ class Tally:
             rate=rate,
             eta=max(0, total - done) / rate if total is not None and rate > 0 else None,
         )
+
+
+def shortfall(receipt: Receipt) -> str:
+    """Say in words who is not accepted and should be."""
+    parts = [
+        f"{len(receipt.doubled)} recipients were texted more than once" * bool(receipt.doubled),
+        f"of {len(receipt.unknown)} it is not known" * bool(receipt.unknown),
+        f"{len(receipt.unsent)} are on no closed message" * bool(receipt.unsent),
+    ]
+    return "; ".join(filter(None, parts)) or "not everyone could be sent to"
 
 
 def completed(receipt: Receipt) -> Receipt:

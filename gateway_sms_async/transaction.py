@@ -19,7 +19,7 @@ from .protocol import State
 from .receipt import Receipt
 from .recipients import RecipientLike, Recipients
 from .session import Session
-from .tally import Tally, completed
+from .tally import Tally, completed, shortfall
 
 __all__ = ["Transaction"]
 
@@ -145,14 +145,15 @@ class Transaction:
             await self.close()
 
     def _error(self) -> BulkSendError:
-        reason = "not everyone could be sent to by one message"
+        receipt = self.receipt
+        reason = shortfall(receipt)
         if self._builder.fault is not None:
             reason = describe(self._builder.fault)
         elif self.state != "closed":
             reason = "stopped before it was closed"
         error = BulkSendError(
             f"the message did not go out to everyone: {reason}",
-            receipt=self.receipt,
+            receipt=receipt,
             reason=reason,
         )
         error.__cause__ = self._builder.fault
