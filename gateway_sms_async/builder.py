@@ -40,6 +40,8 @@ __all__ = ["LANDING_TIME", "MessageBuilder", "describe", "land", "wait_for"]
 LANDING_TIME = 5.0
 """Seconds that requests under way are given to land when a campaign is stopped or cancelled."""
 
+_AGAIN = 0.05
+
 _NO_ANSWER = (
     GatewayConnectionError,
     GatewayTimeoutError,
@@ -459,7 +461,9 @@ async def land(tasks: Collection[asyncio.Task[Any]], deadline: float | None = No
                 for task in pending:
                     task.cancel()
             try:
-                _, pending = await asyncio.wait(pending, timeout=left if left > 0 else None)
+                # Again and again: aiohttp can take a cancellation that comes together with its own
+                # timeout for the timeout.
+                _, pending = await asyncio.wait(pending, timeout=left if left > 0 else _AGAIN)
             except asyncio.CancelledError as error:
                 cancelled = error
     if cancelled is not None:

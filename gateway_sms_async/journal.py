@@ -270,7 +270,7 @@ class Journal:
                 waiter.set_result(None)
             else:
                 waiter.set_exception(JournalError(str(self._error)))
-        if self._waiting:
+        if self._waiting and self._store is not None:
             self._write()
 
     def _poison(self, error: BaseException | None) -> None:

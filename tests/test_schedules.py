@@ -9,13 +9,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gateway_sms_async import _retry, _transport
-
+from .planted import PLANTS, Plant, schedules_until_found
 from .schedules import (
     CELLS,
     End,
@@ -111,40 +109,6 @@ def test_what_was_wrong_once(schedule: Schedule) -> None:
 # --- it bites ----------------------------------------------------------------------------------
 
 
-def repeat_what_is_ambiguous(patch: pytest.MonkeyPatch) -> None:
-    table = _retry.TABLE[_retry.Operation.APPEND]
-    patch.setitem(table, _retry.Outcome.AMBIGUOUS, _retry.Action.REPEAT)
-
-
-def repeat_a_lost_close(patch: pytest.MonkeyPatch) -> None:
-    table = _retry.TABLE[_retry.Operation.SEND]
-    patch.setitem(table, _retry.Outcome.AMBIGUOUS, _retry.Action.REPEAT)
-
-
-def believe_every_byte_unsent(patch: pytest.MonkeyPatch) -> None:
-    original = _transport.TransportFault
-    patch.setattr(original, "__init__", _unsent(original.__init__))
-
-
-def _unsent(init: Callable[..., None]) -> Callable[..., None]:
-    def changed(self: object, error: object, *, sent: bool, permanent: bool = False) -> None:
-        init(self, error, sent=False, permanent=permanent)
-
-    return changed
-
-
-@pytest.mark.parametrize(
-    "plant", [repeat_what_is_ambiguous, repeat_a_lost_close, believe_every_byte_unsent]
-)
-def test_a_planted_bug_is_found(
-    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plant(monkeypatch)
-    assert any(run_many(range(at, at + 50)).wrong for at in range(0, 1_000, 50))
-
-
-def test_a_schedule_says_what_it_is_made_of() -> None:
-    words = Schedule(seed=7, delay=2.5).describe()
-    assert "seed = 7" in words
-    assert "delay = 2.5" in words
-    assert "pace" not in words
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
+def test_a_planted_bug_is_found(plant: Plant) -> None:
+    assert schedules_until_found(plant) is not None
