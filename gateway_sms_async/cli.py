@@ -13,10 +13,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import IO, Annotated, Any, TypeVar, cast
+from typing import IO, Annotated, Any, Literal, TypeVar, cast
 
 import typer
 
@@ -49,13 +48,6 @@ app = typer.Typer(
 
 journals = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 app.add_typer(journals, name="journal", help="Look at or delete the journal of a campaign.")
-
-
-class Verify(StrEnum):
-    """When the list of recipients is read."""
-
-    AUTO = "auto"
-    ALWAYS = "always"
 
 
 def _option(text: str, *names: str, **more: Any) -> Any:
@@ -317,8 +309,9 @@ def bulk(
         _option("One POST and one close a message: exact behind any proxy.", "--careful"),
     ] = False,
     verify: Annotated[
-        Verify, _option("Read the list of recipients of every message, or only where needed.")
-    ] = Verify.AUTO,
+        str,
+        _option("auto or always: read the list of recipients where needed, or of every message."),
+    ] = "auto",
     max_cost: Annotated[
         str | None, _option("Stop before the close that would cost more in all.", metavar="EUR")
     ] = None,
@@ -371,7 +364,7 @@ def bulk(
                 batch_size=batch_size,
                 recipients_per_message=recipients_per_message,
                 careful=careful,
-                verify=verify.value,
+                verify=cast('Literal["auto", "always"]', verify),
                 journal=journal,
                 on_progress=report,
                 stop=stop,
