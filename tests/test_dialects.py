@@ -30,6 +30,8 @@ from gateway_sms_async.testing import Dialect, Fault, RecordedRequest, Simulator
 
 from .accounting import check, number, numbers, parts
 
+pytestmark = pytest.mark.proof
+
 QUICK = RetryPolicy(base_delay=0.001, max_delay=0.01, max_elapsed=1)
 IMPATIENT = RetryPolicy(base_delay=0.001, max_delay=0.01, max_elapsed=0.3)
 PEOPLE = 60
