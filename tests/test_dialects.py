@@ -33,7 +33,7 @@ from .accounting import check, number, numbers, parts
 pytestmark = pytest.mark.proof
 
 QUICK = RetryPolicy(base_delay=0.001, max_delay=0.01, max_elapsed=1)
-IMPATIENT = RetryPolicy(base_delay=0.001, max_delay=0.01, max_elapsed=0.3)
+IMPATIENT = RetryPolicy(base_delay=0.001, max_delay=0.01, max_elapsed=0.8)
 PEOPLE = 60
 # Two in the first batch, two in the very last, which goes with the close.
 UNROUTABLE = {number(1), number(2), number(58), number(59)}
