@@ -43,6 +43,7 @@ class Store:
         self._published = path
         self._number = 0
         self._chain = 0
+        self._broken = False
 
     @classmethod
     def create(cls, path: Path) -> Store:
@@ -109,6 +110,9 @@ class Store:
 
     def commit(self, values: Sequence[bytes]) -> None:
         """Append to the log; durable when this returns, wholly or not at all."""
+        if self._broken:
+            raise JournalError(f"{self.path}: an earlier write has failed; nothing more is written")
+        self._broken = True
         with _explained(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             number, chain = self._number, self._chain
@@ -120,6 +124,7 @@ class Store:
             self._connection.executemany("INSERT INTO log VALUES (?, ?)", rows)
             self._connection.execute("COMMIT")
             self._number, self._chain = number, chain
+            self._broken = False
 
     def meta(self) -> dict[str, bytes]:
         """Return what was written beside the people."""
@@ -268,7 +273,6 @@ def _rename(source: Path, target: Path) -> None:
     """Rename without ever taking the place of another file, and make that durable."""
     try:
         os.link(source, target)
-        source.unlink()
     except FileExistsError:
         raise _exists(target) from None
     except OSError:
@@ -276,12 +280,16 @@ def _rename(source: Path, target: Path) -> None:
         if os.path.lexists(target):
             raise _exists(target) from None
         source.rename(target)
-    folder = os.open(target.absolute().parent, os.O_RDONLY)
-    try:
+    else:
         with suppress(OSError):
+            source.unlink()
+    # Not every system knows how to do this to a folder.
+    with suppress(OSError):
+        folder = os.open(target.absolute().parent, os.O_RDONLY)
+        try:
             os.fsync(folder)
-    finally:
-        os.close(folder)
+        finally:
+            os.close(folder)
 
 
 @contextmanager

@@ -32,6 +32,11 @@ class Backlog:
         """Take people back."""
         self._batches.extend(filter(len, batches))
 
+    def clear(self) -> None:
+        """Forget everybody: they are counted elsewhere."""
+        self._batches.clear()
+        self._pending.clear()
+
     def expect(self, people: Runs) -> None:
         """Take note of people who are kept in the journal."""
         self._pending.extend(people)

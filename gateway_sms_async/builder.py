@@ -206,6 +206,11 @@ class MessageBuilder:
             self._tally.add_unsent(self.left_over)
         self._changed()
 
+    def skip(self) -> None:
+        """Open no message for those who were taken, if none is open yet."""
+        if not self._message.given:
+            self._halted = True
+
     def halt(self) -> None:
         """Let nothing new leave. What is on the wire lands, and so does a close once begun."""
         self._halted = self._session.halted = True

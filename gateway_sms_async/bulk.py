@@ -20,7 +20,7 @@ from .backlog import Backlog
 from .builder import LANDING_TIME, MessageBuilder, describe, land
 from .ceiling import Ceiling
 from .draft import Draft
-from .errors import BulkSendError, JournalError
+from .errors import BulkSendError, JournalError, LimitReachedError
 from .intake import Batch, Intake, Source
 from .journal import Journal, Settings
 from .learned import Learned
@@ -92,6 +92,8 @@ class Campaign:
         self._latest: StartAnewError | None = None
         self._halting = asyncio.Event()
         self._rounds_over = False
+        self._is_went = False
+        self._is_careful = settings.careful
         self.done = asyncio.Event()
 
     async def run(self, stop: asyncio.Event | None) -> Receipt:
@@ -166,7 +168,7 @@ class Campaign:
             if self._feeder.done():
                 self._look_at_feeder(self._feeder)
             # What is still live was fed but not finished; when halted, this only counts it.
-            while self._live and self._reason is None:
+            while self._live and not self._halting.is_set():
                 await self._wait([builder.finish() for builder in self._live])
             if self._reason is not None:
                 await self._land()
@@ -225,6 +227,8 @@ class Campaign:
 
     def _look_at_feeder(self, feeder: asyncio.Task[None]) -> None:
         if feeder.cancelled():
+            if self._reason is not None:
+                return
             self.halt("the source of recipients was cancelled")
             return
         error = feeder.exception()
@@ -235,18 +239,33 @@ class Campaign:
         elif error is not None:
             raise error
 
+    def _stop_at_limit(self, fault: LimitReachedError) -> None:
+        """Begin nothing new; messages whose close is within the limits are closed all the same."""
+        if self._reason is None:
+            self._reason, self._cause = describe(fault), fault
+            if self._feeder is not None:
+                self._feeder.cancel()
+            for builder in self._live:
+                builder.skip()
+
     def _changed(self) -> None:
         """Look after the builders, and tell whoever listens how far it is."""
         for builder in self._live:
             fault = builder.fault
             if isinstance(fault, StartAnewError):
                 self._latest = fault
+            elif isinstance(fault, LimitReachedError):
+                self._stop_at_limit(fault)
             elif fault is not None and self._reason is None:
                 self.halt(describe(fault), fault)
         for builder in self._live:
             if builder.counted:
                 self._settle(builder)
         self._live = [one for one in self._live if not one.counted]
+        if self.learned.careful and not self._is_careful and self._published:
+            assert self._journal is not None
+            self._is_careful = True
+            self._journal.note(self._went())
         self._tell()
 
     def _settle(self, builder: MessageBuilder) -> None:
@@ -256,10 +275,10 @@ class Campaign:
         sent = message.state == "closed" and message.final is not None
         valid = message.final.valid if sent and message.final is not None else 0
         self.ceiling.ended(message.number, valid, message.price)
-        if self._journal is None or message.state not in {"closed", "abandoned"}:
-            return
-        # A message that an earlier run has given up has nobody on it any more.
-        if message.message_id is None or not message.given:
+        # Left open, but given up: its people go to another message.
+        replaced = message.state == "left_open" and isinstance(builder.fault, StartAnewError)
+        at_its_end = message.state in {"closed", "abandoned"} or (replaced and self._reason is None)
+        if self._journal is None or message.message_id is None or not at_its_end:
             return
         parted = part(message.fates_on_it())
         self._journal.note(
@@ -268,10 +287,11 @@ class Campaign:
                 message.state,
                 message.message_id,
                 None if message.price is None else str(message.price),
-                *(
-                    _ordinals(parted[fate])
-                    for fate in (Fate.INVALID, Fate.DOUBLED, Fate.UNKNOWN, Fate.UNSENT)
-                ),
+                invalid=_ordinals(parted[Fate.INVALID]),
+                doubled=_ordinals(parted[Fate.DOUBLED]),
+                unknown=_ordinals(parted[Fate.UNKNOWN]),
+                unsent=_ordinals(parted[Fate.UNSENT]),
+                accepted=sum(map(len, parted[Fate.ACCEPTED])),
             )
         )
 
@@ -305,8 +325,14 @@ class Campaign:
         """Count those who are given no message any more as unsent."""
         self.tally.add_unsent(self._returned)
         self._returned = []
-        while (batch := await self.backlog.take(self._settings.batch_size)) is not None:
-            self.tally.add_unsent([batch])
+        try:
+            while (batch := await self.backlog.take(self._settings.batch_size)) is not None:
+                self.tally.add_unsent([batch])
+        except JournalError as error:
+            # They are in the journal, but cannot be read from it: counted, and not named.
+            self.tally.add_unreadable(len(self.backlog))
+            self.backlog.clear()
+            self.halt(str(error), error)
 
     async def _conclude(self) -> Receipt:
         receipt = completed(self.tally.receipt())
@@ -316,7 +342,7 @@ class Campaign:
         at_its_end = self._reason is None or self._rounds_over
         finished = receipt.complete or (at_its_end and not receipt.unknown)
         if self._journal is not None and self._journal.published:
-            self._journal.note(self._went())
+            self._note_went()
             try:
                 if finished:
                     await self._journal.intend(_finished(receipt))
@@ -365,8 +391,15 @@ class Campaign:
             str(self.ceiling.wasted(self.learned.orphans)),
         )
 
+    def _note_went(self) -> None:
+        if self._published and not self._is_went:
+            assert self._journal is not None
+            self._is_went = True
+            self._journal.note(self._went())
+
     async def _close_journal(self) -> None:
         if self._journal is not None:
+            self._note_went()
             await self._journal.close()
 
 

@@ -29,6 +29,7 @@ class Ceiling:
         self._people: dict[int, int] = {}
         self._costs: dict[int, Decimal] = {}
         self._each = Decimal()
+        self._reached: LimitReachedError | None = None
         self.spent_before = Decimal()
 
     def reserve(
@@ -41,6 +42,18 @@ class Ceiling:
         """
         if price is not None and people:
             self._each = max(self._each, price / people)
+        if self._reached is not None:
+            raise LimitReachedError(str(self._reached))
+        try:
+            self._reserve(message, people, price, last, orphans)
+        except LimitReachedError as error:
+            # Smaller messages might still do, but a campaign that stops should stop.
+            self._reached = error
+            raise
+
+    def _reserve(
+        self, message: int, people: int, price: Decimal | None, last: int, orphans: int
+    ) -> None:
         taken = people + last + _others(self._people, message)
         if self._max_recipients is not None and taken > self._max_recipients:
             raise LimitReachedError(
@@ -61,6 +74,10 @@ class Ceiling:
                 )
             self._costs[message] = cost
         self._people[message] = people + last
+
+    def cost(self, message: int) -> Decimal | None:
+        """Return what was reserved for a message, None when costs do not matter."""
+        return self._costs.get(message)
 
     def ended(self, message: int, people: int, price: Decimal | None) -> None:
         """Put what a message really came to in the place of what was reserved."""

@@ -70,7 +70,8 @@ class Fence:
             return
         self._reserve(before, 0 if last is None else len(last))
         given = None if last is None else message.give(last)
-        await message.intend_close(last, count(before), proven=proven)
+        cost = None if self._ceiling is None else self._ceiling.cost(message.number)
+        await message.intend_close(given, count(before), proven=proven, cost=cost)
         await self._close(given, count(before), proven=proven)
 
     async def go_on_closing(self, last: Given | None, before: Counts, *, proven: bool) -> None:
@@ -214,12 +215,13 @@ class Fence:
         if last is not None or not isinstance(refusal, InvalidRequestError):
             raise refusal
         # This gateway takes no empty list, and nobody is left to close with.
-        if count(seen).total > 1 and self._learned.closes_alone:
+        people = max(count(seen).total, sum(map(len, message.batches)))
+        if people > 1 and self._learned.closes_alone:
             raise GatewayError(
                 f"message {message.id} cannot be closed: the gateway takes recipients with a close "
                 "without closing, and no close without recipients. Use recipients_per_message=1"
             ) from refusal
-        if count(seen).total > 1:
+        if people > 1:
             raise StartAnewError(f"message {message.id} cannot be closed with nobody")
         alone = message.batches[0]
         await message.delete()
@@ -330,7 +332,9 @@ class Fence:
             try:
                 return await message.look()
             except Exception as error:
-                if isinstance(error, NotFoundError) or loop.time() + delay >= deadline:
+                # A closed client stays closed.
+                hopeless = isinstance(error, NotFoundError | RuntimeError)
+                if hopeless or loop.time() + delay >= deadline:
                     raise GatewayError(
                         f"message {message.id} was being closed and cannot be read: whether it goes "
                         "out is not known"

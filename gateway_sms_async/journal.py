@@ -118,14 +118,14 @@ class Journal:
     @classmethod
     async def create(cls, path: str | PathLike[str]) -> Self:
         """Begin a new journal; raises a JournalError when that cannot be."""
-        self = cls(Path(fspath(path)))
+        self = cls(_absolute(path))
         await self._start(lambda: Store.create(self.path))
         return self
 
     @classmethod
     async def open(cls, path: str | PathLike[str]) -> tuple[Self, Saved]:
         """Open a journal and read what it says; raises a JournalError when that cannot be."""
-        self = cls(Path(fspath(path)))
+        self = cls(_absolute(path))
         await self._start(lambda: Store.open(self.path))
         try:
             saved = await self._run(self._read)
@@ -164,7 +164,11 @@ class Journal:
             intake.total,
             intake.duplicates,
             self.people_written,
-            [(one.number, one.reason, one.position) for one in intake.invalid],
+            # What somebody wrote may be no text that can be encoded.
+            [
+                (one.number.encode(errors="backslashreplace").decode(), one.reason, one.position)
+                for one in intake.invalid
+            ],
         )
         meta = {"settings": _encode(settings), "taken": _encode(taken)}
 
@@ -335,6 +339,14 @@ class Journal:
             batch.ordinals = range(first, first + len(row.numbers))
             self._row = first, batch
         return self._row
+
+
+def _absolute(path: str | PathLike[str]) -> Path:
+    """Return the path as it is now: the working directory may change under way."""
+    text = fspath(path)
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ValueError("journal is the path of a file, as text")
+    return Path(text).absolute()
 
 
 async def _to_its_end(future: asyncio.Future[T]) -> T:

@@ -34,6 +34,7 @@ from .records import (
     Abandoning,
     Added,
     Adding,
+    ClosedElsewhere,
     CloseRefused,
     Closing,
     Opened,
@@ -195,7 +196,7 @@ class MessageOnWire:
     async def open(self, given: Given, flight: Flight | None = None) -> None:
         """Open the message with its first batch."""
         flight = flight or Flight()
-        await self._intend(Opening(self.number, runs(given.batch.ordinals)))
+        await self._intend_batch(Opening(self.number, runs(given.batch.ordinals)), given)
         payload = self.draft.payload(given.batch.to_wire(), transaction=True)
         try:
             message = await self.messages.open_transaction(payload, flight)
@@ -219,7 +220,9 @@ class MessageOnWire:
         A lost answer raises nothing: the batch is doubtful from then on.
         """
         flight = flight or Flight()
-        await self._intend(Adding(self.number, given.number, runs(given.batch.ordinals)))
+        await self._intend_batch(
+            Adding(self.number, given.number, runs(given.batch.ordinals)), given
+        )
         payload = encode(MessageUpdate(recipients=given.batch.to_wire(), transaction=True))
         given.standing = Standing.FLYING
         try:
@@ -272,7 +275,7 @@ class MessageOnWire:
             raise self._closed_elsewhere()
 
     def _closed_elsewhere(self) -> GatewayError:
-        self.closed_elsewhere = True
+        self._note_closed_elsewhere()
         return GatewayError(
             f"message {self.id} is closed though nobody here closed it: another process or the "
             "console did, or the gateway does not keep transactions open"
@@ -288,10 +291,19 @@ class MessageOnWire:
                 f"{self.learned.per_message} a message"
             ) from error
 
-    async def intend_close(self, last: Batch | None, before: Counts, *, proven: bool) -> None:
-        """Make the intent to close durable."""
-        people = [] if last is None else runs(last.ordinals)
-        await self._intend(Closing(self.number, people, before.valid, before.invalid, proven))
+    async def intend_close(
+        self, last: Given | None, before: Counts, *, proven: bool, cost: Decimal | None = None
+    ) -> None:
+        """Make the intent to close durable; `cost` is what was reserved for it."""
+        people = [] if last is None else runs(last.batch.ordinals)
+        reckoned = None if cost is None else str(cost)
+        record = Closing(self.number, people, before.valid, before.invalid, proven, reckoned)
+        try:
+            await self._intend(record)
+        except BaseException:
+            # Cut off meanwhile: no byte of it has left.
+            self._note(CloseRefused(self.number))
+            raise
 
     async def close_once(self, payload: bytes, last: Given | None) -> Message | None:
         """Send the close once; None when its answer is lost, or says that it is closed.
@@ -326,7 +338,7 @@ class MessageOnWire:
                 raise
         except InvalidRequestError:
             # Too late: it is closed.
-            self.closed_elsewhere = True
+            self._note_closed_elsewhere()
             raise
         if await self._is_still_there():
             raise GatewayError(
@@ -340,7 +352,12 @@ class MessageOnWire:
         # The POST is the close now: while it lasts, nobody can be called unsent.
         self.state = "closing"
         reference = None if self.draft.has_custom else secrets.token_hex(16)
-        await self._intend(SendingPlainly(self.number, reference))
+        try:
+            await self._intend(SendingPlainly(self.number, reference))
+        except BaseException:
+            self.state = "abandoned"
+            self._note(CloseRefused(self.number))
+            raise
         self.close_doubtful = True
         try:
             sent = await self.messages.send_draft(self.draft, batch.to_wire(), reference)
@@ -368,6 +385,8 @@ class MessageOnWire:
 
     def settled(self, fates: Fates, final: Message) -> None:
         """Take note of what became of everyone on the message, which is closed."""
+        if list(map(len, fates)) != list(map(len, self.batches)):
+            raise GatewayError(f"message {self.id} was settled for others than are on it")
         self.state = "closed"
         self._fates = fates
         self.final = final
@@ -415,6 +434,23 @@ class MessageOnWire:
         given.standing = Standing.DOUBTFUL
         return given
 
+    def check_settled(self) -> None:
+        """Raise when it is still not known who is on a message that somebody else has closed."""
+        if self._fates is None:
+            raise self._closed_elsewhere()
+
+    def _note_closed_elsewhere(self) -> None:
+        self.closed_elsewhere = True
+        self._note(ClosedElsewhere(self.number))
+
+    async def _intend_batch(self, record: Opening | Adding, given: Given) -> None:
+        """Make the intent durable; cut off meanwhile, the batch has not left."""
+        try:
+            await self._intend(record)
+        except BaseException:
+            self._note(TakenBack(self.number, given.number))
+            raise
+
     async def _is_still_there(self) -> bool:
         try:
             await self.messages.get(self.id)
@@ -458,7 +494,7 @@ class MessageOnWire:
         if self._journal is not None:
             await self._journal.intend(record)
 
-    def _note(self, record: Opened | Added | TakenBack | CloseRefused) -> None:
+    def _note(self, record: Opened | Added | TakenBack | CloseRefused | ClosedElsewhere) -> None:
         if self._journal is not None:
             self._journal.note(record)
 

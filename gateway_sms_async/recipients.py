@@ -219,12 +219,11 @@ def _plain_fields(fields: object) -> dict[str, str]:
         raise TypeError(f"fields must be a mapping of str to str, not {_kind(fields)}")
     # A copy: a source may fill one and the same dict again for its next recipient.
     plain = dict(cast("Mapping[str, str]", fields))
-    for name, value in plain.items():
-        if type(name) is not str or type(value) is not str:
-            return {
-                _plain_str(name, "a field's name"): _plain_str(value, f"field {name!r}")
-                for name, value in plain.items()
-            }
+    if any(type(one) is not str for one in (*plain, *plain.values())):
+        plain = {
+            _plain_str(name, "a field's name"): _plain_str(value, f"field {name!r}")
+            for name, value in plain.items()
+        }
     if not all(map(is_encodable, (*plain, *plain.values()))):
         raise ValueError("a field holds half of a surrogate pair")
     return plain

@@ -16,6 +16,7 @@ __all__ = [
     "Added",
     "Adding",
     "CloseRefused",
+    "ClosedElsewhere",
     "Closing",
     "Ended",
     "Finished",
@@ -77,7 +78,7 @@ class Closing(Struct, tag="closing", array_like=True, frozen=True):
     """Intent, durable before the first byte of the close, which carries `people`.
 
     `valid` and `invalid` are what the look before it counted; `proven`: each batch was proven to
-    be on the message by counts alone.
+    be on the message by counts alone; `cost` is what it was reckoned to cost, in euro as text.
     """
 
     message: int
@@ -85,10 +86,17 @@ class Closing(Struct, tag="closing", array_like=True, frozen=True):
     valid: int
     invalid: int
     proven: bool
+    cost: str | None = None
 
 
 class CloseRefused(Struct, tag="close refused", array_like=True, frozen=True):
-    """A close is proven not to be applied: it never left, or was refused completely."""
+    """A close, or a plain send, is proven not to be applied: it never left, or was refused."""
+
+    message: int
+
+
+class ClosedElsewhere(Struct, tag="closed elsewhere", array_like=True, frozen=True):
+    """The message is closed though nobody here closed it: its people may be texted."""
 
     message: int
 
@@ -111,7 +119,7 @@ class Resumed(Struct, tag="resumed", array_like=True, frozen=True):
 
 
 class Ended(Struct, tag="ended", array_like=True, frozen=True):
-    """What became of a message's people; those not named are accepted.
+    """What became of a message's people; `accepted` counts those not named.
 
     `price` is in euro as text. While somebody is `unknown`, a resume looks again.
     """
@@ -124,6 +132,7 @@ class Ended(Struct, tag="ended", array_like=True, frozen=True):
     doubled: Runs
     unknown: Runs
     unsent: Runs
+    accepted: int | None = None
 
 
 class Went(Struct, tag="went", array_like=True, frozen=True):
@@ -160,6 +169,7 @@ Record = (
     | TakenBack
     | Closing
     | CloseRefused
+    | ClosedElsewhere
     | Abandoning
     | SendingPlainly
     | Resumed

@@ -14,6 +14,7 @@ from .records import (
     Abandoning,
     Added,
     Adding,
+    ClosedElsewhere,
     CloseRefused,
     Closing,
     Ended,
@@ -48,6 +49,7 @@ class SavedMessage:
     batches: dict[int, SavedBatch] = field(default_factory=dict[int, SavedBatch])
     closing: Closing | None = None
     abandoning: bool = False
+    closed_elsewhere: bool = False
     sending: SendingPlainly | None = None
     given_back: bool = False
     reckoned: bool = False
@@ -69,7 +71,7 @@ class SavedMessage:
     @property
     def may_be_closed(self) -> bool:
         """Whether its people may be texted, so that nobody may call them unsent."""
-        return self.closing is not None or self.sending is not None
+        return self.closing is not None or self.sending is not None or self.closed_elsewhere
 
 
 _PENDING, _GIVEN = b"\x00", b"\x01"
@@ -155,17 +157,16 @@ class Position:
                 message.closing = record
                 self._mark(people, _GIVEN)
             case CloseRefused():
-                assert message.closing is not None
-                self._mark(message.closing.people, _PENDING)
-                message.closing = None
+                if message.closing is not None:
+                    self._mark(message.closing.people, _PENDING)
+                message.closing = message.sending = None
+            case ClosedElsewhere():
+                message.closed_elsewhere = True
             case Abandoning():
-                # Only once: they may be on another message when it is deleted again.
-                if not message.abandoning and not message.may_be_closed:
-                    self._mark(message.people, _PENDING)
+                # Only its answer, or giving it up, lets its people go to another message.
                 message.abandoning = True
             case SendingPlainly():
                 message.sending = record
-                self._mark(message.people, _GIVEN)
             case Ended():
                 message.ended = record
                 self._mark(message.people, _GIVEN)

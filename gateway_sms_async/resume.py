@@ -73,7 +73,7 @@ async def stored_receipt(journal: Journal, saved: Saved) -> Receipt:
         if message.may_be_closed:
             people = await journal.people(message.people)
             tally.add_people({Fate.UNKNOWN: [people]})
-        elif not message.abandoning and message.message_id is not None:
+        elif message.message_id is not None:
             tally.add_people({Fate.UNSENT: [await journal.people(message.people)]})
     for run in saved.position.pending():
         tally.add_people({Fate.UNSENT: [await journal.people([run])]})
@@ -125,11 +125,15 @@ async def resumed(
         learned.careful = learned.careful or went.careful
         learned.objects_understood = went.objects_understood
         learned.lists_hold_invalid = went.lists_hold_invalid
+    if any(one.ended is not None and one.ended.doubled for one in position.messages.values()):
+        campaign.learned.careful = True
     campaign.ceiling.spent_before = position.wasted
     campaign.learned.orphans = position.orphans
     campaign.next_number = position.next_number
     campaign.backlog.expect(position.pending())
     for message in position.messages.values():
+        if message.may_be_closed and (message.ended is None or message.ended.unknown):
+            _reserve(campaign, message)
         if message.is_unfinished:
             campaign.adopt(await _builder(campaign, journal, message))
         elif message.ended is not None:
@@ -139,6 +143,17 @@ async def resumed(
                 message.number, people, None if price is None else Decimal(price)
             )
     return campaign
+
+
+def _reserve(campaign: Campaign, message: SavedMessage) -> None:
+    """Reserve for a message whose close may have been sent: its people count before anything new."""
+    cost: str | None = None
+    if message.ended is not None:
+        cost = message.ended.price
+    elif message.closing is not None:
+        cost = message.closing.cost
+    people = _count(message.people)
+    campaign.ceiling.ended(message.number, people, None if cost is None else Decimal(cost))
 
 
 async def _tally(journal: Journal, saved: Saved, session: Session | None) -> Tally:
@@ -179,6 +194,8 @@ async def _add_ended(journal: Journal, tally: Tally, message: SavedMessage) -> N
 def _accepted(message: SavedMessage) -> int:
     ended = message.ended
     assert ended is not None
+    if ended.accepted is not None:
+        return ended.accepted
     others = (*ended.invalid, *ended.doubled, *ended.unknown, *ended.unsent)
     return _count(message.people) - _count(others)
 
@@ -191,13 +208,11 @@ async def _builder(campaign: Campaign, journal: Journal, saved: SavedMessage) ->
     """Return a message of an earlier run, ready to be gone on with."""
     builder = campaign.new_message(saved.number)
     given: list[tuple[int, Batch, int | None]] = []
-    abandoned = saved.abandoning and not saved.may_be_closed
-    # Those on a message that is to be deleted go to another one already.
-    for number, batch in () if abandoned else sorted(saved.batches.items()):
+    for number, batch in sorted(saved.batches.items()):
         given.append((number, await journal.people(batch.people), batch.count))
     assert saved.message_id is not None
     builder.restore(saved.message_id, given)
-    if abandoned:
+    if saved.abandoning and not saved.may_be_closed:
         builder.go_on_by(_delete)
     elif saved.sending is not None:
         _go_on_sending(builder, saved.sending.reference)
@@ -205,6 +220,9 @@ async def _builder(campaign: Campaign, journal: Journal, saved: SavedMessage) ->
         closing = saved.closing
         last = await journal.people(closing.people) if closing.people else None
         _go_on_closing(builder, closing, last)
+    elif saved.closed_elsewhere:
+        builder.message.closed_elsewhere = True
+        builder.go_on_by(_settle_closed_elsewhere)
     return builder
 
 
@@ -225,6 +243,11 @@ def _go_on_closing(builder: MessageBuilder, closing: Closing, last: Batch | None
         await fence.go_on_closing(given, before, proven=closing.proven)
 
     builder.go_on_by(close)
+
+
+async def _settle_closed_elsewhere(message: MessageOnWire, fence: Fence) -> None:
+    await fence.settle_closed_elsewhere()
+    message.check_settled()
 
 
 async def _delete(message: MessageOnWire, _: Fence) -> None:

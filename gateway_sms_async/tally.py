@@ -134,6 +134,10 @@ class Tally:
         for batch in batches:
             self._counts.unsent.extend(batch.numbers)
 
+    def add_unreadable(self, people: int) -> None:
+        """Count unsent recipients whose numbers cannot be read."""
+        self._counts.unsent.extend(["?"] * people)
+
     def receipt(self, under_way: tuple[MessageOnWire, Sequence[Batch]] | None = None) -> Receipt:
         """Account for everyone taken; `under_way` is a message not added yet, and who waits."""
         counts = self._counts

@@ -173,8 +173,8 @@ def intent_after_its_bytes(patch: pytest.MonkeyPatch) -> None:
     intend, close = MessageOnWire.intend_close, MessageOnWire.close_once
     later: dict[int, Callable[[], Awaitable[None]]] = {}
 
-    async def intend_close(self: MessageOnWire, last: Any, before: Any, *, proven: bool) -> None:
-        later[id(self)] = lambda: intend(self, last, before, proven=proven)
+    async def intend_close(self: MessageOnWire, *args: Any, **more: Any) -> None:
+        later[id(self)] = lambda: intend(self, *args, **more)
 
     async def close_once(self: MessageOnWire, payload: bytes, last: Any) -> Any:
         answer = await close(self, payload, last)

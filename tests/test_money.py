@@ -284,7 +284,9 @@ async def test_a_deleted_message_of_one_recipient_counts_towards_max_cost() -> N
     dialect = Dialect(charge_at="put", empty_close=False)
     async with pair(dialect=dialect) as (simulator, gateway):
         before = simulator.gateway.credit
-        receipt, error = await send(gateway, 3, recipients_per_message=1, max_cost="0.10")
+        receipt, error = await send(
+            gateway, 3, recipients_per_message=1, concurrency=1, max_cost="0.10"
+        )
         assert before - simulator.gateway.credit <= Decimal("0.10")
         assert error is not None
         check(receipt, simulator, set(numbers(3)))
