@@ -95,8 +95,8 @@ async def test_a_message_closed_while_it_is_deleted_keeps_its_people(journal: Pa
         def plan(request: RecordedRequest) -> Fault | None:
             if request.operation == "delete":
                 close_by_another_hand(simulator)
-            closed = not next(iter(simulator.gateway.messages.values())).is_open
-            if request.operation == "recipients" and closed:
+            messages = list(simulator.gateway.messages.values())
+            if request.operation == "recipients" and not messages[0].is_open:
                 return Fault.status(500, envelope=False)
             return None
 
