@@ -23,7 +23,8 @@ from gateway_sms_async.records import Added, Ended, Record, Resumed
 from gateway_sms_async.replay import Position
 from gateway_sms_async.settle import Fate, Listing
 
-from .schedules import CELLS, run_many
+from .schedules import CELLS, run, run_many
+from .schedules.found import FOUND
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -432,17 +433,21 @@ MOST = 1_000
 def schedules_until_found(plant: Plant) -> tuple[int, str] | None:
     """Plant a bug; return after how many schedules it was found, and by which complaint.
 
-    The directed schedules come first, then as many random ones as make a thousand.
+    Those that were wrong once come first, then the directed ones, then as many random ones as make a
+    thousand.
     """
     directed = range(-1, -1 - len(CELLS), -1)
-    seeds = [*directed, *range(MOST - len(CELLS))]
+    seeds = [*directed, *range(MOST - len(CELLS) - len(FOUND))]
     with pytest.MonkeyPatch.context() as patch:
         plant(patch)
-        for at in range(0, MOST, 25):
+        for at, schedule in enumerate(FOUND.values(), 1):
+            if wrong := run(schedule).wrong:
+                return at, wrong[0]
+        for at in range(0, len(seeds), 25):
             summary = run_many(seeds[at : at + 25], enough=1)
             if summary.wrong:
                 [(_, words)] = summary.wrong.items()
-                return at + summary.count, words[0]
+                return len(FOUND) + at + summary.count, words[0]
     return None
 
 

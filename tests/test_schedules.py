@@ -14,16 +14,8 @@ from pathlib import Path
 import pytest
 
 from .planted import PLANTS, Plant, schedules_until_found
-from .schedules import (
-    CELLS,
-    End,
-    Schedule,
-    directed,
-    draw,
-    line,
-    run,
-    run_many,
-)
+from .schedules import CELLS, Schedule, directed, draw, run, run_many
+from .schedules.found import FOUND
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(120)]
 
@@ -71,33 +63,6 @@ def fingerprints(hash_seed: str) -> str:
     )
     assert done.stdout.count("\n") == 25
     return done.stdout
-
-
-# Schedules that were wrong once, whatever `draw` makes of its seeds today.
-_LEFT_CLOSING = {
-    "source": line(9),
-    "batch_size": 2,
-    "concurrency": 1,
-    "recipients_per_message": 4,
-    "journal": True,
-    "dialect": (("split_close", True),),
-}
-FOUND = {
-    # A message with an intent to close was given more people, who never left: called accepted.
-    "added to a message being closed, and not sent": Schedule(
-        seed=1,
-        lives=(
-            End(how="kill", at="request", when=14, side="after"),
-            End(how="kill", at="request", when=1),
-        ),
-        **_LEFT_CLOSING,
-    ),
-    "added to a closed message": Schedule(
-        seed=1,
-        lives=(End(how="kill", at="request", when=15, side="after"), None),
-        **_LEFT_CLOSING,
-    ),
-}
 
 
 @pytest.mark.parametrize("schedule", FOUND.values(), ids=FOUND)

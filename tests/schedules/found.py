@@ -1,0 +1,32 @@
+"""Schedules that were wrong once, written out: whatever `draw` makes of its seeds, they stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .draw import End, Schedule, line
+
+_LEFT_CLOSING: dict[str, Any] = {
+    "source": line(9),
+    "batch_size": 2,
+    "concurrency": 1,
+    "recipients_per_message": 4,
+    "journal": True,
+    "dialect": (("split_close", True),),
+}
+FOUND = {
+    # A message with an intent to close was given more people, who never left: called accepted.
+    "added to a message being closed, and not sent": Schedule(
+        seed=1,
+        lives=(
+            End(how="kill", at="request", when=14, side="after"),
+            End(how="kill", at="request", when=1),
+        ),
+        **_LEFT_CLOSING,
+    ),
+    "added to a closed message": Schedule(
+        seed=1,
+        lives=(End(how="kill", at="request", when=15, side="after"), None),
+        **_LEFT_CLOSING,
+    ),
+}
