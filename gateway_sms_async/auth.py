@@ -60,6 +60,7 @@ class TokenKeeper:
         self._source = source
         self._renewing = asyncio.Lock()
         self._renewed: dict[str, str] = {}
+        self._answers = 0
 
     async def current(self) -> str:
         """Return the token to use now."""
@@ -74,9 +75,14 @@ class TokenKeeper:
 
         However many tasks met the refusal, the source is asked once.
         """
+        answers = self._answers
         async with self._renewing:
-            if rejected not in self._renewed:
+            known = self._renewed.get(rejected)
+            # A source that had no other token may have one now; who waited for it takes its answer.
+            answered = known is not None and (known != rejected or answers != self._answers)
+            if not answered:
                 # Only the newest pair matters; a source that hands out new tokens by itself
                 # must not make this grow.
                 self._renewed = {rejected: check_token(await self._source.renew(rejected))}
+                self._answers += 1
             return self._renewed[rejected]

@@ -337,7 +337,8 @@ class Campaign:
     async def _conclude(self) -> Receipt:
         receipt = completed(self.tally.receipt())
         # A stop that comes when everything has gone out has stopped nothing.
-        if not self._source.exhausted:
+        unkept = self._journal is not None and not self._published
+        if unkept or not self._source.exhausted:
             receipt = replace(receipt, complete=False)
         at_its_end = self._reason is None or self._rounds_over
         finished = receipt.complete or (at_its_end and not receipt.unknown)

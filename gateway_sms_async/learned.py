@@ -54,9 +54,9 @@ class Learned:
         """Go on smaller after a 413 for `size` bytes and `people`; False when there is no way.
 
         `held` is how many recipients the message held and `allowed` how many it was to hold: a
-        request no larger than others that were taken was refused because the message is full.
+        request no larger than others that were taken, or for one, was refused because it is full.
         """
-        if held and size <= self.largest_taken:
+        if held and (size <= self.largest_taken or people <= 1):
             self.per_message = min(self.per_message, held)
             return self.per_message < allowed
         if people <= 1:

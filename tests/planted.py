@@ -223,7 +223,8 @@ def siblings_cancelled(patch: pytest.MonkeyPatch) -> None:
         try:
             await append(self, given, flight)
         except asyncio.CancelledError:
-            self._not_applied(given)
+            if given.standing is not Standing.WAITING:
+                self._not_applied(given)
 
     async def fly(self: MessageBuilder, given: Given, flight: Any, *, first: bool) -> None:
         await fly_alone(self, given, flight, first=first)

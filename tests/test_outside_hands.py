@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateway_sms_async import (
+    AuthenticationError,
     BulkSendError,
     GatewayClient,
     LimitReachedError,
@@ -200,3 +201,53 @@ async def test_a_close_ends_when_its_client_is_closed(simulator: Simulator) -> N
     with pytest.raises(BulkSendError):
         await asyncio.wait_for(closing, 1)
     assert transaction.receipt.unknown == tuple(numbers(5))
+
+
+async def test_a_token_that_was_good_after_all_is_renewed_when_it_ends(
+    simulator: Simulator,
+) -> None:
+    class Source:
+        good = simulator.token
+        asked = 0
+
+        async def token(self) -> str:
+            return simulator.token
+
+        async def renew(self, rejected: str) -> str:
+            self.asked += 1
+            return self.good
+
+    source = Source()
+    async with GatewayClient(source, base_url=simulator.url, rate=None, retry=SHORT) as gateway:
+        simulator.faults.add(Fault.status(401), on="list")
+        with pytest.raises(AuthenticationError):
+            await gateway.messages.list()
+        assert await gateway.messages.list() == []
+        source.good = "another"
+        simulator.tokens = {"another"}
+        assert await gateway.messages.list() == []
+        assert source.asked == 2
+
+
+async def test_tasks_that_wait_for_a_source_without_another_token_ask_it_once(
+    simulator: Simulator,
+) -> None:
+    class Source:
+        asked = 0
+
+        async def token(self) -> str:
+            return "expired"
+
+        async def renew(self, rejected: str) -> str:
+            self.asked += 1
+            await asyncio.sleep(0.05)
+            return rejected
+
+    source = Source()
+    async with GatewayClient(
+        source, base_url=simulator.url, rate=None, concurrency=20, retry=SHORT
+    ) as gateway:
+        calls = [gateway.messages.list() for _ in range(20)]
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(one, AuthenticationError) for one in ended)
+    assert source.asked == 1

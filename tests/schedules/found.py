@@ -29,4 +29,21 @@ FOUND = {
         lives=(End(how="kill", at="request", when=15, side="after"), None),
         **_LEFT_CLOSING,
     ),
+    # An empty list was called complete, though its journal never came to be.
+    "nobody, and no journal": Schedule(
+        seed=558714,
+        source=(),
+        journal=True,
+        lives=(End(how="aclose", at="round", when=2, side="before"),),
+    ),
+    # A resume did not know that one more was too many for a message, and stopped there each time.
+    "resumed on a full message": Schedule(
+        seed=7,
+        source=line(7),
+        batch_size=3,
+        concurrency=1,
+        journal=True,
+        dialect=(("max_per_message", 3),),
+        lives=(End(how="kill", at="request", when=2, side="after"), None),
+    ),
 }

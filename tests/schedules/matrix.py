@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -133,20 +133,36 @@ KNOBS: dict[str, tuple[Any, ...]] = {
 }
 """The other answers to the open questions. The axiom breakers are none of them."""
 
-MAY_BLOCK = frozenset(
-    {
-        "object_lists",
-        "refuse_missing_fields",
-        "max_recipients",
-        "max_per_message",
-        "invalid_named",
-        "list_limit",
-        "split_close",
-        "lose_concurrent",
-        "repeat_puts",
-        "list_grows",
-        "rewrite_numbers",
-        "list_while_open",
-    }
-)
-"""Knobs under which a campaign may rightly stop before its end."""
+_NO = frozenset({"400", "402", "403", "406", "422"})
+
+
+def may_stop(cell: Cell) -> bool:
+    """Whether a campaign that nothing but this has struck may end before its end."""
+    operation, kind, side = cell
+    if operation == "send" and side == "before":
+        # Not known for ever: it is not to be found, and may still come.
+        return kind not in {"429", "429, wait"}
+    refused = kind in _NO or kind == "401" or (kind == "413" and operation not in {"open", *PUTS})
+    return refused or (operation, kind) in {("append", "422/212"), ("delete", "422/221")}
+
+
+def may_block(
+    dialect: Mapping[str, Any],
+    *,
+    verify: bool,
+    unroutable: bool,
+    with_fields: bool,
+    patience: float,
+) -> bool:
+    """Whether a campaign in this dialect may rightly stop before its end, faults or none."""
+    return (
+        # It cannot be verified what is not listed, or not in time,
+        ("list_limit" in dialect and verify)
+        or dialect.get("list_grows", 0.0) >= patience
+        # nobody knows which of them are invalid when they are not named,
+        or ("invalid_named" in dialect and unroutable)
+        # somebody has a text that the gateway refuses,
+        or ("refuse_missing_fields" in dialect and with_fields)
+        # and this message takes nobody with its close and has no close without somebody.
+        or ("split_close" in dialect and "empty_close" in dialect)
+    )

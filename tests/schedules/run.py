@@ -40,7 +40,7 @@ from .draw import End, Schedule
 from .hooks import EPOCH, hooked
 from .judge import Judge
 from .life import Cable, Life
-from .matrix import MAY_BLOCK, Cell
+from .matrix import Cell, may_block, may_stop
 from .weather import Line, Weather
 from .wire import WireJudge
 
@@ -320,7 +320,16 @@ class Run:
         journal = schedule.journal
         quiet = not self._weather.cells and schedule.lives == (None,)
         quiet = quiet and schedule.delay < schedule.timeout
-        if MAY_BLOCK & {name for name, _ in schedule.dialect} or not (journal or quiet):
+        blocked = may_block(
+            dict(schedule.dialect),
+            verify=schedule.mode == "verify",
+            unroutable=bool(schedule.unroutable),
+            with_fields="{{" in schedule.body,
+            patience=schedule.max_elapsed,
+        )
+        if schedule.cell is not None and not may_stop(schedule.cell):
+            quiet = True
+        if blocked or not (journal or quiet):
             return
         if receipt is None or not (receipt.complete or receipt.unknown or receipt.doubled):
             self.outcome.wrong.append(f"did not come to its end: {receipt}")

@@ -84,10 +84,14 @@ class Note:
         status, envelope = self.status, not self.body.get("success")
         if not self.may_be_heard:
             assert self.spoilt is not None
-            if self.spoilt.kind not in {"status", "html"}:
+            if self.spoilt.kind in {"status", "html"}:
+                status = self.spoilt.code or 0
+                envelope = self.spoilt.kind == "status" and self.spoilt.envelope
+            elif self.spoilt.kind in {"empty", "invalid_json"}:
+                # Spoilt is only the body: a no by its status alone is still one.
+                envelope = False
+            else:
                 return False
-            status = self.spoilt.code or 0
-            envelope = self.spoilt.kind == "status" and self.spoilt.envelope
         return status in {401, 413, 429} or (envelope and status in {400, 402, 403, 404, 406, 422})
 
 
