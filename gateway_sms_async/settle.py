@@ -106,7 +106,8 @@ def _named(message: Message, batches: Sequence[Batch]) -> set[int]:
         return set()
     ours = {key for batch in batches for key in _keys(batch)}
     names = message.recipients.invalid.list
-    if message.invalid == len(ours) != len(names) and not message.valid:
+    if len(batches) == 1 and message.invalid == len(ours) != len(names) and not message.valid:
+        # Of several, one that came twice could stand for another that was lost.
         return ours
     return {digits(number) for number in names} & ours
 

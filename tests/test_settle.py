@@ -231,6 +231,7 @@ def test_a_list_never_proves_what_is_not_so(truth: Truth) -> None:
 @settings(max_examples=300)
 @given(truths())
 @example(Truth([[number(0)], [number(1)]], [2, 0], {number(0)}))
+@example(Truth([[number(0)], [number(1)]], [2, 0], {number(0)}, named=0))
 def test_only_those_are_invalid_whom_the_gateway_has_judged(truth: Truth) -> None:
     listing = believed(truth)
     assume(listing is not None)
@@ -247,7 +248,7 @@ def test_a_list_is_whole_only_when_it_is_as_long_as_the_valid_count(truth: Truth
     shown = truth.message
     ours = {one for people in truth.batches for one in people}
     named = {one for one in ours if one.replace("-", "") in _plain(shown.recipients.invalid.list)}
-    if shown.invalid == len(ours) and not shown.valid:
+    if len(truth.batches) == 1 and shown.invalid == len(ours) and not shown.valid:
         named = ours
     kept = [one for one in _plain(truth.listed) if one not in _plain(named)]
     listing = read_list(shown, truth.sent, truth.listed)
