@@ -329,7 +329,9 @@ class Run:
         )
         if schedule.cell is not None and not may_stop(schedule.cell):
             quiet = True
-        if blocked or not (journal or quiet):
+        # Ten rounds are what is promised: whoever is missing then is unsent for good.
+        out_of_rounds = any("rounds" in event for event in self.outcome.events)
+        if blocked or out_of_rounds or not (journal or quiet):
             return
         if receipt is None or not (receipt.complete or receipt.unknown or receipt.doubled):
             self.outcome.wrong.append(f"did not come to its end: {receipt}")
