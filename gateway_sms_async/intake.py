@@ -6,12 +6,15 @@ next item; written for millions of recipients, so the loop that takes them stand
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import cast
 
 from .draft import WireRecipients, pack
 from .errors import InvalidNumberError
+from .outcomes import Mark, Marks
 from .receipt import InvalidRecipient
 from .recipients import (
     Fields,
@@ -20,11 +23,12 @@ from .recipients import (
     Recipients,
     check_source,
     coerce,
+    digits_key,
     normalize,
 )
 from .text import missing_field
 
-__all__ = ["Batch", "Intake", "Source"]
+__all__ = ["Batch", "Intake", "Source", "as_source", "read_excluded"]
 
 # Items looked at before the event loop gets a turn: a source of nothing but refused numbers
 # must not stop the world.
@@ -134,18 +138,34 @@ class Source:
 
 
 class Intake:
-    """Decides about each recipient, campaign-wide: valid, seen before, or refused and why."""
+    """Decides about each recipient, campaign-wide: valid, seen before, or refused and why.
 
-    def __init__(self, placeholders: tuple[str, ...], *, allow_missing_fields: bool) -> None:
+    `read` turns a number as written into the gateway's form, or raises InvalidNumberError;
+    `excluded` holds the digits of those who are not to be sent to.
+    """
+
+    def __init__(
+        self,
+        placeholders: tuple[str, ...],
+        *,
+        allow_missing_fields: bool,
+        read: Callable[[str], str] = normalize,
+        excluded: AbstractSet[int] = frozenset(),
+    ) -> None:
         self._placeholders = () if allow_missing_fields else placeholders
-        self._seen: set[int] = set()
+        self._read = read
+        self._excluded = excluded
+        # Who is excluded is found like a duplicate, at no cost for everybody else.
+        self._seen = set(excluded)
+        self.marks = Marks()
         self.total = 0
         self.duplicates = 0
+        self.excluded = 0
         self.invalid: list[InvalidRecipient] = []
 
     def fill(self, items: Iterator[RecipientLike], batch: Batch, size: int) -> bool:
         """Take items until `batch` holds `size`, or for one slice; True when they are at an end."""
-        seen = self._seen
+        seen, read = self._seen, self._read
         placeholders = self._placeholders
         position = self.total
         room = size - len(batch)
@@ -161,7 +181,7 @@ class Intake:
                         written = item
                     else:
                         written, fields = coerce(item)
-                    number = normalize(written)
+                    number = read(written)
                     if placeholders and (missing := missing_field(placeholders, fields)):
                         raise _Refused(f"no field {missing!r}, which the text uses")
                 except Exception as error:  # noqa: BLE001 - fields may be anybody's mapping
@@ -170,7 +190,7 @@ class Intake:
                 # recipients.digits_key, without a call for each of a million.
                 key = int(number.replace("-", ""))
                 if key in seen:
-                    self.duplicates += 1
+                    self._leave_out(key, position + looked_at - 1)
                     continue
                 seen.add(key)
                 if fields is not None:
@@ -187,6 +207,35 @@ class Intake:
 
     def _refuse(self, item: object, reason: str, position: int) -> None:
         self.invalid.append(InvalidRecipient(_written(item), reason, position))
+        self.marks.mark((position,), Mark.INVALID)
+
+    def _leave_out(self, key: int, position: int) -> None:
+        if key in self._excluded:
+            self.excluded += 1
+            self.marks.mark((position,), Mark.EXCLUDED)
+        else:
+            self.duplicates += 1
+            self.marks.mark((position,), Mark.DUPLICATE)
+
+
+async def read_excluded(exclude: Iterable[str], read: Callable[[str], str]) -> set[int]:
+    """Return the digits of everyone who is not to be sent to.
+
+    Raises ValueError for a number that cannot be read: passed over, it would be texted.
+    """
+    check_source(exclude)
+    excluded: set[int] = set()
+    for position, written in enumerate(exclude):
+        try:
+            excluded.add(digits_key(read(coerce(written)[0])))
+        except InvalidNumberError as error:
+            raise ValueError(
+                f"exclude, position {position}: {error.reason}; nobody is sent to while a number "
+                "that must not be cannot be read"
+            ) from None
+        if not position % _SLICE:
+            await asyncio.sleep(0)
+    return excluded
 
 
 class _Refused(Exception):  # noqa: N818

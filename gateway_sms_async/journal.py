@@ -8,7 +8,7 @@ and notes that travel with the next one. After one failed write nothing more is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -23,6 +23,7 @@ from ._store import Store
 from .draft import Draft, Options
 from .errors import JournalCorruptError, JournalError
 from .intake import Batch, Intake
+from .outcomes import Mark
 from .receipt import InvalidRecipient
 from .records import Record, Runs, decode, encode, runs
 from .replay import Position, replay
@@ -70,6 +71,7 @@ class _Taken(Struct, frozen=True):
     duplicates: int
     people: int
     invalid: list[tuple[str, str, int]]
+    excluded: Runs = []
 
 
 class _Row(Struct, array_like=True):
@@ -83,11 +85,12 @@ class _Row(Struct, array_like=True):
 
 @dataclass(slots=True)
 class Saved:
-    """What a journal says. `total`, `duplicates` and `invalid` are of the source."""
+    """What a journal says. `total` to `excluded`, which are places in it, are of the source."""
 
     settings: Settings
     total: int
     duplicates: int
+    excluded: Runs
     people: int
     invalid: list[InvalidRecipient]
     position: Position
@@ -169,6 +172,7 @@ class Journal:
                 (one.number.encode(errors="backslashreplace").decode(), one.reason, one.position)
                 for one in intake.invalid
             ],
+            runs(list(intake.marks.where(Mark.EXCLUDED))) if intake.excluded else [],
         )
         meta = {"settings": _encode(settings), "taken": _encode(taken)}
 
@@ -179,9 +183,8 @@ class Journal:
 
         await self._run(publish)
 
-    async def people(self, people: Runs) -> Batch:
-        """Return the people with these ordinals."""
-        found = Batch()
+    async def batches(self, people: Runs) -> AsyncIterator[Batch]:
+        """Go through the people with these ordinals as they are kept, some at a time."""
         for first, end in people:
             at = first
             while at < end:
@@ -191,12 +194,17 @@ class Journal:
                     raise JournalCorruptError(
                         f"{self.path}: the journal is damaged: people missing"
                     )
-                part = row
                 if stop - at < len(row):
-                    _, tail = row.split(at - start)
-                    part, _ = tail.split(stop - at)
-                found = found.joined(part) if found else part
+                    _, row = row.split(at - start)
+                    row, _ = row.split(stop - at)
+                yield row
                 at = stop
+
+    async def people(self, people: Runs) -> Batch:
+        """Return the people with these ordinals."""
+        found = Batch()
+        async for part in self.batches(people):
+            found = found.joined(part) if found else part
         return found
 
     # The log
@@ -319,6 +327,7 @@ class Journal:
             settings,
             taken.total,
             taken.duplicates,
+            taken.excluded,
             taken.people,
             [InvalidRecipient(*one) for one in taken.invalid],
             position,

@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-__all__ = ["InvalidRecipient", "Progress", "Receipt"]
+__all__ = ["InvalidRecipient", "Outcome", "OutcomeName", "Progress", "Receipt"]
+
+OutcomeName = Literal[
+    "accepted", "invalid", "duplicate", "excluded", "doubled", "unknown", "unsent"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,18 @@ class InvalidRecipient:
 
     def __repr__(self) -> str:
         return f"InvalidRecipient(reason={self.reason!r}, position={self.position})"
+
+
+class Outcome(NamedTuple):
+    """What became of one recipient.
+
+    `message_id` is the message that it is on, may be on, or was refused with; None where there is
+    none. `reason` says why it is invalid, else None.
+    """
+
+    name: OutcomeName
+    message_id: str | None
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +84,8 @@ class Receipt:
     - `requests`, `retries`: what it took on the wire; `elapsed` in seconds.
     - `cost`: the sum of the prices that the gateway named, None when it named none.
     - `complete`: the whole source was taken and nothing is unknown, unsent or doubled.
+    - `outcomes`: one `Outcome` for each recipient taken, in the order of the source, at four bytes
+      each; `to_dict` leaves it out.
     """
 
     total: int = 0
@@ -85,6 +103,7 @@ class Receipt:
     elapsed: float = 0.0
     cost: Decimal | None = None
     complete: bool = False
+    outcomes: Sequence[Outcome] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain types for JSON, numbers whole; `cost` becomes text to stay exact."""

@@ -17,6 +17,7 @@ from .errors import JournalError
 from .fence import Fence
 from .intake import Batch, Intake, Source
 from .journal import Journal, Saved
+from .outcomes import Mark, Marks
 from .protocol import MessageOnWire
 from .receipt import Progress, Receipt
 from .records import Closing, Resumed
@@ -72,7 +73,7 @@ async def stored_receipt(journal: Journal, saved: Saved) -> Receipt:
         tally.add_message(message.message_id, state, None)
         if message.may_be_closed:
             people = await journal.people(message.people)
-            tally.add_people({Fate.UNKNOWN: [people]})
+            tally.add_people({Fate.UNKNOWN: [people]}, message.message_id)
         elif message.message_id is not None:
             tally.add_people({Fate.UNSENT: [await journal.people(message.people)]})
     for run in saved.position.pending():
@@ -160,7 +161,9 @@ async def _tally(journal: Journal, saved: Saved, session: Session | None) -> Tal
     """Return the accounts of everyone whose message has come to its end."""
     intake = Intake((), allow_missing_fields=True)
     intake.total, intake.duplicates = saved.total, saved.duplicates
+    intake.excluded = _count(saved.excluded)
     intake.invalid = saved.invalid
+    await _mark_source(intake.marks, journal, saved)
     went = saved.position.went[-1:]
     tally = Tally(
         intake,
@@ -175,6 +178,16 @@ async def _tally(journal: Journal, saved: Saved, session: Session | None) -> Tal
     return tally
 
 
+async def _mark_source(marks: Marks, journal: Journal, saved: Saved) -> None:
+    """Mark everyone who is not to be sent to: whoever is neither kept nor named is a duplicate."""
+    marks.mark(range(saved.total), Mark.DUPLICATE)
+    for run in saved.excluded:
+        marks.mark(range(*run), Mark.EXCLUDED)
+    marks.mark([one.position for one in saved.invalid], Mark.INVALID)
+    async for batch in journal.batches([(0, saved.people)]):
+        marks.mark(batch.positions, Mark.UNSENT)
+
+
 async def _add_ended(journal: Journal, tally: Tally, message: SavedMessage) -> None:
     ended = message.ended
     assert ended is not None
@@ -182,13 +195,18 @@ async def _add_ended(journal: Journal, tally: Tally, message: SavedMessage) -> N
         ended.message_id, ended.state, None if ended.price is None else Decimal(ended.price)
     )
     tally.add_accepted(_accepted(message))
+    if ended.state == "closed":
+        async for batch in journal.batches(message.people):
+            tally.mark(batch, Mark.ACCEPTED, ended.message_id)
+        async for batch in journal.batches(ended.unsent):
+            tally.mark(batch, Mark.UNSENT)
     for fate, people in (
         (Fate.INVALID, ended.invalid),
         (Fate.DOUBLED, ended.doubled),
         (Fate.UNKNOWN, ended.unknown),
     ):
         if people:
-            tally.add_people({fate: [await journal.people(people)]})
+            tally.add_people({fate: [await journal.people(people)]}, ended.message_id)
 
 
 def _accepted(message: SavedMessage) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from .intake import Batch, Intake
+from .outcomes import Mark, Marks
 from .protocol import MessageOnWire
 from .receipt import InvalidRecipient, Progress, Receipt
 from .session import Session
@@ -21,6 +22,7 @@ from .settle import Fate
 __all__ = ["Parted", "Tally", "completed", "part", "shortfall"]
 
 _REFUSED = "the gateway counts it as invalid"
+_MARKS = {fate: Mark[fate.name] for fate in Fate}
 
 Parted = dict[Fate, list[Batch]]
 
@@ -45,6 +47,7 @@ def part(people: Iterable[tuple[Batch, Sequence[Fate]]]) -> Parted:
 class _Counts:
     """What is known of recipients that were given to messages, or wait to be."""
 
+    marks: Marks
     accepted: int = 0
     invalid: list[InvalidRecipient] = field(default_factory=list[InvalidRecipient])
     doubled: list[str] = field(default_factory=list[str])
@@ -57,7 +60,10 @@ class _Counts:
     def copy(self) -> _Counts:
         return _Counts(**{name: copy(value) for name, value in vars(self).items()})
 
-    def add_people(self, parted: Parted) -> None:
+    def add_people(self, parted: Parted, message_id: str | None) -> None:
+        for fate, batches in parted.items():
+            for batch in batches:
+                self.marks.mark(batch.positions, _MARKS[fate], message_id)
         self.accepted += sum(map(len, parted[Fate.ACCEPTED]))
         for batch in parted[Fate.INVALID]:
             self.invalid.extend(
@@ -82,7 +88,7 @@ class _Counts:
             self.cost = (self.cost or Decimal()) + price
 
     def add(self, message: MessageOnWire) -> None:
-        self.add_people(part(message.fates()))
+        self.add_people(part(message.fates()), message.message_id)
         self.add_message(message.message_id, message.state, message.price)
 
 
@@ -107,32 +113,36 @@ class Tally:
         self._started = time.monotonic() - elapsed
         self._requests = requests
         self._retries = retries
-        self._counts = _Counts()
+        self._counts = _Counts(intake.marks)
 
     def add(self, message: MessageOnWire) -> list[Batch]:
         """Count a message that goes no further; return its people who are on no closed message."""
         parted = part(message.fates())
         unsent = parted[Fate.UNSENT]
-        self._counts.add_people(parted | {Fate.UNSENT: []})
+        self._counts.add_people(parted | {Fate.UNSENT: []}, message.message_id)
         self._counts.add_message(message.message_id, message.state, message.price)
         return unsent
 
-    def add_people(self, parted: Parted) -> None:
+    def add_people(self, parted: Parted, message_id: str | None = None) -> None:
         """Count people of a message of an earlier run."""
-        self._counts.add_people({fate: [] for fate in Fate} | parted)
-
-    def add_accepted(self, people: int) -> None:
-        """Count people who were accepted in an earlier run."""
-        self._counts.accepted += people
+        self._counts.add_people({fate: [] for fate in Fate} | parted, message_id)
 
     def add_message(self, message_id: str | None, state: str, price: Decimal | None) -> None:
         """Count a message of an earlier run."""
         self._counts.add_message(message_id, state, price)
 
+    def add_accepted(self, people: int) -> None:
+        """Count people who were accepted in an earlier run; `mark` says who they are."""
+        self._counts.accepted += people
+
+    def mark(self, batch: Batch, mark: Mark, message_id: str | None = None) -> None:
+        """Note what became of people who are counted already."""
+        self._counts.marks.mark(batch.positions, mark, message_id)
+
     def add_unsent(self, batches: Iterable[Batch]) -> None:
         """Count recipients who are given no message any more."""
         for batch in batches:
-            self._counts.unsent.extend(batch.numbers)
+            self._counts.add_people({fate: [] for fate in Fate} | {Fate.UNSENT: [batch]}, None)
 
     def add_unreadable(self, people: int) -> None:
         """Count unsent recipients whose numbers cannot be read."""
@@ -147,12 +157,14 @@ class Tally:
             counts.add(message)
             for batch in waiting:
                 counts.unsent.extend(batch.numbers)
+                counts.marks.mark(batch.positions, Mark.UNSENT)
         invalid = sorted((*self.intake.invalid, *counts.invalid), key=lambda one: one.position)
         return Receipt(
             total=self.intake.total,
             accepted=counts.accepted,
             invalid=tuple(invalid),
             duplicates=self.intake.duplicates,
+            excluded=self.intake.excluded,
             doubled=tuple(sorted(counts.doubled)),
             unknown=tuple(sorted(counts.unknown)),
             unsent=tuple(sorted(counts.unsent)),
@@ -162,6 +174,7 @@ class Tally:
             retries=self.retries,
             elapsed=self.elapsed,
             cost=counts.cost,
+            outcomes=counts.marks.outcomes(self.intake.total, invalid),
         )
 
     @property

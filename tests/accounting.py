@@ -1,6 +1,7 @@
 """The oracle: what a receipt says, held against what the simulator's gateway really has."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 
 from gateway_sms_async import Receipt
@@ -29,6 +30,22 @@ def parts(receipt: Receipt) -> int:
     )
 
 
+def check_outcomes(receipt: Receipt) -> None:
+    """One by one, the outcomes must say what the receipt says in all."""
+    names = Counter(one.name for one in receipt.outcomes)
+    assert names == Counter(
+        accepted=receipt.accepted,
+        invalid=len(receipt.invalid),
+        duplicate=receipt.duplicates,
+        excluded=receipt.excluded,
+        doubled=len(receipt.doubled),
+        unknown=len(receipt.unknown),
+        unsent=len(receipt.unsent),
+    )
+    for refused in receipt.invalid:
+        assert receipt.outcomes[refused.position].reason == refused.reason
+
+
 def check(receipt: Receipt, simulator: Simulator, sent: set[str] | None = None) -> None:
     """Hold a receipt against the ledger of a simulator that served nothing else."""
     check_ledger(receipt, simulator.ledger, sent)
@@ -40,6 +57,7 @@ def check_ledger(receipt: Receipt, ledger: Mapping[str, int], sent: set[str] | N
     `sent` are the valid numbers taken from the source (None: not compared one by one).
     """
     assert parts(receipt) == receipt.total
+    check_outcomes(receipt)
     assert max(ledger.values(), default=0) <= 1, "somebody is texted twice"
     unknown, unsent = set(receipt.unknown), set(receipt.unsent)
     assert not unknown & unsent

@@ -86,8 +86,32 @@ class Judge:
             - set(named["unsent"])
         ):
             yield f"texted, and in no part of the receipt: {sorted(strangers)}"
+        yield from self._check_outcomes(receipt, refused | invalid, places, named)
         if receipt.complete and (named["unknown"] or named["unsent"] or named["doubled"]):
             yield "complete, though somebody is unknown, unsent or doubled"
+
+    def _check_outcomes(
+        self,
+        receipt: Receipt,
+        invalid: set[int],
+        places: Mapping[str, int],
+        named: Mapping[str, list[str]],
+    ) -> Iterator[str]:
+        """One by one they say what the counts and the names say."""
+        expected = ["duplicate"] * receipt.total
+        for key, place in places.items():
+            found = [name for name, keys in named.items() if key in keys]
+            expected[place] = found[0] if found else "accepted"
+        for place in invalid:
+            expected[place] = "invalid"
+        told = [one.name for one in receipt.outcomes]
+        if told != expected:
+            yield f"the outcomes are {told}, not {expected}"
+        for one in receipt.outcomes:
+            if (one.reason is not None) != (one.name == "invalid"):
+                yield f"{one.name} for the reason {one.reason}"
+            if one.name == "accepted" and one.message_id not in receipt.message_ids:
+                yield f"{one.name} on a message that is not closed"
 
     def _check_invalid(
         self, receipt: Receipt, refused: set[int], places: Mapping[str, int], texted: set[str]
