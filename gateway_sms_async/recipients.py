@@ -80,21 +80,46 @@ _CODE_OF = {
 }
 
 _NO_LENGTHS: frozenset[int] = frozenset()
-_SEPARATORS = re.compile(r"[ .()\[\]/\-\u00a0\u2007\u2009\u200a\u202f\u2010-\u2013]+")
 _MASK_ALL_BELOW = 9  # digits
 _MASK_MOST_BELOW = 11
 _NOT_DIGITS = re.compile(r"[^0-9]+")
+
+# Signs that stand for a plain one, and marks that show nothing: telephones and chats put them
+# around a number they copy. Full-width signs are what East Asia types.
+_PLAIN = {
+    **dict.fromkeys(
+        map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\u30fc\ufe58\ufe63"), "-"
+    ),
+    **dict.fromkeys((0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), " "),
+    **dict.fromkeys((0xAD, 0x61C, *range(0x200B, 0x2010), *range(0x202A, 0x202F)), ""),
+    **dict.fromkeys((*range(0x2060, 0x2065), *range(0x2066, 0x206A), 0xFEFF), ""),
+    **{ord(sign) + 0xFEE0: sign for sign in "0123456789+-.()[]/"},
+    0xB7: ".",
+}
+_SEPARATORS = " .()[]/-"
+_DIGITS = re.compile(r"\+?[0-9]*")
 _FOREIGN = re.compile(r"[^0-9+]")
 _ZERO_IN_BRACKETS = re.compile(r"[(\[]\s*0\s*[)\]]")
 _SECOND_ENDING = re.compile(r"/\s*[0-9]{1,2}\Z")
+
+# What a refused number was meant to be.
+_EXPONENT = re.compile(r"\+?[0-9]+(?:[.,][0-9]+)?E\+?([0-9]{1,2})", re.IGNORECASE)
+_DECIMAL = re.compile(r"\+?[0-9]+[.,]0+")
+_EXTENSION = re.compile(
+    r"[0-9)\]][\s.,;-]*(?:e?xt(?:n|ension)?|int(?:erno)?|x|#)[\s.:=-]*[0-9]{1,6}\Z", re.IGNORECASE
+)
+_BETWEEN_TWO = re.compile(r"[,;|&/+\r\n\t]|\s(?:[^\W\d_]+|-)\s|(?<=[0-9]{9})\s+(?=[0-9]{9})")
+_TWO_FROM = 6  # digits in each: an area code has fewer
+_TWO = "two numbers in one field: write one"
 
 
 def normalize(number: str) -> str:
     """Return the number as the gateway wants it, `+39-3401234567`: code, hyphen, the rest.
 
-    Accepts the international forms `+39-340…`, `+39340…` and `0039340…`, with blanks, dots,
-    brackets, slashes and hyphens between the digits. Raises `InvalidNumberError`, whose
-    `reason` says what to change, for anything else.
+    Accepts the international forms `+39-340…`, `+39340…`, `0039340…` and `tel:+39…`, with blanks,
+    dots, brackets, slashes and hyphens between the digits. Full-width signs count as plain ones,
+    marks that show nothing do not count. Raises `InvalidNumberError`, whose `reason` says what
+    to change, for anything else.
     """
     code, hyphen, rest = number.partition("-")
     if not hyphen:
@@ -111,43 +136,100 @@ def normalize(number: str) -> str:
 
 
 def _normalize_loose(number: str) -> str:
-    plain = _international(number)
+    # Most numbers have no other separators than these, which never hide anything odd.
+    plain = _with_plus(number.replace(" ", "").replace("-", "").replace("\u00a0", ""))
+    if not (plain.startswith("+") and plain[1:].isdigit() and plain.isascii()):
+        plain = _international(number)
     if len(plain) <= 1 + _CODE_DIGITS:
-        raise _refused(number, "too short")
+        raise refused(number, "too short")
     code = _CODE_OF.get(plain[:4])
     if code is None:
-        raise _refused(number, f"unknown country code {plain[:4]}")
+        if plain.startswith("+0"):
+            raise refused(number, "no country code begins with 0: write + and the country code")
+        raise refused(number, f"unknown country code {plain[:4]}")
     rest = plain[len(code) :]
     if rest[0] == "0" and code in _NO_ZERO:
-        raise _refused(number, f"trunk zero after {code}: leave the 0 out")
+        raise refused(number, f"trunk zero after {code}: leave the 0 out")
     if len(rest) not in _LENGTHS[code]:
-        short = len(rest) < min(_LENGTHS[code])
-        raise _refused(number, f"too {'short' if short else 'long'} for {code}")
+        if len(rest) < min(_LENGTHS[code]):
+            raise refused(number, f"too short for {code}")
+        raise refused(number, _TWO if _is_two(number) else f"too long for {code}")
     return f"{code}-{rest}"
+
+
+def _with_plus(written: str) -> str:
+    return "+" + written[2:] if written.startswith("00") else written
 
 
 def _international(number: str) -> str:
     """Return a plus sign and nothing but digits after it."""
-    text = number.strip()
-    bare = _SEPARATORS.sub("", text)
-    if not text:
-        raise _refused(number, "empty")
-    if foreign := _FOREIGN.search(bare):
-        letters = any(map(str.isalpha, bare))
-        reason = "letters in the number" if letters else _why_foreign(foreign[0])
-        raise _refused(number, reason)
-    if "+" in bare[1:]:
-        raise _refused(number, "a plus sign inside the number")
-    if _ZERO_IN_BRACKETS.search(text):
+    written = readings(number)
+    if len(written) > 1:
         # Not "leave it out": +39 numbers keep their zero.
-        raise _refused(number, "trunk zero in brackets: write the number as dialled from abroad")
-    if _SECOND_ENDING.search(text):
-        raise _refused(number, "two endings after a slash: write one number")
-    if bare.startswith("+"):
-        return bare
-    if bare.startswith("00"):
-        return "+" + bare[2:]
-    raise _refused(number, "no international prefix: begin with + and the country code")
+        raise refused(number, "trunk zero in brackets: write the number as dialled from abroad")
+    plain = _with_plus(written[0])
+    if not plain.startswith("+"):
+        # 011 is how one dials abroad in America, and an area code in Turin.
+        hint = ", not with 011" if plain.startswith("011") else ""
+        reason = f"no international prefix: begin with + and the country code{hint}"
+        raise refused(number, reason)
+    return plain
+
+
+def readings(number: str) -> list[str]:
+    """Return the digits of a number, after a plus sign if it has one; nothing else is checked.
+
+    Two readings where a zero stands in brackets: with it and without it. Raises
+    `InvalidNumberError` where the number holds anything but digits and separators.
+    """
+    text = (number if number.isascii() else number.translate(_PLAIN)).strip()
+    # Spreadsheets mark a cell as text by an apostrophe, and exports guard a plus sign by one.
+    text = text.removeprefix("'")
+    if text[:4].lower() == "tel:":
+        text = text[4:].strip()
+    if not text:
+        raise refused(number, "empty")
+    digits = _without_separators(text)
+    if not _DIGITS.fullmatch(digits) or ("." in text and _DECIMAL.fullmatch(text)):
+        raise refused(number, _why_odd(text))
+    if "/" in text and _SECOND_ENDING.search(text):
+        raise refused(number, "two endings after a slash: write one number")
+    if len(digits) > len("00") + _MAX_DIGITS and _is_two(text):
+        raise refused(number, _TWO)
+    if _ZERO_IN_BRACKETS.search(text):
+        return [digits, _without_separators(_ZERO_IN_BRACKETS.sub("", text))]
+    return [digits]
+
+
+def _without_separators(text: str) -> str:
+    for separator in _SEPARATORS:
+        text = text.replace(separator, "")
+    return text
+
+
+def _is_two(text: str) -> bool:
+    parts = _BETWEEN_TWO.split(text)
+    return sum(len(_NOT_DIGITS.sub("", part)) >= _TWO_FROM for part in parts) > 1
+
+
+def _why_odd(text: str) -> str:
+    """Say what a number that is not made of digits and separators was meant to be.
+
+    Quotes nothing of it: a reason is shown where the number must not be.
+    """
+    export = "format the column as text and export again"
+    if exponent := _EXPONENT.fullmatch(text):
+        return f"rounded by a spreadsheet (E+{exponent[1]}): {export}"
+    if _DECIMAL.fullmatch(text):
+        return f"made a decimal by a spreadsheet (.0): {export}"
+    if _EXTENSION.search(text):
+        return "an extension: leave it out"
+    if _is_two(text):
+        return _TWO
+    if any(map(str.isalpha, text)):
+        return "letters in the number"
+    foreign = _FOREIGN.search(_without_separators(text))
+    return _why_foreign(foreign[0]) if foreign else "a plus sign inside the number"
 
 
 def _why_foreign(character: str) -> str:
@@ -160,8 +242,14 @@ def _why_foreign(character: str) -> str:
     return f"unexpected character {character!r}"
 
 
-def _refused(number: str, reason: str) -> InvalidNumberError:
+def refused(number: str, reason: str) -> InvalidNumberError:
+    """Return the error to raise for a number; it shows the number masked."""
     return InvalidNumberError(f"{mask(number)}: {reason}", number=number, reason=reason)
+
+
+def calling_code(normalized: str) -> str:
+    """Return the calling code, `+39`, of what `normalize` returned."""
+    return normalized.partition("-")[0]
 
 
 def digits_key(normalized: str) -> int:

@@ -16,6 +16,7 @@ from gateway_sms_async.recipients import (
     _LENGTHS,
     _NO_ZERO,
     Recipient,
+    calling_code,
     check_source,
     coerce,
     digits_key,
@@ -70,6 +71,7 @@ def test_an_example_of_every_region_in_every_form(region):
     forms = [expected, e164, f"00{e164[1:]}", spaced, f"00 {spaced[1:]}", f" {spaced}\r\n"]
     assert {normalize(form) for form in forms} == {expected}
     assert digits_key(expected) == int(e164)
+    assert calling_code(expected) == f"+{example.country_code}"
 
 
 @pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
@@ -115,6 +117,22 @@ def test_zero_is_dialled_at_home_and_never_begins_a_number(code):
         "+39\u00a0340\u2009123\u202f4567",
         "+39\u2011340\u20131234567",
         "  +39-3401234567\t\n",
+        "+(39) 340 1234567",
+        "(0039) 340 1234567",
+        "+39·340·1234567",
+        "+39 \u2013 340 \u2014 1234567",
+        "+39\u2212340\u2212123\u22124567",
+        "tel:+39-340-1234567",
+        "TEL: +39(340)123.4567",
+        "tel:0039 340 1234567",
+        "'+39 340 1234567",
+        "\u202a+39 340 1234567\u202c",
+        "\u2066+39\u00a0340\u00a01234567\u2069",
+        "\u200e\u202d tel:\u200b+39340\u20601234567\u202c\u200f",
+        "\ufeff+393401234567",
+        "+39\u00ad340\u00ad1234567",
+        "\uff0b\uff13\uff19\u3000\uff08\uff13\uff14\uff10\uff09\uff11\uff12\uff13\uff0d\uff14\uff15\uff16\uff17",
+        "\uff0b39\u30fc340\u30fc1234567",
     ],
 )
 def test_forms_of_one_number(written):
@@ -145,19 +163,27 @@ def test_a_zero_that_belongs_to_the_number_stays():
 
 # Refusals
 
+ABROAD = "no international prefix: begin with + and the country code"
+EXPORT = "format the column as text and export again"
+TWO = "two numbers in one field: write one"
+
 
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
         ("", "empty"),
         (" \u00a0\n", "empty"),
-        ("3401234567", "no international prefix: begin with + and the country code"),
-        ("393401234567", "no international prefix: begin with + and the country code"),
-        ("06 69812345", "no international prefix: begin with + and the country code"),
-        ("-", "no international prefix: begin with + and the country code"),
+        ("3401234567", ABROAD),
+        ("393401234567", ABROAD),
+        ("06 69812345", ABROAD),
+        ("-", ABROAD),
         ("+", "too short"),
         ("00", "too short"),
         ("+39", "too short"),
+        ("tel:", "empty"),
+        ("\u200b", "empty"),
+        ("011 39 340 1234567", ABROAD + ", not with 011"),
+        ("tel:340-1234567", ABROAD),
         ("+39-", "too short"),
         ("+39-34012", "too short for +39"),
         ("+1 555 0123", "too short for +1"),
@@ -167,13 +193,22 @@ def test_a_zero_that_belongs_to_the_number_stays():
         ("+999 340 1234567", "unknown country code +999"),
         ("+210-1234567", "unknown country code +210"),
         ("00999 1234567", "unknown country code +999"),
-        ("+0039 340 1234567", "unknown country code +003"),
+        ("+0039 340 1234567", "no country code begins with 0: write + and the country code"),
+        ("+0340 1234567", "no country code begins with 0: write + and the country code"),
         ("+39 34O 1234567", "letters in the number"),
-        ("+39 340 1234567 int. 3", "letters in the number"),
-        ("tel:+393401234567", "letters in the number"),
-        ("3,93401E+11", "letters in the number"),
+        ("+39 340 1234567 a casa", "letters in the number"),
+        ("mailto:+393401234567", "letters in the number"),
+        ("+39 340 1234567 int. 3", "an extension: leave it out"),
+        ("+1 (201) 555-0123 x12", "an extension: leave it out"),
+        ("+39 06 69812345 #2", "an extension: leave it out"),
+        ("tel:+39-06-69812345;ext=12", "an extension: leave it out"),
+        ("3,93401E+11", f"rounded by a spreadsheet (E+11): {EXPORT}"),
+        ("3.93401234567E+11", f"rounded by a spreadsheet (E+11): {EXPORT}"),
+        ("3.9e11", f"rounded by a spreadsheet (E+11): {EXPORT}"),
+        ("3401234567.0", f"made a decimal by a spreadsheet (.0): {EXPORT}"),
+        ("+393401234567.0", f"made a decimal by a spreadsheet (.0): {EXPORT}"),
+        ("393401234567,00", f"made a decimal by a spreadsheet (.0): {EXPORT}"),
         ("+39-٣٤٠١٢٣٤٥٦٧", "digits other than 0-9"),
-        ("+39340123456\uff17", "digits other than 0-9"),
         ("+39-340123456²", "digits other than 0-9"),
         ("++39 340 1234567", "a plus sign inside the number"),
         ("+39+3401234567", "a plus sign inside the number"),
@@ -181,8 +216,16 @@ def test_a_zero_that_belongs_to_the_number_stays():
         ("+39 340\r\n1234567", "a line break inside the number"),
         ("+39\t3401234567", "a control or invisible character (U+0009)"),
         ("+39\x003401234567", "a control or invisible character (U+0000)"),
-        ("\u202a+393401234567\u202c", "a control or invisible character (U+202A)"),
-        ("+39 340 1234567, 348 1234567", "unexpected character ','"),
+        ("+39,3401234567", "unexpected character ','"),
+        ("+39 340 1234567, 348 1234567", TWO),
+        ("+39 340 1234567; +39 348 1234567", TWO),
+        ("+39 340 1234567 / 348 1234567", TWO),
+        ("+39 340 1234567 - 348 1234567", TWO),
+        ("+393401234567 3481234567", TWO),
+        ("+393401234567+393481234567", TWO),
+        ("+39 340 1234567\n+39 348 1234567", TWO),
+        ("+39 340 1234567 o 348 1234567", TWO),
+        ("340 1234567 / 348 1234567", TWO),
         ("+39_3401234567", "unexpected character '_'"),
         ("+44 (0)7400 123456", "trunk zero in brackets: write the number as dialled from abroad"),
         ("+39 ( 0 ) 6 69812345", "trunk zero in brackets: write the number as dialled from abroad"),
@@ -204,10 +247,14 @@ def test_a_refusal_shows_the_number_masked():
 
 # Properties
 
+FULL_WIDTH = {0xFF10 + digit: str(digit) for digit in range(10)}
+
 anything = st.one_of(
     st.text(),
-    st.text("0123456789+-.()[]/ \u00a0\n a٣²"),
+    st.text("0123456789+-.()[]/ \u00a0\u200b\uff0b\uff10\uff19\n a٣²"),
+    st.text("0123456789+,;/.:' ExXit#=\n"),
     st.from_regex(r"(\+|00)?[0-9]{1,3}[- ]?[0-9 ]{0,14}", fullmatch=True),
+    st.from_regex(r"(\+|00)?[0-9]{2,13}(,|;|/| - | o |\.|E\+| int\. )[0-9+]{1,13}", fullmatch=True),
 )
 good = st.sampled_from([normalize(f"+{e.country_code}{e.national_number}") for e in (
     EXAMPLES["IT"], EXAMPLES["US"], EXAMPLES["GB"], EXAMPLES["DE"], EXAMPLES["AL"], EXAMPLES["BR"],
@@ -222,25 +269,39 @@ def test_any_text_is_a_number_or_an_invalid_number(text):
         refusal = error
     else:
         refusal = None
-    digits = re.sub(r"[^0-9]", "", text)
     if refusal:
         assert refusal.number == text
-        assert len(digits) < 7 or digits not in str(refusal)
+        shown = re.sub(r"U\+[0-9A-F]{4,6}", "", str(refusal))
+        assert not re.search("[0-9]{5}", shown)
     else:
+        digits = re.sub(r"[^0-9]", "", text.translate(FULL_WIDTH))
         assert re.fullmatch(r"\+[0-9]{1,3}-[0-9]{3,14}", normalized)
         assert normalize(normalized) == normalized
         assert digits_key(normalized) == int(digits)
         assert re.sub(r"[^0-9]", "", normalized) == digits.removeprefix("00")
 
 
-@given(good, st.sampled_from(["+", "00"]), st.data())
+@given(good, st.sampled_from(["+", "00", "tel:+", "'+", "\u202a+", "\uff0b"]), st.data())
 def test_separators_do_not_matter(number, prefix, data):
     digits = number[1:].replace("-", "")
-    separators = st.text(" .-()\u00a0\u2009", max_size=2)
+    separators = st.text(" .-()/\u00a0\u2009\u2011\u200b\u2060", max_size=2)
     parts = [digit + data.draw(separators, label="after") for digit in digits]
     written = prefix + "".join(parts)
-    if re.search(r"\(\s*0\s*\)", written):
+    seen = re.sub("[\u200b\u2060]", "", written).strip()
+    if re.search(r"/\s*\d{1,2}\Z", seen):
+        assert reason(written).startswith("two endings after a slash")
+    elif re.search(r"\(\s*0\s*\)", seen):
         assert reason(written).startswith("trunk zero in brackets")
+    else:
+        assert normalize(written) == number
+
+
+@given(good, st.sampled_from(["", *"abcxyzE,;:_#*~\x00\t\n²٣"]), st.data())
+def test_a_foreign_character_between_the_digits_is_always_refused(number, foreign, data):
+    at = data.draw(st.integers(2, len(number) - 1))
+    written = number[:at] + foreign + number[at:]
+    if foreign:
+        assert reason(written)
     else:
         assert normalize(written) == number
 
@@ -400,8 +461,8 @@ def test_the_sample_campaign_is_read_as_it_was_made():
             except InvalidNumberError as error:
                 reasons[re.split(r":| for \+| after \+| code \+|'", error.reason)[0]] += 1
     assert reader.fieldnames == ["number", "name", "city"]
-    assert len(keys) == 3237
-    assert keys.total() - len(keys) == 60
-    assert reasons.total() == 46
+    assert len(keys) == 3238
+    assert keys.total() - len(keys) == 61
+    assert reasons.total() == 44
     assert min(reasons.values()) >= 1
     assert reasons["no international prefix"] == 8
