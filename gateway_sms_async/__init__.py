@@ -44,9 +44,11 @@ from .models import (
     Statistics,
     ValidCount,
 )
-from .receipt import InvalidRecipient, Progress, Receipt
-from .recipients import Fields, Recipient, RecipientLike, Recipients
+from .preview import CountryPreview, Preview, preview
+from .receipt import InvalidRecipient, Outcome, Progress, Receipt
+from .recipients import Fields, Recipient, RecipientLike, Recipients, normalize
 from .resume import purge_journal, read_journal
+from .text import TextSize, measure, to_gsm
 from .transaction import Transaction
 
 __version__ = _version("gateway-sms-async")
@@ -55,6 +57,7 @@ __all__ = [
     "APIError",
     "AuthenticationError",
     "BulkSendError",
+    "CountryPreview",
     "DeliveryError",
     "DeliveryPrice",
     "DeliveryReport",
@@ -80,7 +83,9 @@ __all__ = [
     "Messages",
     "NotFoundError",
     "Options",
+    "Outcome",
     "OutcomeUnknownError",
+    "Preview",
     "Progress",
     "RateLimitError",
     "Receipt",
@@ -93,12 +98,17 @@ __all__ = [
     "RetryPolicy",
     "ServerError",
     "Statistics",
+    "TextSize",
     "TokenSource",
     "Transaction",
     "TransactionClosedError",
     "UnexpectedResponseError",
     "ValidCount",
     "__version__",
+    "measure",
+    "normalize",
+    "preview",
     "purge_journal",
     "read_journal",
+    "to_gsm",
 ]

@@ -1,4 +1,4 @@
-"""What the command line shows: progress and remarks on stderr, answers and JSON on stdout.
+"""What the command line shows: remarks on stderr, answers and JSON on stdout.
 
 Only the command line enters; also what goes wrong there ends here, as a line and an exit code.
 Receipts are shown with masked numbers; what the gateway holds for the account as it is.
@@ -6,29 +6,23 @@ Receipts are shown with masked numbers; what the gateway holds for the account a
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import sys
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Generator, Iterable
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
 from typing import Any, cast
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, Progress as Bar, TextColumn
 from rich.table import Table
 
-from .client import GatewayClient
-from .errors import BulkSendError, GatewayError, OutcomeUnknownError
+from .errors import GatewayError, OutcomeUnknownError
 from .models import Message, MessageSummary, RecipientReport
-from .receipt import Progress, Receipt
+from .preview import Preview
+from .receipt import InvalidRecipient, Receipt
 from .recipients import mask
 
 __all__ = [
@@ -38,16 +32,19 @@ __all__ = [
     "SOME_INVALID",
     "UNKNOWN",
     "WRONG_USE",
-    "Campaign",
+    "duration",
     "print_json",
     "print_message",
     "print_messages",
+    "print_preview",
     "print_receipt",
     "print_recipients",
-    "progress_shown",
     "run",
     "say",
     "say_how_to_look",
+    "say_offer",
+    "say_preview",
+    "say_refused",
     "summarize",
 ]
 
@@ -56,12 +53,21 @@ INTERRUPTED = 128
 """The exit codes; the last one is added to the number of the signal."""
 
 _EXAMPLES = 5
-_LINE_EVERY = 5.0
+_REFUSED_SHOWN = 10
+_COUNTRIES_SHOWN = 5
+_CHARACTERS_SHOWN = 20
 
 
 def say(text: str) -> None:
     """Write one remark to stderr."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as a clock would."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def run(function: Callable[[], int | None]) -> int:
@@ -99,180 +105,18 @@ def say_how_to_look(reference: str | None) -> None:
     )
 
 
-# Progress
-
-
-@contextmanager
-def progress_shown(total: int | None) -> Generator[Callable[[Progress], None]]:
-    """Hand out what takes reports of progress: a bar on a terminal, else a line now and then."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _Lines().report
-        return
-    columns = (
-        TextColumn("Sending"),
-        BarColumn(bar_width=None),
-        TextColumn("{task.completed:,} of {task.total:,} · {task.fields[pace]}"),
-    )
-    with Bar(*columns, console=console) as bar:
-        task = bar.add_task("", total=total, pace="")
-        yield lambda progress: bar.update(
-            task, total=progress.total, completed=_done(progress), pace=_pace(progress)
-        )
-
-
-class _Lines:
-    """Says how far it is every few seconds: not at every step, and not never."""
-
-    def __init__(self) -> None:
-        self._due = time.monotonic() + _LINE_EVERY
-
-    def report(self, progress: Progress) -> None:
-        at_end = progress.eta == 0.0 and not (progress.unsent or progress.unknown)
-        if at_end or time.monotonic() >= self._due:
-            self._due = time.monotonic() + _LINE_EVERY
-            say(f"{_done(progress):,} of {progress.total or 0:,} recipients · {_pace(progress)}")
-
-
-def _done(progress: Progress) -> int:
-    # Not what was read, which runs ahead, nor what is accepted, which waits for a close.
-    return round(progress.rate * progress.elapsed)
-
-
-def _pace(progress: Progress) -> str:
-    if progress.eta is None:
-        return ""
-    return f"{progress.rate:,.0f} a second · {_duration(progress.eta)} left"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-# Campaigns
-
-Send = Callable[
-    [GatewayClient, Callable[[Progress], None], asyncio.Event], Coroutine[Any, Any, Receipt]
-]
-"""Starts a campaign that reports its progress and can be stopped."""
-
-
-class Campaign:
-    """A campaign that heeds signals: the first one stops it, the second one breaks it off."""
-
-    def __init__(self, send: Send, *, total: int | None, journal: str | None) -> None:
-        self.receipt: Receipt | None = None
-        self._send = send
-        self._total = total
-        self._journal = journal
-        self._failure: BulkSendError | None = None
-        self._signal: int | None = None
-        self._progress = Progress()
-        self._stop = asyncio.Event()
-
-    async def run(self, client: AbstractAsyncContextManager[GatewayClient]) -> None:
-        """Send; what came of it is kept."""
-        async with client as gateway:
-            with progress_shown(self._total) as show:
-
-                def report(progress: Progress) -> None:
-                    self._progress = progress
-                    show(progress)
-
-                sending = asyncio.create_task(self._send(gateway, report, self._stop))
-                with _heeding(partial(self._heed, sending)):
-                    await asyncio.wait([sending])
-        try:
-            self.receipt = sending.result()
-        except BulkSendError as error:
-            self.receipt, self._failure = error.receipt, error
-        except asyncio.CancelledError:
-            pass
-
-    def _heed(self, sending: asyncio.Task[Receipt], number: int) -> None:
-        if self._signal is None:
-            self._signal = number
-            self._stop.set()
-            say("Stopping: nothing new leaves; what is under way lands. Once more to break off.")
-        else:
-            sending.cancel()
-
-    def conclude(self) -> int:
-        """Print the receipt, say what to do next, and return the exit code."""
-        interrupted = 0 if self._signal is None else INTERRUPTED + self._signal
-        if self.receipt is None:
-            last = self._progress
-            say(
-                f"Broken off after {last.read:,} recipients, {last.accepted:,} of them accepted. "
-                "There is no receipt; see which messages there are: gateway-sms list"
-            )
-            self._say_how_to_go_on()
-            return UNKNOWN if last.unknown else interrupted
-        print_receipt(self.receipt)
-        failure = self._failure
-        if failure is not None and not interrupted:
-            say(f"Stopped: {failure.reason}")
-        resumable = failure is not None and failure.resumable
-        summarize(self.receipt, resumable=resumable)
-        unread = (self._total or self.receipt.total) - self.receipt.total
-        if unread:
-            say(f"{unread:,} rows at the end of the list were not read.")
-        if resumable:
-            self._say_how_to_go_on()
-        elif failure is not None and self.receipt.accepted:
-            say(
-                "Do not send the same list again, some of it has gone out: --unsent FILE writes those "
-                "who are left."
-            )
-        if self.receipt.unknown or self.receipt.doubled:
-            return UNKNOWN
-        if failure is not None:
-            return interrupted or (RESUMABLE if failure.resumable else FAILED)
-        return SOME_INVALID if self.receipt.invalid else 0
-
-    def _say_how_to_go_on(self) -> None:
-        if self._journal is not None:
-            say(
-                f"To go on where it stopped: gateway-sms resume {self._journal} (do not send the list "
-                "again)"
-            )
-
-
-@contextmanager
-def _heeding(heed: Callable[[int], None]) -> Generator[None]:
-    """Pass SIGINT and SIGTERM on, where the system and the thread have them."""
-    numbers: tuple[signal.Signals, ...] = ()
-    if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
-        numbers = (signal.SIGINT, signal.SIGTERM)
-    loop = asyncio.get_running_loop()
-    for number in numbers:
-        loop.add_signal_handler(number, heed, number)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
-
-
 # Receipts
 
 
 def print_receipt(receipt: Receipt) -> None:
     """Print a receipt as one JSON object, counts and masked numbers only."""
-    examples = dict.fromkeys(mask(one.number) for one in receipt.invalid[:1000])
     print_json(
         {
             "total": receipt.total,
             "accepted": receipt.accepted,
             "duplicates": receipt.duplicates,
             "excluded": receipt.excluded,
-            "invalid": {
-                "count": len(receipt.invalid),
-                "reasons": dict(Counter(one.reason for one in receipt.invalid).most_common()),
-                "examples": list(examples)[:_EXAMPLES],
-            },
+            "invalid": _refused(receipt.invalid),
             "doubled": len(receipt.doubled),
             "unknown": len(receipt.unknown),
             "unsent": len(receipt.unsent),
@@ -285,6 +129,15 @@ def print_receipt(receipt: Receipt) -> None:
             "complete": receipt.complete,
         }
     )
+
+
+def _refused(invalid: Sequence[InvalidRecipient]) -> dict[str, Any]:
+    examples = dict.fromkeys(mask(one.number) for one in invalid[:1000])
+    return {
+        "count": len(invalid),
+        "reasons": dict(Counter(one.reason for one in invalid).most_common()),
+        "examples": list(examples)[:_EXAMPLES],
+    }
 
 
 def summarize(receipt: Receipt, *, resumable: bool) -> None:
@@ -315,6 +168,141 @@ def summarize(receipt: Receipt, *, resumable: bool) -> None:
             f"Message {message_id} was left open: it never sends by itself. To remove it: "
             f"gateway-sms delete {message_id}"
         )
+
+
+# What is looked at before
+
+
+def say_refused(
+    name: str,
+    refused: Collection[InvalidRecipient],
+    lines: Callable[[Iterable[int]], dict[int, int]],
+    *,
+    elsewhere: bool,
+) -> None:
+    """Name the first refused rows of a list by their lines; the others are counted."""
+    shown = list(refused)[:_REFUSED_SHOWN]
+    line_of = lines(one.position for one in shown)
+    for one in shown:
+        say(f"{name}:{line_of[one.position]}: {mask(one.number)}: {one.reason}")
+    more = len(refused) - len(shown)
+    if more:
+        where = "in the file of --rejects" if elsewhere else "--rejects FILE writes them all"
+        say(f"{name}: {more:,} more are invalid; {where}")
+
+
+def say_offer(what: str, replaced: Mapping[str, str]) -> None:
+    """Say which characters are replaced by what."""
+    pairs = (f"{_character(old)} by {_character(new)}" for old, new in replaced.items())
+    say(f"{what} {', '.join(pairs)}")
+
+
+def say_preview(preview: Preview) -> None:
+    """Say in one line what a campaign will do."""
+    countries = ", ".join(list(preview.countries)[:_COUNTRIES_SHOWN])
+    if len(preview.countries) > _COUNTRIES_SHOWN:
+        countries += f" and {len(preview.countries) - _COUNTRIES_SHOWN} more"
+    parts = [f"{preview.recipients:,} recipients" + (f" ({countries})" if countries else "")]
+    parts.append(f"{preview.parts:,} parts ({'/'.join(preview.encodings)})")
+    parts.append(f"{preview.requests:,} requests")
+    if preview.seconds is not None:
+        parts.append(f"{duration(preview.seconds)} at the least")
+    if preview.cost is not None:
+        parts.append(f"about {preview.cost:.2f} EUR")
+    left_out = {
+        "invalid": len(preview.invalid),
+        "duplicates": preview.duplicates,
+        "excluded": preview.excluded,
+    }
+    parts.extend(f"{count:,} {name}" for name, count in left_out.items() if count)
+    say(", ".join(parts) + ".")
+
+
+def print_preview(
+    preview: Preview, *, longest_line: int | None, rate: float | None, json: bool
+) -> None:
+    """Print all that is known of a campaign before it is sent, for people or for programs."""
+    if json:
+        print_json(_preview_as_json(preview, longest_line))
+        return
+    table = Table.grid(padding=(0, 2))
+    for name, value in _preview_lines(preview, longest_line, rate):
+        table.add_row(name, _cell(value))
+    _print(table)
+
+
+def _preview_lines(
+    preview: Preview, longest_line: int | None, rate: float | None
+) -> Iterator[tuple[str, str]]:
+    yield "recipients", f"{preview.recipients:,} of {preview.total:,} rows"
+    for reason, count in Counter(one.reason for one in preview.invalid).most_common():
+        yield "  invalid", f"{count:,}: {reason}"
+    for name in ("duplicates", "excluded"):
+        if count := getattr(preview, name):
+            yield f"  {name}", f"{count:,}"
+    for code, country in preview.countries.items():
+        price = "" if country.price_per_part is None else f" at {country.price_per_part} EUR"
+        yield f"  {code}", f"{country.recipients:,}, {country.parts:,} parts{price}"
+    yield "parts", f"{preview.parts:,}"
+    for parts, people in preview.spread.items():
+        yield f"  {parts} each", f"{people:,} recipients"
+    for encoding, people in preview.encodings.items():
+        yield f"  {encoding}", f"{people:,} texts"
+    if preview.not_gsm:
+        shown = list(preview.not_gsm.items())[:_CHARACTERS_SHOWN]
+        yield "  not in GSM-7", ", ".join(f"{_character(c)} in {n:,}" for c, n in shown)
+    if (longest := preview.longest) is not None:
+        where = "" if longest_line is None else f" (line {longest_line})"
+        units = f"{longest.units} units, {longest.units_left} left"
+        yield "longest text", f"{longest.parts} parts of {longest.encoding}, {units}{where}"
+    yield "cost", "not known" if preview.cost is None else f"{preview.cost:.2f} EUR"
+    yield "requests", f"{preview.requests:,} for {preview.messages:,} messages"
+    if preview.seconds is not None:
+        yield "time", f"{duration(preview.seconds)} at {rate:g} requests a second"
+
+
+def _preview_as_json(preview: Preview, longest_line: int | None) -> dict[str, Any]:
+    longest = preview.longest
+    return {
+        "total": preview.total,
+        "recipients": preview.recipients,
+        "invalid": _refused(preview.invalid),
+        "duplicates": preview.duplicates,
+        "excluded": preview.excluded,
+        "countries": {
+            code: {
+                "recipients": country.recipients,
+                "parts": country.parts,
+                "price_per_part": country.price_per_part,
+            }
+            for code, country in preview.countries.items()
+        },
+        "parts": preview.parts,
+        "spread": {str(parts): people for parts, people in preview.spread.items()},
+        "encodings": dict(preview.encodings),
+        "longest": None
+        if longest is None
+        else {
+            "line": longest_line,
+            "encoding": longest.encoding,
+            "parts": longest.parts,
+            "units": longest.units,
+            "units_left": longest.units_left,
+        },
+        "not_gsm": dict(preview.not_gsm),
+        "parts_in_gsm": preview.parts_in_gsm,
+        "messages": preview.messages,
+        "requests": preview.requests,
+        "seconds": preview.seconds,
+        "cost": preview.cost,
+    }
+
+
+def _character(text: str) -> str:
+    """Show a character also where it could not be seen."""
+    if text.isprintable() and not text.isspace():
+        return text
+    return "+".join(f"U+{ord(one):04X}" for one in text) or "nothing"
 
 
 # Answers of the gateway

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-__all__ = ["Gate", "TokenBucket", "Turn"]
+__all__ = ["Gate", "RealtimePace", "TokenBucket", "Turn"]
+
+_REALTIME_PAUSE = 60.0
 
 
 class TokenBucket:
@@ -43,6 +45,25 @@ class TokenBucket:
     def _level(self, now: float) -> float:
         # A clock that steps back must not refill twice.
         return min(self.burst, self._tokens + max(0.0, now - self._at) * self.rate)
+
+
+class RealtimePace:
+    """One realtime message a minute, which is all that the gateway takes. No clock of its own."""
+
+    def __init__(self) -> None:
+        self._free_at = 0.0
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until another one may leave, 0 when it may."""
+        return max(0.0, self._free_at - now)
+
+    def sent(self, now: float) -> None:
+        """Take note that one leaves, or has arrived by now."""
+        self._free_at = now + _REALTIME_PAUSE
+
+    def not_sent(self) -> None:
+        """Take note that it came to nothing."""
+        self._free_at = 0.0
 
 
 class Turn:

@@ -49,7 +49,7 @@ class Store:
     def create(cls, path: Path) -> Store:
         """Begin a new journal, which gets its name from `publish` only."""
         if os.path.lexists(path):
-            raise _exists(path)
+            raise already_there(path)
         partial = path.with_name(path.name + ".partial")
         with _explained(path):
             _touch(partial)
@@ -274,11 +274,11 @@ def _rename(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except FileExistsError:
-        raise _exists(target) from None
+        raise already_there(target) from None
     except OSError:
         # Some file systems know no second name for a file.
         if os.path.lexists(target):
-            raise _exists(target) from None
+            raise already_there(target) from None
         source.rename(target)
     else:
         with suppress(OSError):
@@ -317,7 +317,8 @@ def _explain(path: Path, error: Exception) -> JournalError:
             return JournalError(f"{path}: the journal cannot be used: {error}")
 
 
-def _exists(path: Path) -> JournalExistsError:
+def already_there(path: Path) -> JournalExistsError:
+    """Return the error for a new journal whose file is there."""
     return JournalExistsError(
         f"{path}: this file is there already. If a campaign in it is unfinished, resume it; else "
         "purge it, or name another file"

@@ -28,7 +28,7 @@ from .errors import (
 from .fence import Fence
 from .intake import Batch, Source
 from .journal import Journal
-from .learned import Learned
+from .learned import Learned, shrinking
 from .messages import Messages
 from .protocol import Given, MessageOnWire, Standing, StartAnewError
 from .recipients import RecipientLike
@@ -257,13 +257,8 @@ class MessageBuilder:
         return self._size_after(len(self._message.given) + len(self._ready))
 
     def _size_after(self, batches: int) -> int:
-        """How many recipients the next batch may hold after so many of the message.
-
-        Each holds one less than the one before: were two of the same size, one that is lost and
-        one that is repeated on the way would make up for each other in the counts.
-        """
-        size = self._learned.size(objects=bool(self._buffer.fields))
-        return size - min(batches, size // 10)
+        """How many recipients the next batch may hold after so many of the message."""
+        return shrinking(self._learned.size(objects=bool(self._buffer.fields)), batches)
 
     async def _take_some(self, items: Iterator[RecipientLike]) -> bool:
         """Fill the buffer, or send it when it is full and somebody follows; True at the end."""

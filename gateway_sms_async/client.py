@@ -7,31 +7,42 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import ipaddress
 import math
-import os
 import sys
-from collections.abc import Awaitable, Callable
-from decimal import Decimal, InvalidOperation
+from collections.abc import Awaitable, Callable, Iterable
+from decimal import Decimal
 from os import PathLike
 from types import TracebackType
 from typing import Literal, Self
-from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 
+from ._arguments import (
+    check_cost,
+    check_count,
+    check_number,
+    check_per_message,
+    check_proxy,
+    check_retry,
+    check_stop,
+    check_timeout,
+    check_verify,
+    choose_base_url,
+    token_source,
+)
 from ._ratelimit import Gate
 from ._retry import RetryPolicy
 from ._transport import BaseConnector, ConnectorLike, Transport
-from .auth import StaticToken, TokenKeeper, TokenSource
+from .auth import TokenKeeper, TokenSource
 from .builder import LANDING_TIME
 from .bulk import Campaign
 from .draft import Draft, Options, check_flag
 from .errors import JournalError
-from .intake import Intake, Source
+from .intake import Intake, Source, read_excluded
 from .journal import Journal, Settings
 from .learned import Learned
 from .messages import Messages
+from .phone import number_reader
 from .receipt import Progress, Receipt
 from .recipients import Recipients
 from .resume import resumed, stored_receipt
@@ -41,11 +52,6 @@ from .transaction import Transaction
 
 __all__ = ["GatewayClient"]
 
-PRODUCTION = "https://ws.messaggisms.com"
-SANDBOX = "https://test.ws.messaggisms.com"
-_TOKEN_VARIABLE = "OPENAPI_TOKEN"  # noqa: S105 - the variable's name
-_BASE_URL_VARIABLE = "GATEWAY_SMS_BASE_URL"
-_MOST_PER_MESSAGE = 50_000
 _DEFAULT_RETRY = RetryPolicy()
 
 
@@ -90,20 +96,20 @@ class GatewayClient:
     ) -> None:
         if sandbox and base_url is not None:
             raise ValueError("give either sandbox=True or base_url, not both")
-        source = _token_source(token)
-        self._base_url = _choose_base_url(base_url, sandbox=sandbox)
-        if rate is not None and not 0 < _check_number("rate", rate) < math.inf:
+        source = token_source(token)
+        self._base_url = choose_base_url(base_url, sandbox=sandbox)
+        if rate is not None and not 0 < check_number("rate", rate) < math.inf:
             raise ValueError("rate is a positive number of requests a second, or None for no limit")
-        self._concurrency = _check_count("concurrency", concurrency)
-        _check_count("burst", burst)
-        self._timeout = _check_timeout(timeout)
-        self._retry = _check_retry(_DEFAULT_RETRY if retry is None else retry)
+        self._concurrency = check_count("concurrency", concurrency)
+        check_count("burst", burst)
+        self._timeout = check_timeout(timeout)
+        self._retry = check_retry(_DEFAULT_RETRY if retry is None else retry)
         if connector is not None and not (
             isinstance(connector, BaseConnector) or callable(connector)
         ):
             raise TypeError("connector must be an aiohttp connector, or a function that makes one")
         if proxy is not None:
-            _check_proxy(proxy)
+            check_proxy(proxy)
 
         async def open_session() -> Session:
             transport = await Transport.open(
@@ -179,9 +185,9 @@ class GatewayClient:
         """Return a view with other patience; connections, rate, budget and token are shared."""
         view = copy.copy(self)
         if timeout is not None:
-            view._timeout = _check_timeout(timeout)  # noqa: SLF001 - it is one of us
+            view._timeout = check_timeout(timeout)  # noqa: SLF001 - it is one of us
         if retry is not None:
-            view._retry = _check_retry(retry)  # noqa: SLF001
+            view._retry = check_retry(retry)  # noqa: SLF001
         return view
 
     def transaction(
@@ -206,7 +212,7 @@ class GatewayClient:
             session,
             draft,
             Tally(Intake(draft.placeholders, allow_missing_fields=False), session),
-            Learned(batch_size=_check_count("batch_size", batch_size), per_message=sys.maxsize),
+            Learned(batch_size=check_count("batch_size", batch_size), per_message=sys.maxsize),
             permits=asyncio.Semaphore(self._check_concurrency(concurrency)),
         )
 
@@ -228,7 +234,10 @@ class GatewayClient:
         on_progress: Callable[[Progress], object] | None = None,
         stop: asyncio.Event | None = None,
         total: int | None = None,
+        default_region: str | None = None,
+        strict_numbers: bool = False,
         allow_missing_fields: bool = False,
+        exclude: Iterable[str] | None = None,
         max_cost: Decimal | float | str | None = None,
         max_recipients: int | None = None,
     ) -> Receipt:
@@ -238,6 +247,11 @@ class GatewayClient:
         ahead. Each message holds up to `recipients_per_message` (at most 50,000). A recipient
         that cannot be sent to is named in the receipt and stops nothing; one without a field
         that the text uses is refused too unless `allow_missing_fields`.
+
+        `default_region`, such as "IT", is the country of numbers without an international prefix,
+        which are refused otherwise; `strict_numbers` refuses also those that no numbering plan has
+        (both with the extra `phone`). Numbers in `exclude`, written in any of these ways, are not
+        sent to and counted as excluded.
 
         No batch is sent twice into a message. Who is on a message is proven by its counts, or, as
         soon as anything was lost or does not fit, by its list of recipients after it was closed;
@@ -272,26 +286,33 @@ class GatewayClient:
             priority=None if priority is None else float(priority),
             options={} if options is None else options.to_wire(),
             test=test,
-            batch_size=_check_count("batch_size", batch_size),
+            batch_size=check_count("batch_size", batch_size),
             concurrency=self._check_concurrency(concurrency),
-            recipients_per_message=_check_per_message(recipients_per_message),
+            recipients_per_message=check_per_message(recipients_per_message),
             careful=check_flag("careful", careful),
-            verify_always=_check_verify(verify),
-            max_cost=_check_cost(max_cost),
+            verify_always=check_verify(verify),
+            max_cost=None if max_cost is None else str(check_cost("max_cost", max_cost)),
             max_recipients=None
             if max_recipients is None
-            else _check_count("max_recipients", max_recipients),
+            else check_count("max_recipients", max_recipients),
         )
-        _check_stop(stop)
+        check_stop(stop)
         if total is not None and total < 0:
             raise ValueError("total is the number of recipients in the source")
         session = self._view(bulk=True)
+        read = number_reader(default_region, strict=check_flag("strict_numbers", strict_numbers))
+        excluded = await read_excluded(() if exclude is None else exclude, read)
         opened = None if journal is None else await Journal.create(journal)
         campaign = Campaign(
             session,
             draft,
             source,
-            Intake(draft.placeholders, allow_missing_fields=allow_missing_fields),
+            Intake(
+                draft.placeholders,
+                allow_missing_fields=allow_missing_fields,
+                read=read,
+                excluded=excluded,
+            ),
             settings,
             journal=opened,
             concurrency=settings.concurrency,
@@ -316,7 +337,7 @@ class GatewayClient:
         Raises JournalError when the journal cannot be used, or belongs to another address; and
         BulkSendError as `send_bulk` does.
         """
-        _check_stop(stop)
+        check_stop(stop)
         session = self._view(bulk=True)
         opened, saved = await Journal.open(journal)
         try:
@@ -360,112 +381,9 @@ class GatewayClient:
     def _check_concurrency(self, concurrency: int | None) -> int:
         if concurrency is None:
             return self._concurrency
-        if _check_count("concurrency", concurrency) > self._concurrency:
+        if check_count("concurrency", concurrency) > self._concurrency:
             raise ValueError(f"concurrency is at most the client's, {self._concurrency}")
         return concurrency
 
     def __repr__(self) -> str:
         return f"GatewayClient(base_url={self._base_url!r})"
-
-
-def _token_source(token: str | TokenSource | None) -> TokenSource:
-    if token is None:
-        token = os.environ.get(_TOKEN_VARIABLE)
-        if not token:
-            raise ValueError(f"no token: give one, or set {_TOKEN_VARIABLE}")
-    return token if isinstance(token, TokenSource) else StaticToken(token)
-
-
-def _choose_base_url(base_url: str | None, *, sandbox: bool) -> str:
-    if base_url is None and not sandbox:
-        base_url = os.environ.get(_BASE_URL_VARIABLE) or PRODUCTION
-    return SANDBOX if base_url is None else _check_base_url(base_url)
-
-
-def _check_base_url(base_url: str) -> str:
-    parts = urlsplit(base_url)
-    if parts.scheme not in {"https", "http"} or not parts.hostname:
-        raise ValueError("base_url must begin with https:// and name a host")
-    try:
-        _ = parts.port
-    except ValueError:
-        raise ValueError("base_url names a port that is none") from None
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("base_url must not hold a user or a password")
-    if parts.query or parts.fragment or not base_url.isprintable() or " " in base_url:
-        raise ValueError("base_url is an address without ?, # or blanks")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
-        raise ValueError("base_url must be https: http would show the token and the numbers")
-    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
-
-
-def _check_proxy(proxy: str) -> None:
-    if not isinstance(proxy, str):
-        raise TypeError("proxy must be a str")
-    parts = urlsplit(proxy)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("proxy is the http:// address of an HTTP proxy")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _check_count(name: str, value: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1")
-    return value
-
-
-def _check_per_message(value: int) -> int:
-    if _check_count("recipients_per_message", value) > _MOST_PER_MESSAGE:
-        raise ValueError(f"recipients_per_message is at most {_MOST_PER_MESSAGE}")
-    return value
-
-
-def _check_verify(verify: str) -> bool:
-    if verify not in {"auto", "always"}:
-        raise ValueError('verify is "auto" or "always"')
-    return verify == "always"
-
-
-def _check_cost(cost: Decimal | float | str | None) -> str | None:
-    if cost is None:
-        return None
-    try:
-        amount = Decimal(str(cost))
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount <= 0:
-        raise ValueError("max_cost is a positive amount of euro")
-    return str(amount)
-
-
-def _check_stop(stop: asyncio.Event | None) -> None:
-    if stop is not None and not isinstance(stop, asyncio.Event):
-        raise TypeError("stop must be an asyncio.Event")
-
-
-def _check_number(name: str, value: float) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number")
-    return value
-
-
-def _check_retry(retry: RetryPolicy) -> RetryPolicy:
-    if not isinstance(retry, RetryPolicy):
-        raise TypeError("retry must be a RetryPolicy")
-    return retry
-
-
-def _check_timeout(timeout: float) -> float:
-    if not 0 < _check_number("timeout", timeout) < math.inf:
-        raise ValueError("timeout is a positive number of seconds")
-    return timeout

@@ -29,7 +29,7 @@ from .recipients import (
     digits_key,
     normalize,
 )
-from .text import is_encodable, missing_field, placeholders
+from .text import is_encodable, missing_field, not_gsm, placeholders
 
 __all__ = [
     "Draft",
@@ -182,6 +182,7 @@ class Draft:
         self.options = (options.to_wire() if options is not None else {}) or UNSET
         self.has_custom = options is not None and options.custom is not None
         self.test = check_flag("test", test)
+        self.is_realtime = options is not None and options.realtime and not test
         self.placeholders = placeholders(body)
 
     def payload(
@@ -226,6 +227,10 @@ def check_sender(sender: str) -> str:
         raise TypeError("sender must be a str")
     if not sender.isprintable():
         raise ValueError("sender holds a control character")
+    if foreign := not_gsm(sender):
+        raise ValueError(
+            f"sender holds {' '.join(foreign[:3])}, which no SMS sender can; write it without"
+        )
     digits = sender.removeprefix("+")
     longest = 14 if digits.isascii() and digits.isdecimal() else 11
     if not 3 <= len(sender) <= longest:  # noqa: PLR2004 - the vendor's documentation

@@ -109,7 +109,10 @@ class TransactionClosedError(InvalidRequestError):
 
 
 class RateLimitError(APIError):
-    """429: too many requests, and waiting as asked would take longer than is left."""
+    """429: too many requests, and waiting as asked would take longer than is left.
+
+    Also a second realtime message within a minute, which is refused before any request.
+    """
 
 
 class ServerError(APIError):

@@ -7,8 +7,15 @@ next item; written for millions of recipients, so the loop that takes them stand
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+    Set as AbstractSet,
+)
 from itertools import islice
 from typing import cast
 

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Learned"]
+__all__ = ["Learned", "shrinking"]
+
+
+def shrinking(size: int, batches: int) -> int:
+    """Return how many recipients a batch holds that comes after so many others of a message.
+
+    Each holds one less than the one before, down to nine tenths of `size`: were two of the same
+    size, one that is lost and one that is repeated on the way would make up for each other in the
+    counts.
+    """
+    return size - min(batches, size // 10)
 
 
 @dataclass(slots=True)

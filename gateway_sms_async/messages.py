@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import math
 import re
 import secrets
 import time
@@ -35,9 +36,11 @@ from .draft import (
     wire_recipients,
 )
 from .errors import (
+    GatewayError,
     InvalidRequestError,
     NotFoundError,
     OutcomeUnknownError,
+    RateLimitError,
     RecipientsRejectedError,
 )
 from .models import Envelope, Message, MessageSummary, RecipientReport
@@ -96,6 +99,7 @@ class Messages:
         test: bool = False,
         transaction: bool = False,
         reference: str | None = None,
+        wait_realtime: bool = False,
     ) -> Message:
         """Send one message, or open a transaction with `transaction=True`, which sends nothing.
 
@@ -107,6 +111,10 @@ class Messages:
         When the answer is lost the message is looked for by its reference, which lists the
         account and reads the newest messages one by one, for `max_elapsed` at the most; found,
         it is returned. A reference of your own must therefore be new with each call.
+
+        The gateway takes one `realtime` message a minute: a second one is refused here with a
+        RateLimitError whose `retry_after` says the seconds to wait, or waited for with
+        `wait_realtime=True`, if `max_elapsed` allows it.
 
         Raises ValueError or TypeError before any request; RecipientsRejectedError when the
         gateway took none of the recipients; OutcomeUnknownError when a text may have gone out
@@ -126,6 +134,11 @@ class Messages:
         )
         if transaction:
             return _with_somebody(await self.open_transaction(payload))
+        if draft.is_realtime:
+            patience = self._session.policy.max_elapsed
+            await self.realtime_turn(
+                patience if check_flag("wait_realtime", wait_realtime) else 0.0
+            )
         return await self._send(draft, payload, reference)
 
     async def find(self, reference: str) -> Message | None:
@@ -251,12 +264,36 @@ class Messages:
             )
         )
 
+    async def realtime_turn(self, patience: float) -> None:
+        """Wait until one more realtime message may leave; RateLimitError when that is too long.
+
+        For the transaction builder too.
+        """
+        pace, loop = self._session.realtime, asyncio.get_running_loop()
+        give_up = loop.time() + patience
+        while left := pace.wait(now := loop.time()):
+            if now + left > give_up:
+                raise RateLimitError(
+                    f"only one realtime message a minute: wait {math.ceil(left)} s; nothing was sent",
+                    status=429,
+                    retry_after=left,
+                )
+            await asyncio.sleep(left)
+        pace.sent(now)
+
     async def _send(self, draft: Draft, payload: bytes, reference: str | None) -> Message:
         started = time.time()
         try:
             message = _one(await self._session.call(_SEND, "/messages/", payload))
         except OutcomeUnknownError as unknown:
             message = await self._recover(draft, reference, started, unknown)
+        except GatewayError:
+            if draft.is_realtime:
+                self._session.realtime.not_sent()
+            raise
+        if draft.is_realtime:
+            # The gateway's minute begins when it arrives.
+            self._session.realtime.sent(asyncio.get_running_loop().time())
         return _with_somebody(message)
 
     async def _is_there(self, message_id: str) -> bool:

@@ -31,7 +31,7 @@ class Mark(IntEnum):
     UNKNOWN = 6
 
 
-_NAMES = {mark: cast("OutcomeName", mark.name.lower()) for mark in Mark}
+_NAMES: dict[Mark, OutcomeName] = {mark: cast("OutcomeName", mark.name.lower()) for mark in Mark}
 
 
 class Outcomes(Sequence[Outcome]):

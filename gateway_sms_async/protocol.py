@@ -7,6 +7,7 @@ builder enter. It decides nothing; each method is one request and what its answe
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -310,6 +311,8 @@ class MessageOnWire:
 
         Raises what is proven to have changed nothing.
         """
+        if self.draft.is_realtime and not self.close_begun:
+            await self.messages.realtime_turn(math.inf)
         self.state = "closing"
         if last is not None:
             last.standing = Standing.DOUBTFUL
@@ -349,6 +352,8 @@ class MessageOnWire:
 
     async def send_plainly(self, batch: Batch) -> None:
         """Send to one recipient alone by a POST of its own; the message itself is deleted."""
+        if self.draft.is_realtime:
+            await self.messages.realtime_turn(math.inf)
         # The POST is the close now: while it lasts, nobody can be called unsent.
         self.state = "closing"
         reference = None if self.draft.has_custom else secrets.token_hex(16)

@@ -6,7 +6,8 @@ before it is known; everybody else is simply still to be sent to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from os import PathLike
@@ -26,7 +27,7 @@ from .session import Session
 from .settle import Counts, Fate
 from .tally import Tally
 
-__all__ = ["purge_journal", "read_journal", "resumed", "stored_receipt"]
+__all__ = ["journal_numbers", "purge_journal", "read_journal", "resumed", "stored_receipt"]
 
 
 async def read_journal(path: str | PathLike[str]) -> Receipt:
@@ -57,6 +58,26 @@ async def purge_journal(path: str | PathLike[str]) -> None:
                 "the file yourself"
             )
         await journal.remove()
+    finally:
+        await journal.close()
+
+
+async def journal_numbers(path: str | PathLike[str]) -> AsyncIterator[tuple[int, str]]:
+    """Go through the numbers in a journal as they were written, each with its place in the source.
+
+    Duplicates and excluded ones are not kept. Raises JournalError when the file cannot be read.
+    """
+    journal, saved = await Journal.open(path)
+    try:
+        refused = deque(saved.invalid)
+        async for batch in journal.batches([(0, saved.people)]):
+            for position, written in zip(batch.positions, batch.written, strict=True):
+                while refused and refused[0].position < position:
+                    one = refused.popleft()
+                    yield one.position, one.number
+                yield position, written
+        for one in refused:
+            yield one.position, one.number
     finally:
         await journal.close()
 

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from ._ratelimit import Gate, Turn
+from ._ratelimit import Gate, RealtimePace, Turn
 from ._retry import (
     HOLD_CAP,
     Action,
@@ -101,6 +101,7 @@ class _Shared:
         self.gate = gate
         self.tokens = tokens
         self.budget = RetryBudget()
+        self.realtime = RealtimePace()
         self.credit = msgspec.Raw(b"null")
         self.loop = asyncio.get_running_loop()
 
@@ -147,6 +148,11 @@ class Session:
         if policy is not None:
             view.policy = policy
         return view
+
+    @property
+    def realtime(self) -> RealtimePace:
+        """When the next realtime message may leave, on the loop's clock."""
+        return self._shared.realtime
 
     @property
     def credit(self) -> Decimal | None:

@@ -30,6 +30,7 @@ from gateway_sms_async import (
     RetryPolicy,
     ValidCount,
     _console,
+    _running,
 )
 from gateway_sms_async.__main__ import main
 from gateway_sms_async.cli import app
@@ -164,8 +165,11 @@ async def test_the_first_command_of_all() -> None:
     assert receipt["cost"] == "0.09"
     assert receipt["complete"] is True
     lines = err.splitlines()
-    assert lines.pop(1).startswith("6 of 6 recipients · ")
+    assert lines.pop(-2).startswith("6 of 6 recipients · ")
     assert lines == [
+        f"{NAMES}:5: …03: no international prefix: begin with + and the country code",
+        f"{NAMES}:7: +39…4505: no field 'name', which the text uses",
+        "3 recipients (+39), 3 parts (GSM-7), 4 requests, 2 invalid, 1 duplicates.",
         "Simulating: nothing is really sent, and no account is used.",
         f"Accepted 3 of 6, 2 invalid, 1 duplicates; 0.09 EUR; {receipt['elapsed']:.1f} s.",
     ]
@@ -179,7 +183,7 @@ async def test_standard_input_and_a_rejects_file(tmp_path: Path) -> None:
     code, out, _ = await finish(process, b"+39-3401234501\nnobody\n")
     assert code == 3
     assert json.loads(out)["accepted"] == 1
-    assert rejects.read_text() == "line,reason,number\n2,letters in the number,nobody\n"
+    assert rejects.read_text() == "nobody  # line 2: letters in the number\n"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -216,6 +220,7 @@ async def test_a_second_signal_breaks_off(simulator: Simulator, tmp_path: Path) 
     await until(lambda: len(simulator.requests) > 3)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
+    assert b"50 recipients" in await process.stderr.readline()
     assert b"Stopping" in await process.stderr.readline()
     process.send_signal(signal.SIGINT)
     code, out, err = await finish(process)
@@ -334,11 +339,16 @@ def test_the_librarys_own_checks_are_wrong_use(args: tuple[str, ...]) -> None:
     assert "Traceback" not in result.stderr
 
 
+SAVE_IT = (
+    "save the file as UTF-8, or give --encoding cp1252 if it is Latin-1 or from an older Windows"
+)
+
+
 def test_a_bad_file_stops_before_anything_is_sent(tmp_path: Path) -> None:
     people = tmp_path / "people.csv"
     people.write_bytes(b"number,name\n+39-3401234567,Ni\xf2\n")
     result = invoke("bulk", str(people), *BULK[2:], "--simulate")
-    assert one_line(result) == f"{people}:2: this is not UTF-8; save the file as UTF-8"
+    assert one_line(result) == f"{people}:2: this is not UTF-8; {SAVE_IT}"
 
 
 def test_the_token_file_and_the_body_file_are_text(tmp_path: Path) -> None:
@@ -500,9 +510,9 @@ async def test_bulk_with_everything(simulator: Simulator, tmp_path: Path) -> Non
     assert first["test"] is True
     assert first["options"] == {"timestamp_send": "2040-12-31", "custom": "mine"}
     rejected = (tmp_path / "rejects.csv").read_text().splitlines()
-    assert rejected[0] == "line,reason,number,name,planet"
-    assert rejected[1].startswith("5,no international prefix")
-    assert rejected[1].endswith(",3401234503,Carla,")
+    assert rejected[0] == "number,name,city,line,reason"
+    assert rejected[1].startswith("3401234503,Carla,")
+    assert ",5,no international prefix" in rejected[1]
 
 
 async def test_everybody_accepted_is_0(simulator: Simulator) -> None:
@@ -567,7 +577,7 @@ async def test_rejects_that_cannot_be_written_do_not_hide_the_end(
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("gateway_sms_async.cli.write_rejects", fail)
+    monkeypatch.setattr("gateway_sms_async.cli_campaigns.write_rows", fail)
     result = await run(simulator, *BULK, "--rejects", str(tmp_path / "rejects.csv"))
     assert result.exit_code == 3
     assert "is not complete: disk full" in result.stderr
@@ -585,7 +595,7 @@ async def test_the_bar_is_on_stderr(simulator: Simulator, monkeypatch: pytest.Mo
 async def test_lines_without_a_terminal(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_console, "_LINE_EVERY", 0.0)
+    monkeypatch.setattr(_running, "_LINE_EVERY", 0.0)
     result = await run(simulator, *BULK)
     assert "6 of 6 recipients · " in result.stderr
 
@@ -613,8 +623,8 @@ async def test_those_who_are_left_are_written_to_be_sent_later(
 
 
 def test_pace(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_console, "_LINE_EVERY", 0.0)
-    with _console.progress_shown(100_000) as show:
+    monkeypatch.setattr(_running, "_LINE_EVERY", 0.0)
+    with _running.progress_shown(100_000) as show:
         show(Progress(total=100_000))
         show(Progress(total=100_000, read=1500, elapsed=10.0, rate=100.0, eta=990.0))
         show(Progress(total=100_000, read=1500, elapsed=100.0, rate=10.0, eta=9900.0))

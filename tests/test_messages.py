@@ -1211,6 +1211,17 @@ async def test_senders_of_the_documented_length_go_out(
     assert simulator.requests[-1].body["sender"] == sender
 
 
+@pytest.mark.parametrize(
+    ("sender", "named"), [("Łódź", "Ł ó ź"), ("ACME ✓", "✓"), ("`ACME`", "`"), ("çççÇ", "ç")]
+)
+async def test_senders_that_no_phone_could_show_are_refused(
+    sender: str, named: str, simulator: Simulator, messages: Messages
+) -> None:
+    with pytest.raises(ValueError, match=rf"sender holds {named}, which"):
+        await messages.send(sender=sender, body="x", recipients=A)
+    assert not simulator.requests
+
+
 @pytest.mark.parametrize("priority", [1, 1.0, 1.01, Decimal("1.01"), 100])
 async def test_priorities_from_one_on_go_out(
     priority: Any, simulator: Simulator, messages: Messages

@@ -22,6 +22,7 @@ from hypothesis import example, given, settings, strategies as st
 
 import gateway_sms_async
 from gateway_sms_async import (
+    CountryPreview,
     DeliveryReport,
     GatewayClient,
     GatewayConnectionError,
@@ -38,6 +39,7 @@ from gateway_sms_async import (
     NotFoundError,
     Options,
     OutcomeUnknownError,
+    Preview,
     Progress,
     Receipt,
     Recipient,
@@ -47,6 +49,7 @@ from gateway_sms_async import (
     TransactionClosedError,
     UnexpectedResponseError,
     errors,
+    measure,
     messages as messages_module,
     models,
 )
@@ -821,6 +824,11 @@ SHOWN: dict[str, Callable[[], object]] = {
         invalid=(InvalidRecipient(CANARY_NUMBERS[4], "too long", 3),),
     ),
     "Progress": Progress,
+    "Preview": lambda: Preview(
+        total=1, invalid=(InvalidRecipient(CANARY_NUMBERS[4], "too long", 3),)
+    ),
+    "CountryPreview": CountryPreview,
+    "TextSize": lambda: measure(CANARY_TEXT),
     "RetryPolicy": RetryPolicy,
     "GatewayClient": lambda: GatewayClient("canary-text"),
 }

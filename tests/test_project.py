@@ -20,9 +20,14 @@ PACKAGE = ROOT / "gateway_sms_async"
 LAYERS = [
     ["__main__"],
     ["cli"],
-    ["_console"],
-    ["lists"],
+    ["cli_campaigns"],
+    ["_command", "_running", "reports"],
+    ["_console", "lists"],
+    ["_detect"],
+    ["_formats"],
+    ["_files"],
     ["__init__", "testing"],
+    ["preview"],
     ["client"],
     ["resume"],
     ["bulk"],
@@ -35,11 +40,14 @@ LAYERS = [
     ["records"],
     ["session", "draft"],
     ["_verdict"],
+    ["_arguments"],
     ["_transport", "_retry", "_ratelimit", "auth"],
+    ["phone"],
     ["recipients"],
     ["text"],
     ["errors"],
-    ["models", "receipt"],
+    ["models", "outcomes"],
+    ["receipt"],
 ]
 ROOMS = {path.stem for path in PACKAGE.glob("*.py")} | {"simulator"}
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}

@@ -35,8 +35,8 @@ async def run(command: list[str], simulator: Simulator, folder: Path = ROOT) -> 
 
 
 def test_there_are_examples() -> None:
-    assert len(PROGRAMS) == 7
-    assert len(COMMANDS) == 6
+    assert len(PROGRAMS) == 8
+    assert len(COMMANDS) == 7
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))

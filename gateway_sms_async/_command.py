@@ -1,0 +1,233 @@
+"""How a command of `gateway-sms` is made, and the options that several of them share.
+
+The commands enter. A dataclass stands for a group of options; whatever goes wrong in a command ends
+as one line and an exit code.
+"""
+
+import asyncio
+import inspect
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import IO, Annotated, Any, TypeVar, cast
+
+import typer
+
+from . import GatewayClient, Message, Messages, Options, _console
+from ._console import say
+from .simulator import Simulator
+
+__all__ = [
+    "Account",
+    "Content",
+    "Id",
+    "app",
+    "command",
+    "of_message",
+    "open_output",
+    "option",
+    "parse_day",
+    "read_text",
+]
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="gateway-sms",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def option(text: str, *names: str, **more: Any) -> Any:
+    """Describe an option."""
+    return typer.Option(*names, help=text, **more)
+
+
+of_message = partial(option, rich_help_panel="Message")
+of_connection = partial(option, rich_help_panel="Connection")
+
+
+def parse_day(text: str) -> date:
+    """Read a day as a person writes it on the command line."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("write a day as 2030-12-31") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """The options that all commands share: where requests go, with which token, how fast."""
+
+    token_file: Annotated[Path | None, of_connection("Has the token; else OPENAPI_TOKEN.")] = None
+    sandbox: Annotated[
+        bool, of_connection("Use the vendor's sandbox, which has tokens of its own.", "--sandbox")
+    ] = False
+    base_url: Annotated[str | None, of_connection("Another address.", metavar="URL")] = None
+    rate: Annotated[
+        float | None,
+        of_connection("Requests a second; 0 for no limit.", show_default="10; 0 if simulated"),
+    ] = None
+    concurrency: Annotated[int, of_connection("Requests under way at once.")] = 8
+    timeout: Annotated[float, of_connection("Seconds that one attempt may take.")] = 30.0
+    as_json: Annotated[bool, option("Print JSON for programs, not tables.", "--json")] = False
+
+    def client(self, simulator: Simulator | None = None) -> GatewayClient:
+        """Make the client; ValueError when there is no token."""
+        return GatewayClient(
+            _read_token(self.token_file) if simulator is None else simulator.token,
+            sandbox=self.sandbox,
+            base_url=self.base_url if simulator is None else simulator.url,
+            rate=self.requests_a_second(simulated=simulator is not None),
+            concurrency=self.concurrency,
+            timeout=self.timeout,
+        )
+
+    def requests_a_second(self, *, simulated: bool = False) -> float | None:
+        """Return the rate that the options ask for, None for no limit."""
+        if self.rate is None:
+            return None if simulated else 10.0
+        return self.rate or None
+
+    def simulated(self) -> AbstractAsyncContextManager[GatewayClient]:
+        """Return a client of a simulator that lives as long as it; ValueError for a wrong option."""
+        if self.sandbox or self.base_url or self.token_file:
+            raise ValueError("--simulate goes without --sandbox, --base-url and --token-file")
+        return self._simulated()
+
+    @asynccontextmanager
+    async def _simulated(self) -> AsyncGenerator[GatewayClient]:
+        say("Simulating: nothing is really sent, and no account is used.")
+        async with Simulator(keep_requests=0) as simulator, self.client(simulator) as gateway:
+            yield gateway
+
+    def ask(self, call: Callable[[Messages], Awaitable[T]]) -> T:
+        """Make one of the seven calls."""
+
+        async def run() -> T:
+            async with self.client() as gateway:
+                return await call(gateway.messages)
+
+        return asyncio.run(run())
+
+    def show(self, message: Message) -> None:
+        """Print a message for people or for programs."""
+        (_console.print_json if self.as_json else _console.print_message)(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """The options that say what a message is like, besides its text and its recipients."""
+
+    sender: Annotated[str, of_message("Who it comes from: 3-11 characters, or 3-14 digits.")]
+    priority: Annotated[float | None, of_message("At least 1.00; costs more above it.")] = None
+    flash: Annotated[bool, of_message("Show it as a pop-up.", "--flash")] = False
+    realtime: Annotated[
+        bool, of_message("Send a one-time code past all queues; one a minute.", "--realtime")
+    ] = False
+    on: Annotated[
+        date | None,
+        of_message("The day to send on, as 2030-12-31.", parser=parse_day, metavar="DATE"),
+    ] = None
+    callback_url: Annotated[
+        str | None, of_message("Is told when the message's state changes.", metavar="URL")
+    ] = None
+    callback_field: Annotated[str | None, of_message("Form field to tell it in.")] = None
+    custom: Annotated[str | None, of_message("Text of yours to keep with the message.")] = None
+    test: Annotated[bool, of_message("Have it checked but not sent.", "--test")] = False
+
+    def options(self) -> Options:
+        """Return what the library calls options."""
+        return Options(
+            flash=self.flash,
+            realtime=self.realtime,
+            timestamp_send=self.on,
+            custom=self.custom,
+            callback_url=self.callback_url,
+            callback_field=self.callback_field,
+        )
+
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a message.")]
+
+
+# How a command runs
+
+
+def command(
+    *examples: str, within: typer.Typer = app
+) -> Callable[[Callable[..., int | None]], None]:
+    """Make a command of a function; a parameter that is a dataclass stands for its fields."""
+
+    def register(function: Callable[..., int | None]) -> None:
+        groups: dict[str, Any] = {}
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(function).parameters.values():
+            group: Any = parameter.annotation
+            if is_dataclass(group):
+                groups[parameter.name] = group
+                parameters.extend(inspect.signature(cast("type[Any]", group)).parameters.values())
+            else:
+                parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+        def run(**values: Any) -> None:
+            for name, group in groups.items():
+                parts = {field.name: values.pop(field.name) for field in fields(group)}
+                values[name] = group(**parts)
+            raise typer.Exit(_console.run(partial(function, **values)))
+
+        vars(run)["__signature__"] = inspect.Signature(parameters)
+        epilog = "\n\n".join(("Examples:", *examples))
+        within.command(function.__name__.rstrip("_"), help=inspect.getdoc(function), epilog=epilog)(
+            run
+        )
+
+    return register
+
+
+def _read_token(file: Path | None) -> str:
+    if file is None:
+        token = os.environ.get("OPENAPI_TOKEN", "").strip()
+        if not token:
+            raise ValueError("no token: set OPENAPI_TOKEN or give --token-file FILE")
+        return token
+    token = read_text(file).strip()
+    if not token:
+        raise ValueError(f"{file} is empty; put the token in it")
+    return token
+
+
+def read_text(file: Path) -> str:
+    """Return the text of a small file; ValueError when it cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ValueError(
+            f"{file}: {error.strerror or error}; give a file that can be read"
+        ) from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{file}: this is not UTF-8 text") from None
+
+
+@contextmanager
+def open_output(option: str, file: Path | None, source: str) -> Generator[IO[str] | None]:
+    """Open the file before anything is sent, so that it is known to be writable."""
+    if file is None:
+        yield None
+        return
+    if source != "-" and file.exists() and file.samefile(source):
+        raise ValueError(f"{option} would overwrite the list itself; give another file")
+    try:
+        opened = file.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise ValueError(f"{file}: {error.strerror or error}; give a file to write to") from None
+    with opened:
+        yield opened

@@ -1,0 +1,454 @@
+"""The commands on campaigns: look at one, send one, go on with one, read its journal.
+
+The command line's entry takes them in. Files come through `lists`, what is looked at before
+through `preview`; the rest is the client's, as for any other user.
+"""
+
+import asyncio
+import sys
+from collections.abc import Collection, Generator, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Annotated, Literal, cast
+
+import typer
+
+from . import GatewayClient, _console, purge_journal, read_journal
+from ._command import Account, Content, command, of_message, open_output, option, read_text
+from ._console import print_preview, say, say_offer, say_preview, say_refused
+from ._running import Campaign, reading_shown
+from ._store import already_there
+from .lists import RecipientList, open_list, read_exclusions, write_rows
+from .phone import number_reader
+from .preview import Preview, preview
+from .receipt import InvalidRecipient
+from .recipients import RecipientLike
+from .reports import left_over, write_journal_report, write_report
+from .text import placeholders, replacements, to_gsm
+
+__all__ = ["journals"]
+
+ASK_ABOVE = 1_000
+"""Recipients; a campaign of more is not sent from a terminal without asking."""
+
+journals = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+
+_REPORT = "Write every recipient to this file, with message and outcome: CSV, or JSON if it ends in .json."
+
+
+# What several commands take
+
+
+@dataclass(frozen=True, kw_only=True)
+class Who:
+    """The options that say who is sent to, besides the list itself."""
+
+    number_column: Annotated[
+        str | None,
+        option("The column of the numbers, if it is not called number, phone, mobile or alike."),
+    ] = None
+    encoding: Annotated[
+        str | None, option("How the list is written, such as latin-1; else UTF-8.")
+    ] = None
+    delimiter: Annotated[
+        str | None, option("What stands between its columns, if it is not found.")
+    ] = None
+    default_region: Annotated[
+        str | None,
+        option("The country of numbers without an international prefix, such as IT."),
+    ] = None
+    strict_numbers: Annotated[
+        bool, option("Refuse numbers that no numbering plan has.", "--strict-numbers")
+    ] = False
+    exclude: Annotated[
+        list[str] | None,
+        option("A list of numbers not to send to; may be repeated.", metavar="FILE"),
+    ] = None
+    allow_missing_fields: Annotated[
+        bool,
+        option("Send also to those without a value for a placeholder.", "--allow-missing-fields"),
+    ] = False
+
+    def excluded(self) -> list[str]:
+        """Read who is not to be sent to."""
+        read = number_reader(self.default_region)
+        excluded: list[str] = []
+        for file in self.exclude or ():
+            with reading_shown(f"Reading {file}:") as watch:
+                excluded.extend(read_exclusions(file, read, watch=watch))
+        return excluded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """The options that say what is sent."""
+
+    body: Annotated[str | None, of_message("The text; {{name}} stands for a column.")] = None
+    body_file: Annotated[
+        Path | None, of_message("A file with the text; the line break at its end is left out.")
+    ] = None
+    smart_encoding: Annotated[
+        bool,
+        of_message(
+            "Replace typographic quotes, dashes and blanks where that makes a text shorter.",
+            "--smart-encoding",
+        ),
+    ] = False
+
+    def read(self) -> str:
+        """Return the text, as it will be sent."""
+        if (self.body is None) == (self.body_file is None):
+            raise ValueError("give either --body or --body-file")
+        if self.body_file is None:
+            text = self.body or ""
+        else:
+            text = read_text(self.body_file).removesuffix("\n")
+        if not self.smart_encoding:
+            return text
+        smart = to_gsm(text)
+        if smart != text:
+            say_offer("Replaced in the text:", replacements(text))
+        return smart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """The options that say how recipients travel."""
+
+    batch_size: Annotated[int, option("Recipients in one request.")] = 500
+    recipients_per_message: Annotated[int, option("At most 50000.")] = 20_000
+    careful: Annotated[
+        bool,
+        option("One POST and one close a message: exact behind any proxy.", "--careful"),
+    ] = False
+    price_per_part: Annotated[
+        str | None, option("What one SMS part costs, to reckon the cost.", metavar="EUR")
+    ] = None
+
+
+File = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="CSV with a column of numbers (others fill the placeholders), JSON Lines, or one "
+        "number a line; also packed with gzip; - is standard input.",
+    ),
+]
+
+
+class _Plan:
+    """A list and a text, read and looked at: what `check` shows and `bulk` sends."""
+
+    def __init__(
+        self, rows: RecipientList, text: str, excluded: Collection[str], *, smart: bool
+    ) -> None:
+        self.rows = rows
+        self.text = text
+        self.excluded = excluded
+        self._smart = smart
+
+    def __iter__(self) -> Iterator[RecipientLike]:
+        if not self._smart:
+            return iter(self.rows)
+        return map(_smart, self.rows)
+
+    async def preview(
+        self,
+        content: Content,
+        who: Who,
+        pace: Pace,
+        *,
+        rate: float | None,
+        client: AbstractAsyncContextManager[GatewayClient | None],
+    ) -> Preview:
+        """Look at it; a client asks the gateway what a part costs."""
+        with reading_shown("Checking", self.rows.total) as watch:
+            async with client as gateway:
+                return await preview(
+                    self,
+                    sender=content.sender,
+                    body=self.text,
+                    priority=content.priority,
+                    options=content.options(),
+                    default_region=who.default_region,
+                    strict_numbers=who.strict_numbers,
+                    allow_missing_fields=who.allow_missing_fields,
+                    exclude=self.excluded,
+                    batch_size=pace.batch_size,
+                    recipients_per_message=pace.recipients_per_message,
+                    careful=pace.careful,
+                    rate=rate,
+                    price_per_part=pace.price_per_part,
+                    gateway=gateway,
+                    on_read=watch,
+                )
+
+    def say_refused(self, refused: Collection[InvalidRecipient], *, rejects: Path | None) -> None:
+        """Name the first of those who were refused, by file and line."""
+        say_refused(self.rows.name, refused, self.rows.lines, elsewhere=rejects is not None)
+
+
+def _smart(recipient: RecipientLike) -> RecipientLike:
+    if not isinstance(recipient, tuple):
+        return recipient
+    number, fields = recipient
+    return number, {name: to_gsm(value) for name, value in fields.items()}
+
+
+@contextmanager
+def _opened(file: str, text: Text, who: Who) -> Generator[_Plan]:
+    body = text.read()
+    excluded = who.excluded()
+    with ExitStack() as stack:
+        with reading_shown("Reading") as watch:
+            rows = stack.enter_context(
+                open_list(
+                    file,
+                    placeholders(body),
+                    allow_missing_fields=who.allow_missing_fields,
+                    number_column=who.number_column,
+                    encoding=who.encoding,
+                    delimiter=who.delimiter,
+                    watch=watch,
+                )
+            )
+        yield _Plan(rows, body, excluded, smart=text.smart_encoding)
+
+
+# The commands
+
+
+@command(
+    'gateway-sms check people.csv --sender ACME --body "Ciao {{name}}"',
+    'gateway-sms check people.csv --sender ACME --body "Ciao" --price-per-part 0.035 --rejects bad.csv',
+    'gateway-sms check people.csv --sender ACME --body "Ciao" --ask-price',
+)
+def check(
+    *,
+    file: File,
+    content: Content,
+    text: Text,
+    who: Who,
+    pace: Pace,
+    account: Account,
+    ask_price: Annotated[
+        bool,
+        option(
+            "Ask the gateway what a part costs, by one simulated send a country; needs a token.",
+            "--ask-price",
+        ),
+    ] = False,
+    rejects: Annotated[
+        Path | None, option("Write the invalid rows to this file, in the list's own form.")
+    ] = None,
+) -> int:
+    """Look at a campaign before it is sent: who, what, how many parts, what it costs. Sends nothing.
+
+    Without --ask-price no account is needed, and nothing leaves this machine.
+    """
+    if ask_price and pace.price_per_part is not None:
+        raise ValueError("give either --ask-price or --price-per-part")
+    client = account.client() if ask_price else nullcontext()
+    rate = account.requests_a_second()
+    with _opened(file, text, who) as plan, open_output("--rejects", rejects, file) as rejected:
+        looking = plan.preview(content, who, pace, rate=rate, client=client)
+        looked_at = asyncio.run(looking)
+        plan.say_refused(looked_at.invalid, rejects=rejects)
+        if rejected is not None:
+            _write_rejects(plan.rows, looked_at.invalid, rejected)
+        line = None
+        if (position := looked_at.longest_position) is not None:
+            line = plan.rows.lines([position])[position]
+    print_preview(looked_at, longest_line=line, rate=rate, json=account.as_json)
+    if not text.smart_encoding and looked_at.parts_in_gsm < looked_at.parts:
+        say(
+            f"--smart-encoding would make it {looked_at.parts_in_gsm:,} parts instead of "
+            f"{looked_at.parts:,}."
+        )
+        say_offer("It would replace", replacements("".join(looked_at.not_gsm)))
+    return _console.SOME_INVALID if looked_at.invalid else 0
+
+
+@command(
+    'gateway-sms bulk people.csv --sender ACME --body "Ciao {{name}}" --simulate',
+    "gateway-sms bulk people.csv --sender ACME --body-file text.txt --rejects rejected.csv",
+    'gateway-sms bulk people.csv --sender ACME --body "Ciao" --journal campaign.db --max-cost 50',
+    'some-query | gateway-sms bulk - --sender ACME --body "We are closed on Friday"',
+)
+def bulk(
+    *,
+    file: File,
+    content: Content,
+    text: Text,
+    who: Who,
+    pace: Pace,
+    account: Account,
+    journal: Annotated[
+        Path | None,
+        option("Keep what is needed to go on after a crash in this new file; see `resume`."),
+    ] = None,
+    verify: Annotated[
+        str,
+        option("auto or always: read the list of recipients where needed, or of every message."),
+    ] = "auto",
+    max_cost: Annotated[
+        str | None, option("Stop before the close that would cost more in all.", metavar="EUR")
+    ] = None,
+    max_recipients: Annotated[
+        int | None, option("Stop before the close that would make it more.")
+    ] = None,
+    rejects: Annotated[
+        Path | None,
+        option("Write the invalid rows to this file, in the list's own form, to be corrected."),
+    ] = None,
+    unsent: Annotated[
+        Path | None,
+        option("Write who was not sent to, when it stops early, to this file, to send later."),
+    ] = None,
+    report: Annotated[Path | None, option(_REPORT)] = None,
+    yes: Annotated[
+        bool, option(f"Do not ask before sending to more than {ASK_ABOVE:,}.", "--yes")
+    ] = False,
+    simulate: Annotated[
+        bool, option("Send to a simulator: needs no account, texts nobody.", "--simulate")
+    ] = False,
+) -> int:
+    """Send one text to everyone in a file, each number once, and print the receipt as JSON.
+
+    The whole file is checked first: nothing is sent while it is broken. A number that is no number
+    stops nothing: the receipt counts it, and --rejects names it.
+    """
+    if simulate and journal is not None:
+        raise ValueError(
+            "--simulate forgets everything at its end, so a journal of it could not be resumed; run "
+            "`gateway-sms simulator` in another terminal and send to that"
+        )
+    if journal is not None and journal.exists():
+        raise already_there(journal)
+    client = account.simulated() if simulate else account.client()
+    with (
+        _opened(file, text, who) as plan,
+        open_output("--rejects", rejects, file) as rejected,
+        open_output("--unsent", unsent, file) as left,
+        open_output("--report", report, file) as reported,
+    ):
+        rate = account.requests_a_second(simulated=simulate)
+        looking = plan.preview(content, who, pace, rate=rate, client=nullcontext())
+        looked_at = asyncio.run(looking)
+        plan.say_refused(looked_at.invalid, rejects=rejects)
+        say_preview(looked_at)
+        if not (yes or simulate or content.test) and not _agreed(looked_at):
+            say("Nothing was sent.")
+            return _console.FAILED
+        campaign = Campaign(
+            lambda gateway, progress, stop: gateway.send_bulk(
+                plan,
+                sender=content.sender,
+                body=plan.text,
+                priority=content.priority,
+                options=content.options(),
+                test=content.test,
+                batch_size=pace.batch_size,
+                recipients_per_message=pace.recipients_per_message,
+                careful=pace.careful,
+                verify=cast('Literal["auto", "always"]', verify),
+                journal=journal,
+                on_progress=progress,
+                stop=stop,
+                total=plan.rows.total,
+                default_region=who.default_region,
+                strict_numbers=who.strict_numbers,
+                allow_missing_fields=who.allow_missing_fields,
+                exclude=plan.excluded,
+                max_cost=max_cost,
+                max_recipients=max_recipients,
+            ),
+            total=plan.rows.total,
+            journal=None if journal is None else str(journal),
+        )
+        asyncio.run(campaign.run(client))
+        code = campaign.conclude()
+        receipt = campaign.receipt
+        if receipt is None:
+            return code
+        known = {one.position for one in looked_at.invalid}
+        refused = [one for one in receipt.invalid if one.position not in known]
+        plan.say_refused(refused, rejects=rejects)
+        try:
+            if rejected is not None:
+                _write_rejects(plan.rows, receipt.invalid, rejected)
+            if left is not None:
+                write_rows(plan.rows, left_over(receipt, number_reader(who.default_region)), left)
+            if reported is not None:
+                write_report(plan.rows.rows(), receipt, reported)
+        except (OSError, ValueError) as error:
+            # What became of the campaign matters more than this.
+            say(f"gateway-sms: {rejects or unsent or report} is not complete: {error}")
+        return code
+
+
+@command("gateway-sms resume campaign.db")
+def resume(
+    journal: Annotated[str, typer.Argument(metavar="JOURNAL", help="What --journal wrote.")],
+    account: Account,
+    report: Annotated[Path | None, option(_REPORT)] = None,
+) -> int:
+    """Go on with a campaign that was stopped or has crashed, and print its receipt as JSON.
+
+    Messages that may have been closed are looked at first; nobody is sent to again who may have
+    been texted. A finished campaign prints its receipt; nothing is sent.
+    """
+    campaign = Campaign(
+        lambda gateway, report, stop: gateway.resume_bulk(journal, on_progress=report, stop=stop),
+        total=None,
+        journal=journal,
+    )
+    with open_output("--report", report, journal) as reported:
+        asyncio.run(campaign.run(account.client()))
+        if reported is not None and campaign.receipt is not None:
+            asyncio.run(write_journal_report(journal, campaign.receipt, reported))
+    return campaign.conclude()
+
+
+JournalPath = Annotated[str, typer.Argument(metavar="PATH", help="What --journal wrote.")]
+
+
+@command(
+    "gateway-sms journal show campaign.db",
+    "gateway-sms journal show campaign.db --report everybody.csv",
+    within=journals,
+)
+def show_(path: JournalPath, report: Annotated[Path | None, option(_REPORT)] = None) -> int:
+    """Print where everyone of a campaign stands, as its journal has it; asks the gateway nothing."""
+    receipt = asyncio.run(read_journal(path))
+    with open_output("--report", report, path) as reported:
+        if reported is not None:
+            asyncio.run(write_journal_report(path, receipt, reported))
+    _console.print_receipt(receipt)
+    _console.summarize(receipt, resumable=not receipt.complete)
+    return _console.UNKNOWN if receipt.unknown or receipt.doubled else 0
+
+
+@command("gateway-sms journal purge campaign.db", within=journals)
+def purge(path: JournalPath) -> None:
+    """Delete the journal of a finished campaign, with the numbers and texts in it."""
+    asyncio.run(purge_journal(path))
+    say(f"{path} is deleted.")
+
+
+def _agreed(looked_at: Preview) -> bool:
+    """Ask before a large campaign, where there is somebody to ask."""
+    if looked_at.recipients <= ASK_ABOVE or not _is_watched():
+        return True
+    return typer.confirm(f"Send to {looked_at.recipients:,} recipients now?", err=True)
+
+
+def _is_watched() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _write_rejects(
+    rows: RecipientList, invalid: Collection[InvalidRecipient], file: IO[str]
+) -> None:
+    write_rows(rows, {one.position: one.reason for one in invalid}, file)
