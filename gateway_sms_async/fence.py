@@ -111,7 +111,7 @@ class Fence:
         message.check_open(seen)
         self._check_objects(seen)
         ladder = not message.doubtful and is_ladder(message.steps, count(seen).total)
-        proven = ladder and not unnamed(seen, message.batches)
+        proven = ladder and not unnamed(seen, message.batches, once=True)
         if not ladder and self._learned.careful and self._replaceable:
             raise StartAnewError(f"message {message.id} is not what was acknowledged")
         if not proven or self._learned.verify_always:
@@ -133,17 +133,17 @@ class Fence:
     async def _look_at_list(self, seen: Message, *, ladder: bool) -> Message:
         message = self._message
         try:
-            listing, seen = await self._read_open_list(seen)
+            listing, seen = await self._read_open_list(seen, once=ladder)
         except NotFoundError:
             # This gateway may list recipients only after the close.
             if not ladder and self._replaceable:
                 raise self._start_carefully("cannot be listed before its close") from None
-            self._check_named(seen)
+            self._check_named(seen, once=ladder)
             return seen
         if listing is None:
             if not ladder and self._replaceable:
                 raise self._start_carefully("is not listed completely")
-            self._check_named(seen)
+            self._check_named(seen, once=ladder)
             raise GatewayError(
                 f"the gateway does not list all recipients of message {message.id}: it was not "
                 "closed, so nothing has gone out. Use fewer recipients_per_message, or "
@@ -151,14 +151,14 @@ class Fence:
             )
         if listing.doubled or listing.strangers:
             raise self._start_carefully("holds somebody twice, or somebody else")
-        if unnamed(seen, message.batches):
+        if unnamed(seen, message.batches, once=ladder):
             # Shown on a message that does not change: its list leaves the invalid ones out.
             self._learned.lists_hold_invalid = False
         if sum(listing.times.values()) + seen.invalid < message.acknowledged:
             self._learned.careful = True
         return seen
 
-    async def _read_open_list(self, seen: Message) -> tuple[Listing | None, Message]:
+    async def _read_open_list(self, seen: Message, *, once: bool) -> tuple[Listing | None, Message]:
         """Read the list of an open message, again while the message changes under it."""
         message = self._message
         listing: Listing | None = None
@@ -166,13 +166,13 @@ class Fence:
             numbers = await message.list_numbers()
             before, seen = seen, await message.look()
             message.check_open(seen)
-            listing = read_list(seen, message.batches, numbers)
+            listing = read_list(seen, message.batches, numbers, once=once)
             if count(before) == count(seen):
                 break
         return listing, seen
 
-    def _check_named(self, seen: Message) -> None:
-        nameless = unnamed(seen, self._message.batches)
+    def _check_named(self, seen: Message, *, once: bool) -> None:
+        nameless = unnamed(seen, self._message.batches, once=once)
         if nameless:
             raise GatewayError(
                 f"the gateway counts {nameless} invalid recipients on message {self._message.id} "
@@ -260,8 +260,9 @@ class Fence:
             fates = fates_by_counts(before, final, batches, brought)
         listed: Fates | None = None
         if fates is None or _has(fates, Fate.UNKNOWN) or self._learned.verify_always:
-            listed = await self._fates_by_list(final)
-        if listed is None and self._learned.verify_always and self._may_believe(final):
+            listed = await self._fates_by_list(final, once=fates is not None)
+        may_believe = self._may_believe(final, once=fates is not None)
+        if listed is None and self._learned.verify_always and may_believe:
             # Who asks for the list does not go by counts alone.
             fates = None
         fates = listed or fates or [[Fate.UNKNOWN] * len(batch) for batch in batches]
@@ -273,7 +274,7 @@ class Fence:
                 "it: see its recipients before sending to them again"
             )
 
-    async def _fates_by_list(self, final: Message) -> Fates | None:
+    async def _fates_by_list(self, final: Message, *, once: bool = False) -> Fates | None:
         """Read the list of a closed message until it is whole, to a deadline; None if it never is.
 
         It counts only with an answer that shows the message closed after it was read.
@@ -295,19 +296,19 @@ class Fence:
                         f"message {message.id} is open again after it was closed: what the gateway "
                         "says of it cannot be relied on"
                     )
-                listing = read_list(final, message.batches, numbers)
+                listing = read_list(final, message.batches, numbers, once=once)
             if listing is not None:
-                if not self._may_believe(final):
+                if not self._may_believe(final, once=once):
                     return None
-                return fates_by_list(final, message.batches, listing)
+                return fates_by_list(final, message.batches, listing, once=once)
             if loop.time() + delay >= deadline:
                 return None
             await asyncio.sleep(delay)
             delay = min(delay * 2, message.policy.max_delay)
 
-    def _may_believe(self, final: Message) -> bool:
+    def _may_believe(self, final: Message, *, once: bool) -> bool:
         """Whether a list can be whole: unnamed invalid ones in a growing list would hide it."""
-        return not unnamed(final, self._message.batches) or (
+        return not unnamed(final, self._message.batches, once=once) or (
             self._learned.lists_hold_invalid is False
         )
 

@@ -33,6 +33,7 @@ from .recipients import (
     digits_key,
     normalize,
 )
+from .seen import SeenNumbers
 from .text import missing_field
 
 __all__ = ["Batch", "Intake", "Source", "as_source", "read_excluded"]
@@ -163,7 +164,9 @@ class Intake:
         self._read = read
         self._excluded = excluded
         # Who is excluded is found like a duplicate, at no cost for everybody else.
-        self._seen = set(excluded)
+        self._seen = SeenNumbers()
+        for key in excluded:
+            self._seen.add(key)
         self.marks = Marks()
         self.total = 0
         self.duplicates = 0
@@ -172,7 +175,9 @@ class Intake:
 
     def fill(self, items: Iterator[RecipientLike], batch: Batch, size: int) -> bool:
         """Take items until `batch` holds `size`, or for one slice; True when they are at an end."""
-        seen, read = self._seen, self._read
+        read = self._read
+        # The set itself, as long as it takes more: a call for each of a million shows.
+        seen, every = self._seen.first, self._seen.add if self._seen.full else None
         placeholders = self._placeholders
         position = self.total
         room = size - len(batch)
@@ -196,10 +201,11 @@ class Intake:
                     continue
                 # recipients.digits_key, without a call for each of a million.
                 key = int(number.replace("-", ""))
-                if key in seen:
+                if key in seen or (every is not None and not every(key)):
                     self._leave_out(key, position + looked_at - 1)
                     continue
-                seen.add(key)
+                if every is None:
+                    seen.add(key)
                 if fields is not None:
                     batch.fields[len(batch)] = fields
                 batch.numbers.append(number)

@@ -100,34 +100,44 @@ def _keys(batch: Batch) -> list[int]:
     return [int(number.replace("-", "")) for number in batch.numbers]
 
 
-def _named(message: Message, batches: Sequence[Batch]) -> set[int]:
-    """Return the digits of those of ours whom the gateway counts as invalid, as far as named."""
+def _named(message: Message, batches: Sequence[Batch], *, once: bool) -> set[int]:
+    """Return the digits of those of ours whom the gateway counts as invalid, as far as named.
+
+    `once`: each batch is known to be on the message once, so that a count can stand for everybody.
+    """
     if not message.invalid:
         return set()
     ours = {key for batch in batches for key in _keys(batch)}
     names = message.recipients.invalid.list
-    if len(batches) == 1 and message.invalid == len(ours) != len(names) and not message.valid:
-        # Of several, one that came twice could stand for another that was lost.
+    once = once or len(batches) == 1
+    if once and message.invalid == len(ours) != len(names) and not message.valid:
+        # Otherwise one that came twice could stand for another that was lost.
         return ours
     return {digits(number) for number in names} & ours
 
 
-def unnamed(message: Message, batches: Sequence[Batch]) -> int:
-    """Return how many invalid recipients the gateway counts but does not name."""
-    named = _named(message, batches)
+def unnamed(message: Message, batches: Sequence[Batch], *, once: bool = False) -> int:
+    """Return how many invalid recipients the gateway counts but does not name.
+
+    `once`: each batch is known to be on the message once; all being invalid then names them all.
+    """
+    named = _named(message, batches, once=once)
     if len(named) == message.invalid:
         return 0
     # Somebody may be named as often as he was added.
     return message.invalid - sum(digits(one) in named for one in message.recipients.invalid.list)
 
 
-def read_list(message: Message, batches: Sequence[Batch], numbers: Iterable[str]) -> Listing | None:
+def read_list(
+    message: Message, batches: Sequence[Batch], numbers: Iterable[str], *, once: bool = False
+) -> Listing | None:
     """Return a list of recipients as counts, None when it is not the whole list.
 
     It is whole when it has as many entries as the message has valid recipients. Some gateways may
-    list the invalid ones too: those that are named are left out before it is measured.
+    list the invalid ones too: those that are named (`once`: as in `unnamed`) are left out before it
+    is measured.
     """
-    named = _named(message, batches)
+    named = _named(message, batches, once=once)
     times = Counter(key for key in map(digits, numbers) if key not in named)
     if times.total() != message.valid:
         return None
@@ -147,7 +157,7 @@ def fates_by_counts(
     brought = 0 if last is None else len(last)
     if final.valid + final.invalid != before.valid + before.invalid + brought:
         return None
-    named = _named(final, batches)
+    named = _named(final, batches, once=True)
     earlier = [batch for batch in batches if batch is not last]
     was_invalid = _who_is_invalid(earlier, before.invalid, named)
     if was_invalid is None:
@@ -178,9 +188,11 @@ def _who_is_invalid(batches: Sequence[Batch], count: int, named: set[int]) -> se
     return among_them if len(among_them) == count else None
 
 
-def fates_by_list(final: Message, batches: Sequence[Batch], listing: Listing) -> Fates:
+def fates_by_list(
+    final: Message, batches: Sequence[Batch], listing: Listing, *, once: bool = False
+) -> Fates:
     """Return the fates on a closed message from a whole list of its recipients."""
-    named = _named(final, batches)
+    named = _named(final, batches, once=once)
     # Somebody listed whom we did not send may be one of ours, written in a way we do not know.
     absent = Fate.UNKNOWN if listing.strangers else Fate.UNSENT
 

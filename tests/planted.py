@@ -95,7 +95,7 @@ def nothing_was_sent(patch: pytest.MonkeyPatch) -> None:
 def counts_for_the_list(patch: pytest.MonkeyPatch) -> None:
     """Tell from counts alone who is missing."""
 
-    async def by_counts(self: Fence, final: Any) -> list[list[Fate]]:
+    async def by_counts(self: Fence, final: Any, **_: Any) -> list[list[Fate]]:
         given = [one for one in self._message.given if one.standing is not Standing.WAITING]
         missing = sum(len(one.batch) for one in given) - final.valid
         fates: list[list[Fate]] = []
@@ -294,9 +294,9 @@ def a_list_of_any_length(patch: pytest.MonkeyPatch) -> None:
     """Believe a list of recipients that is not whole."""
     original = fence.read_list
 
-    def read_list(message: Any, batches: Any, numbers: Any) -> Listing:
+    def read_list(message: Any, batches: Any, numbers: Any, **more: Any) -> Listing:
         numbers = list(numbers)
-        whole = original(message, batches, numbers)
+        whole = original(message, batches, numbers, **more)
         return whole or Listing(settle.Counter(map(settle.digits, numbers)), 0)
 
     patch.setattr(fence, "read_list", read_list)
@@ -309,13 +309,15 @@ def numbers_as_written_and_strangers_ignored(patch: pytest.MonkeyPatch) -> None:
     def as_written(number: str) -> int:
         return digits(number) if "-" in number else -digits(number)
 
-    def fates(final: Any, batches: Any, listing: Listing) -> Any:
-        return by_list(final, batches, listing._replace(strangers=0))
+    def fates(final: Any, batches: Any, listing: Listing, **more: Any) -> Any:
+        return by_list(final, batches, listing._replace(strangers=0), **more)
 
     patch.setattr(settle, "digits", as_written)
     patch.setattr(fence, "fates_by_list", fates)
     patch.setattr(
-        Fence, "_read_open_list", lambda self, seen: _answer((Listing(settle.Counter(), 0), seen))
+        Fence,
+        "_read_open_list",
+        lambda self, seen, **_: _answer((Listing(settle.Counter(), 0), seen)),
     )
 
 

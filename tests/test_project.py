@@ -46,7 +46,7 @@ LAYERS = [
     ["recipients"],
     ["text"],
     ["errors"],
-    ["models", "outcomes"],
+    ["models", "outcomes", "seen"],
     ["receipt"],
 ]
 ROOMS = {path.stem for path in PACKAGE.glob("*.py")} | {"simulator"}
