@@ -112,10 +112,16 @@ class Gate:
         """Let nothing leave for so long, whoever asked."""
         self._held_until = max(self._held_until, self._loop.time() + seconds)
 
-    async def turn(self, *, urgent: bool) -> Turn:
-        """Wait in line. Cancelling costs nobody a place."""
+    def turn_at_once(self) -> Turn | None:
+        """Return a turn if nobody is in line and none has to be waited for."""
         if not self._urgent and not self._bulk and self._wait() == 0.0:
             return self._grant()
+        return None
+
+    async def turn(self, *, urgent: bool) -> Turn:
+        """Wait in line. Cancelling costs nobody a place."""
+        if (turn := self.turn_at_once()) is not None:
+            return turn
         waiter: asyncio.Future[Turn] = self._loop.create_future()
         (self._urgent if urgent else self._bulk).append(waiter)
         self._serve()

@@ -11,11 +11,11 @@ import platform
 import ssl
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
-from types import SimpleNamespace
 from typing import NamedTuple, Self
 
 import aiohttp
 from aiohttp import hdrs
+from aiohttp.connector import Connection
 from yarl import URL
 
 from .errors import (
@@ -71,7 +71,7 @@ class _SentTwice(Exception):  # noqa: N818
 
 
 class _Departure:
-    """Travels with one request and learns whether its first byte left."""
+    """Travels with one request as its middleware, and learns whether its first byte left."""
 
     __slots__ = ("leave", "sent")
 
@@ -79,32 +79,38 @@ class _Departure:
         self.leave = leave
         self.sent = False
 
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        # aiohttp sends PUT and DELETE again by itself when the connection drops. Our PUT adds
+        # people, so that alone would text them twice. It only does so for errors it knows.
+        assert isinstance(request, _Request)
+        request.departure = self
+        try:
+            return await handler(request)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            if isinstance(error, aiohttp.ClientConnectorError):
+                raise
+            raise _Dropped(type(error).__name__) from error
 
-async def _on_headers_sent(
-    _session: aiohttp.ClientSession,
-    context: SimpleNamespace,
-    _params: aiohttp.TraceRequestHeadersSentParams,
-) -> None:
-    # aiohttp awaits this just before the header bytes reach the connection: what has not
-    # passed here was never sent, whatever the name of the exception.
-    departure: _Departure = context.trace_request_ctx
-    if departure.sent:
-        raise _SentTwice
-    await departure.leave()
-    departure.sent = True
 
+class _Request(aiohttp.ClientRequest):
+    """Says when it leaves. `departure` is given to it before it is connected."""
 
-async def _never_repeat(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    # aiohttp sends PUT and DELETE again by itself when the connection drops. Our PUT adds
-    # people, so that alone would text them twice. It only does so for errors it knows.
-    try:
-        return await handler(request)
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        if isinstance(error, aiohttp.ClientConnectorError):
-            raise
-        raise _Dropped(type(error).__name__) from error
+    departure: _Departure
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        # No byte is written anywhere else: what has not passed here was never sent, whatever the
+        # name of the exception. A trace hook tells the same, at a tenth of what a send costs.
+        departure = self.departure
+        if departure.sent:
+            raise _SentTwice
+        await departure.leave()
+        if conn.protocol is None or not conn.protocol.connected:
+            # It was closed while the rate held this request back.
+            raise _Dropped
+        departure.sent = True
+        return await super().send(conn)
 
 
 class Transport:
@@ -115,8 +121,6 @@ class Transport:
     ) -> None:
         self._base_url = base_url
         self._proxy = proxy
-        trace = aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(_on_headers_sent)
         self._session = aiohttp.ClientSession(
             connector=connector,
             connector_owner=owned,
@@ -126,8 +130,7 @@ class Transport:
                 hdrs.ACCEPT: "application/json",
                 hdrs.ACCEPT_ENCODING: "gzip, deflate",
             },
-            middlewares=(_never_repeat,),
-            trace_configs=[trace],
+            request_class=_Request,
             trust_env=False,
         )
 
@@ -196,7 +199,7 @@ class Transport:
                 allow_redirects=False,
                 proxy=self._proxy,
                 timeout=aiohttp.ClientTimeout(total=timeout, ceil_threshold=float("inf")),
-                trace_request_ctx=departure,
+                middlewares=(departure,),
             ) as response:
                 status = response.status
                 try:

@@ -39,11 +39,11 @@ class StaticToken:
     """A token that cannot be renewed."""
 
     def __init__(self, token: str) -> None:
-        self._token = check_token(token)
+        self.fixed = check_token(token)
 
     async def token(self) -> str:
         """Return the token."""
-        return self._token
+        return self.fixed
 
     async def renew(self, rejected: str) -> str:
         """Return the same token: there is no other."""
@@ -58,9 +58,16 @@ class TokenKeeper:
 
     def __init__(self, source: TokenSource) -> None:
         self._source = source
+        # The most usual source has nothing to wait for.
+        self._fixed = source.fixed if isinstance(source, StaticToken) else None
         self._renewing = asyncio.Lock()
         self._renewed: dict[str, str] = {}
         self._answers = 0
+
+    @property
+    def at_hand(self) -> str | None:
+        """The token to use now, if nobody has to be asked for it."""
+        return self._fixed
 
     async def current(self) -> str:
         """Return the token to use now."""

@@ -7,7 +7,6 @@ back, and is repeated only as the table of `_retry` allows. `Messages` enters; u
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -91,6 +90,7 @@ class _Call(Generic[T]):
     deadline: float
     tries: int = 0
     renewed: bool = False
+    failed: AttemptFailed | None = None
 
 
 class _Shared:
@@ -139,7 +139,8 @@ class Session:
         policy: RetryPolicy | None = None,
     ) -> Session:
         """Return a view with counters of its own."""
-        view = copy.copy(self)
+        view = object.__new__(Session)
+        view.__dict__.update(self.__dict__)
         view.bulk = bulk
         view.halted = False
         view.requests = view.retries = 0
@@ -188,18 +189,27 @@ class Session:
         call = _Call(wire, path, payload, flight or Flight(), accepts, deadline)
         failed: AttemptFailed
         try:
-            return await _attempt_repeatedly(self, call)
+            return await self.attempt(call)
         except AttemptFailed as error:
             failed = error
+        if failed.wait is not None:
+            call.failed = failed
+            try:
+                return await _attempt_repeatedly(self, call)
+            except AttemptFailed as error:
+                failed = error
         # Raised out here: what the caller gets has one cause at most, and it is ours.
         raise _last_word(wire.operation, failed)
 
     async def attempt(self, call: _Call[T]) -> T:
         """Make one attempt; raise AttemptFailed, with a `wait` if there may be another."""
+        if call.failed is not None:
+            # Made already, by `call`: most calls need no second one, nor what repeats them.
+            failed, call.failed = call.failed, None
+            raise failed
         shared = self._shared
-        failed: AttemptFailed
-        token = await self._in_time(call, shared.tokens.current())
-        turn = await self._turn(call)
+        token = shared.tokens.at_hand or await self._in_time(call, shared.tokens.current())
+        turn = shared.gate.turn_at_once() or await self._turn(call)
         # Who waits in line may wait long.
         token = shared.tokens.newest(token)
         try:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import aiohttp
 import pytest
 
 from gateway_sms_async import _retry, _transport, _verdict, fence, journal, replay, settle
@@ -32,15 +33,17 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 def aiohttp_repeats(patch: pytest.MonkeyPatch) -> None:
     """Leave aiohttp's own repeat of a dropped PUT switched on, and its tripwire off."""
 
-    async def passes(request: Any, handler: Any) -> Any:
+    async def passes(departure: Any, request: Any, handler: Any) -> Any:
+        request.departure = departure
         return await handler(request)
 
-    async def no_tripwire(_: Any, context: Any, __: Any) -> None:
-        await context.trace_request_ctx.leave()
-        context.trace_request_ctx.sent = True
+    async def no_tripwire(request: Any, connection: Any) -> Any:
+        await request.departure.leave()
+        request.departure.sent = True
+        return await aiohttp.ClientRequest.send(request, connection)
 
-    patch.setattr(_transport, "_never_repeat", passes)
-    patch.setattr(_transport, "_on_headers_sent", no_tripwire)
+    patch.setattr(_transport._Departure, "__call__", passes)
+    patch.setattr(_transport._Request, "send", no_tripwire)
 
 
 def repeat_appends(patch: pytest.MonkeyPatch) -> None:

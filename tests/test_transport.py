@@ -185,15 +185,22 @@ async def test_a_transport_says_sent_and_asks_to_leave_once(method):
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_without_the_guard_against_repeats_a_second_one_still_does_not_leave(method):
+async def test_without_the_guard_against_repeats_a_second_one_still_does_not_leave(
+    method, monkeypatch
+):
     """There are two guards: this is the one that is left when the first fails."""
 
     async def leave() -> None:
         pass
 
+    async def passes(departure, request, handler):
+        request.departure = departure
+        return await handler(request)
+
+    monkeypatch.setattr("gateway_sms_async._transport._Departure.__call__", passes)
+
     async with RawServer(drop, FINE) as server:
         transport = await transport_to(server.url)
-        transport._session._middlewares = ()
         with pytest.raises(TransportFault) as caught:
             await transport.attempt(
                 method, "/x", b"{}", token=TOKEN, timeout=5, cap=1000, leave=leave
@@ -202,6 +209,27 @@ async def test_without_the_guard_against_repeats_a_second_one_still_does_not_lea
         assert len(server.requests) == 1
         assert caught.value.sent
         assert "tried to send again" in str(caught.value.error)
+
+
+async def test_a_connection_that_closes_while_a_request_is_held_back_has_sent_nothing():
+    async def nothing() -> None:
+        pass
+
+    async def until_it_is_closed() -> None:
+        exchange.close()
+        await until(lambda: server.ended == 1)
+        await asyncio.sleep(0.01)
+
+    async with RawServer(FINE) as server:
+        transport = await transport_to(server.url)
+        more = {"token": TOKEN, "timeout": 5, "cap": 1000}
+        await transport.attempt("PUT", "/x", b"{}", leave=nothing, **more)
+        [exchange] = server.requests
+        with pytest.raises(TransportFault) as caught:
+            await transport.attempt("PUT", "/x", b"{}", leave=until_it_is_closed, **more)
+        await transport.close()
+        assert not caught.value.sent
+        assert len(server.requests) == 1
 
 
 async def test_an_exception_before_the_first_byte_leaves_nothing_on_the_wire():
