@@ -9,9 +9,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from .intake import Batch, Intake, Source
+from .intake import Batch, Intake
 from .journal import Journal
 from .records import Runs
+from .source import Source
 
 __all__ = ["Backlog"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,13 +26,13 @@ from .errors import (
     ServerError,
 )
 from .fence import Fence
-from .intake import Batch, Source
+from .intake import Batch
 from .journal import Journal
 from .learned import Learned, shrinking
 from .messages import Messages
 from .protocol import Given, MessageOnWire, Standing, StartAnewError
-from .recipients import RecipientLike
 from .session import Flight, Session
+from .source import Items, Source
 from .tally import Tally
 
 __all__ = ["LANDING_TIME", "MessageBuilder", "describe", "land", "wait_for"]
@@ -260,7 +260,7 @@ class MessageBuilder:
         """How many recipients the next batch may hold after so many of the message."""
         return shrinking(self._learned.size(objects=bool(self._buffer.fields)), batches)
 
-    async def _take_some(self, items: Iterator[RecipientLike]) -> bool:
+    async def _take_some(self, items: Items) -> bool:
         """Fill the buffer, or send it when it is full and somebody follows; True at the end."""
         held = len(self._buffer)
         size = self._size
@@ -288,12 +288,12 @@ class MessageBuilder:
         await asyncio.sleep(0)
         return at_end
 
-    def _take_late(self, items: Iterator[RecipientLike]) -> None:
+    def _take_late(self, items: Items) -> None:
         late = Batch()
         self._take(items, late if self._counted else self._buffer, len(self._buffer) + 1)
         self._tally.add_unsent([late])
 
-    def _take(self, items: Iterator[RecipientLike], batch: Batch, size: int) -> bool:
+    def _take(self, items: Items, batch: Batch, size: int) -> bool:
         held = len(batch)
         at_end = self._tally.intake.fill(items, batch, size)
         self._taken += len(batch) - held

@@ -21,7 +21,7 @@ from .builder import LANDING_TIME, MessageBuilder, describe, land
 from .ceiling import Ceiling
 from .draft import Draft
 from .errors import BulkSendError, JournalError, LimitReachedError
-from .intake import Batch, Intake, Source
+from .intake import Batch, Intake
 from .journal import Journal, Settings
 from .learned import Learned
 from .protocol import StartAnewError
@@ -29,6 +29,7 @@ from .receipt import Progress, Receipt
 from .records import Ended, Finished, Runs, Went, runs
 from .session import Session
 from .settle import Fate
+from .source import Source
 from .tally import Tally, completed, part, shortfall
 
 __all__ = ["ROUNDS", "Campaign"]

@@ -38,7 +38,7 @@ from .builder import LANDING_TIME
 from .bulk import Campaign
 from .draft import Draft, Options, check_flag
 from .errors import JournalError
-from .intake import Intake, Source, read_excluded
+from .intake import Intake, read_excluded
 from .journal import Journal, Settings
 from .learned import Learned
 from .messages import Messages
@@ -47,6 +47,7 @@ from .receipt import Progress, Receipt
 from .recipients import Recipients
 from .resume import resumed, stored_receipt
 from .session import Session
+from .source import Source
 from .tally import Tally
 from .transaction import Transaction
 

@@ -280,7 +280,7 @@ def wire_recipients(
     check_source(recipients)
     seen: set[int] = set()
     numbers: list[str] = []
-    all_fields: list[Fields | None] = []
+    all_fields: list[dict[str, str] | None] = []
     for position, item in enumerate(recipients):
         number, fields = coerce(item)
         _check_fields(placeholders, fields, position)
@@ -292,10 +292,10 @@ def wire_recipients(
     return numbers if all(fields is None for fields in all_fields) else pack(numbers, all_fields)
 
 
-def pack(numbers: Sequence[str], fields: Sequence[Fields | None]) -> WireRecipients:
+def pack(numbers: Sequence[str], fields: Sequence[dict[str, str] | None]) -> WireRecipients:
     """Write recipients of whom at least one has fields: all of them become objects."""
     objects = [
-        {"number": number, "fields": dict(values or {})}
+        {"number": number, "fields": values or {}}
         for number, values in zip(numbers, fields, strict=True)
     ]
     # One object alone is the form that the vendor documents; a list of them is not.

@@ -1,22 +1,19 @@
 """From a caller's recipients to batches: validated, each number once, every refusal named.
 
-Transactions and campaigns enter. Plain code without I/O but for asking an async source for its
-next item; written for millions of recipients, so the loop that takes them stands in one place.
+Transactions, campaigns and the preview enter. Plain code without I/O; written for millions of
+recipients: as long as nothing is unusual about them, they are decided about many at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
     Callable,
     Iterable,
-    Iterator,
     Sequence,
     Set as AbstractSet,
 )
-from itertools import islice
+from itertools import chain, compress
 from typing import cast
 
 from .draft import WireRecipients, pack
@@ -24,19 +21,17 @@ from .errors import InvalidNumberError
 from .outcomes import Mark, Marks
 from .receipt import InvalidRecipient
 from .recipients import (
-    Fields,
-    Recipient,
-    RecipientLike,
-    Recipients,
+    all_normalized,
     check_source,
     coerce,
     digits_key,
     normalize,
 )
 from .seen import SeenNumbers
-from .text import missing_field
+from .source import Held, Items, Refused, Taken, reason_of, written_of
+from .text import is_encodable, missing_field
 
-__all__ = ["Batch", "Intake", "Source", "as_source", "read_excluded"]
+__all__ = ["Batch", "Intake", "read_excluded"]
 
 # Items looked at before the event loop gets a turn: a source of nothing but refused numbers
 # must not stop the world.
@@ -58,7 +53,7 @@ class Batch:
         self.written: list[str] = []
         self.positions: list[int] = []
         self.ordinals: Sequence[int] = range(0)
-        self.fields: dict[int, Fields] = {}
+        self.fields: dict[int, dict[str, str]] = {}
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -110,41 +105,6 @@ class Batch:
         return pack(self.numbers, [self.fields.get(i) for i in range(len(self.numbers))])
 
 
-class Source:
-    """A sync or async iterable, taken from as fast as batches leave and no faster."""
-
-    def __init__(self, recipients: Recipients) -> None:
-        check_source(recipients)
-        self.exhausted = False
-        self._iterator: Iterator[RecipientLike] | None = None
-        self._async_iterator: AsyncIterator[RecipientLike] | None = None
-        if isinstance(recipients, AsyncIterable):
-            self._async_iterator = aiter(recipients)
-        else:
-            self._iterator = iter(recipients)
-
-    @property
-    def one_at_a_time(self) -> bool:
-        """Whether `ready` has taken its item out of the source already."""
-        return self._async_iterator is not None
-
-    async def ready(self) -> Iterator[RecipientLike]:
-        """Return what can be taken without waiting; of an async source that is one item."""
-        if self._iterator is not None:
-            return self._iterator
-        assert self._async_iterator is not None
-        try:
-            return iter((await anext(self._async_iterator),))
-        except StopAsyncIteration:
-            self.exhausted = True
-            return iter(())
-
-    def drained(self) -> None:
-        """Take note that what `ready` returned has come to its end."""
-        if self._iterator is not None:
-            self.exhausted = True
-
-
 class Intake:
     """Decides about each recipient, campaign-wide: valid, seen before, or refused and why.
 
@@ -173,62 +133,115 @@ class Intake:
         self.excluded = 0
         self.invalid: list[InvalidRecipient] = []
 
-    def fill(self, items: Iterator[RecipientLike], batch: Batch, size: int) -> bool:
+    def fill(self, items: Items, batch: Batch, size: int) -> bool:
         """Take items until `batch` holds `size`, or for one slice; True when they are at an end."""
-        read = self._read
-        # The set itself, as long as it takes more: a call for each of a million shows.
-        seen, every = self._seen.first, self._seen.add if self._seen.full else None
-        placeholders = self._placeholders
-        position = self.total
-        room = size - len(batch)
-        if room <= 0:
+        wanted = min(size - len(batch), _SLICE)
+        if wanted <= 0:
             return False
-        looked_at = 0
+        taken: list[Taken] = []
         try:
-            for item in islice(items, _SLICE):
-                looked_at += 1
-                fields = None
-                try:
-                    if type(item) is str:
-                        written = item
-                    else:
-                        written, fields = coerce(item)
-                    number = read(written)
-                    if placeholders and (missing := missing_field(placeholders, fields)):
-                        raise _Refused(f"no field {missing!r}, which the text uses")
-                except Exception as error:  # noqa: BLE001 - fields may be anybody's mapping
-                    self._refuse(item, _reason(error), position + looked_at - 1)
-                    continue
-                # recipients.digits_key, without a call for each of a million.
-                key = int(number.replace("-", ""))
-                if key in seen or (every is not None and not every(key)):
-                    self._leave_out(key, position + looked_at - 1)
-                    continue
-                if every is None:
-                    seen.add(key)
-                if fields is not None:
-                    batch.fields[len(batch)] = fields
-                batch.numbers.append(number)
-                batch.written.append(written)
-                batch.positions.append(position + looked_at - 1)
-                room -= 1
-                if not room:
-                    return False
+            return items.take(taken, wanted)
         finally:
-            self.total = position + looked_at
-        return looked_at < _SLICE
+            self._take(taken, batch)
 
-    def _refuse(self, item: object, reason: str, position: int) -> None:
-        self.invalid.append(InvalidRecipient(_written(item), reason, position))
+    def _take(self, taken: Sequence[Taken], batch: Batch) -> None:
+        """Decide about some: all at once, as far as nothing is unusual."""
+        kinds = set(map(type, taken))
+        if kinds == {str} and not self._placeholders:
+            self._take_all(cast("Sequence[str]", taken), (), batch)
+            return
+        if kinds == {tuple}:
+            pairs = cast("Sequence[tuple[str, dict[str, str]]]", taken)
+            written, fields = zip(*pairs, strict=True)
+            if set(map(type, written)) == {str} and _are_plain(fields, self._placeholders):
+                self._take_all(written, fields, batch)
+                return
+        for item in taken:
+            self._take_one(item, batch)
+
+    def _take_all(
+        self, written: Sequence[str], fields: Sequence[dict[str, str]], batch: Batch
+    ) -> None:
+        """Decide about people whose fields, if they have any, are as they should be."""
+        positions: Sequence[int] = range(self.total, self.total + len(written))
+        self.total += len(written)
+        numbers = written
+        if self._read is not normalize or not all_normalized(written):
+            numbers = self._read_all(written, positions)
+            if len(numbers) < len(written):
+                refused = {one.position for one in self.invalid[len(numbers) - len(written) :]}
+                valid = [position not in refused for position in positions]
+                written = list(compress(written, valid))
+                positions = list(compress(positions, valid))
+                fields = list(compress(fields, valid))
+        # recipients.digits_key, without a call for each of a million.
+        keys = [int(number.replace("-", "")) for number in numbers]
+        if not self._seen.add_all(keys):
+            new = [self._is_new(key, at) for key, at in zip(keys, positions, strict=True)]
+            numbers = list(compress(numbers, new))
+            written = list(compress(written, new))
+            positions = list(compress(positions, new))
+            fields = list(compress(fields, new))
+        batch.fields.update(enumerate(fields, len(batch)))
+        batch.numbers += numbers
+        batch.written += written
+        batch.positions += positions
+
+    def _read_all(self, written: Sequence[str], positions: Sequence[int]) -> Sequence[str]:
+        """Return the valid numbers among these, and refuse the others."""
+        numbers: list[str] = []
+        looked_at = 0
+        while looked_at < len(written):
+            valid = len(numbers)
+            try:
+                numbers.extend(map(self._read, written[looked_at:]))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is about this one
+                # Those before it are in the list.
+                looked_at += len(numbers) - valid
+                self._refuse(written[looked_at], reason_of(error), positions[looked_at])
+                looked_at += 1
+            else:
+                break
+        return numbers
+
+    def _take_one(self, item: Taken, batch: Batch) -> None:
+        position = self.total
+        self.total += 1
+        if isinstance(item, Refused):
+            self._refuse(*item, position)
+            return
+        written = ""
+        try:
+            written, fields = _checked(item)
+            number = self._read(written)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is about this one
+            self._refuse(written or written_of(item), reason_of(error), position)
+            return
+        if self._placeholders and (missing := missing_field(self._placeholders, fields)):
+            self._refuse(written, f"no field {missing!r}, which the text uses", position)
+            return
+        if not self._is_new(digits_key(number), position):
+            return
+        if fields is not None:
+            batch.fields[len(batch)] = fields
+        batch.numbers.append(number)
+        batch.written.append(written)
+        batch.positions.append(position)
+
+    def _refuse(self, written: str, reason: str, position: int) -> None:
+        self.invalid.append(InvalidRecipient(written, reason, position))
         self.marks.mark((position,), Mark.INVALID)
 
-    def _leave_out(self, key: int, position: int) -> None:
+    def _is_new(self, key: int, position: int) -> bool:
+        if self._seen.add(key):
+            return True
         if key in self._excluded:
             self.excluded += 1
             self.marks.mark((position,), Mark.EXCLUDED)
         else:
             self.duplicates += 1
             self.marks.mark((position,), Mark.DUPLICATE)
+        return False
 
 
 async def read_excluded(exclude: Iterable[str], read: Callable[[str], str]) -> set[int]:
@@ -251,34 +264,25 @@ async def read_excluded(exclude: Iterable[str], read: Callable[[str], str]) -> s
     return excluded
 
 
-class _Refused(Exception):  # noqa: N818
-    """Carries a reason out of the loop; never leaves this room."""
+def _are_plain(fields: Sequence[dict[str, str] | None], placeholders: tuple[str, ...]) -> bool:
+    """Whether these are dicts of text that can be sent, and each has what the text uses."""
+    if set(map(type, fields)) != {dict}:
+        return False
+    dicts = cast("Sequence[dict[str, str]]", fields)
+    shapes = set(map(tuple, dicts))
+    names = set(chain.from_iterable(shapes))
+    values = list(chain.from_iterable(map(dict[str, str].values, dicts)))
+    return (
+        set(map(type, chain(names, values))) <= {str}
+        and all(map(set(placeholders).issubset, shapes))
+        and is_encodable("".join(names))
+        and is_encodable("".join(values))
+    )
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, InvalidNumberError):
-        return error.reason
-    if isinstance(error, TypeError | ValueError | _Refused):
-        return str(error)
-    return f"its fields raised {type(error).__name__}"
-
-
-def _written(item: object) -> str:
-    """Return the caller's text of a refused recipient, as far as there is one."""
-    match item:
-        case str() as written:
-            return written
-        case Recipient():
-            return item.number
-        case (str() as written, object()):
-            return written
-        case _:
-            return ""
-
-
-def as_source(recipients: Recipients | RecipientLike) -> Source:
-    """Make a source also of one recipient alone."""
-    if isinstance(recipients, str) or not isinstance(recipients, Iterable | AsyncIterable):
-        coerce(recipients)
-        return Source([cast("RecipientLike", recipients)])
-    return Source(cast("Recipients", recipients))
+def _checked(item: str | Held) -> Held:
+    """Return a number and its fields, checked; TypeError or ValueError for what is wrong."""
+    if isinstance(item, tuple):
+        number, fields = item
+        return coerce(number if fields is None else (number, fields))
+    return coerce(item)

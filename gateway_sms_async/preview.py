@@ -17,12 +17,13 @@ from typing import NamedTuple
 from ._arguments import check_cost, check_count, check_number, check_per_message
 from .client import GatewayClient
 from .draft import Draft, Options, check_flag
-from .intake import Batch, Intake, Source, read_excluded
+from .intake import Batch, Intake, read_excluded
 from .learned import shrinking
 from .models import Message
 from .phone import number_reader
 from .receipt import InvalidRecipient
 from .recipients import Recipient, Recipients, calling_code
+from .source import Source
 from .text import Encoding, TextSize, fill, measure, not_gsm, to_gsm
 
 __all__ = ["CountryPreview", "Preview", "preview"]

@@ -16,7 +16,7 @@ from .builder import MessageBuilder
 from .bulk import Campaign
 from .errors import JournalError
 from .fence import Fence
-from .intake import Batch, Intake, Source
+from .intake import Batch, Intake
 from .journal import Journal, Saved
 from .outcomes import Mark, Marks
 from .protocol import MessageOnWire
@@ -25,6 +25,7 @@ from .records import Closing, Resumed
 from .replay import SavedMessage
 from .session import Session
 from .settle import Counts, Fate
+from .source import Source
 from .tally import Tally
 
 __all__ = ["journal_numbers", "purge_journal", "read_journal", "resumed", "stored_receipt"]

@@ -6,9 +6,11 @@ each, a fifth of what a set takes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = ["SeenNumbers"]
 
-_IN_SET = 500_000
+_IN_SET = 1_000_000
 
 # A number has at most 15 digits, which 50 bits hold. Multiplying by an odd number is a
 # permutation of them: nothing is lost, and neighbours are spread over all buckets.
@@ -22,29 +24,32 @@ _BUCKETS = 1 << (_BITS - _REST_BITS)
 
 
 class SeenNumbers:
-    """A set of the digits of numbers, as integers of at most 15 digits.
+    """A set of the digits of numbers, as integers of at most 15 digits."""
 
-    `first` is a plain set of the first of them, for a loop that cannot pay for a call; when it
-    is `full`, only `add` knows all.
-    """
-
-    __slots__ = ("_buckets", "first")
+    __slots__ = ("_buckets", "_first")
 
     def __init__(self) -> None:
-        self.first: set[int] = set()
+        self._first: set[int] = set()
         self._buckets: list[bytes] | None = None
 
-    @property
-    def full(self) -> bool:
-        """Whether `first` takes no more."""
-        return len(self.first) >= _IN_SET
+    def add_all(self, keys: Sequence[int]) -> bool:
+        """Add these numbers if all of them are new and it is quickly told; False if none was added."""
+        if len(self._first) + len(keys) > _IN_SET or not self._first.isdisjoint(keys):
+            return False
+        before = len(self._first)
+        self._first.update(keys)
+        if len(self._first) == before + len(keys):
+            return True
+        # One of them was there twice.
+        self._first.difference_update(keys)
+        return False
 
     def add(self, key: int) -> bool:
         """Add a number; False when it was there before."""
-        if key in self.first:
+        if key in self._first:
             return False
-        if len(self.first) < _IN_SET:
-            self.first.add(key)
+        if len(self._first) < _IN_SET:
+            self._first.add(key)
             return True
         if self._buckets is None:
             self._buckets = [b""] * _BUCKETS

@@ -13,12 +13,12 @@ from typing import Self
 from .builder import MessageBuilder, describe, wait_for
 from .draft import Draft
 from .errors import BulkSendError
-from .intake import as_source
 from .learned import Learned
 from .protocol import State
 from .receipt import Receipt
 from .recipients import RecipientLike, Recipients
 from .session import Session
+from .source import as_source
 from .tally import Tally, completed, shortfall
 
 __all__ = ["Transaction"]

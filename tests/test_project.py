@@ -37,7 +37,7 @@ LAYERS = [
     ["protocol"],
     ["ceiling", "journal", "learned", "messages", "settle"],
     ["_store", "intake", "replay"],
-    ["records"],
+    ["records", "source"],
     ["session", "draft"],
     ["_verdict"],
     ["_arguments"],

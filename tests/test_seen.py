@@ -33,7 +33,7 @@ def test_it_agrees_with_a_set(keys, in_set):
         for key in keys:
             assert ours.add(key) == (key not in naive)
             naive.add(key)
-        assert len(ours.first) <= in_set
+        assert len(ours._first) <= in_set
         assert not any(map(ours.add, keys))
 
 

@@ -1,0 +1,144 @@
+"""Where recipients come from: any iterable, sync or async, taken from no faster than they leave.
+
+The intake, transactions and campaigns enter. Nothing is decided about a recipient here, but what
+it brings is copied at the moment when it is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from itertools import groupby, islice
+from typing import Any, NamedTuple, cast
+
+from .errors import InvalidNumberError
+from .recipients import Recipient, RecipientLike, Recipients, check_source, coerce
+
+__all__ = ["Held", "Items", "Refused", "Source", "Taken", "as_source", "reason_of", "written_of"]
+
+
+Held = tuple[str, dict[str, str] | None]
+
+
+class Refused(NamedTuple):
+    """A recipient that cannot be one, as far as it has a text, and why."""
+
+    written: str
+    reason: str
+
+
+Taken = str | Held | Refused
+"""What was taken of a source: a number alone, one with a copy of its fields, or none at all."""
+
+
+class Items:
+    """Recipients to be taken several at once, each as it is at the moment when it is taken.
+
+    A source may fill one and the same dict again for its next recipient: fields are copied before
+    the next one is asked for. Strings need none of that, and are taken as fast as can be.
+    """
+
+    def __init__(self, items: Iterable[RecipientLike]) -> None:
+        # Grouping by kind stops before an item of another kind, and keeps it.
+        self._groups = groupby(cast("Iterable[object]", items), type)
+        self._group: Iterator[Taken] = iter(())
+
+    def take(self, taken: list[Taken], wanted: int) -> bool:
+        """Append items to `taken` until it has as many as wanted; True when there are no more.
+
+        When the source raises, those that have left it are in `taken`.
+        """
+        while True:
+            taken.extend(islice(self._group, wanted - len(taken)))
+            if len(taken) == wanted:
+                return False
+            following = next(self._groups, None)
+            if following is None:
+                return True
+            kind, group = following
+            if kind is str:
+                self._group = cast("Iterator[str]", group)
+            elif kind is tuple:
+                self._group = map(_held_pair, cast("Iterator[tuple[Any, ...]]", group))
+            else:
+                self._group = map(_held, group)
+
+
+def _held(item: object) -> Held | Refused:
+    """Return the number of a recipient that is no string, and a copy of its fields."""
+    try:
+        return coerce(item)
+    except Exception as error:  # noqa: BLE001 - fields may be anybody's mapping
+        return Refused(written_of(item), reason_of(error))
+
+
+def _held_pair(pair: tuple[Any, ...]) -> Held | Refused:
+    """Do the same for a tuple, which most of them are."""
+    if len(pair) == 2 and type(pair[1]) is dict:  # noqa: PLR2004
+        # What is in it is looked at later, together with others.
+        return pair[0], pair[1].copy()  # pyright: ignore[reportUnknownVariableType]
+    return _held(pair)
+
+
+class Source:
+    """A sync or async iterable, taken from as fast as batches leave and no faster."""
+
+    def __init__(self, recipients: Recipients) -> None:
+        check_source(recipients)
+        self.exhausted = False
+        self._items: Items | None = None
+        self._async_iterator: AsyncIterator[RecipientLike] | None = None
+        if isinstance(recipients, AsyncIterable):
+            self._async_iterator = aiter(recipients)
+        else:
+            self._items = Items(recipients)
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether `ready` has taken its item out of the source already."""
+        return self._async_iterator is not None
+
+    async def ready(self) -> Items:
+        """Return what can be taken without waiting; of an async source that is one item."""
+        if self._items is not None:
+            return self._items
+        assert self._async_iterator is not None
+        try:
+            return Items((await anext(self._async_iterator),))
+        except StopAsyncIteration:
+            self.exhausted = True
+            return Items(())
+
+    def drained(self) -> None:
+        """Take note that what `ready` returned has come to its end."""
+        if self._items is not None:
+            self.exhausted = True
+
+
+def as_source(recipients: Recipients | RecipientLike) -> Source:
+    """Make a source also of one recipient alone."""
+    if isinstance(recipients, str) or not isinstance(recipients, Iterable | AsyncIterable):
+        coerce(recipients)
+        return Source([cast("RecipientLike", recipients)])
+    return Source(cast("Recipients", recipients))
+
+
+def reason_of(error: Exception) -> str:
+    """Say why a recipient cannot be one."""
+    if isinstance(error, InvalidNumberError):
+        return error.reason
+    if isinstance(error, TypeError | ValueError):
+        return str(error)
+    return f"its fields raised {type(error).__name__}"
+
+
+def written_of(item: object) -> str:
+    """Return the caller's text of a refused recipient, as far as there is one."""
+    match item:
+        case str() as written:
+            return written
+        case Recipient():
+            return item.number
+        case (str() as written, object()):
+            return written
+        case _:
+            return ""
