@@ -91,6 +91,9 @@ async def test_show_counts_and_purge_deletes_a_finished_one(
     code, out, err = await finish(shown)
     assert code == 0, err
     assert json.loads(out)["accepted"] == 300
+    for message_id in json.loads(out)["message_ids"]:
+        # It may well hold the digits of somebody.
+        out = out.replace(message_id, "")
     assert not any(number[4:] in out + err for number in numbers(300))
     purged = await start("journal", "purge", journal)
     assert (await finish(purged))[0] == 0
