@@ -10,6 +10,7 @@ import io
 import platform
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from importlib.metadata import version
 from typing import NamedTuple, Self
 
@@ -198,7 +199,7 @@ class Transport:
                 headers=headers,
                 allow_redirects=False,
                 proxy=self._proxy,
-                timeout=aiohttp.ClientTimeout(total=timeout, ceil_threshold=float("inf")),
+                timeout=_timeout_of(timeout),
                 middlewares=(departure,),
             ) as response:
                 status = response.status
@@ -232,6 +233,11 @@ class Transport:
         # Raised out here so that aiohttp's exception, which can hold the token and the numbers,
         # is not even its context.
         raise fault
+
+
+@lru_cache(maxsize=16)
+def _timeout_of(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds, ceil_threshold=float("inf"))
 
 
 def _body(payload: bytes | None) -> bytes | io.BytesIO | None:

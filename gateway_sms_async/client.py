@@ -126,6 +126,7 @@ class GatewayClient:
             )
 
         self._shared = _Shared(open_session)
+        self._messages: Messages | None = None
 
     @property
     def base_url(self) -> str:
@@ -141,7 +142,9 @@ class GatewayClient:
     @property
     def messages(self) -> Messages:
         """The seven calls."""
-        return Messages(self._view())
+        if self._messages is None or self._shared.closed:
+            self._messages = Messages(self._view())
+        return self._messages
 
     async def open(self) -> Self:
         """Open the client; the same as entering it."""
@@ -185,8 +188,9 @@ class GatewayClient:
     ) -> GatewayClient:
         """Return a view with other patience; connections, rate, budget and token are shared."""
         view = copy.copy(self)
+        view._messages = None  # noqa: SLF001 - it is one of us
         if timeout is not None:
-            view._timeout = check_timeout(timeout)  # noqa: SLF001 - it is one of us
+            view._timeout = check_timeout(timeout)  # noqa: SLF001
         if retry is not None:
             view._retry = check_retry(retry)  # noqa: SLF001
         return view
