@@ -3,6 +3,7 @@
 What the command line needs beyond the library may not be installed; the way to get it is said.
 """
 
+import io
 import sys
 
 
@@ -14,6 +15,10 @@ def main() -> None:
         if error.name not in {"typer", "rich"}:
             raise
         sys.exit(_explain())
+    for stream in (sys.stdout, sys.stderr):
+        # Not every terminal has every character, which is no reason to say nothing.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="gateway-sms")
 
 

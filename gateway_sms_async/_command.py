@@ -7,8 +7,8 @@ as one line and an exit code.
 import asyncio
 import inspect
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
 from functools import partial
@@ -17,7 +17,7 @@ from typing import IO, Annotated, Any, TypeVar, cast
 
 import typer
 
-from . import GatewayClient, Message, Messages, Options, _console
+from . import GatewayClient, GatewayError, Message, Messages, Options, _console
 from ._console import say
 from .simulator import Simulator
 
@@ -25,7 +25,9 @@ __all__ = [
     "Account",
     "Content",
     "Id",
+    "Output",
     "app",
+    "check_outputs",
     "command",
     "of_message",
     "open_output",
@@ -217,17 +219,61 @@ def read_text(file: Path) -> str:
         raise ValueError(f"{file}: this is not UTF-8 text") from None
 
 
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[str | Path | None]) -> None:
+    """Refuse files to write that are one another, or a file that is read."""
+    read = (Path(one) for one in inputs if one is not None and one != "-")
+    taken = {path.resolve(): "a file that is read" for path in read}
+    for option, file in outputs.items():
+        if file is None or (file.exists() and not file.is_file()):
+            continue
+        if (other := taken.get(file.resolve())) is not None:
+            raise ValueError(f"{option} would overwrite {other}; give another file")
+        taken[file.resolve()] = f"the file of {option}"
+
+
+class Output:
+    """A file to write that takes its place when all is in it; what was there before stays if not."""
+
+    def __init__(self, path: Path, file: IO[str]) -> None:
+        self._path = path
+        self._file = file
+        self.is_complete = False
+
+    def write(self, write: Callable[[IO[str]], None]) -> bool:
+        """Write it; say what went wrong, for what became of a campaign matters more than this."""
+        try:
+            write(self._file)
+            self._file.flush()
+        except (OSError, ValueError, GatewayError) as error:
+            say(f"gateway-sms: {self._path} could not be written: {error}")
+            return False
+        self.is_complete = True
+        return True
+
+
 @contextmanager
-def open_output(option: str, file: Path | None, source: str) -> Generator[IO[str] | None]:
-    """Open the file before anything is sent, so that it is known to be writable."""
-    if file is None:
+def open_output(path: Path | None) -> Generator[Output | None]:
+    """Open a file to write, readable by its owner only, before anything is sent.
+
+    ValueError when it cannot be written.
+    """
+    if path is None:
         yield None
         return
-    if source != "-" and file.exists() and file.samefile(source):
-        raise ValueError(f"{option} would overwrite the list itself; give another file")
+    is_file = not path.exists() or path.is_file()
+    new = path.with_name(f"new-{path.name}") if is_file else path
     try:
-        opened = file.open("w", encoding="utf-8", newline="")
+        file = open(  # noqa: SIM115 - closed below; only this `open` takes a mode
+            new, "w", encoding="utf-8", newline="", opener=partial(os.open, mode=0o600)
+        )
     except OSError as error:
-        raise ValueError(f"{file}: {error.strerror or error}; give a file to write to") from None
-    with opened:
-        yield opened
+        raise ValueError(f"{path}: {error.strerror or error}; give a file to write to") from None
+    output = Output(path, file)
+    try:
+        with suppress(OSError), file:
+            yield output
+        if is_file and output.is_complete:
+            new.replace(path)
+    finally:
+        if is_file:
+            new.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from .errors import GatewayError, OutcomeUnknownError
 from .models import Message, MessageSummary, RecipientReport
-from .preview import Preview
+from .preview import CountryPreview, Preview
 from .receipt import InvalidRecipient, Receipt
 from .recipients import mask
 
@@ -55,6 +55,7 @@ INTERRUPTED = 128
 _EXAMPLES = 5
 _REFUSED_SHOWN = 10
 _COUNTRIES_SHOWN = 5
+_COUNTRIES_LISTED = 20
 _CHARACTERS_SHOWN = 20
 
 
@@ -145,6 +146,7 @@ def summarize(receipt: Receipt, *, resumable: bool) -> None:
     counts = {
         "invalid": len(receipt.invalid),
         "duplicates": receipt.duplicates,
+        "excluded": receipt.excluded,
         "not sent to": len(receipt.unsent),
         "unknown": len(receipt.unknown),
         "doubled": len(receipt.doubled),
@@ -203,7 +205,8 @@ def say_preview(preview: Preview) -> None:
     if len(preview.countries) > _COUNTRIES_SHOWN:
         countries += f" and {len(preview.countries) - _COUNTRIES_SHOWN} more"
     parts = [f"{preview.recipients:,} recipients" + (f" ({countries})" if countries else "")]
-    parts.append(f"{preview.parts:,} parts ({'/'.join(preview.encodings)})")
+    encodings = f" ({'/'.join(preview.encodings)})" if preview.encodings else ""
+    parts.append(f"{preview.parts:,} parts{encodings}")
     parts.append(f"{preview.requests:,} requests")
     if preview.seconds is not None:
         parts.append(f"{duration(preview.seconds)} at the least")
@@ -240,9 +243,7 @@ def _preview_lines(
     for name in ("duplicates", "excluded"):
         if count := getattr(preview, name):
             yield f"  {name}", f"{count:,}"
-    for code, country in preview.countries.items():
-        price = "" if country.price_per_part is None else f" at {country.price_per_part} EUR"
-        yield f"  {code}", f"{country.recipients:,}, {country.parts:,} parts{price}"
+    yield from _country_lines(preview.countries)
     yield "parts", f"{preview.parts:,}"
     for parts, people in preview.spread.items():
         yield f"  {parts} each", f"{people:,} recipients"
@@ -259,6 +260,14 @@ def _preview_lines(
     yield "requests", f"{preview.requests:,} for {preview.messages:,} messages"
     if preview.seconds is not None:
         yield "time", f"{duration(preview.seconds)} at {rate:g} requests a second"
+
+
+def _country_lines(countries: Mapping[str, CountryPreview]) -> Iterator[tuple[str, str]]:
+    for code, country in list(countries.items())[:_COUNTRIES_LISTED]:
+        price = "" if country.price_per_part is None else f" at {country.price_per_part} EUR"
+        yield f"  {code}", f"{country.recipients:,}, {country.parts:,} parts{price}"
+    if (more := len(countries) - _COUNTRIES_LISTED) > 0:
+        yield "  others", f"{more} more calling codes"
 
 
 def _preview_as_json(preview: Preview, longest_line: int | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import tempfile
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +27,9 @@ _CHUNK = 256 * 1024
 
 _LONGEST = 1024 * 1024
 """Bytes of one line: a file without line breaks must not fill the memory."""
+
+# Python's own escapes, and what writes the names of hosts: no file of text is written so.
+_NO_TEXT = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
 
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _SNIFFED = 4096
@@ -39,6 +43,8 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+# Given as such, they tell the order of bytes by a mark alone.
+_MARKED = frozenset({"utf-16", "utf-32"})
 _OTHER_KINDS = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Excel workbook (.xls)",
     b"%PDF-": "a PDF file",
@@ -94,18 +100,24 @@ class _Pass(io.RawIOBase):
 
 
 @contextmanager
-def open_text(path: str, encoding: str | None = None) -> Generator[Text]:
+def open_text(
+    path: str, encoding: str | None = None, *, utf8_first: bool = False
+) -> Generator[Text]:
     """Copy a file, `-` for standard input, and hand out its text.
 
     gzip is unpacked. A byte order mark tells the encoding, else `encoding` does, else it is
-    UTF-8. Raises ListError.
+    UTF-8. With `utf8_first`, what can be UTF-8 is, whatever `encoding` says. Raises ListError.
     """
     encoding = None if encoding is None else _check_encoding(encoding)
     name = "standard input" if path == "-" else path
     # Readable by its owner only, and without a name: nothing is left behind.
     with _create_copy() as copy:
         with _open(path) as stream:
-            marked = _fill(copy, _Source(stream, name), encoding)
+            source = _Source(stream, name)
+            if utf8_first and encoding is not None:
+                marked = _fill_utf8_first(copy, source, encoding)
+            else:
+                marked = _fill(copy, source, encoding)
         yield Text(copy, name, marked=marked)
 
 
@@ -113,11 +125,14 @@ def _check_encoding(encoding: str) -> str:
     try:
         "1".encode(encoding)
         codecs.getincrementaldecoder(encoding)
-        return codecs.lookup(encoding).name
+        name = codecs.lookup(encoding).name
     except (LookupError, ValueError):
+        name = None
+    if name is None or name in _NO_TEXT:
         raise ListError(
             f"{encoding!r} is no text encoding; give for example utf-8, cp1252 or latin-1"
-        ) from None
+        )
+    return name
 
 
 def _open(path: str) -> IO[bytes] | nullcontext[IO[bytes]]:
@@ -203,6 +218,24 @@ def _fill(copy: io.FileIO, source: _Source, encoding: str | None) -> bool:
     return bool(mark)
 
 
+def _fill_utf8_first(copy: io.FileIO, source: _Source, encoding: str) -> bool:
+    """Fill the copy as `_fill` does, by `encoding` only where the bytes are no UTF-8."""
+    # A pipe does not go back, and the last byte may be what shows it.
+    with _create_copy() as raw:
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        is_utf8 = True
+        for chunk in chain(source.chunks(0), [b""]):
+            _write(raw, chunk)
+            try:
+                decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError:
+                is_utf8 = False
+            # In UTF-16 each letter of ASCII has one.
+            is_utf8 = is_utf8 and b"\0" not in chunk
+        raw.seek(0)
+        return _fill(copy, _Source(raw, source.name), None if is_utf8 else encoding)
+
+
 def _other_kind(head: bytes) -> str | None:
     """Return what a file is that is known by its first bytes to be no text."""
     if not head.startswith(_ZIP):
@@ -241,6 +274,9 @@ class _Cleaner:
             data = text.encode()
         except (UnicodeDecodeError, UnicodeEncodeError) as error:
             raise self._not_text(error) from None
+        except UnicodeError:
+            # Up to Python 3.12 a mark that is missing has neither a place nor bytes.
+            raise self._error(self._not_marked(), 0) from None
         if (nul := data.find(b"\0")) >= 0:
             raise self._error(
                 "this is not a text file, or UTF-16 without its mark; export the list as CSV in "
@@ -261,7 +297,9 @@ class _Cleaner:
         good = error.object[: error.start]
         text = good if isinstance(good, str) else good.decode(self._encoding, "replace")
         lines = self._breaks.decode(text, final=True).count("\n")
-        if self._encoding != "utf-8":
+        if self._encoding in _MARKED:
+            problem = self._not_marked()
+        elif self._encoding != "utf-8":
             problem = (
                 f"this is not {self._encoding}; save the file as UTF-8, or give its --encoding"
             )
@@ -274,6 +312,12 @@ class _Cleaner:
                 "or give --encoding cp1252 if it is Latin-1 or from an older Windows"
             )
         return self._error(problem, lines)
+
+    def _not_marked(self) -> str:
+        return (
+            f"this is not {self._encoding} with its mark; save the file as UTF-8, or give its "
+            f"--encoding, such as {self._encoding}-le"
+        )
 
     def _error(self, problem: str, lines: int) -> ListError:
         """Return an error that stands after so many line breaks of the present chunk."""

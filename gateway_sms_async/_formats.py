@@ -10,19 +10,33 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import IO, NamedTuple, Protocol
 
 import msgspec
 
+from ._columns import (
+    NUMBER_NAMES,
+    NumberColumn,
+    field_places,
+    looks_like_number,
+    name_additions,
+    show_names,
+)
 from ._files import ListError, Text
 
-__all__ = ["Form", "Header", "JSONLines", "PlainLines", "Record", "Table", "number_places"]
+__all__ = [
+    "Form",
+    "Header",
+    "JSONLines",
+    "PlainLines",
+    "Record",
+    "Table",
+    "is_json",
+]
 
-_NUMBER_NAMES = ("number", "phone", "mobile", "telefono", "cellulare", "numero", "msisdn")
-_DIGITS_OF_A_NUMBER = 6
-_NAMES_SHOWN = 20
-_LETTERS_SHOWN = 40
 _COMMENT = re.compile(r"\s#")
+_OF_A_REPORT = ("outcome", "message_id")
 
 Record = tuple[int, str, dict[str, str] | None]
 """The line that a row begins on, its number as written, and the values of the fields it has."""
@@ -38,65 +52,19 @@ class Form(Protocol):
         """Go through the file from its beginning. Raises ListError."""
         ...
 
+    def outcomes(self) -> Iterator[tuple[int, str, str]]:
+        """Go through lines and numbers as `rows` does, and through the outcomes of a report.
+
+        An outcome is empty where a row is none of a report: it has an outcome and a message_id.
+        """
+        ...
+
     def write(self, reasons: Iterable[str | None], fields: Sequence[str], file: IO[str]) -> None:
         """Write the rows that have a reason, each with its line and its reason.
 
         `reasons` has one for each row, in order, None for a row to leave out. `fields` are those
         that a text uses: line and reason do not take their places.
         """
-
-
-# What holds the numbers
-
-
-def number_places(names: Sequence[str], wanted: str | None) -> list[int]:
-    """Return the places of all names that stand for the number: `wanted`, else any known one."""
-    plain = [name.strip() for name in names]
-    if wanted is None:
-        return [at for at, name in enumerate(plain) if name.lower() in _NUMBER_NAMES]
-    wanted = wanted.strip()
-    exact = [at for at, name in enumerate(plain) if name == wanted]
-    return exact or [at for at, name in enumerate(plain) if name.lower() == wanted.lower()]
-
-
-def _find_number(names: Sequence[str], wanted: str | None, what: str) -> int:
-    """Return the place of the one name that stands for the number; else raise ValueError."""
-    places = number_places(names, wanted)
-    if len(places) == 1:
-        return places[0]
-    if places and wanted is not None:
-        raise ValueError(f"more than one {what} is called {wanted!r}; keep one")
-    if places:
-        raise ValueError(
-            f"more than one {what} may hold the number: {_show(names[at] for at in places)}; "
-            "say which one with --number-column NAME"
-        )
-    called = f"{', '.join(_NUMBER_NAMES[:-1])} or {_NUMBER_NAMES[-1]}"
-    raise ValueError(
-        f"no {what} is called {called if wanted is None else repr(wanted)}; say which one holds "
-        f"the number with --number-column NAME (there are {_show(names) or 'none'})"
-    )
-
-
-def _show(names: Iterable[str]) -> str:
-    """Return names as errors may show them: on one line, not endless, no number among them."""
-    shown = [
-        "…" if _holds_number(name) else repr(name.strip()[:_LETTERS_SHOWN])
-        for name in names
-        if name.strip()
-    ]
-    more = ", …" if len(shown) > _NAMES_SHOWN else ""
-    return ", ".join(shown[:_NAMES_SHOWN]) + more
-
-
-def _holds_number(name: str) -> bool:
-    return sum(map(str.isdigit, name)) >= _DIGITS_OF_A_NUMBER
-
-
-def _name_additions(fields: Sequence[str], number: str) -> tuple[str, str]:
-    """Return what the line and the reason of a row that is written are called."""
-    taken = {*fields, number}
-    return "line_" if "line" in taken else "line", "reason_" if "reason" in taken else "reason"
 
 
 def _flatten(reason: str) -> str:
@@ -124,14 +92,14 @@ class Header(NamedTuple):
 class Table:
     """CSV. A row that is short lacks values; one with blanks alone is none."""
 
-    def __init__(self, text: Text, header: Header, number_column: str | None) -> None:
+    def __init__(self, text: Text, header: Header, number_column: NumberColumn) -> None:
         self._text = text
         self._header = header
         self._names = [name.strip() for name in header.columns]
         try:
-            self._number_at = _find_number(self._names, number_column, "column")
+            self._number_at = number_column.find(self._names, "column")
         except ValueError as error:
-            if any(_holds_number(name) and not any(map(str.isalpha, name)) for name in self._names):
+            if any(map(looks_like_number, self._names)):
                 problem = "this line holds numbers, not names of columns"
                 raise self._error(f"{problem}; put a line such as number,name above it") from None
             raise self._error(str(error)) from None
@@ -141,15 +109,16 @@ class Table:
 
     def check_fields(self, fields: Sequence[str]) -> None:
         for name in fields:
-            if name not in self._names:
+            if not field_places(self._names, name):
                 raise self._error(
                     f"no column is called {name!r}, which the text uses "
-                    f"(there are {_show(self._names)})"
+                    f"(there are {show_names(self._names)})"
                 )
 
     def rows(self, fields: Sequence[str]) -> Iterator[Record]:
         number_at = self._number_at
-        wanted = [(name, self._find(name)) for name in fields if name in self._names]
+        found = ((name, self._find(name)) for name in fields)
+        wanted = [(name, at) for name, at in found if at is not None]
         for line, cells in self._read():
             number = cells[number_at] if number_at < len(cells) else ""
             if number.startswith(("=", "'")):
@@ -164,10 +133,16 @@ class Table:
                     held[name] = _without_formula(value)
             yield line, number, held
 
-    def _find(self, name: str) -> int:
-        if self._names.count(name) > 1:
+    def _find(self, name: str) -> int | None:
+        places = field_places(self._names, name)
+        if len(places) > 1:
             raise self._error(f"more than one column is called {name!r}; keep one")
-        return self._names.index(name)
+        return places[0] if places else None
+
+    def outcomes(self) -> Iterator[tuple[int, str, str]]:
+        is_report = set(_OF_A_REPORT) <= set(self._names)
+        for line, number, held in self.rows(_OF_A_REPORT[:1] if is_report else ()):
+            yield line, number, held.get(_OF_A_REPORT[0], "") if held else ""
 
     def _read(self) -> Iterator[tuple[int, list[str]]]:
         """Go through the rows: the line that each begins on, and at most its proper cells."""
@@ -192,7 +167,7 @@ class Table:
 
     def write(self, reasons: Iterable[str | None], fields: Sequence[str], file: IO[str]) -> None:
         columns, names = self._header.columns.copy(), self._names.copy()
-        additions = _name_additions(fields, names[self._number_at])
+        additions = name_additions(fields, names[self._number_at])
         for name in additions:
             if name not in names:
                 columns.append(name)
@@ -225,10 +200,22 @@ _json = msgspec.json.Decoder(_Item)
 _json_text = msgspec.json.Decoder(str)
 
 
-class JSONLines:
-    """Objects with a number and more, or numbers alone, one a line; each has keys of its own."""
+def is_json(line: str) -> bool:
+    """Tell whether a line is one item of JSON Lines."""
+    try:
+        _json.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
-    def __init__(self, text: Text, number_column: str | None) -> None:
+
+class JSONLines:
+    """Objects with a number and more, or numbers alone, one a line; each has keys of its own.
+
+    They may be those of one array whose brackets have lines of their own, as in a report.
+    """
+
+    def __init__(self, text: Text, number_column: NumberColumn) -> None:
         self._text = text
         self._number_column = number_column
 
@@ -238,6 +225,7 @@ class JSONLines:
     def rows(self, fields: Sequence[str]) -> Iterator[Record]:
         keys: list[str] | None = None
         number_key = ""
+        wanted: list[tuple[str, str]] = []
         for line, item in self._read():
             if isinstance(item, str):
                 yield line, item, None
@@ -247,23 +235,29 @@ class JSONLines:
                 if list(item) != keys:
                     keys = list(item)
                     number_key = self._find_key(keys)
+                    wanted = list(_find_fields(keys, fields))
                 number = _read_number(item[number_key])
                 held = {
                     name: value
-                    for name in fields
-                    if name in item and (value := _read_value(item[name])) is not None
+                    for name, key in wanted
+                    if (value := _read_value(item[key])) is not None
                 }
             except ValueError as error:
                 raise self._text.error(str(error), line) from None
             yield line, number, held if fields else None
 
+    def outcomes(self) -> Iterator[tuple[int, str, str]]:
+        for (line, number, _), (_, item) in zip(self.rows(()), self._read(), strict=True):
+            if isinstance(item, str) or not item.keys() >= set(_OF_A_REPORT):
+                yield line, number, ""
+            else:
+                yield line, number, _read_outcome(item[_OF_A_REPORT[0]])
+
     def _find_key(self, keys: list[str]) -> str:
-        return keys[_find_number(keys, self._number_column, "key")]
+        return keys[self._number_column.find(keys, "key")]
 
     def _read(self) -> Iterator[tuple[int, _Item]]:
-        for line, content in enumerate(self._text.lines(), 1):
-            if content.isspace():
-                continue
+        for line, content in self._item_lines():
             try:
                 item = _json.decode(content)
             except (msgspec.DecodeError, RecursionError) as error:
@@ -273,19 +267,55 @@ class JSONLines:
                 ) from None
             yield line, item
 
+    def _item_lines(self) -> Iterator[tuple[int, str]]:
+        """Go through the lines with an item, without what makes one array of them."""
+        lines = (
+            (line, content)
+            for line, content in enumerate(self._text.lines(), 1)
+            if not content.isspace()
+        )
+        begin, first = next(lines, (1, ""))
+        if first.strip() not in {"[", "[]"}:
+            yield from chain([(begin, first)] if first else [], lines)
+            return
+        if first.strip() == "[":
+            for line, content in lines:
+                if content.strip() == "]":
+                    break
+                yield line, content.rstrip().removesuffix(",")
+            else:
+                raise self._text.error("this array has no end; the file is cut short", begin)
+        for line, _ in lines:
+            raise self._text.error("more than one array; give each as a file of its own", line)
+
     def write(self, reasons: Iterable[str | None], fields: Sequence[str], file: IO[str]) -> None:
         for (line, item), reason in zip(self._read(), reasons, strict=False):
             if reason is None:
                 continue
             if isinstance(item, str):
-                number_key = self._number_column or _NUMBER_NAMES[0]
+                number_key = self._number_column.wanted or NUMBER_NAMES[0]
                 members: dict[str, msgspec.Raw | str] = {number_key: item}
             else:
                 number_key = self._find_key(list(item))
                 members = {**item}
-            line_key, reason_key = _name_additions(fields, number_key)
+            line_key, reason_key = name_additions(fields, number_key)
             row = members | {line_key: line, reason_key: _flatten(reason)}
             file.write(msgspec.json.encode(row).decode() + "\n")
+
+
+def _find_fields(keys: Sequence[str], fields: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Return the fields that an item has, each with the key that it is called by there."""
+    for name in fields:
+        places = field_places(keys, name)
+        if len(places) > 1:
+            raise ValueError(f"more than one key is called {name!r}; keep one")
+        if places:
+            yield name, keys[places[0]]
+
+
+def _read_outcome(value: msgspec.Raw) -> str:
+    written = bytes(value)
+    return _json_text.decode(written) if written.startswith(b'"') else ""
 
 
 def _read_number(value: msgspec.Raw) -> str:
@@ -336,6 +366,10 @@ class PlainLines:
                 number = number[: comment.start()].rstrip()
             if number:
                 yield line, number, None
+
+    def outcomes(self) -> Iterator[tuple[int, str, str]]:
+        for line, number, _ in self.rows(()):
+            yield line, number, ""
 
     def write(
         self,

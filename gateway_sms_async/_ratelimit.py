@@ -61,9 +61,10 @@ class RealtimePace:
         """Take note that one leaves, or has arrived by now."""
         self._free_at = now + _REALTIME_PAUSE
 
-    def not_sent(self) -> None:
-        """Take note that it came to nothing."""
-        self._free_at = 0.0
+    def not_sent(self, since: float) -> None:
+        """Take note that the one that was to leave `since` then came to nothing."""
+        if self._free_at == since + _REALTIME_PAUSE:
+            self._free_at = 0.0
 
 
 class Turn:

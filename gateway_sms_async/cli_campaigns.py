@@ -5,27 +5,39 @@ through `preview`; the rest is the client's, as for any other user.
 """
 
 import asyncio
+import signal
 import sys
 from collections.abc import Collection, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Annotated, Literal, cast
 
 import typer
 
 from . import GatewayClient, _console, purge_journal, read_journal
-from ._command import Account, Content, command, of_message, open_output, option, read_text
+from ._arguments import check_cost, check_count, check_verify
+from ._command import (
+    Account,
+    Content,
+    check_outputs,
+    command,
+    of_message,
+    open_output,
+    option,
+    read_text,
+)
 from ._console import print_preview, say, say_offer, say_preview, say_refused
 from ._running import Campaign, reading_shown
 from ._store import already_there
 from .lists import RecipientList, open_list, read_exclusions, write_rows
 from .phone import number_reader
 from .preview import Preview, preview
-from .receipt import InvalidRecipient
+from .receipt import InvalidRecipient, Receipt
 from .recipients import RecipientLike
-from .reports import left_over, write_journal_report, write_report
-from .text import placeholders, replacements, to_gsm
+from .reports import left_over, refused, write_journal_report, write_report
+from .text import fill, measure, not_gsm, placeholders, replacements, to_gsm
 
 __all__ = ["journals"]
 
@@ -76,7 +88,16 @@ class Who:
         excluded: list[str] = []
         for file in self.exclude or ():
             with reading_shown(f"Reading {file}:") as watch:
-                excluded.extend(read_exclusions(file, read, watch=watch))
+                excluded.extend(
+                    read_exclusions(
+                        file,
+                        read,
+                        number_column=self.number_column,
+                        encoding=self.encoding,
+                        delimiter=self.delimiter,
+                        watch=watch,
+                    )
+                )
         return excluded
 
 
@@ -149,9 +170,9 @@ class _Plan:
         self._smart = smart
 
     def __iter__(self) -> Iterator[RecipientLike]:
-        if not self._smart:
+        if not self._smart or not_gsm(self.text):
             return iter(self.rows)
-        return map(_smart, self.rows)
+        return map(partial(_smart, self.text), self.rows)
 
     async def preview(
         self,
@@ -159,6 +180,7 @@ class _Plan:
         who: Who,
         pace: Pace,
         *,
+        verify: str = "auto",
         rate: float | None,
         client: AbstractAsyncContextManager[GatewayClient | None],
     ) -> Preview:
@@ -178,6 +200,7 @@ class _Plan:
                     batch_size=pace.batch_size,
                     recipients_per_message=pace.recipients_per_message,
                     careful=pace.careful,
+                    verify=cast('Literal["auto", "always"]', verify),
                     rate=rate,
                     price_per_part=pace.price_per_part,
                     gateway=gateway,
@@ -189,11 +212,16 @@ class _Plan:
         say_refused(self.rows.name, refused, self.rows.lines, elsewhere=rejects is not None)
 
 
-def _smart(recipient: RecipientLike) -> RecipientLike:
+def _smart(body: str, recipient: RecipientLike) -> RecipientLike:
+    """Replace what is typographic in the fields, if the whole text is in GSM-7 and no longer then."""
     if not isinstance(recipient, tuple):
         return recipient
     number, fields = recipient
-    return number, {name: to_gsm(value) for name, value in fields.items()}
+    smart = {name: to_gsm(value) for name, value in fields.items()}
+    if smart == fields:
+        return recipient
+    new, old = measure(fill(body, smart)), measure(fill(body, fields))
+    return (number, smart) if new.encoding == "GSM-7" and new.parts <= old.parts else recipient
 
 
 @contextmanager
@@ -249,14 +277,16 @@ def check(
     """
     if ask_price and pace.price_per_part is not None:
         raise ValueError("give either --ask-price or --price-per-part")
+    check_outputs({"--rejects": rejects}, (file, *(who.exclude or ())))
     client = account.client() if ask_price else nullcontext()
     rate = account.requests_a_second()
-    with _opened(file, text, who) as plan, open_output("--rejects", rejects, file) as rejected:
+    with _opened(file, text, who) as plan, open_output(rejects) as rejected:
         looking = plan.preview(content, who, pace, rate=rate, client=client)
         looked_at = asyncio.run(looking)
         plan.say_refused(looked_at.invalid, rejects=rejects)
-        if rejected is not None:
-            _write_rejects(plan.rows, looked_at.invalid, rejected)
+        written = rejected is None or rejected.write(
+            partial(write_rows, plan.rows, {one.position: one.reason for one in looked_at.invalid})
+        )
         line = None
         if (position := looked_at.longest_position) is not None:
             line = plan.rows.lines([position])[position]
@@ -266,8 +296,11 @@ def check(
             f"--smart-encoding would make it {looked_at.parts_in_gsm:,} parts instead of "
             f"{looked_at.parts:,}."
         )
-        say_offer("It would replace", replacements("".join(looked_at.not_gsm)))
-    return _console.SOME_INVALID if looked_at.invalid else 0
+        kin = {one: to_gsm(one) for one in looked_at.not_gsm}
+        say_offer("It would replace", {one: new for one, new in kin.items() if new != one})
+    if looked_at.invalid:
+        return _console.SOME_INVALID
+    return 0 if written else _console.FAILED
 
 
 @command(
@@ -324,23 +357,37 @@ def bulk(
             "--simulate forgets everything at its end, so a journal of it could not be resumed; run "
             "`gateway-sms simulator` in another terminal and send to that"
         )
+    if journal is not None and unsent is not None:
+        raise ValueError(
+            "--unsent goes without --journal: whoever is left is in the journal, and would be sent "
+            "to by a resume as well"
+        )
     if journal is not None and journal.exists():
         raise already_there(journal)
+    check_verify(verify)
+    if max_cost is not None:
+        check_cost("max_cost", max_cost)
+    if max_recipients is not None:
+        check_count("max_recipients", max_recipients)
+    check_outputs(
+        {"--rejects": rejects, "--unsent": unsent, "--report": report},
+        (file, journal, *(who.exclude or ())),
+    )
     client = account.simulated() if simulate else account.client()
     with (
         _opened(file, text, who) as plan,
-        open_output("--rejects", rejects, file) as rejected,
-        open_output("--unsent", unsent, file) as left,
-        open_output("--report", report, file) as reported,
+        open_output(rejects) as rejected,
+        open_output(unsent) as left,
+        open_output(report) as reported,
     ):
         rate = account.requests_a_second(simulated=simulate)
-        looking = plan.preview(content, who, pace, rate=rate, client=nullcontext())
+        looking = plan.preview(content, who, pace, verify=verify, rate=rate, client=nullcontext())
         looked_at = asyncio.run(looking)
         plan.say_refused(looked_at.invalid, rejects=rejects)
         say_preview(looked_at)
-        if not (yes or simulate or content.test) and not _agreed(looked_at):
+        if not (yes or simulate or content.test) and (refusal := _ask(looked_at)):
             say("Nothing was sent.")
-            return _console.FAILED
+            return refusal
         campaign = Campaign(
             lambda gateway, progress, stop: gateway.send_bulk(
                 plan,
@@ -368,24 +415,31 @@ def bulk(
             journal=None if journal is None else str(journal),
         )
         asyncio.run(campaign.run(client))
-        code = campaign.conclude()
         receipt = campaign.receipt
         if receipt is None:
-            return code
+            return campaign.conclude()
         known = {one.position for one in looked_at.invalid}
-        refused = [one for one in receipt.invalid if one.position not in known]
-        plan.say_refused(refused, rejects=rejects)
-        try:
-            if rejected is not None:
-                _write_rejects(plan.rows, receipt.invalid, rejected)
-            if left is not None:
-                write_rows(plan.rows, left_over(receipt, number_reader(who.default_region)), left)
-            if reported is not None:
-                write_report(plan.rows.rows(), receipt, reported)
-        except (OSError, ValueError) as error:
-            # What became of the campaign matters more than this.
-            say(f"gateway-sms: {rejects or unsent or report} is not complete: {error}")
-        return code
+        plan.say_refused(
+            [one for one in receipt.invalid if one.position not in known], rejects=rejects
+        )
+        read = number_reader(who.default_region)
+        reasons = refused(plan.rows.rows(), receipt.invalid, receipt.outcomes, read)
+        # Before anything is printed: whoever reads that may have gone away.
+        written = [
+            output.write(write)
+            for output, write in (
+                (rejected, partial(write_rows, plan.rows, reasons)),
+                (left, partial(write_rows, plan.rows, left_over(receipt, plan.excluded, read))),
+                (reported, partial(write_report, plan.rows.rows(), receipt)),
+            )
+            if output is not None
+        ]
+        if rejected is not None and reasons and receipt.accepted:
+            say(
+                "When the corrected rows are sent, give --exclude with a --report of this campaign, so "
+                "that nobody is texted twice."
+            )
+        return campaign.conclude() or (0 if all(written) else _console.FAILED)
 
 
 @command("gateway-sms resume campaign.db")
@@ -404,11 +458,14 @@ def resume(
         total=None,
         journal=journal,
     )
-    with open_output("--report", report, journal) as reported:
-        asyncio.run(campaign.run(account.client()))
+    check_outputs({"--report": report}, (journal,))
+    client = account.client()
+    with open_output(report) as reported:
+        asyncio.run(campaign.run(client))
+        written = True
         if reported is not None and campaign.receipt is not None:
-            asyncio.run(write_journal_report(journal, campaign.receipt, reported))
-    return campaign.conclude()
+            written = reported.write(partial(_write_journal_report, journal, campaign.receipt))
+    return campaign.conclude() or (0 if written else _console.FAILED)
 
 
 JournalPath = Annotated[str, typer.Argument(metavar="PATH", help="What --journal wrote.")]
@@ -422,12 +479,14 @@ JournalPath = Annotated[str, typer.Argument(metavar="PATH", help="What --journal
 def show_(path: JournalPath, report: Annotated[Path | None, option(_REPORT)] = None) -> int:
     """Print where everyone of a campaign stands, as its journal has it; asks the gateway nothing."""
     receipt = asyncio.run(read_journal(path))
-    with open_output("--report", report, path) as reported:
-        if reported is not None:
-            asyncio.run(write_journal_report(path, receipt, reported))
+    check_outputs({"--report": report}, (path,))
+    with open_output(report) as reported:
+        written = reported is None or reported.write(partial(_write_journal_report, path, receipt))
     _console.print_receipt(receipt)
     _console.summarize(receipt, resumable=not receipt.complete)
-    return _console.UNKNOWN if receipt.unknown or receipt.doubled else 0
+    if receipt.unknown or receipt.doubled:
+        return _console.UNKNOWN
+    return 0 if written else _console.FAILED
 
 
 @command("gateway-sms journal purge campaign.db", within=journals)
@@ -437,18 +496,20 @@ def purge(path: JournalPath) -> None:
     say(f"{path} is deleted.")
 
 
-def _agreed(looked_at: Preview) -> bool:
-    """Ask before a large campaign, where there is somebody to ask."""
+def _ask(looked_at: Preview) -> int:
+    """Ask before a large campaign, where there is somebody to ask; 0 is a yes."""
     if looked_at.recipients <= ASK_ABOVE or not _is_watched():
-        return True
-    return typer.confirm(f"Send to {looked_at.recipients:,} recipients now?", err=True)
+        return 0
+    try:
+        agreed = typer.confirm(f"Send to {looked_at.recipients:,} recipients now?", err=True)
+    except typer.Abort:
+        return _console.INTERRUPTED + signal.SIGINT
+    return 0 if agreed else _console.FAILED
 
 
 def _is_watched() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _write_rejects(
-    rows: RecipientList, invalid: Collection[InvalidRecipient], file: IO[str]
-) -> None:
-    write_rows(rows, {one.position: one.reason for one in invalid}, file)
+def _write_journal_report(journal: str, receipt: Receipt, file: IO[str]) -> None:
+    asyncio.run(write_journal_report(journal, receipt, file))

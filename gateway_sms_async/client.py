@@ -306,7 +306,7 @@ class GatewayClient:
             raise ValueError("total is the number of recipients in the source")
         session = self._view(bulk=True)
         read = number_reader(default_region, strict=check_flag("strict_numbers", strict_numbers))
-        excluded = await read_excluded(() if exclude is None else exclude, read)
+        excluded = await read_excluded(exclude, number_reader(default_region))
         opened = None if journal is None else await Journal.create(journal)
         campaign = Campaign(
             session,

@@ -61,6 +61,7 @@ class Fence:
         After StartAnewError nothing of the message has gone out or will.
         """
         message = self._message
+        await message.wait_for_turn()
         before, proven = await self._look()
         if last is None and before.valid == 0:
             if before.invalid != sum(map(len, message.batches)):
@@ -80,6 +81,7 @@ class Fence:
         # The intent was proven for those who were acknowledged then, and for nobody else.
         proven = proven and all(one.standing is Standing.ACKNOWLEDGED for one in others)
         if not await self._settle_if_closed(last, before, None, proven=proven):
+            await self._message.wait_for_turn()
             await self._close(last, before, proven=proven)
 
     async def settle_closed_elsewhere(self) -> None:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import (
     Callable,
     Iterable,
+    Mapping,
     Sequence,
     Set as AbstractSet,
 )
@@ -22,7 +23,6 @@ from .outcomes import Mark, Marks
 from .receipt import InvalidRecipient
 from .recipients import (
     all_normalized,
-    check_source,
     coerce,
     digits_key,
     normalize,
@@ -125,8 +125,9 @@ class Intake:
         self._excluded = excluded
         # Who is excluded is found like a duplicate, at no cost for everybody else.
         self._seen = SeenNumbers()
-        for key in excluded:
-            self._seen.add(key)
+        if not self._seen.add_all(tuple(excluded)):
+            for key in excluded:
+                self._seen.add(key)
         self.marks = Marks()
         self.total = 0
         self.duplicates = 0
@@ -244,13 +245,16 @@ class Intake:
         return False
 
 
-async def read_excluded(exclude: Iterable[str], read: Callable[[str], str]) -> set[int]:
+async def read_excluded(exclude: Iterable[str] | None, read: Callable[[str], str]) -> set[int]:
     """Return the digits of everyone who is not to be sent to.
 
     Raises ValueError for a number that cannot be read: passed over, it would be texted.
     """
-    check_source(exclude)
     excluded: set[int] = set()
+    if exclude is None:
+        return excluded
+    if isinstance(exclude, str | bytes | Mapping) or not isinstance(exclude, Iterable):
+        raise TypeError("exclude is a list, or another iterable, of numbers as text")
     for position, written in enumerate(exclude):
         try:
             excluded.add(digits_key(read(coerce(written)[0])))

@@ -126,21 +126,35 @@ def read_exclusions(
     *,
     number_column: str | None = None,
     encoding: str | None = None,
+    delimiter: str | None = None,
     watch: Watch | None = None,
 ) -> Iterator[str]:
     """Go through the numbers of a file in any form of a list, each as `read` returns it.
 
-    An empty file excludes nobody. A number that `read` refuses with InvalidNumberError is a
-    ListError: whoever it belongs to would be texted.
+    `number_column`, `encoding` and `delimiter` may be those of another list: they count where
+    this file has such a column, is no UTF-8, and is parted so. An empty file excludes nobody. Of
+    a campaign's report, those who were not texted are passed over, unless they were excluded.
+    Raises ListError; also for a number that `read` refuses with InvalidNumberError: whoever it
+    belongs to would be texted.
     """
-    with open_text(path, encoding) as text:
-        form = choose_form(text, number_column=number_column)
-        for read_so_far, (line, number, _) in enumerate(form.rows(()), 1):
-            try:
-                yield read(number)
-            except InvalidNumberError as error:
-                raise text.error(
-                    f"{mask(number)}: {error.reason}; correct it, or this one would be texted", line
-                ) from None
+    with open_text(path, encoding, utf8_first=True) as text:
+        form = choose_form(text, number_column=number_column, delimiter=delimiter, binding=False)
+        for read_so_far, (line, number, outcome) in enumerate(form.outcomes(), 1):
+            if not _is_passed_over(number, outcome):
+                try:
+                    yield read(number)
+                except InvalidNumberError as error:
+                    problem = f"{mask(number)}: {error.reason}"
+                    raise text.error(
+                        f"{problem}; correct it, or this one would be texted", line
+                    ) from None
             if watch is not None and not read_so_far % _WATCHED_EVERY:
                 watch(read_so_far)
+
+
+def _is_passed_over(number: str, outcome: str) -> bool:
+    """Tell whether a row of a report names nobody who must not be texted."""
+    # A journal keeps no numbers of duplicates and of those who were excluded.
+    return outcome in {"invalid", "unsent"} or (
+        outcome in {"duplicate", "excluded"} and not number.strip()
+    )

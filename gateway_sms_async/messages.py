@@ -134,12 +134,13 @@ class Messages:
         )
         if transaction:
             return _with_somebody(await self.open_transaction(payload))
+        turn: float | None = None
+        patience = self._session.policy.max_elapsed
+        if not check_flag("wait_realtime", wait_realtime):
+            patience = 0.0
         if draft.is_realtime:
-            patience = self._session.policy.max_elapsed
-            await self.realtime_turn(
-                patience if check_flag("wait_realtime", wait_realtime) else 0.0
-            )
-        return await self._send(draft, payload, reference)
+            turn = await self.realtime_turn(patience)
+        return await self._send(draft, payload, reference, turn)
 
     async def find(self, reference: str) -> Message | None:
         """Return the newest message that was sent with this reference, None when there is none.
@@ -264,10 +265,10 @@ class Messages:
             )
         )
 
-    async def realtime_turn(self, patience: float) -> None:
-        """Wait until one more realtime message may leave; RateLimitError when that is too long.
+    async def realtime_turn(self, patience: float) -> float:
+        """Wait until one more realtime message may leave, and return since when, on the loop's clock.
 
-        For the transaction builder too.
+        RateLimitError when that is too long. For the transaction builder too.
         """
         pace, loop = self._session.realtime, asyncio.get_running_loop()
         give_up = loop.time() + patience
@@ -280,16 +281,19 @@ class Messages:
                 )
             await asyncio.sleep(left)
         pace.sent(now)
+        return now
 
-    async def _send(self, draft: Draft, payload: bytes, reference: str | None) -> Message:
+    async def _send(
+        self, draft: Draft, payload: bytes, reference: str | None, turn: float | None = None
+    ) -> Message:
         started = time.time()
         try:
             message = _one(await self._session.call(_SEND, "/messages/", payload))
         except OutcomeUnknownError as unknown:
             message = await self._recover(draft, reference, started, unknown)
         except GatewayError:
-            if draft.is_realtime:
-                self._session.realtime.not_sent()
+            if turn is not None:
+                self._session.realtime.not_sent(turn)
             raise
         if draft.is_realtime:
             # The gateway's minute begins when it arrives.

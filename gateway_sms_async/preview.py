@@ -12,11 +12,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
-from typing import NamedTuple
+from itertools import islice
+from typing import Literal, NamedTuple
 
-from ._arguments import check_cost, check_count, check_number, check_per_message
+from ._arguments import (
+    check_cost,
+    check_count,
+    check_number,
+    check_per_message,
+    check_verify,
+)
 from .client import GatewayClient
 from .draft import Draft, Options, check_flag
+from .errors import RecipientsRejectedError
 from .intake import Batch, Intake, read_excluded
 from .learned import shrinking
 from .models import Message
@@ -54,7 +62,7 @@ class Preview:
     - `not_gsm`: the characters that force UCS-2, with the recipients whose text has each;
       `parts_in_gsm`: the parts in all if typographic characters were replaced (`to_gsm`).
     - `messages`, `requests`: what it takes on the wire when nothing fails; `seconds`: the time
-      that the rate allows for it, None without a rate.
+      that the rate allows for it, and the minute between realtime messages; None without either.
     - `cost`: parts at their price, in euro; None while a price is not known.
     """
 
@@ -91,6 +99,7 @@ async def preview(
     batch_size: int = 500,
     recipients_per_message: int = 20_000,
     careful: bool = False,
+    verify: Literal["auto", "always"] = "auto",
     rate: float | None = 10.0,
     price_per_part: Decimal | float | str | None = None,
     gateway: GatewayClient | None = None,
@@ -110,6 +119,8 @@ async def preview(
         check_count("batch_size", batch_size),
         check_per_message(recipients_per_message),
         careful=check_flag("careful", careful),
+        verify_always=check_verify(verify),
+        a_minute_apart=draft.is_realtime,
     )
     if rate is not None and not check_number("rate", rate) > 0:
         raise ValueError("rate is a positive number of requests a second, or None for no limit")
@@ -120,7 +131,7 @@ async def preview(
         draft.placeholders,
         allow_missing_fields=allow_missing_fields,
         read=read,
-        excluded=await read_excluded(() if exclude is None else exclude, read),
+        excluded=await read_excluded(exclude, number_reader(default_region)),
     )
     count = _Count(draft)
     async for batch in _batches(source, intake):
@@ -133,7 +144,7 @@ async def preview(
             gateway.messages.send, sender=sender, body=body, priority=priority, options=options
         )
         prices = {
-            code: await _ask_price(simulate, sample) for code, sample in count.samples.items()
+            code: await _ask_price(simulate, samples) for code, samples in count.samples.items()
         }
     return _conclude(intake, count, prices, plan, rate)
 
@@ -158,19 +169,23 @@ class _Sample(NamedTuple):
     parts: int
 
 
+_SAMPLES = 3
+"""People of a country whom a price may be asked for: the gateway may not take the first."""
+
+
 class _Count:
     """Adds up what the texts of valid recipients come to."""
 
     def __init__(self, draft: Draft) -> None:
         self._body = draft.body
-        self._has_placeholders = bool(draft.placeholders)
+        self._placeholders = draft.placeholders
         self._plain = _Text(draft.body)
         self.recipients = 0
         self.parts = 0
         self.parts_in_gsm = 0
         self.countries: Counter[str] = Counter()
         self.parts_by_country: Counter[str] = Counter()
-        self.samples: dict[str, _Sample] = {}
+        self.samples: dict[str, list[_Sample]] = {}
         self.spread: Counter[int] = Counter()
         self.encodings: Counter[Encoding] = Counter()
         self.not_gsm: Counter[str] = Counter()
@@ -179,17 +194,19 @@ class _Count:
     def add(self, batch: Batch) -> None:
         """Count a batch."""
         self.recipients += len(batch)
-        if self._has_placeholders:
-            for at, number in enumerate(batch.numbers):
+        codes = list(map(calling_code, batch.numbers))
+        for code, people in Counter(codes).items():
+            self.countries[code] += people
+            self._choose_samples(code, codes, batch)
+        if self._placeholders:
+            for at, code in enumerate(codes):
                 text = _Text(fill(self._body, batch.fields.get(at)))
                 self._add_text(text, 1, batch.positions[at])
-                self._add_country(calling_code(number), 1, text, batch, at)
+                self.parts_by_country[code] += text.size.parts
             return
         self._add_text(self._plain, len(batch), batch.positions[0])
-        codes = Counter(map(calling_code, batch.numbers))
-        for code, people in codes.items():
-            at = next(at for at, one in enumerate(batch.numbers) if calling_code(one) == code)
-            self._add_country(code, people, self._plain, batch, at)
+        for code in codes:
+            self.parts_by_country[code] += self._plain.size.parts
 
     def _add_text(self, text: _Text, people: int, position: int) -> None:
         size = text.size
@@ -202,12 +219,18 @@ class _Count:
         if self.longest is None or _length(size) > _length(self.longest[0]):
             self.longest = size, position
 
-    def _add_country(self, code: str, people: int, text: _Text, batch: Batch, at: int) -> None:
-        self.countries[code] += people
-        self.parts_by_country[code] += text.size.parts * people
-        if code not in self.samples:
-            recipient = Recipient(batch.numbers[at], batch.fields.get(at))
-            self.samples[code] = _Sample(recipient, text.size.parts)
+    def _choose_samples(self, code: str, codes: Sequence[str], batch: Batch) -> None:
+        samples = self.samples.setdefault(code, [])
+        if len(samples) == _SAMPLES:
+            return
+        places = (at for at, one in enumerate(codes) if one == code)
+        for at in islice(places, _SAMPLES - len(samples)):
+            # A single send wants a value for every placeholder.
+            fields = batch.fields.get(at)
+            if self._placeholders:
+                fields = dict.fromkeys(self._placeholders, "") | (fields or {})
+            parts = measure(fill(self._body, fields)).parts
+            samples.append(_Sample(Recipient(batch.numbers[at], fields), parts))
 
 
 class _Text:
@@ -229,10 +252,20 @@ def _length(size: TextSize) -> tuple[int, int]:
 
 
 class _Plan:
-    """How many messages and requests a campaign takes when nothing fails."""
+    """How many messages and requests a campaign takes when nothing fails, and how long."""
 
-    def __init__(self, batch_size: int, per_message: int, *, careful: bool) -> None:
+    def __init__(
+        self,
+        batch_size: int,
+        per_message: int,
+        *,
+        careful: bool,
+        verify_always: bool,
+        a_minute_apart: bool,
+    ) -> None:
         self._batch_size = batch_size
+        self._verify_always = verify_always
+        self._a_minute_apart = a_minute_apart
         most = batch_size + shrinking(batch_size, 1)
         self._per_message = min(per_message, most) if careful else per_message
 
@@ -250,15 +283,28 @@ class _Plan:
         while taken < people:
             taken += shrinking(self._batch_size, batches)
             batches += 1
-        return max(batches, 2) + 2
+        # A list before the close and one after, each with another look.
+        return max(batches, 2) + 2 + 4 * self._verify_always
+
+    def seconds(self, messages: int, requests: int, rate: float | None) -> float | None:
+        """Return the time that the rate allows for it, None without a rate."""
+        minutes = max(0, messages - 1) * self._a_minute_apart
+        if rate is None:
+            return minutes * 60.0 or None
+        return max(max(0, requests - 1) / rate, minutes * 60.0)
 
 
 async def _ask_price(
-    simulate: Callable[..., Awaitable[Message]], sample: _Sample
+    simulate: Callable[..., Awaitable[Message]], samples: Sequence[_Sample]
 ) -> Decimal | None:
-    """Ask what a part costs, by a simulated send to one recipient."""
-    message = await simulate(recipients=sample.recipient, test=True)
-    return None if message.price is None else message.price / sample.parts
+    """Ask what a part costs, by a simulated send to one recipient; to another if it is refused."""
+    for sample in samples:
+        try:
+            message = await simulate(recipients=sample.recipient, test=True)
+        except RecipientsRejectedError:
+            continue
+        return None if message.price is None else message.price / sample.parts
+    return None
 
 
 def _conclude(
@@ -293,7 +339,7 @@ def _conclude(
         parts_in_gsm=count.parts_in_gsm,
         messages=messages,
         requests=requests,
-        seconds=None if rate is None else max(0, requests - 1) / rate,
+        seconds=plan.seconds(messages, requests, rate),
         cost=sum(known, Decimal()) if known and len(known) == len(costs) else None,
     )
 

@@ -292,6 +292,11 @@ class MessageOnWire:
                 f"{self.learned.per_message} a message"
             ) from error
 
+    async def wait_for_turn(self) -> None:
+        """Wait for the minute that realtime messages are apart: before a close is even intended."""
+        if self.draft.is_realtime:
+            await self.messages.realtime_turn(math.inf)
+
     async def intend_close(
         self, last: Given | None, before: Counts, *, proven: bool, cost: Decimal | None = None
     ) -> None:
@@ -311,8 +316,6 @@ class MessageOnWire:
 
         Raises what is proven to have changed nothing.
         """
-        if self.draft.is_realtime and not self.close_begun:
-            await self.messages.realtime_turn(math.inf)
         self.state = "closing"
         if last is not None:
             last.standing = Standing.DOUBTFUL
@@ -352,8 +355,6 @@ class MessageOnWire:
 
     async def send_plainly(self, batch: Batch) -> None:
         """Send to one recipient alone by a POST of its own; the message itself is deleted."""
-        if self.draft.is_realtime:
-            await self.messages.realtime_turn(math.inf)
         # The POST is the close now: while it lasts, nobody can be called unsent.
         self.state = "closing"
         reference = None if self.draft.has_custom else secrets.token_hex(16)

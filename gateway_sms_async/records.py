@@ -193,6 +193,14 @@ def runs(ordinals: Sequence[int]) -> Runs:
     return list(_runs(ordinals))
 
 
+def without(people: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> Runs:
+    """Return the runs of those people who are not among the others."""
+    if not others:
+        return list(people)
+    gone = {one for run in others for one in range(*run)}
+    return runs([one for run in people for one in range(*run) if one not in gone])
+
+
 def _runs(ordinals: Iterable[int]) -> Iterable[tuple[int, int]]:
     first: int | None = None
     end = 0

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from os import PathLike
 from pathlib import PurePath
 from typing import IO, Any, Self
 
 from .errors import InvalidNumberError
 from .lists import Row
-from .receipt import Outcome, Receipt
+from .receipt import InvalidRecipient, Outcome, Receipt
 from .resume import journal_numbers
 
-__all__ = ["left_over", "write_journal_report", "write_report"]
+__all__ = ["left_over", "refused", "write_journal_report", "write_report"]
 
 _COLUMNS = ("position", "line", "number", "outcome", "message_id", "reason")
 _NOT_READ = Outcome("unsent", None, "not read")
+_SENT_TO = {"accepted", "doubled", "unknown"}
+
+Read = Callable[[str], str]
+"""Turns a number as written into the gateway's form; InvalidNumberError if that cannot be."""
 
 
 def write_report(rows: Iterable[Row], receipt: Receipt, file: IO[str]) -> None:
@@ -48,11 +52,38 @@ async def write_journal_report(
             writer.write(nameless, None, "", receipt.outcomes[nameless])
 
 
-def left_over(receipt: Receipt, read: Callable[[str], str]) -> Callable[[int, Row], str | None]:
+def refused(
+    rows: Iterable[Row],
+    invalid: Iterable[InvalidRecipient],
+    outcomes: Sequence[Outcome],
+    read: Read,
+) -> dict[int, str]:
+    """Return the reasons of the invalid rows by their places, without those of people sent to.
+
+    A row may be refused for a field that it lacks while another one with the same number went out.
+    """
+    reasons = {one.position: one.reason for one in invalid}
+    numbers: dict[str, list[int]] = {}
+    for one in invalid:
+        if (number := _read_or_none(one.number, read)) is not None:
+            numbers.setdefault(number, []).append(one.position)
+    if numbers:
+        for outcome, row in zip(outcomes, rows, strict=False):
+            if outcome.name in _SENT_TO:
+                for position in numbers.get(read(row.number), ()):
+                    reasons.pop(position, None)
+    return reasons
+
+
+def left_over(
+    receipt: Receipt, excluded: Collection[str], read: Read
+) -> Callable[[int, Row], str | None]:
     """Return what says of each row, in order, why it is left over: None if it is not.
 
-    Those are left over who are proven unsent, and those whom the campaign did not come to read.
+    Those are left over who are proven unsent, and those whom the campaign did not come to read,
+    except for the `excluded`, in the gateway's form.
     """
+    not_to_be = frozenset(excluded)
     # Who stands among the rows that were read and is not unsent is texted, or may be: a row
     # further down with the same number must not bring that number back.
     settled: set[str] = set()
@@ -65,13 +96,17 @@ def left_over(receipt: Receipt, read: Callable[[str], str]) -> Callable[[int, Ro
             return None
         if outcome is not _NOT_READ:
             return "not sent"
-        try:
-            number = read(row.number)
-        except InvalidNumberError:
-            return "not read"
-        return None if number in settled else "not read"
+        number = _read_or_none(row.number, read)
+        return None if number in settled or number in not_to_be else "not read"
 
     return reason
+
+
+def _read_or_none(number: str, read: Read) -> str | None:
+    try:
+        return read(number)
+    except InvalidNumberError:
+        return None
 
 
 def _outcome(outcomes: Sequence[Outcome], position: int) -> Outcome:

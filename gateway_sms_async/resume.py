@@ -21,7 +21,7 @@ from .journal import Journal, Saved
 from .outcomes import Mark, Marks
 from .protocol import MessageOnWire
 from .receipt import Progress, Receipt
-from .records import Closing, Resumed
+from .records import Closing, Resumed, without
 from .replay import SavedMessage
 from .session import Session
 from .settle import Counts, Fate
@@ -218,10 +218,10 @@ async def _add_ended(journal: Journal, tally: Tally, message: SavedMessage) -> N
     )
     tally.add_accepted(_accepted(message))
     if ended.state == "closed":
-        async for batch in journal.batches(message.people):
+        # Those unsent are left as they are: another message may have taken them.
+        others = (*ended.invalid, *ended.doubled, *ended.unknown, *ended.unsent)
+        async for batch in journal.batches(without(message.people, others)):
             tally.mark(batch, Mark.ACCEPTED, ended.message_id)
-        async for batch in journal.batches(ended.unsent):
-            tally.mark(batch, Mark.UNSENT)
     for fate, people in (
         (Fate.INVALID, ended.invalid),
         (Fate.DOUBLED, ended.doubled),

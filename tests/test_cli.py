@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import stat
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -320,7 +319,7 @@ def test_wrong_use(args: tuple[str, ...]) -> None:
     [
         (("--simulate", "--sandbox"), "--simulate goes without --sandbox, --base-url and --token-"),
         (("--simulate", "--body-file", "x"), "give either --body or --body-file"),
-        (("--simulate", "--rejects", NAMES), "--rejects would overwrite the list itself"),
+        (("--simulate", "--rejects", NAMES), "--rejects would overwrite a file that is read"),
         (("--simulate", "--rejects", str(DATA)), "Is a directory; give a file to write to"),
         (("--simulate", "--callback-field", "x"), "callback_field needs callback_url"),
         (("--token-file", str(DATA / "none")), "No such file or directory; give a file"),
@@ -580,8 +579,9 @@ async def test_rejects_that_cannot_be_written_do_not_hide_the_end(
     monkeypatch.setattr("gateway_sms_async.cli_campaigns.write_rows", fail)
     result = await run(simulator, *BULK, "--rejects", str(tmp_path / "rejects.csv"))
     assert result.exit_code == 3
-    assert "is not complete: disk full" in result.stderr
-    assert stat.S_ISREG((tmp_path / "rejects.csv").stat().st_mode)
+    assert "rejects.csv could not be written: disk full" in result.stderr
+    assert json.loads(result.stdout)["accepted"] == 3
+    assert not (tmp_path / "rejects.csv").exists()
 
 
 async def test_the_bar_is_on_stderr(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,6 +172,16 @@ def test_who_is_excluded(people: str, tmp_path: Path) -> None:
     assert (looked_at["recipients"], looked_at["excluded"]) == (1, 3)
 
 
+def test_the_lists_options_also_hold_for_exclusions(people: str, tmp_path: Path) -> None:
+    path = tmp_path / "stop.csv"
+    path.write_bytes(f"città;Phone number\nRoma;{BEA}\n".encode("cp1252"))
+    options = ("--exclude", str(path), "--number-column", "Phone number", "--encoding", "cp1252")
+    listed = tmp_path / "list.csv"
+    listed.write_bytes(f"città;Phone number\nRoma;{BEA}\nLecce;{ANNA}\n".encode("cp1252"))
+    done = check(str(listed), "--sender", "ACME", "--body", "Ciao", *options, "--json")
+    assert json.loads(done.stdout)["excluded"] == 1
+
+
 def test_an_exclusion_that_cannot_be_read_is_named(people: str, tmp_path: Path) -> None:
     path = tmp_path / "stop.txt"
     path.write_text(f"{BEA}\n340 1234503\n")
@@ -327,6 +337,130 @@ async def test_the_report_of_a_journal(simulator: Simulator, people: str, tmp_pa
     assert [one["outcome"] for one in told] == [row["outcome"] for row in rows]
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--rejects", "x.csv", "--report", "x.csv"), "--report would overwrite the file of"),
+        (("--exclude", "stop.txt", "--report", "stop.txt"), "overwrite a file that is read"),
+        (("--journal", "x.db", "--unsent", "left.csv"), "--unsent goes without --journal"),
+        (("--verify", "never"), "verify"),
+        (("--max-cost", "much"), "max_cost"),
+        (("--max-recipients", "0"), "max_recipients"),
+    ],
+)
+async def test_what_does_not_go_together_is_refused_before_anything(  # noqa: PLR0917
+    simulator: Simulator,
+    people: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stop = tmp_path / "stop.txt"
+    stop.write_text(f"{CARA}\n")
+    assert said in one_line(await run(simulator, "bulk", people, *SAYING, *options))
+    assert not simulator.requests
+    assert stop.read_text() == f"{CARA}\n"
+
+
+async def test_what_was_in_a_file_stays_when_nothing_comes_of_it(
+    simulator: Simulator, many: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_sms_async.cli_campaigns._is_watched", lambda: True)
+    report = tmp_path / "report.csv"
+    report.write_text("of last week")
+    saying = ("--sender", "ACME", "--body", "Ciao", "--report", str(report))
+    await run(simulator, "bulk", many, *saying, input="n\n")
+    assert report.read_text() == "of last week"
+    assert sorted(one.name for one in tmp_path.glob("*")) == ["many.txt", "report.csv"]  # noqa: ASYNC240
+    await run(simulator, "bulk", many, *saying, input="y\n")
+    assert report.read_text().startswith("position,line,number")
+    assert report.stat().st_mode & 0o777 == 0o600
+
+
+async def test_nobody_is_texted_twice_by_corrected_rows(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    people, bad = tmp_path / "people.csv", tmp_path / "bad.csv"
+    people.write_text(
+        "number,name\n340 7770101,Anna\n+39 340 7770101,Anna\n"
+        "+39 340 7770102\n+39 340 7770102,Bruno\n+39 340 7770103\n"
+    )
+    report = tmp_path / "report.csv"
+    done = await run(
+        simulator, "bulk", str(people), *SAYING, "--rejects", str(bad), "--report", str(report)
+    )
+    assert "give --exclude with a --report of this campaign" in done.stderr
+    rows = list(csv.DictReader(io.StringIO(bad.read_text())))
+    # He was sent to by his other row.
+    assert [row["number"] for row in rows] == ["340 7770101", "+39 340 7770103"]
+    bad.write_text(bad.read_text().replace("340 7770101,Anna", "+39 340 7770101,Anna"))
+    again = await run(simulator, "bulk", str(bad), *SAYING, "--exclude", str(report))
+    assert json.loads(again.stdout)["excluded"] == 1
+    assert max(simulator.ledger.values()) == 1
+
+
+async def test_the_excluded_are_not_left_over(
+    simulator: Simulator, many: str, tmp_path: Path
+) -> None:
+    stop, left = tmp_path / "stop.txt", tmp_path / "left.txt"
+    stop.write_text("+39 340 0000003\n+39 340 0000995\n")
+    simulator.faults.add(Fault.status(402), on="close")
+    saying = ("--sender", "ACME", "--body", "Ciao", "--batch-size", "10")
+    await run(simulator, "bulk", many, *saying, "--exclude", str(stop), "--unsent", str(left))
+    assert len(left.read_text().splitlines()) == 999
+    await run(simulator, "bulk", str(left), *saying)
+    assert not {"+39-3400000003", "+39-3400000995"} & simulator.ledger.keys()
+    assert len(simulator.ledger) == 999
+
+
+async def test_what_went_out_is_kept_though_nobody_reads_the_receipt(
+    simulator: Simulator, people: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("gateway_sms_async._running.print_receipt", gone)
+    report = tmp_path / "report.csv"
+    await run(simulator, "bulk", people, *SAYING, "--report", str(report))
+    assert report.read_text().count("accepted") == 3
+
+
+@pytest.mark.parametrize("command", ["bulk", "resume"])
+async def test_a_report_that_cannot_be_written_hides_nothing(
+    simulator: Simulator, people: str, tmp_path: Path, command: str
+) -> None:
+    args: tuple[str, ...] = ("bulk", people, *SAYING)
+    if command == "resume":
+        journal = str(tmp_path / "c.db")
+        simulator.faults.add(Fault.status(402), on="close")
+        await run(simulator, *args, "--journal", journal)
+        args = ("resume", journal)
+    done = await run(simulator, *args, "--report", "/dev/full")
+    assert json.loads(done.stdout)["accepted"] == 3
+    assert "/dev/full could not be written" in done.stderr
+    assert done.exit_code == 3
+
+
+def test_smart_fields_never_make_a_text_longer(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text(f"number,name\n{ANNA},Aspetta\u2026\n", encoding="utf-8")
+    plain = ("--sender", "ACME", "--json", "--body")
+    for body in ("\U0001f44d{{name}}" + "x" * 60, "{{name}}" + "x" * 152, "{{name}}" + "x" * 20):
+        before = json.loads(check(str(path), *plain, body).stdout)["parts"]
+        after = json.loads(check(str(path), *plain, body, "--smart-encoding").stdout)["parts"]
+        assert after <= before
+
+
+def test_only_what_would_be_replaced_is_offered(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text(f"number,name\n{ANNA},Łucja\n{BEA},Bea\n", encoding="utf-8")
+    done = check(str(path), "--sender", "ACME", "--body", "“Ciao” {{name}} " + "x" * 60)
+    assert 'It would replace “ by ", ” by "\n' in done.stderr
+    assert "Ł by" not in done.stderr
+
+
 async def test_the_report_of_a_list_that_was_not_read_to_its_end(
     simulator: Simulator, many: str, tmp_path: Path
 ) -> None:
@@ -354,7 +488,7 @@ async def test_the_report_of_a_list_that_was_not_read_to_its_end(
 
 def test_a_report_over_the_list_itself_is_refused(people: str) -> None:
     refused = invoke("bulk", people, *SAYING, "--report", people, env={"OPENAPI_TOKEN": "t"})
-    assert "would overwrite the list itself" in one_line(refused)
+    assert "--report would overwrite a file that is read" in one_line(refused)
 
 
 def test_the_terminal_is_asked_only_when_both_ends_are_one(monkeypatch: pytest.MonkeyPatch) -> None:

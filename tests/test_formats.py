@@ -1,13 +1,15 @@
 """The forms of a list: how each is recognised and read, and how its rows are written back."""
 
 import csv
+import gzip
 import io
 import json
 import string
 import sys
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import assume, given, strategies as st
@@ -203,7 +205,7 @@ def test_the_column_of_the_number_is_given(tmp_path: Path, column: str) -> None:
 
 def test_a_list_without_names_needs_none(tmp_path: Path) -> None:
     path = written(tmp_path, f"{ANNA}\n", "list.csv")
-    assert refusal(path).startswith(":1: this line holds numbers, not names of columns; put")
+    assert refusal(path, number_column="x").startswith(":1: this line holds numbers, not names of")
     assert refusal(written(tmp_path, f"{ANNA}\n", "list.txt"), number_column="x").startswith(":1")
     assert read(written(tmp_path, f"{ANNA}\n", "list.txt")) == [Row(1, ANNA, None)]
 
@@ -335,8 +337,108 @@ def test_broken_json_lines(tmp_path: Path, line: str, problem: str) -> None:
 
 
 def test_a_whole_json_document_is_not_json_lines(tmp_path: Path) -> None:
-    path = written(tmp_path, '[\n{"number": "1"},\n{"number": "2"}\n]\n', "list.json")
+    path = written(tmp_path, '[{"number": "1"},\n{"number": "2"}]\n', "list.json")
     assert refusal(path) == ":1: not one recipient in JSON (an array); write one object a line"
+
+
+@pytest.mark.parametrize("name", ["list.json", "list.jsonl", "list.csv", "list"])
+def test_an_array_may_have_an_item_a_line(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, '\n [ \n{"number": "1,"},\n\n"2" , \n"3"\n]\n\n', name)
+    assert read(path) == [Row(3, "1,", None), Row(5, "2", None), Row(6, "3", None)]
+    with open_list(str(path)) as recipients:
+        assert json.loads(back(recipients, 1)) == {"number": "2", "line": 5, "reason": "why"}
+    assert refusal(written(tmp_path, '{"number": "1"},\n', name)).startswith(":1: not one rec")
+
+
+# What the file is called is no matter
+
+ENDINGS = [".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt", ".csv.gz", ""]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"number,name\nabc,Anna\n{BEA},Bea\n",
+        f"Nome;Telefono\n;{ANNA}\n",
+        f'"first\nname"|"mobile"\n;|{ANNA}\n',
+        f"\ufeffsep=;\nname;number\nAnna;{ANNA}\n",
+        '{"name": "x;number;y", "phone": "abc"}\n"12"\n',
+        f'"{ANNA}"\n"abc"\n',
+        f"abc # Anna\n{ANNA}\n",
+        f"# all\n{ANNA}\n12 # no, phone\n",
+        "12,3\n4;5\n",
+    ],
+)
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_rejects_are_read_by_any_name(tmp_path: Path, content: str, ending: str) -> None:
+    with open_list(str(written(tmp_path, content, "list"))) as recipients:
+        numbers = [row.number for row in recipients.rows()]
+        reason = "no prefix, such as phone, number; or | name"
+        once = back(recipients, *range(len(numbers)), reason=reason).encode()
+    packed = gzip.compress(once) if ending.endswith(".gz") else once
+    assert [row.number for row in read(written(tmp_path, packed, f"bad{ending}"))] == numbers
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".txt"])
+def test_numbers_alone_by_any_name(tmp_path: Path, ending: str) -> None:
+    for content in (f"{ANNA}\nabc\n", f"# May, name\n{ANNA} # x, y\nabc", f'"{ANNA}"\n"abc"\n'):
+        assert [row.number for row in read(written(tmp_path, content, f"a{ending}"))] == [
+            ANNA,
+            "abc",
+        ]
+
+
+@pytest.mark.parametrize("content", ["Tel\n", '"Tel"\n', "Tel # x\n", "# Tel\n", "12\n"])
+def test_a_csv_with_a_wrong_header_stays_one(tmp_path: Path, content: str) -> None:
+    path = written(tmp_path, f"{content}abc\n")
+    assert refusal(path).startswith(f":1: {NO_NUMBER}")
+
+
+def test_broken_json_by_the_name_of_csv(tmp_path: Path) -> None:
+    assert refusal(written(tmp_path, '{"number": "1", x\n')).startswith(":1: not one recipient in")
+    assert read(written(tmp_path, "{x};number\n;1\n"), "{x}") == [Row(2, "1", {"{x}": ""})]
+
+
+# Names of fields
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("field", ["citt\u00e0", "citta\u0300", " citt\u00e0 ", "\tcitta\u0300"])
+def test_names_are_the_same_however_they_are_composed(
+    tmp_path: Path, form: Literal["NFC", "NFD"], field: str
+) -> None:
+    name = unicodedata.normalize(form, "citt\u00e0")
+    for content in (
+        f"{name},number\nRoma,1\n",
+        f'{{"{name}":"Roma","number":"1"}}\n',
+        f'{{"{name} ":"Roma","number":"1"}}\n',
+    ):
+        assert read(written(tmp_path, content, "list"), field)[0].fields == {field: "Roma"}
+    path = written(tmp_path, f"{name};b\n1;2\n")
+    assert read(path, number_column=field) == [Row(2, "1", None)]
+
+
+def test_the_own_spelling_of_a_field_comes_first(tmp_path: Path) -> None:
+    both = ("citt\u00e0", "citta\u0300")
+    path = written(tmp_path, f"{both[0]},{both[1]},number\nA,B,1\n")
+    assert read(path, *both)[0].fields == dict(zip(both, "AB", strict=True))
+    assert refusal(path, f" {both[0]} ").endswith(" '; keep one")
+    item = {"name": "A", " name": "B", "number": "1"}
+    path = written(tmp_path, json.dumps(item), "list.jsonl")
+    assert read(path, "name", " name")[0].fields == {"name": "A", " name": "B"}
+    assert refusal(path, "name ") == ":1: more than one key is called 'name '; keep one"
+    assert read(path, " x ")[0].fields == {}
+
+
+def test_a_blank_name_is_no_column_without_one(tmp_path: Path) -> None:
+    path = written(tmp_path, "number,\n1,x\n")
+    assert refusal(path, " ").startswith(":1: no column is called ' '")
+
+
+def test_a_field_with_blanks_is_not_replaced_either(tmp_path: Path) -> None:
+    path = written(tmp_path, "number,line\n1,Red\n")
+    with open_list(str(path), [" line "]) as recipients:
+        assert back(recipients, 0) == "number,line,line_,reason\n1,Red,2,why\n"
 
 
 # Plain lines

@@ -3,8 +3,11 @@
 What the rows of each form mean is held by `test_formats`.
 """
 
+import codecs
+import csv
 import gzip
 import io
+import json
 import os
 import subprocess
 import sys
@@ -81,7 +84,13 @@ def test_an_encoding_that_is_given(tmp_path: Path, encoding: str) -> None:
     assert read(path, "name", encoding=encoding) == [Row(2, ANNA, {"name": "Nicolò"})]
 
 
-@pytest.mark.parametrize("encoding", ["no-such", "hex", "undefined", "utf-8\0", ""])
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "no-such", "hex", "undefined", "utf-8\0", "", "idna", "punycode", "unicode_escape",
+        "Raw-Unicode-Escape",
+    ],
+)  # fmt: skip
 def test_an_encoding_that_there_is_not(tmp_path: Path, encoding: str) -> None:
     assert refusal(written(tmp_path, "number\n1\n"), encoding=encoding) == (
         f"{encoding!r} is no text encoding; give for example utf-8, cp1252 or latin-1"
@@ -96,7 +105,7 @@ def test_gzip_is_known_by_its_first_bytes(tmp_path: Path, name: str) -> None:
 
 
 def test_a_gzip_file_names_its_form_below_gz(tmp_path: Path) -> None:
-    path = written(tmp_path, gzip.compress(b"1\n"), "list.jsonl.gz")
+    path = written(tmp_path, gzip.compress(b'{"number"\n'), "list.jsonl.gz")
     assert refusal(path).startswith(":1: not one recipient in JSON (")
 
 
@@ -181,6 +190,16 @@ def test_a_line_may_be_as_long_as_a_chunk_is_wide(tmp_path: Path) -> None:
     assert [len(row.number) for row in read(path)] == [1, longest, longest]
     path = written(tmp_path, "1\n" + "é" * (longest // 2 + 1) + "\n", "wide.txt")
     assert refusal(path).startswith(":2: a line of more than 1 MiB")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "UTF32"])
+def test_an_encoding_whose_mark_is_missing(tmp_path: Path, encoding: str) -> None:
+    path = written(tmp_path, f"number\n{ANNA}\n".encode("utf-32-le"))
+    name = codecs.lookup(encoding).name
+    assert refusal(path, encoding=encoding) == (
+        f":1: this is not {name} with its mark; save the file as UTF-8, or give its --encoding, "
+        f"such as {name}-le"
+    )
 
 
 TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8") | st.sampled_from("\r\n"))
@@ -375,3 +394,113 @@ def test_exclusions_are_decoded_and_watched(tmp_path: Path) -> None:
     assert told == [20_000, 40_000]
     with pytest.raises(ListError, match="not UTF-8"):
         next(read_exclusions(str(path), str))
+
+
+def excluded(path: Path, **keywords: Any) -> list[str]:
+    return list(read_exclusions(str(path), normalize, **keywords))
+
+
+OTHERS = {"number_column": "Casa", "encoding": "cp1252", "delimiter": "|"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("own.csv", f"number|Casa\n1|{ANNA}\n"),
+        ("known.csv", f"Città,Telefono\nForlì,{ANNA}\n"),
+        ("sep.csv", f"sep=;\nx|y;Telefono\n;{ANNA}\n"),
+        ("plain.txt", f"# chi è andato\n{ANNA}\n"),
+        ("plain.csv", f"{ANNA}\n"),
+        ("own.jsonl", f'{{"number": "1", "casa": "{ANNA}"}}\n'),
+        ("known.jsonl", f'{{"phone": "{ANNA}", "città": "Forlì"}}\n'),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+def test_what_another_list_needs_is_tried_and_not_forced(
+    tmp_path: Path, name: str, content: str, encoding: str
+) -> None:
+    path = written(tmp_path, content.encode(encoding), name)
+    assert excluded(path, **OTHERS) == [ANNA]
+    path = written(tmp_path, gzip.compress(content.encode(encoding)), f"{name}.gz")
+    assert excluded(path, **OTHERS) == [ANNA]
+
+
+def test_the_encoding_of_exclusions_is_told_by_the_whole_file(tmp_path: Path) -> None:
+    rows = f"{ANNA};x\n" * 40_000
+    path = written(tmp_path, f"numero;name\n{rows}{BEA};Nicolò".encode("cp1252"))
+    assert excluded(path, encoding="cp1252")[-1] == BEA
+    path = written(tmp_path, f"numero\n{ANNA}\n".encode("utf-16-le"))
+    assert excluded(path, encoding="utf-16-le") == [ANNA]
+    with pytest.raises(ListError, match=":2: this is not cp1252"):
+        excluded(written(tmp_path, b"number\n\x81\n"), encoding="cp1252")
+
+
+def test_exclusions_without_any_column_of_the_number(tmp_path: Path) -> None:
+    for name, content in {
+        "a.csv": f"Tel;Nome\n{ANNA};x\n",
+        "a.jsonl": '{"Tel":"","Nome":""}',
+    }.items():
+        path = written(tmp_path, content, name)
+        with pytest.raises(ListError) as caught:
+            excluded(path, **OTHERS)
+        assert "is called 'Casa', number, phone, mobile," in str(caught.value)
+        assert str(caught.value).endswith("(there are 'Tel', 'Nome')")
+    with pytest.raises(ListError, match="is no delimiter"):
+        excluded(tmp_path / "a.csv", delimiter=";;")
+
+
+REPORT = [
+    (0, 2, ANNA, "accepted", "m1", None),
+    (1, 3, "no number", "invalid", None, "not digits"),
+    (2, 4, "+39-3400000002", "unsent", None, None),
+    (3, 5, "", "duplicate", None, None),
+    (4, 6, " ", "excluded", None, None),
+    (5, 7, "+39-3400000005", "excluded", None, None),
+    (6, None, "+39-3400000006", "unknown", "m1", None),
+    (7, 9, "+39-3400000007", "duplicate", None, None),
+]
+COLUMNS = ("position", "line", "number", "outcome", "message_id", "reason")
+GUARDED = [ANNA, "+39-3400000005", "+39-3400000006", "+39-3400000007"]
+
+
+def report_of(name: str, rows: list[tuple[Any, ...]], columns: tuple[str, ...] = COLUMNS) -> str:
+    if name.endswith(".csv"):
+        file = io.StringIO()
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+        return file.getvalue()
+    objects = [json.dumps(dict(zip(columns, row, strict=True))) for row in rows]
+    return "[\n" + ",\n".join(objects) + "\n]\n" if objects else "[]\n"
+
+
+@pytest.mark.parametrize("name", ["report.csv", "report.json"])
+def test_a_report_excludes_those_who_may_have_been_texted(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, report_of(name, REPORT), name)
+    told: list[int] = []
+    assert excluded(path, **OTHERS, watch=told.append) == GUARDED
+    assert excluded(written(tmp_path, report_of(name, []), name)) == []
+    for outcome in ("accepted", "unknown", "doubled"):
+        path = written(tmp_path, report_of(name, [(0, 1, "", outcome, "m1", None)]), name)
+        with pytest.raises(ListError, match="would be texted"):
+            excluded(path)
+
+
+@pytest.mark.parametrize("name", ["report.csv", "report.json"])
+def test_an_outcome_alone_makes_no_report(tmp_path: Path, name: str) -> None:
+    rows: list[tuple[Any, ...]] = [(ANNA, "invalid"), (BEA, "unsent")]
+    path = written(tmp_path, report_of(name, rows, ("number", "outcome")), name)
+    assert excluded(path) == [ANNA, BEA]
+    path = written(tmp_path, f'{{"number":"{ANNA}","outcome":[],"message_id":1}}', "a.jsonl")
+    assert excluded(path) == [ANNA]
+
+
+def test_a_report_that_is_cut_short_is_refused(tmp_path: Path) -> None:
+    content = report_of("report.json", REPORT)
+    for cut, problem in {
+        content.removesuffix("]\n"): ":1: this array has no end; the file is cut short",
+        content * 2: ":11: more than one array; give each as a file of its own",
+        f"[]\n{content}": ":2: more than one array; give each as a file of its own",
+    }.items():
+        path = written(tmp_path, cut, "report.json")
+        with pytest.raises(ListError) as caught:
+            excluded(path)
+        assert str(caught.value) == f"{path}{problem}"

@@ -10,6 +10,7 @@ from hypothesis import given, strategies as st
 from gateway_sms_async import GatewayClient, Outcome, read_journal
 from gateway_sms_async.outcomes import Mark, Marks
 from gateway_sms_async.receipt import InvalidRecipient
+from gateway_sms_async.records import runs, without
 from gateway_sms_async.testing import Fault, Simulator
 
 from .accounting import check, number, numbers
@@ -68,6 +69,19 @@ def test_an_invalid_one_has_its_reason():
     assert told[0].reason is None
     with pytest.raises(IndexError):
         told[5]
+
+
+RUNS = st.lists(st.integers(0, 60), unique=True, max_size=30).map(runs)
+
+
+@given(RUNS, RUNS)
+def test_runs_without_others(people, others):
+    def everybody(some):
+        return [one for run in some for one in range(*run)]
+
+    assert everybody(without(people, others)) == [
+        one for one in everybody(people) if one not in everybody(others)
+    ]
 
 
 def test_outcomes_show_nobody():

@@ -32,6 +32,17 @@ EXAMPLES = list(examples())
 # so few digits would let cut-off numbers through.
 TOO_SHORT = {("CA", "UAN"), ("IR", "UAN"), ("NL", "UAN"), ("NO", "UAN"), ("SJ", "UAN")}
 
+# Landlines and costly numbers, dialled without a zero, whose digits are a number abroad as well.
+LIKE_FOREIGN = {
+    *(("GD", kind) for kind in ("FIXED_LINE", "FIXED_LINE_OR_MOBILE")),
+    *(("MS", kind) for kind in ("FIXED_LINE", "FIXED_LINE_OR_MOBILE")),
+    *(("TC", kind) for kind in ("FIXED_LINE", "FIXED_LINE_OR_MOBILE", "VOIP")),
+    ("HN", "TOLL_FREE"),
+    ("IN", "SHARED_COST"),
+    ("MT", "PREMIUM_RATE"),
+}
+MAILBOXES = {(region, kind) for region, kind, _ in EXAMPLES if kind == "VOICEMAIL"}
+
 READERS = {region: number_reader(region) for region in phonenumbers.SUPPORTED_REGIONS}
 strictly = number_reader(strict=True)
 
@@ -87,8 +98,11 @@ def test_every_example_is_read_as_phonenumbers_reads_it(form, how):
         else:
             disagreements[region, kind] = got
     assert counted[True] > 1_200
-    assert set(disagreements) == TOO_SHORT
-    assert all(re.match(r"too short for|not a number of", got) for got in disagreements.values())
+    at_home = LIKE_FOREIGN | MAILBOXES if form == "national" else set()
+    assert set(disagreements) == TOO_SHORT | at_home
+    for one, got in disagreements.items():
+        told = "may begin with a" if one in LIKE_FOREIGN else "too short for|not a number of"
+        assert re.match(told, got)
 
 
 def test_numbers_are_the_same_exactly_where_phonenumbers_says_so():
@@ -178,6 +192,85 @@ def test_the_way_to_dial_abroad_from_the_region(region, written, expected):
 )
 def test_a_zero_in_brackets_is_read_the_only_way_that_there_is(region, written, expected):
     assert READERS[region](written) == expected
+
+
+# What lost its plus sign
+
+
+def written_without_plus(example):
+    code, national = example.country_code, phonenumbers.national_significant_number(example)
+    spaced = phonenumbers.format_number(example, PhoneNumberFormat.INTERNATIONAL)
+    yield f"{code}{national}"
+    yield spaced[1:]
+    region = phonenumbers.region_code_for_country_code(code)
+    if phonenumbers.PhoneMetadata.metadata_for_region(region).national_prefix == "0":
+        yield f"{code} (0){national}"
+        yield f"{code} 0{national}"
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_code_without_its_plus_is_read_right_or_refused(strict):
+    counted = Counter()
+    for region, _, example in EXAMPLES:
+        if region is None:
+            continue
+        read = number_reader(region, strict=strict)
+        for written in written_without_plus(example):
+            got = outcome(read, written)
+            counted[got == gateway_form(example)] += 1
+            assert got == gateway_form(example) or not got.startswith("+"), written
+    assert counted[True] > 10 * counted[False]
+
+
+@pytest.mark.parametrize("form", ["as it is dialled", "without its zero"])
+def test_a_number_at_home_is_read_right_or_refused(form):
+    begin_with_the_code = 0
+    for region, _, example in EXAMPLES:
+        if region is None:
+            continue
+        written = phonenumbers.national_significant_number(example)
+        begin_with_the_code += written.startswith(str(example.country_code))
+        if form == "as it is dialled":
+            written = phonenumbers.format_number(example, PhoneNumberFormat.NATIONAL)
+        got = outcome(READERS[region], written)
+        assert got == gateway_form(example) or not got.startswith("+"), written
+    assert begin_with_the_code > 10
+
+
+@pytest.mark.parametrize(
+    ("region", "written", "reason"),
+    [
+        ("DE", "4915112345678", "may begin with the country code: write +49…"),
+        ("DE", "49 170 1234567", "may begin with the country code: write +49…"),
+        ("DE", "49 (0)170 1234567", "trunk zero in brackets: write the number as dialled from"),
+        ("ID", "62812345678", "may begin with the country code: write +62…"),
+        ("IT", "34612345678", "not a number of IT: "),
+        ("IT", "447700900123", "not a number of IT: "),
+        ("IT", "491701234567", "not a number of IT: "),
+        ("IT", "355672123456", "not a number of IT: "),
+        ("DE", "393401234567", "may begin with a country code: write it with + if it does"),
+        ("DE", "44 (0)20 7946 0958", "trunk zero in brackets: write the number as dialled"),
+        ("AT", "393401234567", "not a number of AT: "),
+    ],
+)
+def test_what_may_have_lost_its_plus_is_refused(region, written, reason):
+    assert outcome(number_reader(region), written).startswith(reason)
+    assert outcome(number_reader(region, strict=True), written).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("region", "written", "expected"),
+    [
+        ("GB", "447400123456", "+44-7400123456"),
+        ("FR", "33612345678", "+33-612345678"),
+        ("DE", "04921 12345", "+49-492112345"),
+        ("DE", "1701234567", "+49-1701234567"),
+        ("ID", "0812 345 678", "+62-812345678"),
+        ("IT", "391 1234567", "+39-3911234567"),
+    ],
+)
+def test_what_can_be_read_in_one_way_is_read(region, written, expected):
+    assert number_reader(region)(written) == expected
 
 
 IN_BRACKETS = "trunk zero in brackets: write the number as dialled from abroad"

@@ -87,16 +87,22 @@ async def test_what_typographic_characters_cost():
     assert (plain.parts, plain.parts_in_gsm, plain.not_gsm) == (10, 10, {})
 
 
-@pytest.mark.parametrize("careful", [False, True])
+@pytest.mark.parametrize(
+    "way", [{}, {"careful": True}, {"verify": "always"}, {"careful": True, "verify": "always"}]
+)
 @pytest.mark.parametrize("with_fields", [False, True])
 @pytest.mark.parametrize("count", [1, 2, 5, 20, 21, 39, 100, 137])
 async def test_requests_are_those_that_a_campaign_takes(
-    gateway: GatewayClient, simulator: Simulator, count: int, with_fields: bool, careful: bool
+    gateway: GatewayClient,
+    simulator: Simulator,
+    count: int,
+    with_fields: bool,
+    way: dict[str, object],
 ):
     people: list[object] = list(numbers(count))
     if with_fields:
         people = [(one, {"name": "A"}) for one in numbers(count)]
-    pace = {"batch_size": 20, "recipients_per_message": 90, "careful": careful}
+    pace = {"batch_size": 20, "recipients_per_message": 90, **way}
     looked_at = await preview(people, **SAYING, **pace)  # type: ignore[arg-type]
     receipt = await gateway.send_bulk(people, **SAYING, **pace)  # type: ignore[arg-type]
     check(receipt, simulator, set(numbers(count)))
@@ -128,6 +134,37 @@ async def test_the_cost_by_the_gateways_own_answer(gateway: GatewayClient, simul
     assert looked_at.cost == receipt.cost
     assert credit is not None
     assert gateway.credit == credit - looked_at.cost
+
+
+async def test_another_is_asked_about_when_the_first_of_a_country_is_refused(
+    gateway: GatewayClient, simulator: Simulator
+):
+    simulator.gateway.unroutable.add(number(0))
+    assert (await preview(numbers(3), **SAYING, gateway=gateway)).cost is not None
+    simulator.gateway.unroutable.update(numbers(3))
+    assert (await preview(numbers(4), **SAYING, gateway=gateway)).cost is None
+
+
+async def test_the_price_is_asked_for_though_a_field_may_be_missing(gateway: GatewayClient):
+    looked_at = await preview(
+        [number(0), (number(1), {"name": "A"})],
+        sender="ACME",
+        body="Ciao {{name}}",
+        allow_missing_fields=True,
+        gateway=gateway,
+    )
+    assert looked_at.cost is not None
+
+
+async def test_realtime_messages_are_a_minute_apart():
+    looked_at = await preview(
+        numbers(50), **SAYING, options=Options(realtime=True), recipients_per_message=20
+    )
+    assert (looked_at.messages, looked_at.seconds) == (3, 120)
+    unlimited = await preview(
+        numbers(50), **SAYING, options=Options(realtime=True), recipients_per_message=20, rate=None
+    )
+    assert unlimited.seconds == 120
 
 
 async def test_priority_costs_more(gateway: GatewayClient):

@@ -25,7 +25,7 @@ LAYERS = [
     ["_console", "lists"],
     ["_detect"],
     ["_formats"],
-    ["_files"],
+    ["_columns", "_files"],
     ["__init__", "testing"],
     ["preview"],
     ["client"],

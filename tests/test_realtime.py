@@ -28,8 +28,11 @@ def test_the_pace():
     assert pace.wait(5.0) == 60
     assert pace.wait(64.0) == 1
     assert pace.wait(65.0) == 0
-    pace.not_sent()
-    assert pace.wait(6.0) == 0
+    pace.sent(70.0)
+    pace.not_sent(5.0)
+    assert pace.wait(71.0) == 59, "somebody else's minute"
+    pace.not_sent(70.0)
+    assert pace.wait(71.0) == 0
 
 
 async def test_a_second_one_is_refused_before_any_request(

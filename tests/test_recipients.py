@@ -1,4 +1,5 @@
 import csv
+import itertools
 import pickle
 import re
 from collections import Counter
@@ -8,7 +9,7 @@ from types import MappingProxyType
 
 import phonenumbers
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 from gateway_sms_async.errors import InvalidNumberError
@@ -16,6 +17,7 @@ from gateway_sms_async.recipients import (
     _LENGTHS,
     _NO_ZERO,
     Recipient,
+    all_normalized,
     calling_code,
     check_source,
     coerce,
@@ -95,7 +97,62 @@ def test_zero_is_dialled_at_home_and_never_begins_a_number(code):
     assert examples
     assert not [example for example in examples if example.startswith("0")]
     metadata = [phonenumbers.PhoneMetadata.metadata_for_region(region) for region in regions]
-    assert "0" in {data.national_prefix for data in metadata}
+    assert {"0", "06"} & {data.national_prefix for data in metadata}
+
+
+# Plans that have numbers beginning with the prefix dialled at home, and how they begin.
+BEGIN_LIKE_A_TRUNK = {
+    "+7": "8001234567",
+    "+250": "06123456",
+    "+375": "8011234567",
+}
+
+
+@pytest.mark.parametrize("code", BEGIN_LIKE_A_TRUNK)
+def test_a_number_that_begins_like_a_trunk_prefix_is_taken(code):
+    number = f"{code}-{BEGIN_LIKE_A_TRUNK[code]}"
+    assert phonenumbers.is_valid_number(phonenumbers.parse(number))
+    assert normalize(number) == number
+
+
+def national_numbers(region):
+    for kind in PhoneNumberType.values():
+        if example := phonenumbers.example_number_for_type(region, kind):
+            yield phonenumbers.national_significant_number(example)
+
+
+@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_a_trunk_prefix_after_the_code_is_refused(region):
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    code, trunk = f"+{metadata.country_code}", metadata.national_prefix
+    for number in national_numbers(region) if trunk else ():
+        if (region, number) == ("CA", "3101234"):  # a short one: refused in any form
+            continue
+        kind = "trunk zero" if trunk == "0" else f"trunk prefix {trunk}"
+        expected = f"{kind} after {code}: leave the {trunk} out"
+        forms = [
+            f"{code}-{trunk}{number}",
+            f"{code} {trunk} {number}",
+            f"00{code[1:]}{trunk}{number}",
+        ]
+        assert {reason(form) for form in forms} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("+241 060312345", "trunk zero after +241: leave the 0 out"),
+        ("+36 0301234567", "trunk zero after +36: leave the 0 out"),
+        ("+375 80 29 1234567", "trunk prefix 8 after +375: leave the 8 out"),
+        ("+375 0291234567", "trunk zero after +375: leave the 0 out"),
+        ("+7 8 (912) 345-67-89", "trunk prefix 8 after +7: leave the 8 out"),
+        ("+91 098765 43210", "trunk zero after +91: leave the 0 out"),
+        ("+81 090-1234-5678", "trunk zero after +81: leave the 0 out"),
+        ("+1 1 (201) 555-0123", "trunk prefix 1 after +1: leave the 1 out"),
+    ],
+)
+def test_trunk_prefixes_as_people_write_them(written, expected):
+    assert reason(written) == expected
 
 
 # Forms
@@ -126,6 +183,10 @@ def test_zero_is_dialled_at_home_and_never_begins_a_number(code):
         "TEL: +39(340)123.4567",
         "tel:0039 340 1234567",
         "'+39 340 1234567",
+        "\u2018+39 340 1234567",
+        "\u2019+39 340 1234567",
+        "+39/340/1234567",
+        "0039 340/1234567",
         "\u202a+39 340 1234567\u202c",
         "\u2066+39\u00a0340\u00a01234567\u2069",
         "\u200e\u202d tel:\u200b+39340\u20601234567\u202c\u200f",
@@ -232,6 +293,11 @@ TWO = "two numbers in one field: write one"
         ("+44 07400 123456", "trunk zero after +44: leave the 0 out"),
         ("+44-07400123456", "trunk zero after +44: leave the 0 out"),
         ("+4407400123456", "trunk zero after +44: leave the 0 out"),
+        ("+39 340 1234567/568", TWO),
+        ("+298 212345/212346", TWO),
+        ("+683 4002/4003", TWO),
+        ("0039 340 1234567/5678", TWO),
+        ("3401234567/568", TWO),
         ("+39 06 1234567/8", "two endings after a slash: write one number"),
     ],
 )
@@ -281,6 +347,13 @@ def test_any_text_is_a_number_or_an_invalid_number(text):
         assert re.sub(r"[^0-9]", "", normalized) == digits.removeprefix("00")
 
 
+def has_whole_number_before_a_slash(seen, number):
+    before, _, _ = seen.rstrip(" .-()/\u00a0\u2009\u2011").rpartition("/")
+    code = calling_code(number)
+    digits = re.sub("[^0-9]", "", before.translate(FULL_WIDTH)).removeprefix("00")
+    return len(digits) - len(code[1:]) >= min(_LENGTHS[code])
+
+
 @given(good, st.sampled_from(["+", "00", "tel:+", "'+", "\u202a+", "\uff0b"]), st.data())
 def test_separators_do_not_matter(number, prefix, data):
     digits = number[1:].replace("-", "")
@@ -290,6 +363,8 @@ def test_separators_do_not_matter(number, prefix, data):
     seen = re.sub("[\u200b\u2060]", "", written).strip()
     if re.search(r"/\s*\d{1,2}\Z", seen):
         assert reason(written).startswith("two endings after a slash")
+    elif has_whole_number_before_a_slash(seen, number):
+        assert reason(written) == TWO
     elif re.search(r"\(\s*0\s*\)", seen):
         assert reason(written).startswith("trunk zero in brackets")
     else:
@@ -304,6 +379,62 @@ def test_a_foreign_character_between_the_digits_is_always_refused(number, foreig
         assert reason(written)
     else:
         assert normalize(written) == number
+
+
+trunks = st.sampled_from(["", "", "", "0", "00", "06", "8", "80", "1"])
+
+
+@st.composite
+def nearly_normalized(draw):
+    example = draw(st.sampled_from(list(EXAMPLES.values())))
+    national = draw(trunks) + phonenumbers.national_significant_number(example)
+    number = f"+{example.country_code}-{national}"
+    at = draw(st.integers(0, len(number)))
+    cut = draw(st.sampled_from([0, 0, 0, 1, 2]))
+    extra = draw(st.sampled_from(["", "", "", *"0189-+ \n\u0661\uff11", "\n\n", "\r"]))
+    return number[:at] + extra + number[at + cut :]
+
+
+@st.composite
+def of_a_code(draw):
+    code = draw(st.sampled_from(sorted(_LENGTHS)))
+    return f"{code}-{draw(trunks)}{draw(st.text('0123456789', max_size=14))}"
+
+
+def is_normalized(text):
+    try:
+        return normalize(text) == text
+    except InvalidNumberError:
+        return False
+
+
+@settings(max_examples=500)
+@given(st.lists(st.one_of(nearly_normalized(), of_a_code(), anything), max_size=3))
+def test_many_are_told_normalized_as_one_is(texts):
+    assert all_normalized(texts) == all(map(is_normalized, texts))
+
+
+@pytest.mark.parametrize("code", sorted(_LENGTHS))
+def test_every_length_and_trunk_prefix_is_told_alike(code):
+    for begin in [
+        "",
+        "0",
+        "00",
+        "06",
+        "1",
+        "8",
+        "80",
+        "801",
+        "802",
+        "810",
+        "811",
+        "820",
+        "82",
+        "825",
+    ]:
+        for digit, length in itertools.product("02468", range(len(begin), 17)):
+            text = f"{code}-{begin.ljust(length, digit)}"
+            assert all_normalized([text]) == is_normalized(text), text
 
 
 @given(st.text())
