@@ -1,1 +1,1 @@
-"""Measurements, side by side in one run. Not part of the installed package."""
+"""Measurements, side by side in one run: `python -m benchmarks --list`. Not installed with the rest."""

@@ -1,28 +1,26 @@
 """What reading a number costs, form by form, beside `phonenumbers.parse` alone.
 
-    python -m benchmarks.bench_numbers [--json] [--runs N]
-
 Nanoseconds a number: plain, with `default_region="IT"`, with `strict` on top, and the yardstick
 on the same text. Medians of runs that took turns in one process after a warm-up; the last column
 is parse / region. Without a region a national number is refused, which costs too. Needs the
 extra `phone`.
 """
 
-import argparse
-import json
-import platform
-import statistics
+from __future__ import annotations
+
 from collections.abc import Callable
-from importlib.metadata import version
+from functools import partial
 from timeit import Timer
-from typing import Any
 
 import phonenumbers
 
 from gateway_sms_async.phone import number_reader
 
+from ._figures import Figure, Result, Size, Spread, ratio, spread, spreads
+from ._measure import take_turns
+
 _REGION = "IT"
-_SECONDS = 0.02  # a run, about
+_SECONDS = {"tiny": 0.0, "small": 0.02, "full": 0.02}  # a run, about
 
 _WRITTEN = (
     "+39-3401234567",
@@ -71,44 +69,38 @@ def timer(read: Read, number: str) -> Timer:
     return Timer("read(number)", globals={"read": read, "number": number})
 
 
-def bench(number: str, runs: int) -> dict[str, list[float]]:
-    """Let the readers take turns; nanoseconds a number, as [min, median, max]."""
-    timers = {name: timer(read, number) for name, read in READERS.items()}
-    loops: dict[str, int] = {}
-    for name, one in timers.items():
+def _nanoseconds(one: Timer, loops: int) -> float:
+    return one.timeit(loops) / loops * 1e9
+
+
+def bench(number: str, runs: int, *, seconds: float) -> dict[str, list[float]]:
+    """Let the readers take turns; nanoseconds a number."""
+    candidates: dict[str, Callable[[], float]] = {}
+    for name, read in READERS.items():
+        one = timer(read, number)
         one.timeit(100)
-        loops[name] = max(100, int(_SECONDS / (one.timeit(1_000) / 1_000)))
-    taken: dict[str, list[float]] = {name: [] for name in timers}
-    for _ in range(runs):
-        for name, one in timers.items():
-            taken[name].append(one.timeit(loops[name]) / loops[name] * 1e9)
-    return {
-        name: [round(f(all_)) for f in (min, statistics.median, max)]
-        for name, all_ in taken.items()
-    }
+        loops = max(100, int(seconds / (one.timeit(1_000) / 1_000)))
+        candidates[name] = partial(_nanoseconds, one, loops)
+    return take_turns(runs, candidates)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
-    parser.add_argument("--runs", type=int, default=9)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    results: dict[str, Any] = {
-        "python": platform.python_version(),
-        "phonenumbers": version("phonenumbers"),
-    }
-    if not options.json:
-        print(results)
-        print(f"{'ns a number':20}" + "".join(f"{name:>9}" for name in READERS) + "  ratio")
+def run(size: Size, runs: int) -> Result:
+    result = Result()
+    lines = [f"{'ns a number':20}" + "".join(f"{name:>9}" for name in READERS) + "  ratio"]
+    beside: list[Spread] = []
     for name, number in FORMS.items():
-        figures = results[name] = bench(number, options.runs)
-        if not options.json:
-            medians = {reader: all_[1] for reader, all_ in figures.items()}
-            print(f"{name:20}" + "".join(f"{one:9.0f}" for one in medians.values()), end="")
-            print(f"{medians['parse'] / medians['region']:7.1f}", flush=True)
-    if options.json:
-        print(json.dumps(results, indent=2))
-
-
-if __name__ == "__main__":
-    main()
+        taken = bench(number, runs, seconds=_SECONDS[size])
+        result.details[name] = spreads(taken, digits=0)
+        medians = {reader: spread(all_).median for reader, all_ in taken.items()}
+        beside.append(ratio(taken["parse"], taken["region"]))
+        lines.append(
+            f"{name:20}"
+            + "".join(f"{one:9.0f}" for one in medians.values())
+            + f"{beside[-1].median:7.1f}"
+        )
+    result.text = "\n".join(lines)
+    for words, choose in (("of all forms the least", min), ("the most", max)):
+        value = choose(beside, key=lambda one: one.median)
+        what = f"reading a number beside `phonenumbers.parse`, {words}: its time / ours"
+        result.figures.append(Figure(what, value, "x"))
+    return result

@@ -1,217 +1,93 @@
-"""What a send costs, beside the same requests by hand and beside httpx.
+"""One `messages.send`: its CPU beside the same by hand, beside httpx, and beside the vendor's SDK.
 
-    python -m benchmarks.bench_send [send|bulk|million ...] [--json] [--runs N]
-
-`send`: CPU of one `messages.send`. `bulk`: CPU of a recipient in `send_bulk`, plain numbers, batch
-500. `million`: a million plain recipients to the simulator in a process of its own: wall time,
-CPU, peak memory, and the simulator's own count. Every figure but the last is a ratio of medians
-of runs that took turns in one process after a warm-up.
+With one call under way at a time and with sixteen: a lone call pays for the event loop's wake-ups,
+which many share.
 """
 
-import argparse
-import asyncio
-import gc
-import json
-import platform
-import resource
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from importlib.metadata import version
-from typing import Any
+from __future__ import annotations
 
-import httpx
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 
-from gateway_sms_async import GatewayClient
+from . import floor, rivals
+from ._figures import Figure, Result, Size, ratio, spreads
+from ._measure import Opened, Work, client, cpu_of, drive, serve, take_turns
 
-from . import floor
-
-_SENDS = 1_000
-_RIVAL_SENDS = 100
-_RECIPIENTS = 1_000_000
-_BATCH = 500
-_PER_MESSAGE = 20_000
-_CONCURRENCY = 8
-
-Run = Callable[[], Awaitable[None]]
+_SENDS = {"tiny": 20, "small": 1_000, "full": 4_000}
+_RIVAL_SENDS = {"tiny": 5, "small": 200, "full": 500}
+IN_FLIGHT = (1, 16)
 
 
-@contextmanager
-def server(*command: str) -> Iterator[str]:
-    """Run a server in a process of its own and yield its address."""
-    with subprocess.Popen(
-        [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        try:
-            yield "http://" + process.stdout.readline().strip().partition("http://")[2]
-        finally:
-            process.terminate()
+def many(opened: Opened, count: int, in_flight: int) -> Opened:
+    """Open as before, and do so many of the same, so many at once."""
+
+    @asynccontextmanager
+    async def opened_many() -> AsyncGenerator[Work]:
+        async with opened() as once:
+            # Every connection is open before anything is measured.
+            await drive(once, 4 * in_flight, in_flight)
+            yield lambda: drive(once, count, in_flight)
+
+    return opened_many
 
 
-def numbers(count: int) -> Iterator[str]:
-    """Well-formed numbers, made as they are asked for."""
-    return (f"+39-340{n:07}" for n in range(count))
+def ours(url: str, in_flight: int) -> Opened:
+    """Send by this library."""
 
+    @asynccontextmanager
+    async def opened() -> AsyncGenerator[Work]:
+        async with client(url, concurrency=in_flight) as gateway:
 
-def cpu_of(run: Run) -> float:
-    """CPU seconds of this process for one run."""
-    gc.collect()
-    started = time.process_time()
-    asyncio.run(run())  # type: ignore[arg-type]
-    return time.process_time() - started
-
-
-def compare(runs: int, per: dict[str, int], candidates: dict[str, Run]) -> dict[str, Any]:
-    """Let the candidates take turns; CPU microseconds a unit, as [min, median, max]."""
-    taken: dict[str, list[float]] = {name: [] for name in candidates}
-    for turn in range(runs + 1):
-        for name, run in candidates.items():
-            seconds = cpu_of(run)
-            if turn:
-                taken[name].append(seconds / per[name] * 1e6)
-    return {
-        name: [round(f(all_), 3) for f in (min, statistics.median, max)]
-        for name, all_ in taken.items()
-    }
-
-
-def bench_send(url: str, runs: int) -> dict[str, Any]:
-    """One message after another."""
-
-    async def ours() -> None:
-        async with GatewayClient("token", base_url=url, rate=None) as gateway:
-            for _ in range(_SENDS):
+            async def send() -> None:
                 await gateway.messages.send(sender="ACME", body="Ciao", recipients="+39-3401234567")
 
-    async def rival() -> None:
-        async with httpx.AsyncClient(headers={"Authorization": "Bearer token"}) as client:
-            for _ in range(_RIVAL_SENDS):
-                body = {"sender": "ACME", "body": "Ciao", "recipients": "+39-3401234567"}
-                (await client.post(f"{url}/messages/", json=body)).json()
+            yield send
 
-    figures = compare(
-        runs,
-        {"ours": _SENDS, "floor": _SENDS, "httpx": _RIVAL_SENDS},
-        {
-            "ours": ours,
-            "floor": lambda: floor.send_many(url, _SENDS),
-            "httpx": rival,
-        },
-    )
-    return figures | ratios(figures, "us CPU a send")
+    return opened
 
 
-def bench_bulk(url: str, runs: int) -> dict[str, Any]:
-    """A million plain numbers from a generator, validated and each once."""
-
-    async def ours() -> None:
-        async with GatewayClient("token", base_url=url, rate=None) as gateway:
-            receipt = await gateway.send_bulk(numbers(_RECIPIENTS), sender="ACME", body="Ciao")
-            assert receipt.complete
-
-    figures = compare(
-        runs,
-        {"ours": _RECIPIENTS, "floor": _RECIPIENTS},
-        {
-            "ours": ours,
-            "floor": lambda: floor.send_bulk(
-                url,
-                numbers(_RECIPIENTS),
-                batch_size=_BATCH,
-                per_message=_PER_MESSAGE,
-                concurrency=_CONCURRENCY,
-            ),
-        },
-    )
-    return figures | ratios(figures, "us CPU a recipient")
-
-
-def ratios(figures: dict[str, Any], unit: str) -> dict[str, Any]:
-    ours = figures["ours"][1]
-    return {
-        "unit": unit,
-        **{
-            f"ours / {name}": round(ours / all_[1], 2)
-            for name, all_ in figures.items()
-            if name != "ours"
-        },
-    }
-
-
-def bench_million(_url: str, _runs: int) -> dict[str, Any]:
-    """A million to the simulator; needs the command line's extra."""
-    grown: dict[int, float] = {}
-    figures: dict[str, Any] = {}
-    for count in (10_000, _RECIPIENTS):
-        figures = json.loads(
-            subprocess.run(
-                [sys.executable, "-m", "benchmarks.bench_send", "--child", str(count)],
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout
-        )
-        grown[count] = figures["peak_rss_mb"]
-    figures["peak_rss_mb_at_10000"] = grown[10_000]
-    figures["growth_mb"] = round(grown[_RECIPIENTS] - grown[10_000], 1)
-    return figures
-
-
-def child(count: int) -> dict[str, Any]:
-    """One campaign in a fresh process, so that its peak memory is its own."""
-    with server("-m", "gateway_sms_async", "simulator", "--port", "0") as url:
-
-        async def campaign() -> dict[str, Any]:
-            async with GatewayClient("simulator-token", base_url=url, rate=None) as gateway:
-                started, cpu = time.perf_counter(), time.process_time()
-                receipt = await gateway.send_bulk(numbers(count), sender="ACME", body="Ciao")
-                wall, cpu = time.perf_counter() - started, time.process_time() - cpu
-            return {
-                "recipients": count,
-                "accepted": receipt.accepted,
-                "complete": receipt.complete,
-                "requests": receipt.requests,
-                "messages": len(receipt.message_ids),
-                "wall_s": round(wall, 2),
-                "cpu_s": round(cpu, 2),
-                "cpu_us_a_recipient": round(cpu / count * 1e6, 3),
-                "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+def run(size: Size, runs: int) -> Result:
+    result = Result()
+    count, few = _SENDS[size], _RIVAL_SENDS[size]
+    sdk: dict[str, Callable[[], float]] = {}
+    with serve() as server:
+        url = server.url
+        if size == "tiny":
+            result.remarks.append("tiny: the vendor's SDK is left out")
+        else:
+            try:
+                python = rivals.sdk_python()
+            except RuntimeError as error:
+                result.remarks.append(f"the vendor's SDK is left out: {error}")
+            else:
+                sdk["sdk"] = partial(rivals.sdk_cpu, python, url, few)
+        for in_flight in IN_FLIGHT:
+            candidates: dict[str, tuple[Opened, int]] = {
+                "ours": (ours(url, in_flight), count),
+                "floor": (partial(floor.sending, url), count),
+                "httpx": (partial(rivals.httpx_sending, url, in_flight), few),
             }
-
-        figures = asyncio.run(campaign())
-        figures["simulator"] = httpx.get(f"{url}/_simulator").json()
-        return figures
-
-
-BENCHES = {"send": bench_send, "bulk": bench_bulk, "million": bench_million}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
-    parser.add_argument("bench", nargs="*", choices=[[], *BENCHES])
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.child:
-        print(json.dumps(child(options.child)))
-        return
-    results: dict[str, Any] = {
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("aiohttp", "msgspec", "httpx", "gateway-sms-async")},
-    }
-    with server("-m", "benchmarks.server") as url:
-        for name in options.bench or BENCHES:
-            results[name] = BENCHES[name](url, options.runs)
-            if not options.json:
-                print(name, json.dumps(results[name], indent=2), flush=True)
-    if options.json:
-        print(json.dumps(results, indent=2))
+            taken = take_turns(
+                runs,
+                {
+                    name: cpu_of(many(opened, units, in_flight), units)
+                    for name, (opened, units) in candidates.items()
+                }
+                | sdk,
+            )
+            result.details[f"{in_flight} in flight, us CPU a send"] = spreads(taken)
+            result.figures += _figures(taken, in_flight)
+        stats = server.stats()
+        result.details["server's CPU / wall"] = round(stats["cpu_s"] / stats["wall_s"], 2)
+    return result
 
 
-if __name__ == "__main__":
-    main()
+def _figures(taken: dict[str, list[float]], in_flight: int) -> list[Figure]:
+    what = f"CPU of a `send`, {in_flight} in flight"
+    figures = [Figure(f"{what}, beside the floor", ratio(taken["ours"], taken["floor"]), "x", 1.25)]
+    for name, words in (("httpx", "httpx: its CPU"), ("sdk", "the vendor's SDK: its CPU")):
+        if name in taken:
+            value = ratio(taken[name], taken["ours"])
+            figures.append(Figure(f"{what}, beside {words} / ours", value, "x", 10, least=True))
+    return figures

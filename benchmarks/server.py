@@ -1,78 +1,126 @@
 """A server that answers ready-made bytes as fast as Python can, in a process of its own.
 
 It knows just enough to be believed: every POST opens a message, every `"+` in a body counts as a
-recipient, `"transaction":false` closes. Run as `python -m benchmarks.server`; it prints its
-address and serves until its standard input ends.
+recipient, `"transaction":false` closes. `python -m benchmarks.server DELAY` prints its address,
+answers DELAY seconds late, and serves until its standard input ends. `GET /_stats` tells, as JSON,
+what it has done since it was last asked.
 """
 
+from __future__ import annotations
+
 import asyncio
+import json
 import sys
+import time
 
 _MESSAGE = (
-    '{{"test":false,"sender":"ACME","body":"Ciao","recipients":{{"valid":{{"count":{count}}},'
-    '"invalid":{{"total":0,"list":[]}}}},"priority":1,"options":{{"flash":false,"realtime":false,'
-    '"timestamp_send":"1564752494920"}},"transaction":{open},"statistics":{{"error":0,"sent":0,'
-    '"delivered":0,"total":{count},"sms_total":{count}}},"base_price":0.0315,"price":0.0315,'
-    '"timestamp":"1564752494920","last_update":"1564752494920","state":0,"id":"{id:024x}"}}'
+    b'{"test":false,"sender":"ACME","body":"Ciao","recipients":{"valid":{"count":%d},'
+    b'"invalid":{"total":0,"list":[]}},"priority":1,"options":{"flash":false,"realtime":false,'
+    b'"timestamp_send":"1564752494920"},"transaction":%s,"statistics":{"error":0,"sent":0,'
+    b'"delivered":0,"total":%d,"sms_total":%d},"base_price":0.0315,"price":0.0315,'
+    b'"timestamp":"1564752494920","last_update":"1564752494920","state":0,"id":"%024x"}'
 )
-_ENVELOPE = '{{"data":{data},"success":true,"message":"ok","credit":"90.9","error":null}}'
+_ENVELOPE = b'{"data":%s,"success":true,"message":"ok","credit":"90.9","error":null}'
+_ANSWER = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+_HEAD_END = b"\r\n\r\n"
+_LENGTH = b"content-length:"
 
 
-class Server(asyncio.Protocol):
-    """One connection; the messages are common to all."""
+class Server:
+    """What is common to all connections."""
 
-    messages: dict[int, tuple[int, bool]] = {}  # noqa: RUF012 - shared on purpose
+    def __init__(self, delay: float) -> None:
+        self.delay = delay
+        self._messages: list[tuple[int, bool]] = []
+        self._requests = {"POST": 0, "PUT": 0, "close": 0, "GET": 0}
+        self._arrivals: list[float] = []
+        self._asked = (time.perf_counter(), time.process_time())
+
+    def answer(self, line: bytes, body: bytes, arrived: float) -> bytes:
+        """Return the whole answer to one request, of which the first byte came at `arrived`."""
+        method, path, _ = line.split(b" ", 2)
+        if path == b"/_stats":
+            return self._written(b"200 OK", self.stats())
+        self._arrivals.append(arrived)
+        if method == b"POST":
+            number = len(self._messages)
+            count, is_open = body.count(b'"+'), b'"transaction":true' in body
+            self._messages.append((count, is_open))
+            self._requests["POST"] += 1
+        else:
+            number = int(path.rsplit(b"/", 1)[1], 16)
+            count, is_open = self._messages[number]
+            if method == b"PUT":
+                count, is_open = count + body.count(b'"+'), b'"transaction":true' in body
+                self._messages[number] = count, is_open
+                self._requests["PUT" if is_open else "close"] += 1
+            else:
+                self._requests["GET"] += 1
+        data = _MESSAGE % (count, b"true" if is_open else b"false", count, count, number)
+        if method != b"PUT":
+            data = b"[%s]" % data
+        return self._written(b"201 Created" if method == b"POST" else b"200 OK", _ENVELOPE % data)
+
+    def stats(self) -> bytes:
+        """Return CPU and wall seconds, requests by kind and arrivals (perf_counter), and forget."""
+        now = time.perf_counter(), time.process_time()
+        told = {
+            "wall_s": now[0] - self._asked[0],
+            "cpu_s": now[1] - self._asked[1],
+            "requests": dict(self._requests),
+            "arrivals": self._arrivals,
+        }
+        self._asked = now
+        self._requests = dict.fromkeys(self._requests, 0)
+        self._arrivals = []
+        return json.dumps(told).encode()
+
+    def _written(self, status: bytes, content: bytes) -> bytes:
+        return _ANSWER % (status, len(content), content)
+
+
+class Connection(asyncio.Protocol):
+    """Cuts what comes in into requests."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._rest = b""
+        self._arrived = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self.buffer = b""
+        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
-            head = self.buffer[:end]
-            size = 0
-            at = head.lower().find(b"content-length:")
-            if at >= 0:
-                size = int(head[at + 15 :].split(b"\r\n", 1)[0])
-            if len(self.buffer) < end + 4 + size:
-                return
-            body = self.buffer[end + 4 : end + 4 + size]
-            self.buffer = self.buffer[end + 4 + size :]
-            self.transport.write(self.answer(head.split(b"\r\n", 1)[0], body))
-
-    def answer(self, line: bytes, body: bytes) -> bytes:
-        method, path, _ = line.split(b" ", 2)
-        status = b"200 OK"
-        added = body.count(b'"+')
-        open_ = b'"transaction":true' in body
-        if method == b"POST":
-            status = b"201 Created"
-            message = len(self.messages)
-            self.messages[message] = (added, open_)
-        else:
-            message = int(path.rsplit(b"/", 1)[1], 16)
-            if method == b"PUT":
-                self.messages[message] = (self.messages[message][0] + added, open_)
-        count, open_ = self.messages[message]
-        data = _MESSAGE.format(count=count, open=str(open_).lower(), id=message)
-        if method != b"PUT":
-            data = f"[{data}]"
-        content = _ENVELOPE.format(data=data).encode()
-        return b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
-            status,
-            len(content),
-            content,
-        )
+        if not self._rest:
+            self._arrived = time.perf_counter()
+        rest = self._rest + data
+        while (end := rest.find(_HEAD_END)) >= 0:
+            head = rest[:end]
+            at = head.lower().find(_LENGTH)
+            size = int(head[at + len(_LENGTH) :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            begin = end + len(_HEAD_END)
+            if len(rest) < begin + size:
+                break
+            answer = self._server.answer(
+                head.split(b"\r\n", 1)[0], rest[begin : begin + size], self._arrived
+            )
+            rest = rest[begin + size :]
+            if self._server.delay and not head.startswith(b"GET /_stats"):
+                self._loop.call_later(self._server.delay, self._transport.write, answer)
+            else:
+                self._transport.write(answer)
+        self._rest = rest
 
 
-async def main() -> None:
+async def main(delay: float) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Server, "127.0.0.1", 0)
-    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+    server = Server(delay)
+    listening = await loop.create_server(lambda: Connection(server), "127.0.0.1", 0, backlog=1024)
+    print(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else 0.0))

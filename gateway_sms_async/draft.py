@@ -45,7 +45,15 @@ __all__ = [
     "wire_recipients",
 ]
 
-WireRecipients = str | dict[str, Any] | Sequence[str] | Sequence[dict[str, Any]]
+
+class Addressee(Struct, frozen=True, gc=False):
+    """A recipient with fields, as the gateway wants it."""
+
+    number: str
+    fields: dict[str, str]
+
+
+WireRecipients = str | Addressee | Sequence[str] | Sequence[Addressee]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,7 +284,7 @@ def wire_recipients(
         number, fields = coerce(recipients)
         _check_fields(placeholders, fields, 0)
         number = normalize(number)
-        return number if fields is None else {"number": number, "fields": dict(fields)}
+        return number if fields is None else Addressee(number, fields)
     check_source(recipients)
     seen: set[int] = set()
     numbers: list[str] = []
@@ -295,8 +303,7 @@ def wire_recipients(
 def pack(numbers: Sequence[str], fields: Sequence[dict[str, str] | None]) -> WireRecipients:
     """Write recipients of whom at least one has fields: all of them become objects."""
     objects = [
-        {"number": number, "fields": values or {}}
-        for number, values in zip(numbers, fields, strict=True)
+        Addressee(number, values or {}) for number, values in zip(numbers, fields, strict=True)
     ]
     # One object alone is the form that the vendor documents; a list of them is not.
     return objects[0] if len(objects) == 1 else objects

@@ -25,6 +25,7 @@ from .recipients import (
     all_normalized,
     coerce,
     digits_key,
+    digits_keys,
     normalize,
 )
 from .seen import SeenNumbers
@@ -175,8 +176,7 @@ class Intake:
                 written = list(compress(written, valid))
                 positions = list(compress(positions, valid))
                 fields = list(compress(fields, valid))
-        # recipients.digits_key, without a call for each of a million.
-        keys = [int(number.replace("-", "")) for number in numbers]
+        keys = digits_keys(numbers)
         if not self._seen.add_all(keys):
             new = [self._is_new(key, at) for key, at in zip(keys, positions, strict=True)]
             numbers = list(compress(numbers, new))

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, auto
+from operator import attrgetter
 from typing import Literal
 
 from ._retry import RetryPolicy
@@ -84,6 +85,9 @@ class Given:
     count: int = 0
 
 
+_standing_of = attrgetter("standing")
+
+
 class MessageOnWire:
     """A message from its first batch to its end.
 
@@ -142,7 +146,7 @@ class MessageOnWire:
     @property
     def doubtful(self) -> bool:
         """Whether the answer to a batch was lost."""
-        return any(one.standing is Standing.DOUBTFUL for one in self.given)
+        return Standing.DOUBTFUL in map(_standing_of, self.given)
 
     @property
     def steps(self) -> list[tuple[int, int]]:

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import msgspec
+
 from .errors import InvalidNumberError
 from .text import is_encodable
 
@@ -331,6 +333,14 @@ def digits_key(normalized: str) -> int:
     Takes what `normalize` returned; no calling code begins with 0, so no digit is lost.
     """
     return int(normalized.replace("-", ""))
+
+
+_read_integers = msgspec.json.Decoder(list[int]).decode
+
+
+def digits_keys(normalized: Sequence[str]) -> list[int]:
+    """Return the `digits_key` of each of these: told of many at once, for speed."""
+    return _read_integers(f"[{','.join(normalized)}]".replace("+", "").replace("-", ""))
 
 
 def mask(number: str) -> str:

@@ -165,7 +165,7 @@ NOT_UTF8 = "this is not UTF-8; save the file as UTF-8, or give --encoding cp1252
             ": this is an old Excel workbook (.xls); export the list as CSV in UTF-8",
         ),
         (
-            gzip.compress(b"%PDF-1.4\n%\xe2\xe3"),
+            gzip.compress(b"%PDF-1.4\n%\xe2\xe3", mtime=0),
             ": this is a PDF file; export the list as CSV in UTF-8",
         ),
     ],

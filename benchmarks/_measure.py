@@ -1,0 +1,157 @@
+"""How everything here is measured: turns, CPU of this process alone, children, and the server.
+
+The benches enter. Candidates take turns after a warm-up, and every other turn goes the other way
+round, so that a machine which gets slower meanwhile is nobody's fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import resource
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from gateway_sms_async import GatewayClient
+
+ROOT = Path(__file__).parent.parent
+
+Work = Callable[[], Awaitable[object]]
+Opened = Callable[[], AbstractAsyncContextManager[Work]]
+"""Opens a client and yields what is to be measured: making a client is not."""
+
+
+def take_turns(
+    runs: int, candidates: Mapping[str, Callable[[], float]], *, warm_up: bool = True
+) -> dict[str, list[float]]:
+    """Let the candidates take turns; return what each of them measured, turn by turn."""
+    taken: dict[str, list[float]] = {name: [] for name in candidates}
+    if warm_up:
+        for candidate in candidates.values():
+            candidate()
+    for turn in range(runs):
+        for name in candidates if turn % 2 == 0 else reversed(list(candidates)):
+            taken[name].append(candidates[name]())
+    return taken
+
+
+def cpu_of(
+    opened: Opened, units: int, loop: Callable[[], asyncio.AbstractEventLoop] | None = None
+) -> Callable[[], float]:
+    """Make a candidate: CPU microseconds a unit of this process, in a loop of its own."""
+
+    def measured() -> float:
+        with asyncio.Runner(loop_factory=loop) as runner:
+            return runner.run(_cpu_of(opened)) / units * 1e6
+
+    return measured
+
+
+async def _cpu_of(opened: Opened) -> float:
+    async with opened() as work:
+        gc.collect()
+        began = time.process_time()
+        await work()
+        return time.process_time() - began
+
+
+async def drive(once: Work, count: int, in_flight: int) -> None:
+    """Do the same so many times, with so many under way at once."""
+    left = iter(range(count))
+
+    async def worker() -> None:
+        for _ in left:
+            await once()
+
+    if in_flight == 1:
+        await worker()
+    else:
+        await asyncio.gather(*(worker() for _ in range(in_flight)))
+
+
+@asynccontextmanager
+async def client(
+    url: str, *, rate: float | None = None, burst: int = 1, concurrency: int = 8
+) -> AsyncGenerator[GatewayClient]:
+    """Open a client of ours, without a rate unless one is given."""
+    async with GatewayClient(
+        "token", base_url=url, rate=rate, burst=burst, concurrency=concurrency
+    ) as gateway:
+        yield gateway
+
+
+def numbers(count: int) -> Iterator[str]:
+    """Make well-formed numbers as they are asked for."""
+    return (f"+39-340{n:07}" for n in range(count))
+
+
+def people(count: int) -> Iterator[tuple[str, dict[str, str]]]:
+    """Make numbers with fields as they are asked for."""
+    return ((f"+39-340{n:07}", {"name": f"customer {n}", "city": "Roma"}) for n in range(count))
+
+
+class Server:
+    """The ready-made server of `server.py`, in a process of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def stats(self) -> dict[str, Any]:
+        """Ask what it has done since it was last asked: see `server.Server.stats`."""
+        with urllib.request.urlopen(f"{self.url}/_stats") as answer:
+            told: dict[str, Any] = json.loads(answer.read())
+        return told
+
+
+@contextmanager
+def serve(*, delay: float = 0.0) -> Generator[Server]:
+    """Run the ready-made server, which answers `delay` seconds late."""
+    with process("-m", "benchmarks.server", str(delay)) as url:
+        yield Server(url)
+
+
+@contextmanager
+def process(*command: str) -> Generator[str]:
+    """Run a server of ours and yield its address, which it prints first."""
+    with subprocess.Popen(
+        [sys.executable, *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as running:
+        assert running.stdout is not None
+        try:
+            yield "http://" + running.stdout.readline().strip().partition("http://")[2]
+        finally:
+            running.terminate()
+
+
+def child(module: str, *arguments: object, python: str | Path = sys.executable) -> Any:
+    """Run a module of this package in a fresh process and return the JSON that it prints."""
+    done = subprocess.run(
+        [python, "-m", f"benchmarks.{module}", *map(str, arguments)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    return json.loads(done.stdout)
+
+
+def peak_mb() -> float:
+    """Return the most memory that this process has had, in MB."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # `ru_maxrss` of a child begins at what its parent had when it was started.
+        [line] = [one for one in status.read_text().splitlines() if one.startswith("VmHWM")]
+        return int(line.split()[1]) / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1024 / (1024 if sys.platform == "darwin" else 1)
