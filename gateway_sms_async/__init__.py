@@ -1,8 +1,7 @@
 """asyncio client for Openapi's Gateway SMS: nobody is texted twice, nobody is forgotten."""
 
-from importlib.metadata import version as _version
-
 from ._retry import RetryPolicy
+from ._version import __version__
 from .auth import TokenSource
 from .client import GatewayClient
 from .draft import Options
@@ -50,8 +49,6 @@ from .recipients import Fields, Recipient, RecipientLike, Recipients, normalize
 from .resume import purge_journal, read_journal
 from .text import TextSize, measure, to_gsm
 from .transaction import Transaction
-
-__version__ = _version("gateway-sms-async")
 
 __all__ = [
     "APIError",

@@ -11,7 +11,6 @@ import platform
 import ssl
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from importlib.metadata import version
 from typing import NamedTuple, Self
 
 import aiohttp
@@ -19,6 +18,7 @@ from aiohttp import hdrs
 from aiohttp.connector import Connection
 from yarl import URL
 
+from ._version import __version__
 from .errors import (
     GatewayConnectionError,
     GatewayError,
@@ -32,7 +32,7 @@ BaseConnector = aiohttp.BaseConnector
 ConnectorLike = BaseConnector | Callable[[], BaseConnector]
 
 USER_AGENT = (
-    f"gateway-sms-async/{version('gateway-sms-async')} "
+    f"gateway-sms-async/{__version__} "
     f"Python/{platform.python_version()} ({platform.system() or 'unknown'})"
 )
 # Shorter than servers keep a connection open, so that one is seldom met at the moment it closes.

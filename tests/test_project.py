@@ -7,6 +7,7 @@ import sys
 import tomllib
 import venv
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ LAYERS = [
     ["text"],
     ["errors"],
     ["models", "outcomes", "seen"],
-    ["receipt"],
+    ["_version", "receipt"],
 ]
 ROOMS = {path.stem for path in PACKAGE.glob("*.py")} | {"simulator"}
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
@@ -120,7 +121,7 @@ def test_four_dependencies_and_no_more() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = {re.match(r"[a-z]+", one)[0] for one in project["dependencies"]}  # type: ignore[index]
     assert names == {"aiohttp", "anyio", "backoff", "msgspec"}
-    assert project["version"] == gateway_sms_async.__version__
+    assert version("gateway-sms-async") == gateway_sms_async.__version__
 
 
 def test_the_readmes_commands_are_what_ci_runs() -> None:
