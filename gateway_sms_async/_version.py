@@ -1,3 +1,3 @@
 """The version, which the package's metadata is built from. Everything may enter."""
 
-__version__ = "0.1.0"
+__version__: str = "0.1.0"
