@@ -7,6 +7,7 @@ as one line and an exit code.
 import asyncio
 import inspect
 import os
+import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
@@ -260,12 +261,16 @@ def open_output(path: Path | None) -> Generator[Output | None]:
     if path is None:
         yield None
         return
+    # A pipe or a device is written as it is.
     is_file = not path.exists() or path.is_file()
-    new = path.with_name(f"new-{path.name}") if is_file else path
+    new = path
     try:
-        file = open(  # noqa: SIM115 - closed below; only this `open` takes a mode
-            new, "w", encoding="utf-8", newline="", opener=partial(os.open, mode=0o600)
-        )
+        if is_file:
+            # A name that nobody has: a neighbour's file must not be written over, nor deleted.
+            number, name = tempfile.mkstemp(path.suffix, f".{path.stem}-", path.parent)
+            os.close(number)
+            new = Path(name)
+        file = new.open("w", encoding="utf-8", newline="")
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}; give a file to write to") from None
     output = Output(path, file)

@@ -368,14 +368,20 @@ async def test_what_was_in_a_file_stays_when_nothing_comes_of_it(
     simulator: Simulator, many: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway_sms_async.cli_campaigns._is_watched", lambda: True)
-    report = tmp_path / "report.csv"
+    report, neighbour = tmp_path / "report.csv", tmp_path / "new-report.csv"
     report.write_text("of last week")
+    neighbour.write_text("somebody's own")
     saying = ("--sender", "ACME", "--body", "Ciao", "--report", str(report))
     await run(simulator, "bulk", many, *saying, input="n\n")
     assert report.read_text() == "of last week"
-    assert sorted(one.name for one in tmp_path.glob("*")) == ["many.txt", "report.csv"]  # noqa: ASYNC240
+    assert sorted(one.name for one in tmp_path.glob("*")) == [  # noqa: ASYNC240
+        "many.txt",
+        "new-report.csv",
+        "report.csv",
+    ]
     await run(simulator, "bulk", many, *saying, input="y\n")
     assert report.read_text().startswith("position,line,number")
+    assert neighbour.read_text() == "somebody's own"
     assert report.stat().st_mode & 0o777 == 0o600
 
 
