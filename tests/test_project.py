@@ -46,7 +46,7 @@ LAYERS = [
     ["phone"],
     ["recipients"],
     ["text"],
-    ["errors"],
+    ["errors", "states"],
     ["models", "outcomes", "seen"],
     ["_version", "receipt"],
 ]
