@@ -93,6 +93,7 @@ class Gate:
     """
 
     def __init__(self, *, rate: float | None, burst: int, concurrency: int) -> None:
+        self.rate = rate
         # One for the turns, so that requests wait here and not on a connection; one for the
         # departures, which is what the rate is about. They differ when connecting takes time.
         self._turns = None if rate is None else TokenBucket(rate, burst)

@@ -87,6 +87,7 @@ class MessageBuilder:
         self._set_aside: list[Batch] = []
         self._taken = 0
         self._flights: dict[asyncio.Task[None], Flight] = {}
+        self._sender: asyncio.Task[None] | None = None
         self._opened = asyncio.Event()
         self._way: Callable[[MessageOnWire, Fence], Awaitable[None]] | None = None
         self._finishing: asyncio.Task[None] | None = None
@@ -127,8 +128,7 @@ class MessageBuilder:
         if self.stopped or self._way is not None:
             return 0
         room = self._learned.limit - self._taken
-        if self._sealed:
-            # Only the close can still bring somebody.
+        if self._closes_next:
             room = min(room, self._size - len(self._buffer))
         return max(0, room)
 
@@ -161,16 +161,13 @@ class MessageBuilder:
                     # It has left the source, so it must be counted, whatever interrupts us.
                     self._take_late(items)
 
-    async def offer(self, batch: Batch) -> None:
+    def offer(self, batch: Batch) -> None:
         """Take a batch that was checked before; it is counted here from now on."""
         self._taken += len(batch)
-        if self._sealed:
+        if self._closes_next:
             self._buffer = self._buffer.joined(batch)
-            return
-        if self._buffer:
-            self._ready.extend(self._pieces(self._buffer))
-        self._buffer = batch
-        await self._send_ready()
+        else:
+            self._push(batch)
 
     def restore(self, message_id: str, given: Sequence[tuple[int, Batch, int | None]]) -> None:
         """Go on with a message of an earlier run: (number, batch, count in its answer) each."""
@@ -182,10 +179,13 @@ class MessageBuilder:
         """Finish a restored message in another way than by closing it."""
         self._way = way
 
-    def finish(self) -> asyncio.Task[None]:
-        """Start to close in a task of its own; what goes wrong is in `fault`."""
+    def finish(self, on_sent: Callable[[], None] | None = None) -> asyncio.Task[None]:
+        """Start to close in a task of its own; what goes wrong is in `fault`.
+
+        `on_sent` is called when only those who are kept for the close are still to be sent.
+        """
         if self._finishing is None:
-            self._finishing = asyncio.create_task(self._finish())
+            self._finishing = asyncio.create_task(self._finish(on_sent))
             # Not in the task itself: cancelled early enough, it would not run a line.
             self._finishing.add_done_callback(lambda _: self.count())
         return self._finishing
@@ -214,11 +214,14 @@ class MessageBuilder:
     def halt(self) -> None:
         """Let nothing new leave. What is on the wire lands, and so does a close once begun."""
         self._halted = self._session.halted = True
+        if self._sender is not None:
+            self._sender.cancel()
         for task, flight in self._flights.items():
             if not flight.on_wire:
                 task.cancel()
         message = self._message
-        at_stake = message.close_begun or message.closed_elsewhere
+        # What has closed another message may have closed this one: it must be looked at.
+        at_stake = message.close_begun or self._learned.closed_elsewhere
         if self._finishing and self._in_close and not at_stake:
             self._finishing.cancel()
 
@@ -229,10 +232,15 @@ class MessageBuilder:
 
     def under_way(self) -> list[asyncio.Task[None]]:
         """Return what is under way, without starting to finish."""
-        return [*self._flights, *([self._finishing] if self._finishing else [])]
+        return [
+            *self._flights,
+            *([self._sender] if self._sender else []),
+            *([self._finishing] if self._finishing else []),
+        ]
 
     async def landed(self) -> None:
-        """Wait until no batch is under way."""
+        """Wait until no batch is under way, or about to be."""
+        await self._sent()
         await wait_for(self._flights)
 
     async def stop(self) -> None:
@@ -252,6 +260,12 @@ class MessageBuilder:
         return self._replaceable and (careful or self._message.doubtful)
 
     @property
+    def _closes_next(self) -> bool:
+        """Whether only the close can still bring somebody who is taken now."""
+        careful = self._replaceable and self._learned.careful and bool(self._ready)
+        return careful or self._sealed
+
+    @property
     def _size(self) -> int:
         """How many recipients the buffer may hold."""
         return self._size_after(len(self._message.given) + len(self._ready))
@@ -269,24 +283,27 @@ class MessageBuilder:
             at_end = self._take(items, self._buffer, left)
             await asyncio.sleep(0)
             return at_end
-        await self._permits.acquire()
+        if not self._replaceable:
+            await self._may_send()
         at_end = False
         following = Batch()
         try:
             # It may have been sealed while it waited.
-            if not self.stopped and not self._sealed and len(self._buffer) >= size:
+            if not self.stopped and not self._closes_next and len(self._buffer) >= size:
                 at_end = self._take(items, following, 1)
         finally:
             if following:
-                first, *more = self._pieces(self._buffer)
-                self._buffer = following
-                self._ready.extend(more)
-                self._launch(first).add_done_callback(lambda _: self._permits.release())
-            else:
-                self._permits.release()
-        await self._send_ready()
+                self._push(following)
         await asyncio.sleep(0)
         return at_end
+
+    def _push(self, following: Batch) -> None:
+        """Let the buffer leave: somebody follows."""
+        if self._buffer:
+            self._ready.extend(self._pieces(self._buffer))
+            if self._sender is None or self._sender.done():
+                self._sender = asyncio.create_task(self._send_ready())
+        self._buffer = following
 
     def _take_late(self, items: Items) -> None:
         late = Batch()
@@ -312,6 +329,9 @@ class MessageBuilder:
     async def _send_ready(self) -> None:
         """Send what is ready as permits come free, or set it aside when nothing may be added."""
         while self._ready and not self.stopped and not self._sealed:
+            if self._message.given:
+                # Without a permit: others can use it while this message is being opened.
+                await self._opened.wait()
             await self._permits.acquire()
             if self._ready and not self.stopped and not self._sealed:
                 task = self._launch(self._ready.popleft())
@@ -319,6 +339,17 @@ class MessageBuilder:
             else:
                 self._permits.release()
         self._set_ready_aside()
+
+    async def _sent(self) -> None:
+        """Wait until nothing that is ready is about to be sent."""
+        if self._sender is not None:
+            await wait_for([self._sender])
+
+    async def _may_send(self) -> None:
+        """Wait until what is ready has left, and more could."""
+        await self._sent()
+        async with self._permits:
+            pass
 
     def _set_ready_aside(self) -> None:
         if self._sealed:
@@ -340,9 +371,7 @@ class MessageBuilder:
             if first:
                 await self._message.open(given, flight)
                 self._opened.set()
-                return
-            await self._opened.wait()
-            if not self.stopped and not self._sealed:
+            elif not self.stopped and not self._sealed:
                 await self._message.append(given, flight)
 
     def _landed(self, task: asyncio.Task[None], given: Given) -> None:
@@ -351,17 +380,26 @@ class MessageBuilder:
             self._set_aside.append(self._message.take_back(given))
         self._changed()
 
-    async def _finish(self) -> None:
+    async def _finish(self, on_sent: Callable[[], None] | None) -> None:
         with self._filing_faults():
+            try:
+                await self._sent()
+            finally:
+                if on_sent is not None:
+                    on_sent()
             await wait_for(self._flights)
-            if not self.stopped:
-                await self._close()
+            # Those kept for the close are under way with it, like any other batch.
+            async with self._permits:
+                if not self.stopped:
+                    await self._close()
         with self._filing_faults():
             if isinstance(self._fault, StartAnewError) and not self._halted:
                 await self._give_up()
         with self._filing_faults():
             if self._message.closed_elsewhere:
                 await self._fence.settle_closed_elsewhere()
+            elif self._learned.closed_elsewhere and self._message.state == "open":
+                await self._fence.settle_if_closed_elsewhere()
 
     async def _close(self) -> None:
         if self._way is not None:

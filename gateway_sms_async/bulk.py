@@ -40,6 +40,9 @@ ROUNDS = 10
 _logger = logging.getLogger("gateway_sms_async")
 _PROGRESS_EVERY = 0.25
 
+# About 25 MB of people who are taken and wait to be sent.
+_PEOPLE_AHEAD = 200_000
+
 
 class Campaign:
     """Runs once. `halt` may be called from outside at any time.
@@ -69,6 +72,9 @@ class Campaign:
         self._settings = settings
         self._journal = journal
         self._permits = asyncio.Semaphore(concurrency)
+        self._ahead = asyncio.Semaphore(
+            _messages_at_once(settings, concurrency, rate=session.rate, realtime=draft.is_realtime)
+        )
         self._reporter = _Reporter(on_progress)
         self._total = total
         self.tally = tally or Tally(intake, session)
@@ -211,17 +217,15 @@ class Campaign:
 
     async def _fill_and_finish(self, builder: MessageBuilder) -> None:
         self._live.append(builder)
+        await self._ahead.acquire()
         while wanted := builder.wanted:
             batch = await self.backlog.take(wanted)
             if batch is None:
                 break
-            await builder.offer(batch)
+            builder.offer(batch)
         if not self._source.exhausted:
             await builder.feed(self._source)
-        # Its last batch waits for its close, so it counts as under way like any other.
-        await self._permits.acquire()
-        finishing = builder.finish()
-        finishing.add_done_callback(lambda _: self._permits.release())
+        finishing = builder.finish(on_sent=self._ahead.release)
         if builder.brings_objects and self.learned.objects_understood is None:
             # The first objects go alone: others would only be deleted with them.
             await asyncio.wait([finishing])
@@ -403,6 +407,23 @@ class Campaign:
         if self._journal is not None:
             self._note_went()
             await self._journal.close()
+
+
+def _messages_at_once(
+    settings: Settings, concurrency: int, *, rate: float | None, realtime: bool
+) -> int:
+    """Return how many messages are filled side by side: they then come to their ends together.
+
+    One after another, the last one's end would be waited for with nothing else to do.
+    """
+    limited = settings.max_cost is not None or settings.max_recipients is not None
+    if limited or realtime:
+        # Nobody is put on a message that may not be closed, or not for long.
+        return 1
+    if rate is not None:
+        # It is the rate that takes the time: only the wait for the next message's id is saved.
+        return min(concurrency, 2)
+    return min(concurrency, max(2, _PEOPLE_AHEAD // settings.recipients_per_message))
 
 
 def _finished(receipt: Receipt) -> Finished:

@@ -248,8 +248,8 @@ class GatewayClient:
     ) -> Receipt:
         """Send one text to everyone in a sync or async iterable, each number once.
 
-        Recipients are taken as fast as they leave: at most `batch_size * (concurrency + 1)` are
-        ahead. Each message holds up to `recipients_per_message` (at most 50,000). A recipient
+        Recipients are taken ahead of the requests: at most two messages' worth with a `rate`, about
+        200,000 without one. Each message holds up to `recipients_per_message` (at most 50,000). A recipient
         that cannot be sent to is named in the receipt and stops nothing; one without a field
         that the text uses is refused too unless `allow_missing_fields`.
 

@@ -93,6 +93,17 @@ class Fence:
         if fates is not None:
             self._message.settled(fates, final)
 
+    async def settle_if_closed_elsewhere(self) -> None:
+        """Find out whether what closed another message has closed this one too."""
+        message = self._message
+        # Until it is seen: nobody on it may be called unsent.
+        message.closed_elsewhere = True
+        if (await self._look_again()).transaction:
+            message.closed_elsewhere = False
+            return
+        message.note_closed_elsewhere()
+        await self.settle_closed_elsewhere()
+
     # Before the close
 
     def _reserve(self, seen: Message, brought: int) -> None:

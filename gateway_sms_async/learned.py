@@ -30,6 +30,7 @@ class Learned:
     - `verify_always`: the list of recipients is read for every message.
     - `objects_understood`: whether lists of objects are, None while not known.
     - `lists_hold_invalid`: whether lists of recipients hold the invalid ones too, likewise.
+    - `closed_elsewhere`: a message was found closed though nobody here closed it.
     - `closes_alone`: a close brings nobody, because one that did took them and did not close.
     - `orphans`: recipients on messages that were opened and lost, or replaced after they had cost.
     - `largest_taken`: bytes of the largest request that the gateway took.
@@ -41,6 +42,7 @@ class Learned:
     verify_always: bool = False
     objects_understood: bool | None = None
     lists_hold_invalid: bool | None = None
+    closed_elsewhere: bool = False
     closes_alone: bool = False
     orphans: int = 0
     largest_taken: int = 0

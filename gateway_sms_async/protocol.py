@@ -280,7 +280,7 @@ class MessageOnWire:
             raise self._closed_elsewhere()
 
     def _closed_elsewhere(self) -> GatewayError:
-        self._note_closed_elsewhere()
+        self.note_closed_elsewhere()
         return GatewayError(
             f"message {self.id} is closed though nobody here closed it: another process or the "
             "console did, or the gateway does not keep transactions open"
@@ -348,7 +348,7 @@ class MessageOnWire:
                 raise
         except InvalidRequestError:
             # Too late: it is closed.
-            self._note_closed_elsewhere()
+            self.note_closed_elsewhere()
             raise
         if await self._is_still_there():
             raise GatewayError(
@@ -444,14 +444,15 @@ class MessageOnWire:
         given.standing = Standing.DOUBTFUL
         return given
 
+    def note_closed_elsewhere(self) -> None:
+        """Take note that it is closed though nobody here closed it."""
+        self.closed_elsewhere = self.learned.closed_elsewhere = True
+        self._note(ClosedElsewhere(self.number))
+
     def check_settled(self) -> None:
         """Raise when it is still not known who is on a message that somebody else has closed."""
         if self._fates is None:
             raise self._closed_elsewhere()
-
-    def _note_closed_elsewhere(self) -> None:
-        self.closed_elsewhere = True
-        self._note(ClosedElsewhere(self.number))
 
     async def _intend_batch(self, record: Opening | Adding, given: Given) -> None:
         """Make the intent durable; cut off meanwhile, the batch has not left."""

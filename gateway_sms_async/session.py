@@ -151,6 +151,11 @@ class Session:
         return view
 
     @property
+    def rate(self) -> float | None:
+        """Requests a second, None for no limit."""
+        return self._shared.gate.rate
+
+    @property
     def realtime(self) -> RealtimePace:
         """When the next realtime message may leave, on the loop's clock."""
         return self._shared.realtime

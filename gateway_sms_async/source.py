@@ -1,4 +1,4 @@
-"""Where recipients come from: any iterable, sync or async, taken from no faster than they leave.
+"""Where recipients come from: any iterable, sync or async, taken from as it is asked for.
 
 The intake, transactions and campaigns enter. Nothing is decided about a recipient here, but what
 it brings is copied at the moment when it is taken.
@@ -80,7 +80,7 @@ def _held_pair(pair: tuple[Any, ...]) -> Held | Refused:
 
 
 class Source:
-    """A sync or async iterable, taken from as fast as batches leave and no faster."""
+    """A sync or async iterable."""
 
     def __init__(self, recipients: Recipients) -> None:
         check_source(recipients)

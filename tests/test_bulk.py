@@ -191,10 +191,25 @@ async def test_wrong_settings_are_refused_before_anything_is_taken(
 # --- how far ahead, how many at once ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("concurrency", [1, 3])
+@pytest.mark.parametrize(
+    ("rate", "limits", "concurrency", "at_once"),
+    [
+        (None, {}, 3, 3),
+        (None, {}, 1, 1),
+        (5_000.0, {}, 3, 2),
+        (5_000.0, {}, 1, 1),
+        (None, {"max_recipients": 900}, 3, 1),
+        (None, {"max_cost": 1_000}, 3, 1),
+    ],
+)
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_look_ahead_is_bounded(
-    gateway: GatewayClient, simulator: Simulator, concurrency: int, asynchronous: bool
+    simulator: Simulator,
+    rate: float | None,
+    limits: dict[str, Any],
+    concurrency: int,
+    at_once: int,
+    asynchronous: bool,
 ) -> None:
     simulator.latency = 0.001
     taken = 0
@@ -209,7 +224,7 @@ async def test_look_ahead_is_bounded(
 
     def source() -> Iterator[str]:
         nonlocal taken, furthest
-        for one in numbers(400):
+        for one in numbers(800):
             taken += 1
             furthest = max(furthest, taken - settled())
             yield one
@@ -218,15 +233,19 @@ async def test_look_ahead_is_bounded(
         for one in source():
             yield one
 
-    receipt = await gateway.send_bulk(
-        async_source() if asynchronous else source(),
-        **ACME,
-        batch_size=10,
-        concurrency=concurrency,
-        recipients_per_message=100,
-    )
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=rate, burst=100, concurrency=concurrency
+    ) as gateway:
+        receipt = await gateway.send_bulk(
+            async_source() if asynchronous else source(),
+            **ACME,
+            batch_size=10,
+            recipients_per_message=100,
+            **limits,
+        )
     assert receipt.complete
-    assert furthest <= 10 * (concurrency + 1)
+    # Besides the messages that are filled: one batch for each close that waits for its turn.
+    assert furthest <= 100 * at_once + 10 * 8
 
 
 async def test_never_more_requests_at_once_than_concurrency(

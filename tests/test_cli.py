@@ -201,7 +201,7 @@ async def test_a_signal_stops_and_the_receipt_adds_up(
     receipt = json.loads(out)
     assert ended == code
     assert adds_up(receipt)
-    assert 0 < receipt["unsent"] == receipt["total"] < 2000
+    assert 0 < receipt["unsent"] == receipt["total"] <= 2000
     assert receipt["complete"] is False
     [left_open] = receipt["open_message_ids"]
     assert f"gateway-sms delete {left_open}" in err

@@ -562,12 +562,13 @@ def at(w: World, operation: str, nth: int, do: Strike) -> None:
     w.simulator.faults.plan = plan
 
 
+@pytest.mark.parametrize("concurrency", [1, 4])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("operation", "nth"), [("append", 1), ("append", 2), ("get", 1), ("get", 2), ("close", 1)]
 )
 async def test_an_open_message_that_sends_by_itself_is_accepted_only_as_listed(
-    operation: str, nth: int, mode: str
+    operation: str, nth: int, mode: str, concurrency: int
 ) -> None:
     now = [1_000.0]
 
@@ -576,7 +577,7 @@ async def test_an_open_message_that_sends_by_itself_is_accepted_only_as_listed(
 
     async with world({"opens_send_after": 50}, clock=lambda: now[0]) as w:
         at(w, operation, nth, later)
-        receipt, error = await w.send(people(fields=False), **MODES[mode], concurrency=1)
+        receipt, error = await w.send(people(fields=False), **MODES[mode], concurrency=concurrency)
         check_no_lie(receipt, w)
         assert set(texted(w).values()) == {1}
         assert not receipt.unknown, "its list tells who went out"

@@ -19,14 +19,14 @@ FOUND = {
     "added to a message being closed, and not sent": Schedule(
         seed=1,
         lives=(
-            End(how="kill", at="request", when=14, side="after"),
+            End(how="kill", at="request", when=11, side="after"),
             End(how="kill", at="request", when=1),
         ),
         **_LEFT_CLOSING,
     ),
     "added to a closed message": Schedule(
         seed=1,
-        lives=(End(how="kill", at="request", when=15, side="after"), None),
+        lives=(End(how="kill", at="request", when=11, side="after"), None),
         **_LEFT_CLOSING,
     ),
     # An empty list was called complete, though its journal never came to be.
