@@ -76,6 +76,10 @@ class Turn:
         self._gate = gate
         self.left = False
 
+    def leave_at_once(self) -> bool:
+        """Take the token, unless the rate or a hold still asks to wait."""
+        return self._gate.leave_at_once(self)
+
     async def leave(self) -> None:
         """Wait out whatever the rate and a hold still ask for, then take the token."""
         await self._gate.leave(self)
@@ -116,7 +120,7 @@ class Gate:
 
     def turn_at_once(self) -> Turn | None:
         """Return a turn if nobody is in line and none has to be waited for."""
-        if not self._urgent and not self._bulk and self._wait() == 0.0:
+        if self._free > 0 and not (self._urgent or self._bulk) and not self._wait_for(self._turns):
             return self._grant()
         return None
 
@@ -136,21 +140,28 @@ class Gate:
                 waiter.cancel()
             raise
 
-    async def leave(self, turn: Turn) -> None:
-        """See `Turn.leave`."""
-        # Not an event: what is waited for is the clock, which may have to be asked again.
-        while (wait := self._wait_for(self._departures)) > 0.0:  # noqa: ASYNC110
-            await asyncio.sleep(wait)
+    def leave_at_once(self, turn: Turn) -> bool:
+        """See `Turn.leave_at_once`."""
+        if self._wait_for(self._departures) > 0.0:
+            return False
         if self._departures is not None:
             self._departures.take(self._loop.time())
         turn.left = True
+        return True
+
+    async def leave(self, turn: Turn) -> None:
+        """See `Turn.leave`."""
+        # Not an event: what is waited for is the clock, which may have to be asked again.
+        while not self.leave_at_once(turn):  # noqa: ASYNC110
+            await asyncio.sleep(self._wait_for(self._departures))
 
     def done(self, turn: Turn) -> None:
         """See `Turn.done`."""
         self._free += 1
         if self._turns is not None and not turn.left:
             self._turns.give_back()
-        self._serve()
+        if self._urgent or self._bulk:
+            self._serve()
 
     def _grant(self) -> Turn:
         self._free -= 1
@@ -159,6 +170,8 @@ class Gate:
         return Turn(self)
 
     def _wait_for(self, bucket: TokenBucket | None) -> float:
+        if bucket is None and not self._held_until:
+            return 0.0
         now = self._loop.time()
         held = max(0.0, self._held_until - now)
         return held if bucket is None else max(held, bucket.wait(now))

@@ -145,7 +145,8 @@ class RetryBudget:
 
     def succeeded(self, *, retried: bool) -> None:
         """Refill after a success."""
-        self.left = min(self.CAPACITY, self.left + (self.COST if retried else 1))
+        if self.left < self.CAPACITY:
+            self.left = min(self.CAPACITY, self.left + (self.COST if retried else 1))
 
 
 class AttemptFailed(Exception):  # noqa: N818 - it never leaves the session; not an error of ours

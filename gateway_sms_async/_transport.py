@@ -261,7 +261,8 @@ async def _read(response: aiohttp.ClientResponse, cap: int) -> Reply:
                 raise _TooLarge
             parts.append(part)
         body = b"".join(parts)
-    return Reply(response.status, body, response.headers.get(hdrs.RETRY_AFTER))
+    retry_after = None if response.ok else response.headers.get(hdrs.RETRY_AFTER)
+    return Reply(response.status, body, retry_after)
 
 
 def _describe(error: Exception) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -233,6 +234,11 @@ def check_sender(sender: str) -> str:
     """Refuse a sender that the gateway does not take."""
     if not isinstance(sender, str):
         raise TypeError("sender must be a str")
+    return _checked_sender(sender)
+
+
+@lru_cache(maxsize=64)
+def _checked_sender(sender: str) -> str:
     if not sender.isprintable():
         raise ValueError("sender holds a control character")
     if foreign := not_gsm(sender):
@@ -280,6 +286,8 @@ def wire_recipients(
 
     Raises InvalidNumberError for a number, ValueError for a field that the text needs.
     """
+    if type(recipients) is str and not placeholders:
+        return normalize(recipients)
     if isinstance(recipients, str | Recipient):
         number, fields = coerce(recipients)
         _check_fields(placeholders, fields, 0)

@@ -221,12 +221,15 @@ class Session:
             if shared.transport.closed:
                 raise RuntimeError("this GatewayClient is closed; open a new one")
             self._check_halted(call)
-            timeout = min(self.timeout, self._left(call))
-            if timeout < self._least:
-                raise AttemptFailed(Outcome.NOT_SENT, _no_room())
+            timeout = self.timeout
+            if (left := self._left(call)) < timeout:
+                timeout = left
+                if timeout < self._least:
+                    raise AttemptFailed(Outcome.NOT_SENT, _no_room())
 
             async def leave() -> None:
-                await turn.leave()
+                if not turn.leave_at_once():
+                    await turn.leave()
                 self._check_halted(call)
                 self.requests += 1
                 self.retries += call.tries > 0
@@ -343,7 +346,7 @@ class Session:
         return self.halted and call.wire.operation not in _ADDS_NOBODY
 
     def _check_halted(self, call: _Call[Any]) -> None:
-        if self._is_halted(call):
+        if self.halted and self._is_halted(call):
             raise AttemptFailed(Outcome.NOT_SENT, GatewayError("stopped before it was sent"))
 
 

@@ -20,7 +20,7 @@ _APART = re.compile(r"(\{\{[^{}]+\}\})")  # splits into text, placeholder, text,
 
 def placeholders(body: str) -> tuple[str, ...]:
     """Return the distinct names in `{{name}}`, in the order of first use, blanks included."""
-    return tuple(dict.fromkeys(_PLACEHOLDER.findall(body)))
+    return tuple(dict.fromkeys(_PLACEHOLDER.findall(body))) if "{{" in body else ()
 
 
 def is_encodable(text: str) -> bool:

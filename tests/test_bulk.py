@@ -205,6 +205,7 @@ async def test_wrong_settings_are_refused_before_anything_is_taken(
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_look_ahead_is_bounded(
     simulator: Simulator,
+    *,
     rate: float | None,
     limits: dict[str, Any],
     concurrency: int,
