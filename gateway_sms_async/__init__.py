@@ -3,12 +3,16 @@
 from ._retry import RetryPolicy
 from ._version import __version__
 from .auth import TokenSource
+from .callback_receiver import CallbackReceiver
+from .callback_signer import CallbackSigner
+from .callbacks import Callback, CallbackLog, parse_callback
 from .client import GatewayClient
 from .draft import Options
 from .errors import (
     APIError,
     AuthenticationError,
     BulkSendError,
+    CallbackError,
     GatewayConnectionError,
     GatewayError,
     GatewayTimeoutError,
@@ -47,6 +51,7 @@ from .preview import CountryPreview, Preview, preview
 from .receipt import InvalidRecipient, Outcome, Progress, Receipt
 from .recipients import Fields, Recipient, RecipientLike, Recipients, normalize
 from .resume import purge_journal, read_journal
+from .states import DeliveryState
 from .text import TextSize, measure, to_gsm
 from .transaction import Transaction
 
@@ -54,10 +59,16 @@ __all__ = [
     "APIError",
     "AuthenticationError",
     "BulkSendError",
+    "Callback",
+    "CallbackError",
+    "CallbackLog",
+    "CallbackReceiver",
+    "CallbackSigner",
     "CountryPreview",
     "DeliveryError",
     "DeliveryPrice",
     "DeliveryReport",
+    "DeliveryState",
     "DeliveryStatus",
     "Fields",
     "GatewayClient",
@@ -104,6 +115,7 @@ __all__ = [
     "__version__",
     "measure",
     "normalize",
+    "parse_callback",
     "preview",
     "purge_journal",
     "read_journal",

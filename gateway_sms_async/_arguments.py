@@ -1,7 +1,7 @@
 """What callers pass when they make a client or start a campaign, checked before anything else.
 
-The client and the preview enter. A value that cannot be meant is a ValueError, one of another
-kind a TypeError; each names the argument.
+The client, the preview and the addresses of callbacks enter. A value that cannot be meant is a
+ValueError, one of another kind a TypeError; each names the argument.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ipaddress
 import math
 import os
 from decimal import Decimal, InvalidOperation
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from ._retry import RetryPolicy
 from .auth import StaticToken, TokenSource
@@ -19,6 +19,7 @@ from .auth import StaticToken, TokenSource
 __all__ = [
     "PRODUCTION",
     "SANDBOX",
+    "check_address",
     "check_cost",
     "check_count",
     "check_number",
@@ -56,20 +57,26 @@ def choose_base_url(base_url: str | None, *, sandbox: bool) -> str:
 
 
 def _check_base_url(base_url: str) -> str:
-    parts = urlsplit(base_url)
+    parts = check_address("base_url", base_url)
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+
+
+def check_address(name: str, address: str) -> SplitResult:
+    """Refuse what is no plain https address; http is for this machine's own alone."""
+    parts = urlsplit(address)
     if parts.scheme not in {"https", "http"} or not parts.hostname:
-        raise ValueError("base_url must begin with https:// and name a host")
+        raise ValueError(f"{name} must begin with https:// and name a host")
     try:
         _ = parts.port
     except ValueError:
-        raise ValueError("base_url names a port that is none") from None
+        raise ValueError(f"{name} names a port that is none") from None
     if parts.username is not None or parts.password is not None:
-        raise ValueError("base_url must not hold a user or a password")
-    if parts.query or parts.fragment or not base_url.isprintable() or " " in base_url:
-        raise ValueError("base_url is an address without ?, # or blanks")
+        raise ValueError(f"{name} must not hold a user or a password")
+    if parts.query or parts.fragment or not address.isprintable() or " " in address:
+        raise ValueError(f"{name} is an address without ?, # or blanks")
     if parts.scheme == "http" and not _is_loopback(parts.hostname):
-        raise ValueError("base_url must be https: http would show the token and the numbers")
-    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+        raise ValueError(f"{name} must be https: http would show the token and the numbers")
+    return parts
 
 
 def check_proxy(proxy: str) -> None:

@@ -11,6 +11,7 @@ import math
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
+from http import HTTPStatus
 from os import PathLike
 from types import TracebackType
 from typing import Literal, Self
@@ -36,12 +37,14 @@ from ._transport import BaseConnector, ConnectorLike, Transport
 from .auth import TokenKeeper, TokenSource
 from .builder import LANDING_TIME
 from .bulk import Campaign
+from .callbacks import Callback
 from .draft import Draft, Options, check_flag
-from .errors import JournalError
+from .errors import InvalidRequestError, JournalError, NotFoundError
 from .intake import Intake, read_excluded
 from .journal import Journal, Settings
 from .learned import Learned
 from .messages import Messages
+from .models import Message
 from .phone import number_reader
 from .receipt import Progress, Receipt
 from .recipients import Recipients
@@ -145,6 +148,23 @@ class GatewayClient:
         if self._messages is None or self._shared.closed:
             self._messages = Messages(self._view())
         return self._messages
+
+    async def confirm(self, callback: Callback) -> Message | None:
+        """Ask the gateway about the message of a callback; None when there is no such message.
+
+        Callbacks are not signed: what this returns is so, what a callback says may be made up.
+        For one recipient, `messages.recipient(callback.message_id, callback.number)` says more.
+        Raises a GatewayError when the gateway cannot be asked. (`GET /messages/{id}`)
+        """
+        try:
+            return await self.messages.get(callback.message_id)
+        except NotFoundError:
+            return None
+        except InvalidRequestError as error:
+            # 406: an id that the gateway cannot have given.
+            if error.status != HTTPStatus.NOT_ACCEPTABLE:
+                raise
+            return None
 
     async def open(self) -> Self:
         """Open the client; the same as entering it."""

@@ -17,6 +17,7 @@ __all__ = [
     "APIError",
     "AuthenticationError",
     "BulkSendError",
+    "CallbackError",
     "GatewayConnectionError",
     "GatewayError",
     "GatewayTimeoutError",
@@ -192,6 +193,10 @@ class JournalExistsError(JournalError):
 
 class JournalCorruptError(JournalError):
     """The file is no journal, or is damaged: what it says cannot be relied on."""
+
+
+class CallbackError(GatewayError):
+    """What came as a callback is none: not in the gateway's form, or too large."""
 
 
 class InvalidNumberError(ValueError):

@@ -22,8 +22,10 @@ from hypothesis import example, given, settings, strategies as st
 
 import gateway_sms_async
 from gateway_sms_async import (
+    Callback,
     CountryPreview,
     DeliveryReport,
+    DeliveryState,
     GatewayClient,
     GatewayConnectionError,
     GatewayError,
@@ -801,6 +803,15 @@ def _delivery() -> DeliveryReport:
 
 
 SHOWN: dict[str, Callable[[], object]] = {
+    "Callback": lambda: Callback(
+        message_id="5af0c2a1d7e3b40001a2b3c4",
+        number=CANARY_NUMBERS[0],
+        state="DELIVERED",
+        delivery=DeliveryState.DELIVERED,
+        statistics=canary_message().statistics,
+        last_update=datetime(2030, 1, 1, tzinfo=UTC),
+        reference=CANARY_TEXT,
+    ),
     "Message": canary_message,
     "MessageSummary": _summary,
     "MessageOptions": lambda: canary_message().options,

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from os import PathLike
 from typing import Any, assert_type
 
 import aiohttp
+from aiohttp import web
 
 from gateway_sms_async import (
     APIError,
     AuthenticationError,
     BulkSendError,
+    Callback,
+    CallbackError,
+    CallbackLog,
+    CallbackReceiver,
+    CallbackSigner,
     DeliveryError,
     DeliveryPrice,
     DeliveryReport,
+    DeliveryState,
     DeliveryStatus,
     Fields,
     GatewayClient,
@@ -47,7 +54,10 @@ from gateway_sms_async import (
     TransactionClosedError,
     UnexpectedResponseError,
     __version__,
+    parse_callback,
 )
+from gateway_sms_async.callbacks_aiohttp import callback_handler
+from gateway_sms_async.callbacks_asgi import CallbackApp
 from gateway_sms_async.testing import Dialect, Fault, Faults, RecordedRequest, Simulator
 
 assert_type(__version__, str)
@@ -272,6 +282,32 @@ async def transactions(gateway: GatewayClient) -> Receipt:
     )
     await other.abandon()
     return await transaction.close()
+
+
+async def callbacks(gateway: GatewayClient, app: web.Application) -> None:
+    """Receive what the gateway tells of."""
+    signer = CallbackSigner("0123456789abcdef", lifetime=3600)
+    url = signer.url("https://example.com/callbacks", reference="order-7")
+    assert_type(signer.verify(url), str | None)
+    assert_type(Options(callback_url=url, callback_field="payload"), Options)
+    receiver = CallbackReceiver(signer=signer, field="payload", size=100, timeout=5)
+    app.router.add_post("/callbacks", callback_handler(receiver))
+    as_asgi: Callable[[Any, Any, Any], Awaitable[None]] = CallbackApp(receiver)
+    del as_asgi
+    log = CallbackLog(10_000)
+    async for callback in receiver:
+        assert_type(callback, Callback)
+        assert_type(callback.key, tuple[str, str | None, int | str | None])
+        assert_type(callback.delivery, DeliveryState | None)
+        assert_type(callback.last_update, datetime | None)
+        assert_type(callback.statistics, Statistics | None)
+        if log.accept(callback):
+            assert_type(await gateway.confirm(callback), Message | None)
+    try:
+        assert_type(parse_callback(b"{}", "application/json", field=None), Callback)
+    except CallbackError as error:
+        as_gateways: GatewayError = error
+        raise as_gateways from None
 
 
 async def failures(gateway: GatewayClient) -> str | None:
