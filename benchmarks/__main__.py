@@ -42,10 +42,13 @@ BENCHES = {
     "uvloop": Bench("bench_uvloop", 5, "CPU of a send and of a recipient under uvloop"),
     "numbers": Bench("bench_numbers", 9, "reading a number, form by form, beside phonenumbers"),
     "check": Bench("bench_check", 3, "what it costs to look at a list before it is sent"),
+    "callbacks": Bench(
+        "bench_callbacks", 5, "callbacks read, and handled a second by each handler"
+    ),
     "million": Bench("bench_million", 3, "a campaign to the real simulator"),
     "grow": Bench("bench_grow", 1, "time, CPU and memory by recipients, batch, requests in flight"),
 }
-_NOT_IN_SUMMARY = {"numbers", "check", "grow"}
+_NOT_IN_SUMMARY = {"numbers", "check", "callbacks", "grow"}
 _SUMMARY = "summary"
 
 

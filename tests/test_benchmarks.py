@@ -27,6 +27,7 @@ NAMES = [
     "uvloop",
     "numbers",
     "check",
+    "callbacks",
     "million",
     "grow",
 ]
