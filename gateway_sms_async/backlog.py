@@ -16,6 +16,10 @@ from .source import Source
 
 __all__ = ["Backlog"]
 
+# People written, and read again, at once: each way to the journal's thread and back costs as much
+# as some hundred people.
+_TOGETHER = 5_000
+
 
 class Backlog:
     """Batches in memory first, then people in the journal, named by their ordinals."""
@@ -42,9 +46,7 @@ class Backlog:
         """Take note of people who are kept in the journal."""
         self._pending.extend(people)
 
-    async def keep(
-        self, source: Source, intake: Intake, size: int, tell: Callable[[], None]
-    ) -> None:
+    async def keep(self, source: Source, intake: Intake, tell: Callable[[], None]) -> None:
         """Write a whole source to the journal; cut off, whoever was taken is here all the same."""
         assert self._journal is not None
         batch = Batch()
@@ -54,8 +56,8 @@ class Backlog:
                 at_end = False
                 try:
                     while not at_end:
-                        at_end = intake.fill(items, batch, size)
-                        if len(batch) == size:
+                        at_end = intake.fill(items, batch, _TOGETHER)
+                        if len(batch) == _TOGETHER:
                             full, batch = batch, Batch()
                             await self._keep(full)
                         tell()

@@ -205,9 +205,7 @@ class Campaign:
 
     async def _feed(self) -> None:
         if self._journal is not None and not self._journal.published:
-            await self.backlog.keep(
-                self._source, self._intake, self._settings.batch_size, self._tell
-            )
+            await self.backlog.keep(self._source, self._intake, self._tell)
             await self._journal.publish(self._settings, self._intake)
         while self._adopted and self._reason is None:
             await self._fill_and_finish(self._adopted.popleft())

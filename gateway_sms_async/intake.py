@@ -61,15 +61,19 @@ class Batch:
 
     def split(self, at: int) -> tuple[Batch, Batch]:
         """Return the first `at` recipients and the rest."""
-        head, tail = Batch(), Batch()
-        for part, cut in ((head, slice(at)), (tail, slice(at, None))):
-            part.numbers = self.numbers[cut]
-            part.written = self.written[cut]
-            part.positions = self.positions[cut]
-            part.ordinals = self.ordinals[cut]
-        head.fields = {i: fields for i, fields in self.fields.items() if i < at}
-        tail.fields = {i - at: fields for i, fields in self.fields.items() if i >= at}
-        return head, tail
+        return self.cut(0, at), self.cut(at, len(self))
+
+    def cut(self, start: int, stop: int) -> Batch:
+        """Return the recipients from `start` to before `stop`."""
+        part = Batch()
+        part.numbers = self.numbers[start:stop]
+        part.written = self.written[start:stop]
+        part.positions = self.positions[start:stop]
+        part.ordinals = self.ordinals[start:stop]
+        if self.fields:
+            places = range(start, start + len(part.numbers))
+            part.fields = {i - start: self.fields[i] for i in places if i in self.fields}
+        return part
 
     def pick(self, indexes: Sequence[int]) -> Batch:
         """Return the recipients at these places, which rise."""

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -155,7 +156,7 @@ class Journal:
                     if written != batch.numbers[i]
                 },
                 runs(batch.positions),
-                {i: dict(fields) for i, fields in batch.fields.items()},
+                batch.fields,
             )
         )
         await self._run(self._opened.add_people, first, value)
@@ -194,10 +195,8 @@ class Journal:
                     raise JournalCorruptError(
                         f"{self.path}: the journal is damaged: people missing"
                     )
-                if stop - at < len(row):
-                    _, row = row.split(at - start)
-                    row, _ = row.split(stop - at)
-                yield row
+                # A copy: the row is kept for those who come next.
+                yield row.cut(at - start, stop - start)
                 at = stop
 
     async def people(self, people: Runs) -> Batch:
@@ -340,11 +339,11 @@ class Journal:
             row = _decode_row(value)
             batch = Batch()
             batch.numbers = row.numbers
-            batch.written = list(row.numbers)
-            for i, written in row.written.items():
-                batch.written[i] = written
-            batch.positions = [one for run in row.positions for one in range(*run)]
-            batch.fields = dict(row.fields)
+            batch.written = row.numbers
+            if row.written:
+                batch.written = [row.written.get(i, one) for i, one in enumerate(row.numbers)]
+            batch.positions = list(chain.from_iterable(range(*run) for run in row.positions))
+            batch.fields = row.fields
             batch.ordinals = range(first, first + len(row.numbers))
             self._row = first, batch
         return self._row

@@ -27,7 +27,14 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from gateway_sms_async import BulkSendError, GatewayClient, GatewayError, Receipt, _transport
+from gateway_sms_async import (
+    BulkSendError,
+    GatewayClient,
+    GatewayError,
+    Receipt,
+    _transport,
+    backlog,
+)
 from gateway_sms_async._store import Store
 from gateway_sms_async.testing import Simulator
 
@@ -194,6 +201,8 @@ def _be(child: Child, ready: Callable[[], object]) -> Ended:
     points = _Points(child.kill)
     for name in ("add_people", "publish", "commit"):
         points.around(Store, name)
+    # Several rows of people, though there are only a few.
+    backlog._TOGETHER = 2
     points.around(os, "link")
     points.around_requests()
     for name in ("send", "sendmsg", "recv"):

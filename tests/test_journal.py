@@ -46,6 +46,7 @@ from gateway_sms_async import (
     Receipt,
     Recipient,
     _store,
+    backlog,
     purge_journal,
     read_journal,
 )
@@ -804,6 +805,7 @@ async def test_a_full_disk_on_the_way(
     monkeypatch: pytest.MonkeyPatch,
     pages: int,
 ) -> None:
+    monkeypatch.setattr(backlog, "_TOGETHER", 2)
     connect = _store._connect
     limit = pages
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from gateway_sms_async import backlog
 from gateway_sms_async._store import Store
 from gateway_sms_async._transport import Transport
 from tests.virtual_time import ReplayLoop
@@ -43,6 +44,8 @@ def hooked(loop: ReplayLoop, passing: Passing) -> Iterator[None]:
         patch(Transport, "attempt", attempting)
         for name in ("add_people", "publish", "commit"):
             patch(Store, name, _watched(getattr(Store, name), passing))
+        # Rows of the journal that no batch fits into evenly.
+        patch(backlog, "_TOGETHER", 3)
         patch(time, "time", lambda: EPOCH + loop.time())
         yield
 
