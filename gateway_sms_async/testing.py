@@ -3,8 +3,35 @@
 async with Simulator() as simulator:
     async with GatewayClient(simulator.token, base_url=simulator.url) as gateway:
         ...
+
+Deliveries of an hour, followed without waiting, a tenth of them failing, a few never final:
+
+async with Simulator(
+    frozen=True, deliveries=Deliveries(spread=3600, undelivered=0.1, pending=0.01)
+) as simulator:
+    ...  # send
+    await simulator.advance(1800)  # half of them are final now; callbacks were made
+    assert [callback.status for callback in simulator.callbacks] == [200]
 """
 
-from .simulator import Dialect, Fault, Faults, Gateway, RecordedRequest, Simulator
+from .simulator import (
+    Deliveries,
+    Dialect,
+    Fault,
+    Faults,
+    Gateway,
+    RecordedCallback,
+    RecordedRequest,
+    Simulator,
+)
 
-__all__ = ["Dialect", "Fault", "Faults", "Gateway", "RecordedRequest", "Simulator"]
+__all__ = [
+    "Deliveries",
+    "Dialect",
+    "Fault",
+    "Faults",
+    "Gateway",
+    "RecordedCallback",
+    "RecordedRequest",
+    "Simulator",
+]

@@ -4,10 +4,21 @@ It shares no code with the client, so that a mistake about the wire cannot be on
 Users' tests enter through `gateway_sms_async.testing`.
 """
 
+from .callbacks import RecordedCallback
+from .deliveries import Deliveries
 from .dialect import Dialect
 from .faults import Fault, Faults
 from .requests import RecordedRequest
 from .rules import Gateway
 from .server import Simulator
 
-__all__ = ["Dialect", "Fault", "Faults", "Gateway", "RecordedRequest", "Simulator"]
+__all__ = [
+    "Deliveries",
+    "Dialect",
+    "Fault",
+    "Faults",
+    "Gateway",
+    "RecordedCallback",
+    "RecordedRequest",
+    "Simulator",
+]

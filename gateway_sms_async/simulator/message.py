@@ -13,27 +13,26 @@ from itertools import chain
 from typing import Final
 
 from .answers import JSON
+from .deliveries import NEVER, Counts, Course
 from .dialect import Dialect
 from .recipients import Batch, fill, without_hyphen
 from .segments import count_parts
+from .verdicts import AT_HANDSET, AT_OPERATOR, Verdict
 
 ITALY: Final = timezone(timedelta(hours=1))  # as in the vendor's examples; no summer time
-_STATES: Final = (
-    ("QUEUED", "QUEUED", "Message queued"),
-    ("SENT", "PENDING_ENROUTE", "Message sent to next instance"),
-    ("DELIVERED", "DELIVERED_TO_HANDSET", "Message delivered to handset"),
-)
+_QUEUED: Final = ("QUEUED", "QUEUED", "Message queued")
+_SENT: Final = ("SENT", "PENDING_ENROUTE", "Message sent to next instance")
 _INVALID: Final = ("INVALID", "INVALID_NUMBER", "Number not valid")
+_TICK: Final = 1e-6
 _ID_SPACE: Final = 1 << 24  # the last six digits of an id are for the recipients
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a gateway applies to every message; price in EUR per part, times in seconds."""
+    """What a gateway applies to every message; price in EUR per part."""
 
     price: Decimal
-    sent_after: float
-    delivered_after: float
+    course: Course
     dialect: Dialect
 
 
@@ -72,15 +71,25 @@ class Message:
         return self.released_at is not None and now < self.send_at
 
     def state(self, now: float) -> int:
-        """Return 0 when open or queued, 1 when sent, 2 when everything is delivered."""
-        if now >= self._queued_at + self.terms.delivered_after:
+        """Return 0 when open or queued, 1 when sent, 2 when everybody is final."""
+        course, age = self.terms.course, self._age(now)
+        if age >= course.final_after(len(self.numbers)):
             return 2
-        return 1 if now >= self._queued_at + self.terms.sent_after else 0
+        return 1 if age >= course.sent_after else 0
+
+    @property
+    def turns(self) -> tuple[float, float]:
+        """When its state becomes 1 and 2, in wall seconds; infinite for never."""
+        course, queued_at = self.terms.course, self._queued_at
+        return queued_at + course.sent_after, queued_at + course.final_after(len(self.numbers))
 
     @property
     def _queued_at(self) -> float:
-        never = float("inf")
-        return never if self.released_at is None else max(self.released_at, self.send_at)
+        return NEVER if self.released_at is None else max(self.released_at, self.send_at)
+
+    def _age(self, now: float) -> float:
+        # A microsecond more, or what happens at a moment is not seen at it, for rounding.
+        return now - self._queued_at + _TICK
 
     def cost(self, parts: int) -> Decimal:
         """Return what `parts` SMS of this message cost in EUR, simulated or not."""
@@ -118,9 +127,11 @@ class Message:
         state = self.state(now)
         count = len(self.numbers)
         updated_at = self.updated_at
+        counts = Counts(0, 0, 0)
         if state:
-            terms = self.terms
-            updated_at = self._queued_at + (terms.sent_after, terms.delivered_after)[state - 1]
+            course, age = self.terms.course, self._age(now)
+            counts = course.counts(count, age)
+            updated_at = self._queued_at + course.last_change(count, age)
         return {
             "test": self.test,
             "sender": self.sender,
@@ -133,9 +144,9 @@ class Message:
             "options": self._shown_options(),
             "transaction": self.is_open,
             "statistics": {
-                "error": 0,
-                "sent": count if state else 0,
-                "delivered": count if state > 1 else 0,
+                "error": counts.error,
+                "sent": counts.sent,
+                "delivered": counts.delivered,
                 "total": count,
                 "sms_total": self.parts,
             },
@@ -188,18 +199,33 @@ class Message:
         text = fill(self.text, fields)
         parts, remaining = count_parts(text)
         price = float(self.terms.price * parts)
-        state = self.state(now)
-        document = self._describe(i, self.numbers[i], _STATES[state])
+        course, queued_at = self.terms.course, self._queued_at
+        age = self._age(now)
+        verdict, after = self._judge(i, age)
+        if verdict is not None:
+            words = verdict.state, verdict.status["name"], verdict.status["description"]
+        else:
+            words = _SENT if age >= course.sent_after else _QUEUED
+        document = self._describe(i, self.numbers[i], words)
         document.update(body=text, sms=parts, remaining_chr=remaining, price=price)
         document["fields"] = fields or []
-        if state:
-            document["timestamp_sent"] = _mongo_date(self._queued_at + self.terms.sent_after)
+        if age >= course.sent_after or verdict is not None:
+            document["timestamp_sent"] = _mongo_date(queued_at + course.sent_after)
             document["real_cost"] = price
-        if document["state"] == "DELIVERED":
-            delivered_at = self._queued_at + self.terms.delivered_after
-            document["timestamp_delivery"] = _mongo_date(delivered_at)
-            document["report"] = self._report(document)
+        if verdict is not None:
+            if verdict is AT_HANDSET:
+                document["timestamp_delivery"] = _mongo_date(queued_at + after)
+            document["report"] = self._report(document, verdict, queued_at + after)
         return document
+
+    def _judge(self, i: int, age: float) -> tuple[Verdict | None, float]:
+        """Return what the carrier says of a recipient and since which age, None while nothing."""
+        fate = self.terms.course.fate(i)
+        if age >= fate.final:
+            return fate.failure or AT_HANDSET, fate.final
+        if age >= fate.at_operator:
+            return AT_OPERATOR, fate.at_operator
+        return None, age
 
     def _invalid_document(self, i: int) -> JSON:
         # Their ids are counted from the other end: more valid ones may still come.
@@ -229,28 +255,15 @@ class Message:
             "id": f"{int(self.id, 16) + 1 + i:024x}",
         }
 
-    def _report(self, recipient: JSON) -> JSON:
+    def _report(self, recipient: JSON, verdict: Verdict, done_at: float) -> JSON:
         return {
             "price": {"pricePerMessage": recipient["price"], "currency": "EUR"},
-            "status": {
-                "id": 5,
-                "groupId": 3,
-                "groupName": "DELIVERED",
-                "name": "DELIVERED_TO_HANDSET",
-                "description": "Message delivered to handset",
-            },
-            "error": {
-                "id": 0,
-                "name": "NO_ERROR",
-                "description": "No Error",
-                "groupId": 0,
-                "groupName": "OK",
-                "permanent": False,
-            },
+            "status": verdict.status,
+            "error": verdict.error,
             "messageId": recipient["id"],
-            "doneAt": _iso(self._queued_at + self.terms.delivered_after),
+            "doneAt": _iso(done_at),
             "smsCount": recipient["sms"],
-            "sentAt": _iso(self._queued_at + self.terms.sent_after),
+            "sentAt": _iso(self._queued_at + self.terms.course.sent_after),
             "to": recipient["number"][1:].replace("-", ""),
         }
 

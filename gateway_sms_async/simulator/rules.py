@@ -18,6 +18,7 @@ from typing import Any, Concatenate, Final, ParamSpec
 
 from . import answers
 from .answers import JSON, Answer, RefusedError
+from .deliveries import Course, Deliveries
 from .dialect import Dialect
 from .message import Message, Terms
 from .parameters import (
@@ -67,9 +68,10 @@ class Gateway:
     """One account: its messages, its credit, and the seven calls on them.
 
     `credit` is in EUR, `price` in EUR per SMS part; a closed message is sent `sent_after` and
-    delivered `delivered_after` seconds after it was queued, by `clock` (wall seconds), seen
-    when somebody looks. A refused call has changed nothing, unless the dialect says so.
-    `unroutable` are well-formed numbers that nevertheless count as invalid.
+    delivered `delivered_after` seconds after it was queued, as `deliveries` varies it, by `clock`
+    (wall seconds), seen when somebody looks. A refused call has changed nothing, unless the
+    dialect says so. `unroutable` are well-formed numbers that nevertheless count as invalid.
+    `watched` are ids of messages whose changes of state somebody wants to be told of.
     """
 
     def __init__(
@@ -80,15 +82,20 @@ class Gateway:
         dialect: Dialect | None = None,
         sent_after: float = 1.0,
         delivered_after: float = 3.0,
+        deliveries: Deliveries | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.credit = credit
         self.unroutable: set[str] = set()
+        self.watched: set[str] = set()
         self.dialect = dialect or Dialect()
         self._terms = Terms(
             price=price,
-            sent_after=sent_after,
-            delivered_after=delivered_after,
+            course=Course(
+                sent_after=sent_after,
+                delivered_after=delivered_after,
+                deliveries=deliveries or Deliveries(),
+            ),
             dialect=self.dialect,
         )
         self._clock = clock
@@ -146,6 +153,8 @@ class Gateway:
         closes = not read_bool(request, "transaction")
         self._accept(message, batch, closes=closes, now=now)
         self._messages[message.id] = message
+        if options.get("callback_url"):
+            self.watched.add(message.id)
         wording = "Message Queued" if closes else "Transaction Opened"
         return self._success(201, [message.document(now)], wording)
 

@@ -20,7 +20,9 @@ from aiohttp import web
 
 from . import wire
 from .answers import JSON
+from .callbacks import Caller, RecordedCallback
 from .carrier import PUTS, Arrival, Carrier
+from .deliveries import Deliveries
 from .dialect import Dialect
 from .faults import Fault, Faults
 from .requests import UNKNOWN, RecordedRequest, read_target
@@ -69,11 +71,17 @@ class Simulator:
 
     `port=0` takes a free one; with `path` it listens on a Unix socket there instead. `credit` is
     in EUR and `price` in EUR per SMS part, `latency` in seconds added to each answer, `sent_after`
-    and `delivered_after` in seconds after queueing by `clock` (wall seconds). `keep_requests`
-    bounds `requests` (None: all are kept).
+    and `delivered_after` in seconds after queueing by `clock` (wall seconds); `deliveries` says
+    who is delivered later, or not at all. With `frozen` the clock stands still, and only
+    `advance` moves it. `keep_requests` bounds `requests` and `callbacks` (None: all are kept).
+
+    A message's `callback_url`, if on this machine, is told of each change of its state (to 1 when
+    sent, to 2 when everybody is final): `callback_times` times each, and with
+    `callbacks_in_order` false of the last one first, when all are due.
 
     While it runs: `faults` says what goes wrong, `requests` what has arrived (oldest first),
-    `ledger` who was texted how often, `gateway` holds the messages, `tokens` those accepted.
+    `ledger` who was texted how often, `gateway` holds the messages, `tokens` those accepted,
+    `callbacks` the calls made, and those left out because their host is another machine.
     `delay`, if set, says how many seconds a request waits before it is carried out; one that
     `Fault.late` puts off is not asked about.
     """
@@ -91,24 +99,39 @@ class Simulator:
         latency: float = 0.0,
         sent_after: float = 1.0,
         delivered_after: float = 3.0,
+        deliveries: Deliveries | None = None,
         clock: Callable[[], float] = time.time,
+        frozen: bool = False,
+        callback_times: int = 1,
+        callbacks_in_order: bool = True,
         keep_requests: int | None = None,
     ) -> None:
         self.token = token
         self.tokens = {token}
+        self._clock = clock
+        self._frozen_at = clock() if frozen else None
+        self._ahead = 0.0
         self.gateway = Gateway(
             credit=Decimal(credit),
             price=Decimal(price),
             dialect=dialect,
             sent_after=sent_after,
             delivered_after=delivered_after,
-            clock=clock,
+            deliveries=deliveries,
+            clock=self.now,
         )
         self.faults = Faults()
         self.requests: list[RecordedRequest] = []
         self.latency = latency
         self.delay: Callable[[RecordedRequest], float] | None = None
         self._carrier = Carrier(self.gateway)
+        self._caller = Caller(
+            self.gateway,
+            self.now,
+            times=callback_times,
+            in_order=callbacks_in_order,
+            keep=keep_requests,
+        )
         self._host = host
         self._port = port
         self._path = None if path is None else Path(path)
@@ -138,6 +161,26 @@ class Simulator:
         """How many connections were accepted so far."""
         return self._listener.accepted if self._listener else 0
 
+    @property
+    def callbacks(self) -> list[RecordedCallback]:
+        """The callbacks made so far, the oldest first."""
+        return self._caller.made
+
+    def now(self) -> float:
+        """Return the time that messages live by, in wall seconds."""
+        return (self._clock() if self._frozen_at is None else self._frozen_at) + self._ahead
+
+    async def advance(self, seconds: float) -> None:
+        """Put the clock forward; return when the callbacks that are due by then were made."""
+        if seconds < 0:
+            raise ValueError("the clock only goes forward")
+        self._ahead += seconds
+        self._look_at_callbacks()
+        await self._caller.settle()
+
+    def _look_at_callbacks(self) -> None:
+        self._caller.look(clock_runs=self._frozen_at is None)
+
     async def __aenter__(self) -> Self:
         self._listener = _Listener(
             self._serve,
@@ -157,6 +200,7 @@ class Simulator:
             await self.stop_listening()
         finally:
             self.land_late()
+            await self._caller.close()
 
     async def serve_forever(self, announce: Callable[[str], object] | None = None) -> None:
         """Listen, pass the URL to `announce`, and serve until cancelled."""
@@ -237,6 +281,7 @@ class Simulator:
             if before:
                 await asyncio.sleep(before)
             answer, fault = self._carrier.carry(arrival, fault)
+            self._look_at_callbacks()
             if after:
                 await asyncio.sleep(after)
             if fault is None or fault.answers:

@@ -1,0 +1,356 @@
+"""The simulator's deliveries, alike or varied, its clock, and the callbacks it makes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+from aiohttp import web
+from hypothesis import given, settings, strategies as st
+
+from gateway_sms_async.simulator.callbacks import is_loopback
+from gateway_sms_async.simulator.deliveries import NEVER, Course
+from gateway_sms_async.testing import Deliveries, Gateway, RecordedCallback, Simulator
+
+NOW = 1_700_000_000.0
+
+shares = st.sampled_from([0.0, 0.001, 0.1, 0.25, 0.5])
+deliveries = st.builds(
+    Deliveries,
+    spread=st.sampled_from([0.0, 1.0, 3600.0]),
+    undelivered=shares,
+    pending=shares,
+    operator=st.sampled_from([0.0, 0.3, 1.0]),
+)
+
+
+def course(asked: Deliveries) -> Course:
+    return Course(sent_after=1.0, delivered_after=3.0, deliveries=asked)
+
+
+# --- counts, held against everybody one by one ----------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(asked=deliveries, count=st.integers(0, 2500), age=st.floats(0, 4000))
+def test_counts_are_those_of_everybody_one_by_one(
+    asked: Deliveries, count: int, age: float
+) -> None:
+    made = course(asked)
+    fates = [made.fate(i) for i in range(count)]
+    final = [fate for fate in fates if fate.final <= age]
+    sent, delivered, error = made.counts(count, age)
+    assert sent == (count if age >= 1.0 else 0)
+    assert delivered == sum(fate.failure is None for fate in final)
+    assert error == sum(fate.failure is not None for fate in final)
+    if count:
+        assert made.final_after(count) == max(fate.final for fate in fates)
+    if age >= 1.0:
+        moments = [m for fate in fates for m in (fate.at_operator, fate.final) if m <= age]
+        if count:
+            assert made.last_change(count, age) == max([1.0, *moments])
+
+
+@settings(max_examples=30, deadline=None)
+@given(asked=deliveries)
+def test_shares_of_a_thousand_are_exact_and_times_are_spread_evenly(asked: Deliveries) -> None:
+    made = course(asked)
+    fates = [made.fate(i) for i in range(1000)]
+    assert sum(fate.failure is not None for fate in fates) == round(asked.undelivered * 1000)
+    assert sum(fate.final == NEVER for fate in fates) == round(asked.pending * 1000)
+    assert sum(fate.at_operator < NEVER for fate in fates) in (0, round(asked.operator * 1000))
+    known = [fate.final for fate in fates if fate.final < NEVER]
+    assert all(3.0 <= final <= 3.0 + asked.spread for final in known)
+    assert all(1.0 <= fate.at_operator < fate.final for fate in fates if fate.at_operator < NEVER)
+
+
+def test_alike_is_the_default() -> None:
+    made = course(Deliveries())
+    assert all(made.fate(i) == (NEVER, 3.0, None) for i in range(3000))
+
+
+def test_a_few_are_struck_in_their_share_too() -> None:
+    made = course(Deliveries(undelivered=0.1))
+    assert [sum(made.fate(i).failure is not None for i in range(n)) for n in (1, 10, 100)] == [
+        1,
+        1,
+        10,
+    ]
+    assert len({str(made.fate(i).failure) for i in range(0, 60, 10)}) == 6
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"spread": -1},
+        {"spread": NEVER},
+        {"undelivered": 1.1},
+        {"pending": -0.1},
+        {"operator": 2},
+        {"undelivered": 0.6, "pending": 0.6},
+    ],
+)
+def test_what_cannot_be_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Deliveries(**wrong)
+
+
+# --- what the gateway shows of it -----------------------------------------------------------------
+
+
+class World:
+    def __init__(self, count: int, **asked: float) -> None:
+        self.now = NOW
+        self.gateway = Gateway(clock=lambda: self.now, deliveries=Deliveries(**asked))
+        numbers = [f"+39-340{n:07}" for n in range(count)]
+        answer = self.gateway.post({"sender": "ACME", "body": "Ciao", "recipients": numbers})
+        self.id = answer.body["data"][0]["id"]
+
+    def at(self, age: float) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        self.now = NOW + age
+        message = self.gateway.get(self.id).body["data"][0]
+        recipients = self.gateway.recipients(self.id).body["data"]
+        assert json.loads(json.dumps(recipients, allow_nan=False)) == recipients
+        return message, recipients
+
+
+@pytest.mark.parametrize("age", [0.5, 1.0, 2.0, 3.0, 10.0, 500.0, 1801.8, 3602.9, 3603.0, 9999.0])
+def test_the_message_counts_what_the_list_shows(age: float) -> None:
+    message, recipients = World(1234, spread=3600, undelivered=0.2, pending=0.05, operator=0.5).at(
+        age
+    )
+    statistics = message["statistics"]
+    groups = Counter(one["report"]["status"]["groupId"] for one in recipients if "report" in one)
+    delivered = sum(one["state"] == "DELIVERED" for one in recipients)
+    assert statistics["delivered"] == delivered
+    assert statistics["error"] == groups[2] + groups[4] + groups[5]
+    assert statistics["sent"] == sum(one["state"] != "QUEUED" for one in recipients)
+    assert statistics["total"] == 1234
+    assert message["state"] == (0 if age < 1 else 1)
+    done = [
+        one["timestamp_delivery"]["$date"]["$numberLong"]
+        for one in recipients
+        if "timestamp_delivery" in one
+    ]
+    assert int(message["last_update"]) >= max(map(int, done), default=0)
+
+
+def test_everybody_final_is_state_2_though_some_failed() -> None:
+    world = World(1000, spread=3600, undelivered=0.5)
+    assert world.at(3602.9)[0]["state"] == 1
+    message, recipients = world.at(3603.0)
+    assert message["state"] == 2
+    assert message["statistics"]["error"] == message["statistics"]["delivered"] == 500
+    assert message["last_update"] == str(round((NOW + 3603) * 1000))
+    reports = [one["report"] for one in recipients]
+    failed = [one for one in reports if one["status"]["groupId"] != 3]
+    assert {one["status"]["groupId"] for one in failed} == {2, 4, 5}
+    assert {one["error"]["groupId"] for one in failed} == {0, 1, 2, 3}
+    assert {one["error"]["permanent"] for one in failed} == {True, False}
+
+
+def test_the_operator_has_it_before_the_phone() -> None:
+    world = World(1, operator=1.0)
+    shown = [world.at(age)[1][0] for age in (1.0, 2.0, 3.0)]
+    assert [one["state"] for one in shown] == ["SENT", "SENT", "DELIVERED"]
+    assert "report" not in shown[0]
+    assert [one["report"]["status"]["name"] for one in shown[1:]] == [
+        "DELIVERED_TO_OPERATOR",
+        "DELIVERED_TO_HANDSET",
+    ]
+    assert world.at(2.0)[0]["statistics"]["delivered"] == 0
+    assert world.at(2.0)[0]["last_update"] == str(round((NOW + 2) * 1000))
+
+
+def test_pending_for_ever_is_never_state_2() -> None:
+    world = World(3, pending=1.0, operator=1.0)
+    message, recipients = world.at(10 * 365 * 86400)
+    assert message["state"] == 1
+    assert [one["state_description"] for one in recipients] == ["DELIVERED_TO_OPERATOR"] * 3
+
+
+# --- the clock, and callbacks ---------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def receiver(status: int = 200) -> AsyncIterator[tuple[str, list[tuple[str, str]]]]:
+    """Listen for callbacks; yields the address and what has come: (content type, body)."""
+    heard: list[tuple[str, str]] = []
+
+    async def hear(request: web.BaseRequest) -> web.Response:
+        heard.append((request.content_type, await request.text()))
+        return web.Response(status=status, headers={"Location": "/again"})
+
+    runner = web.ServerRunner(web.Server(hear))
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/sms?key=1", heard
+    finally:
+        await runner.cleanup()
+
+
+def send(simulator: Simulator, url: str, count: int = 2, **options: Any) -> str:
+    recipients = [f"+39-340{n:07}" for n in range(count)]
+    answer = simulator.gateway.post(
+        {
+            "sender": "ACME",
+            "body": "Ciao",
+            "recipients": recipients,
+            "options": {"callback_url": url, **options},
+        }
+    )
+    message_id: str = answer.body["data"][0]["id"]
+    return message_id
+
+
+async def test_each_change_of_state_is_told_as_get_shows_it_when_the_clock_is_moved() -> None:
+    async with receiver() as (url, heard), Simulator(frozen=True) as simulator:
+        message_id = send(simulator, url)
+        await simulator.advance(0.5)
+        assert not heard
+        await simulator.advance(0.5)
+        shown = simulator.gateway.get(message_id).body["data"][0]
+        assert [(kind, json.loads(body)) for kind, body in heard] == [("application/json", shown)]
+        assert shown["state"] == 1
+        await simulator.advance(3600)
+        shown = simulator.gateway.get(message_id).body["data"][0]
+        assert json.loads(heard[1][1]) == shown
+        assert (shown["state"], shown["statistics"]["delivered"]) == (2, 2)
+        await simulator.advance(3600)
+        assert simulator.callbacks == [
+            RecordedCallback(url=url, message_id=message_id, state=state, status=200)
+            for state in (1, 2)
+        ]
+
+
+async def test_the_form_field_holds_the_json() -> None:
+    async with receiver() as (url, heard), Simulator(frozen=True) as simulator:
+        message_id = send(simulator, url, callback_field="summary & more")
+        await simulator.advance(1)
+        [(kind, body)] = heard
+        assert kind == "application/x-www-form-urlencoded"
+        fields = parse_qs(body, strict_parsing=True)
+        assert fields.keys() == {"summary & more"}
+        [text] = fields["summary & more"]
+        assert json.loads(text)["id"] == message_id
+
+
+async def test_a_leap_tells_all_states_on_the_way_in_order() -> None:
+    async with (
+        receiver() as (url, heard),
+        Simulator(frozen=True, deliveries=Deliveries(spread=3600)) as simulator,
+    ):
+        send(simulator, url, 1500)
+        await simulator.advance(7200)
+        told = [json.loads(body) for _, body in heard]
+        assert [(one["state"], one["statistics"]["delivered"]) for one in told] == [
+            (1, 0),
+            (2, 1500),
+        ]
+
+
+async def test_on_request_they_are_repeated_and_out_of_order() -> None:
+    async with (
+        receiver() as (url, heard),
+        Simulator(frozen=True, callback_times=2, callbacks_in_order=False) as simulator,
+    ):
+        send(simulator, url)
+        await simulator.advance(1)
+        assert not heard
+        await simulator.advance(5)
+        assert [json.loads(body)["state"] for _, body in heard] == [2, 2, 1, 1]
+
+
+async def test_failures_are_recorded_and_raised_nowhere() -> None:
+    async with receiver(500) as (url, _), receiver(307) as (moved, heard):
+        async with Simulator(frozen=True) as simulator:
+            for each in (url, moved, "http://127.0.0.1:9/", "http://192.0.2.1/", "nonsense", 7):
+                send(simulator, each)
+            await simulator.advance(1)
+            found = {one.url: (one.status, one.error) for one in simulator.callbacks}
+            assert len(heard) == 1
+    far = (None, "not called: not an address of this machine")
+    assert found == {
+        url: (500, None),
+        moved: (307, None),
+        "http://127.0.0.1:9/": (None, "ClientConnectorError"),
+        "http://192.0.2.1/": far,
+        "nonsense": far,
+        "7": far,
+    }
+
+
+async def test_deleted_messages_are_not_told_of() -> None:
+    async with receiver() as (url, heard), Simulator(frozen=True) as simulator:
+        message_id = send(simulator, url, timestamp_send="2999-01-01")
+        assert simulator.gateway.delete(message_id).status == 200
+        await simulator.advance(86400 * 366 * 1000)
+        assert not heard
+        assert not simulator.gateway.watched
+
+
+async def test_with_a_running_clock_they_are_made_by_themselves() -> None:
+    async with (
+        receiver() as (url, heard),
+        Simulator(sent_after=0.02, delivered_after=0.05) as simulator,
+    ):
+        send(simulator, url)
+        await simulator.advance(0)
+        while len(heard) < 2:
+            await simulator.advance(0)
+            await asyncio.sleep(0.005)
+        assert [json.loads(body)["state"] for _, body in heard] == [1, 2]
+
+
+async def test_leaving_drops_callbacks_that_hang() -> None:
+    async with Simulator(sent_after=0, delivered_after=0) as listener:
+        async with Simulator(frozen=True) as simulator:
+            listener.delay = lambda request: 60.0
+            send(simulator, f"{listener.url}/messages/")
+            simulator._ahead += 1
+            simulator._look_at_callbacks()
+            while not listener.requests:
+                await asyncio.sleep(0.005)
+        assert not simulator.callbacks
+
+
+async def test_what_is_kept_of_callbacks_is_bounded() -> None:
+    async with Simulator(frozen=True, keep_requests=1, callback_times=3) as simulator:
+        send(simulator, "http://192.0.2.1/")
+        await simulator.advance(60)
+        assert [one.state for one in simulator.callbacks] == [2]
+
+
+async def test_the_clock_only_goes_forward() -> None:
+    simulator = Simulator(clock=lambda: NOW, frozen=True)
+    await simulator.advance(60)
+    assert simulator.now() == NOW + 60
+    with pytest.raises(ValueError, match="forward"):
+        await simulator.advance(-1)
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("http://127.0.0.1:80/x", True),
+        ("http://127.9.9.9/", True),
+        ("http://[::1]:80/", True),
+        ("http://localhost/", True),
+        ("https://127.0.0.1/", False),
+        ("http://localhost.example.com/", False),
+        ("http://127.0.0.1@192.0.2.1/", False),
+        ("http://[::1", False),
+        ("http://0.0.0.0/", False),
+        ("", False),
+    ],
+)
+def test_only_this_machine_is_called(url: str, *, local: bool) -> None:
+    assert is_loopback(url) is local
