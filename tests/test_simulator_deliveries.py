@@ -85,6 +85,16 @@ def test_a_few_are_struck_in_their_share_too() -> None:
     assert len({str(made.fate(i).failure) for i in range(0, 60, 10)}) == 6
 
 
+@pytest.mark.parametrize("count", [10, 50, 200, 999])
+def test_few_are_spread_evenly_too(count: int) -> None:
+    made = course(Deliveries(spread=1000, undelivered=0.5))
+    fates = [made.fate(i) for i in range(count)]
+    for kind in (True, False):
+        finals = sorted(fate.final - 3 for fate in fates if (fate.failure is None) is kind)
+        gaps = [late - early for early, late in zip([0.0, *finals], [*finals, 1000.0], strict=True)]
+        assert max(gaps) < 5 * 1000 / len(finals)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
