@@ -46,6 +46,7 @@ BENCHES = {
         "bench_callbacks", 5, "callbacks read, and handled a second by each handler"
     ),
     "million": Bench("bench_million", 3, "a campaign to the real simulator"),
+    "delivery": Bench("bench_delivery", 1, "what it takes to follow deliveries for an hour"),
     "grow": Bench("bench_grow", 1, "time, CPU and memory by recipients, batch, requests in flight"),
 }
 _NOT_IN_SUMMARY = {"numbers", "check", "callbacks", "grow"}

@@ -7,6 +7,7 @@ from .callback_receiver import CallbackReceiver
 from .callback_signer import CallbackSigner
 from .callbacks import Callback, CallbackLog, parse_callback
 from .client import GatewayClient
+from .delivery import DeliveryChange, DeliverySummary, MessageDelivery
 from .draft import Options
 from .errors import (
     APIError,
@@ -65,11 +66,13 @@ __all__ = [
     "CallbackReceiver",
     "CallbackSigner",
     "CountryPreview",
+    "DeliveryChange",
     "DeliveryError",
     "DeliveryPrice",
     "DeliveryReport",
     "DeliveryState",
     "DeliveryStatus",
+    "DeliverySummary",
     "Fields",
     "GatewayClient",
     "GatewayConnectionError",
@@ -86,6 +89,7 @@ __all__ = [
     "JournalLockedError",
     "LimitReachedError",
     "Message",
+    "MessageDelivery",
     "MessageOptions",
     "MessageSummary",
     "Messages",

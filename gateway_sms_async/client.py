@@ -9,7 +9,7 @@ import asyncio
 import copy
 import math
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from decimal import Decimal
 from http import HTTPStatus
 from os import PathLike
@@ -38,12 +38,14 @@ from .auth import TokenKeeper, TokenSource
 from .builder import LANDING_TIME
 from .bulk import Campaign
 from .callbacks import Callback
+from .delivery import DeliveryChange, DeliverySummary
 from .draft import Draft, Options, check_flag
 from .errors import InvalidRequestError, JournalError, NotFoundError
+from .following import follow, wait_until_final
 from .intake import Intake, read_excluded
 from .journal import Journal, Settings
 from .learned import Learned
-from .messages import Messages
+from .messages import Messages, message_path
 from .models import Message
 from .phone import number_reader
 from .receipt import Progress, Receipt
@@ -386,6 +388,54 @@ class GatewayClient:
             await opened.close()
             raise
         return await self._run(campaign, stop)
+
+    def delivery(
+        self, message_id: str, *, timeout: float | None = None
+    ) -> AsyncIterator[DeliveryChange]:
+        """Follow a message: yield each recipient when it is further on, until everybody is final.
+
+        Looks at the message after ever longer pauses (at most a minute), behind the client's other
+        calls. Its list of recipients, about 1 kB each, is read when the message has moved, but
+        all in all at no more than 100 kB a second: one of 20,000 every 200 seconds. A state only
+        moves forward; nobody is told of as pending. Looks that fail are taken again.
+
+        Ends when everybody is final, or after `timeout` seconds (None: never). Raises
+        NotFoundError; AuthenticationError; GatewayError when the message is open, has no
+        recipients, goes out only after the timeout, or is not listed whole.
+        (`GET /messages/{id}`, `GET /messages/{id}/recipients/`)
+        """
+        message_path(message_id)
+        limit = None if timeout is None else check_timeout(timeout)
+        return follow(self._view(bulk=True), message_id, timeout=limit)
+
+    async def wait_delivered(
+        self,
+        message_ids: str | Iterable[str],
+        *,
+        timeout: float,
+        on_progress: Callable[[DeliverySummary], object] | None = None,
+    ) -> DeliverySummary:
+        """Wait until everybody on these messages is final, or `timeout` seconds; say how far all is.
+
+        Takes one id or several, such as a receipt's `message_ids`. Nothing but AuthenticationError
+        is raised once a request was made: what cannot be waited for (a message that is open, has no
+        recipients, goes out only after the timeout, or is not there) is said at once in its
+        `MessageDelivery.unfinished`, and the others are waited for.
+
+        Looks at each message after ever longer pauses (at most a minute), behind the client's other
+        calls. The list of recipients is read when the message says that everybody is final, shortly
+        before the timeout, and seldom in between, in case the message's statistics stand still;
+        so `counts` move seldom, and `message.statistics` with each look. Eight bytes are kept a
+        recipient. `on_progress` is called, and awaited where it is async, after each look; what it
+        raises ends the waiting.
+        (`GET /messages/{id}`, `GET /messages/{id}/recipients/`)
+        """
+        return await wait_until_final(
+            self._view(bulk=True),
+            message_ids,
+            timeout=check_timeout(timeout),
+            on_progress=on_progress,
+        )
 
     async def _run(self, campaign: Campaign, stop: asyncio.Event | None) -> Receipt:
         if self._shared.closed:

@@ -29,6 +29,7 @@ NAMES = [
     "check",
     "callbacks",
     "million",
+    "delivery",
     "grow",
 ]
 

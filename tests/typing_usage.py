@@ -17,16 +17,21 @@ from gateway_sms_async import (
     APIError,
     AuthenticationError,
     BulkSendError,
+<<<<<<< HEAD
     Callback,
     CallbackError,
     CallbackLog,
     CallbackReceiver,
     CallbackSigner,
+=======
+    DeliveryChange,
+>>>>>>> 2418f17 (Deliveries are followed: changes one by one, or a wait until everybody is final)
     DeliveryError,
     DeliveryPrice,
     DeliveryReport,
     DeliveryState,
     DeliveryStatus,
+    DeliverySummary,
     Fields,
     GatewayClient,
     GatewayConnectionError,
@@ -35,6 +40,7 @@ from gateway_sms_async import (
     InvalidNumberError,
     InvalidRecipient,
     Message,
+    MessageDelivery,
     MessageOptions,
     Messages,
     MessageSummary,
@@ -262,6 +268,20 @@ async def campaigns(gateway: GatewayClient) -> None:
     assert_type(receipt.to_dict(), dict[str, Any])
 
 
+async def deliveries(gateway: GatewayClient, receipt: Receipt) -> None:
+    """Follow what was sent."""
+    async for change in gateway.delivery("0" * 24, timeout=3600):
+        assert_type(change, DeliveryChange)
+        assert_type(change.state, DeliveryState)
+        assert_type(change.report, RecipientReport)
+    summary = await gateway.wait_delivered(receipt.message_ids, timeout=3600)
+    assert_type(summary, DeliverySummary)
+    assert_type(summary.counts, Mapping[DeliveryState, int])
+    assert_type(summary.messages, Sequence[MessageDelivery])
+    assert_type(summary.messages[0].message, Message | None)
+    await gateway.wait_delivered("0" * 24, timeout=60, on_progress=lambda now: now.complete)
+
+
 async def transactions(gateway: GatewayClient) -> Receipt:
     """Fill one message by and by."""
     async with gateway.transaction(sender="ACME", body="Ciao {{name}}") as transaction:
@@ -371,5 +391,6 @@ async def tests_of_users() -> None:
         )
         async with GatewayClient(simulator.token, base_url=simulator.url) as gateway:
             await campaigns(gateway)
+            await deliveries(gateway, Receipt())
             await transactions(gateway)
             await failures(gateway)

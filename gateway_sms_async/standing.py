@@ -1,0 +1,118 @@
+"""How far the recipients of one message have come: eight bytes each, and only ever forward.
+
+Whoever follows deliveries enters. No I/O: lists of recipients go in, who moved on comes out.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+
+from .states import DeliveryState
+
+__all__ = ["Standing", "key_of", "pack"]
+
+# A state's code is its place here, from the least to the most advanced.
+_STATES = tuple(DeliveryState)
+_CODES = {state: code for code, state in enumerate(_STATES)}
+_CODE_BITS = 3
+_CODE = (1 << _CODE_BITS) - 1
+_MOVES = frozenset(
+    (_CODES[old], _CODES[new]) for old in _STATES for new in _STATES if old.may_become(new)
+)
+_PENDING = _CODES[DeliveryState.PENDING]
+_NOT_DIGITS = re.compile(r"[^0-9]+")
+_MOST_DIGITS = 18  # they and the code fit into 64 bits; numbers have 15
+
+
+def key_of(number: str) -> int:
+    """Return what tells recipients apart: the digits, however the gateway writes the number."""
+    return int(_NOT_DIGITS.sub("", number)[-_MOST_DIGITS:] or 0)
+
+
+def pack(key: int, state: DeliveryState) -> int:
+    """Write a recipient of a list as the integer that `Standing.advance` takes."""
+    return key << _CODE_BITS | _CODES[state]
+
+
+class Standing:
+    """The states in which the recipients of one message are known to be.
+
+    A number that is on the message several times has that many states; a list does not tell
+    which is which, so a change of one is a change of how many are in each.
+    """
+
+    __slots__ = ("_codes", "_known")
+
+    def __init__(self) -> None:
+        self._known = array("Q")
+        self._codes: Counter[int] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def counts(self) -> dict[DeliveryState, int]:
+        """Return how many recipients are in each state, 0 included."""
+        return {state: self._codes[code] for code, state in enumerate(_STATES)}
+
+    def advance(self, listed: Sequence[int]) -> list[int]:
+        """Take a list in; return the places in it of those who have moved on, in its order.
+
+        Who is not in it, or is in it with a state that does not follow the known one, stays as
+        known. Who is new is taken in, and has moved on unless pending.
+        """
+        known, merged, moved = self._known, array("Q"), list[int]()
+        order = sorted(range(len(listed)), key=listed.__getitem__)
+        at = start = 0
+        while start < len(order):
+            key = listed[order[start]] >> _CODE_BITS
+            end = start + 1
+            while end < len(order) and listed[order[end]] >> _CODE_BITS == key:
+                end += 1
+            first = bisect_left(known, key << _CODE_BITS, at)
+            merged.extend(known[at:first])
+            at = bisect_left(known, (key + 1) << _CODE_BITS, first)
+            here = [(place, listed[place] & _CODE) for place in order[start:end]]
+            codes, places = _match([one & _CODE for one in known[first:at]], here)
+            merged.extend(sorted(key << _CODE_BITS | code for code in codes))
+            moved += places
+            start = end
+        merged.extend(known[at:])
+        self._known = merged
+        self._codes = Counter(one & _CODE for one in merged)
+        return sorted(moved)
+
+
+def _match(known: list[int], listed: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """Return the codes that one number's entries have now, and the places of those that moved."""
+    if len(listed) == 1 and len(known) == 1:  # nearly always
+        place, code = listed[0]
+        return ([code], [place]) if (known[0], code) in _MOVES else (known, [])
+    left = list(listed)
+    codes: list[int] = []
+    unmatched: list[int] = []
+    for code in known:
+        same = next((one for one in left if one[1] == code), None)
+        if same is None:
+            unmatched.append(code)
+        else:
+            left.remove(same)
+            codes.append(code)
+    moved: list[int] = []
+    for old in sorted(unmatched, reverse=True):
+        further = next((one for one in left if (old, one[1]) in _MOVES), None)
+        if further is None:
+            codes.append(old)
+        else:
+            left.remove(further)
+            codes.append(further[1])
+            moved.append(further[0])
+    # Where a state is nobody's known one, the least advanced ones are the new entries.
+    for place, code in sorted(left, key=lambda one: one[1])[: max(0, len(listed) - len(known))]:
+        codes.append(code)
+        if code != _PENDING:
+            moved.append(place)
+    return codes, moved
