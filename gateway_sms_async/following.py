@@ -272,10 +272,10 @@ def _judge(
     """
     known = len(watch.standing)
     final = sum(count for state, count in watch.standing.counts().items() if state.is_final)
-    # A list may be cut off, and may hold the invalid ones: then only all of them together are
-    # everybody. Where it neither names nor marks any, it is taken to leave them out.
+    # A list may be cut off, and may hold invalid ones that cannot be told from the others. Where
+    # none can be told, it is taken to leave them out.
     everything = listed >= message.valid + message.invalid
-    whole = everything or (known == message.valid and not invalid)
+    whole = everything or (known == message.valid and invalid in {0, message.invalid})
     if whole and final == known:
         watch.end()
         return

@@ -45,11 +45,12 @@ class Standing:
     which is which, so a change of one is a change of how many are in each.
     """
 
-    __slots__ = ("_codes", "_known")
+    __slots__ = ("_codes", "_is_repeated", "_known")
 
     def __init__(self) -> None:
         self._known = array("Q")
         self._codes: Counter[int] = Counter()
+        self._is_repeated = False
 
     def __len__(self) -> int:
         return len(self._known)
@@ -64,6 +65,32 @@ class Standing:
         Who is not in it, or is in it with a state that does not follow the known one, stays as
         known. Who is new is taken in, and has moved on unless pending.
         """
+        places = {one >> _CODE_BITS: place for place, one in enumerate(listed)}
+        if self._is_repeated or len(places) < len(listed):
+            self._is_repeated = True
+            moved = self._advance_groups(listed)
+        else:
+            moved = self._advance_each(listed, places)
+        self._codes = Counter(one & _CODE for one in self._known)
+        return sorted(moved)
+
+    def _advance_each(self, listed: Sequence[int], places: dict[int, int]) -> list[int]:
+        """Take in a list where nobody is twice, which is the rule, in a tenth of the time."""
+        known, moved = self._known, list[int]()
+        for at, old in enumerate(known):
+            place = places.pop(old >> _CODE_BITS, None)
+            if place is None or (new := listed[place]) == old:
+                continue
+            if (old & _CODE, new & _CODE) in _MOVES:
+                known[at] = new
+                moved.append(place)
+        if places:
+            added = [listed[place] for place in places.values()]
+            self._known = array("Q", sorted([*known, *added]))
+            moved += [place for place in places.values() if listed[place] & _CODE != _PENDING]
+        return moved
+
+    def _advance_groups(self, listed: Sequence[int]) -> list[int]:
         known, merged, moved = self._known, array("Q"), list[int]()
         order = sorted(range(len(listed)), key=listed.__getitem__)
         at = start = 0
@@ -82,37 +109,41 @@ class Standing:
             start = end
         merged.extend(known[at:])
         self._known = merged
-        self._codes = Counter(one & _CODE for one in merged)
-        return sorted(moved)
+        return moved
 
 
 def _match(known: list[int], listed: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
-    """Return the codes that one number's entries have now, and the places of those that moved."""
-    if len(listed) == 1 and len(known) == 1:  # nearly always
-        place, code = listed[0]
-        return ([code], [place]) if (known[0], code) in _MOVES else (known, [])
-    left = list(listed)
+    """Return the codes that one number's entries have now, and the places of those that moved.
+
+    Counted by code, as a gateway that masks numbers lists thousands as one.
+    """
+    left: list[list[int]] = [[] for _ in _STATES]
+    for place, code in listed:
+        left[code].append(place)
+    before = [known.count(code) for code in range(len(_STATES))]
     codes: list[int] = []
-    unmatched: list[int] = []
-    for code in known:
-        same = next((one for one in left if one[1] == code), None)
-        if same is None:
-            unmatched.append(code)
-        else:
-            left.remove(same)
-            codes.append(code)
     moved: list[int] = []
-    for old in sorted(unmatched, reverse=True):
-        further = next((one for one in left if (old, one[1]) in _MOVES), None)
-        if further is None:
-            codes.append(old)
-        else:
-            left.remove(further)
-            codes.append(further[1])
-            moved.append(further[0])
+
+    def take(old: int, new: int) -> None:
+        count = min(before[old], len(left[new]))
+        before[old] -= count
+        codes.extend([new] * count)
+        if old != new:
+            moved.extend(left[new][:count])
+        del left[new][:count]
+
+    for code in range(len(_STATES)):
+        take(code, code)
+    for old, new in sorted(_MOVES):
+        take(old, new)
+    for code, count in enumerate(before):
+        codes.extend([code] * count)
     # Where a state is nobody's known one, the least advanced ones are the new entries.
-    for place, code in sorted(left, key=lambda one: one[1])[: max(0, len(listed) - len(known))]:
-        codes.append(code)
+    added = max(0, len(listed) - len(known))
+    for code, places in enumerate(left):
+        here = places[:added]
+        added -= len(here)
+        codes.extend([code] * len(here))
         if code != _PENDING:
-            moved.append(place)
+            moved.extend(here)
     return codes, moved

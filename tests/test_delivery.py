@@ -98,6 +98,7 @@ def test_of_two_with_one_number_the_order_in_the_list_does_not_matter() -> None:
     standing.advance([pack(7, DELIVERED), pack(7, PENDING)])
     assert standing.advance([pack(7, PENDING), pack(7, DELIVERED)]) == []
     assert standing.advance([pack(7, PENDING)]) == []
+    assert standing.advance([pack(7, DELIVERED)]) == [], "the one that was, the other is missing"
     assert standing.advance([pack(7, EXPIRED), pack(7, DELIVERED)]) == [0]
     assert standing.counts()[EXPIRED] == standing.counts()[DELIVERED] == 1
 
@@ -126,6 +127,15 @@ def test_a_number_is_known_by_its_digits(written: str) -> None:
 def test_whatever_is_listed_as_a_number_has_a_key(odd: str) -> None:
     standing = Standing()
     assert standing.advance([pack(key_of(odd), DELIVERED)]) == [0]
+
+
+def test_a_gateway_that_masks_all_numbers_is_followed_by_counts() -> None:
+    standing = Standing()
+    for final in range(0, 20_001, 5000):
+        listed = [pack(key_of("***"), DELIVERED if n < final else PENDING) for n in range(20_000)]
+        assert len(standing.advance(listed)) == min(final, 5000)
+        assert standing.counts()[DELIVERED] == final
+        assert len(standing) == 20_000
 
 
 def test_a_recipient_takes_eight_bytes() -> None:
@@ -338,6 +348,15 @@ def test_a_message_for_a_later_day_is_followed_when_the_timeout_allows_it(live: 
     live(main)
 
 
+def test_a_gateway_whose_clock_is_ahead_has_scheduled_nothing(live: Live) -> None:
+    async def main(world: World) -> None:
+        message_id = await world.send(2)
+        found = await world.gateway.wait_delivered(message_id, timeout=30)
+        assert found.messages[0].unfinished == "timed out"
+
+    live(main, clock=lambda: 5e9)
+
+
 # --- changes --------------------------------------------------------------------------------------
 
 
@@ -505,24 +524,33 @@ def test_who_turns_out_invalid_later_is_a_recipient_and_rejected(
     live(main)
 
 
+@pytest.mark.parametrize("marked", [True, False])
 def test_invalid_ones_do_not_stand_for_those_who_were_cut_off(
-    live: Live, monkeypatch: pytest.MonkeyPatch
+    live: Live, monkeypatch: pytest.MonkeyPatch, *, marked: bool
 ) -> None:
-    # Eight entries for eight valid recipients; but two of them are invalid, which come first here.
+    # As many entries as there are valid recipients; but the invalid come first, and may look like
+    # any other who was rejected.
     document = SimulatedMessage.recipient_document
-    monkeypatch.setattr(
-        SimulatedMessage, "recipient_document", lambda self, i, now: document(self, 9 - i, now)
-    )
+
+    def reversed_(self: SimulatedMessage, i: int, now: float) -> dict[str, Any]:
+        shown = document(self, 9 - i, now)
+        if shown["state"] == "INVALID" and not marked:
+            return shown | {"state": "REJECTED"}
+        return shown
+
+    monkeypatch.setattr(SimulatedMessage, "recipient_document", reversed_)
 
     async def main(world: World) -> None:
         world.simulator.gateway.unroutable = {number(1), number(2)}
         message_id = await world.send(10)
         found = await world.gateway.wait_delivered(message_id, timeout=HOUR)
         assert not found.complete
-        assert found.counts[DELIVERED] == 6
-        assert found.counts[PENDING] == 2
+        assert found.counts[DELIVERED] == (6 if marked else 7)
 
-    live(main, dialect=Dialect(list_invalid=True, list_limit=8))
+    live(
+        main,
+        dialect=Dialect(list_invalid=True, list_limit=8 if marked else 9, invalid_named=1),
+    )
 
 
 def standing_still(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -600,6 +628,30 @@ def test_looks_that_fail_are_taken_again(live: Live) -> None:
         failed = [one.messages[0].error for one in seen if one.messages[0].error is not None]
         assert len(failed) >= 3
         assert all(isinstance(error, ServerError) for error in failed)
+
+    live(main)
+
+
+def test_a_long_list_that_was_refused_is_asked_for_again_at_once(live: Live) -> None:
+    async def main(world: World) -> None:
+        message_id = await world.send(3000)
+        await asyncio.sleep(5)
+        world.simulator.faults.add(Fault.status(503), on="recipients", times=4)
+        found = await world.gateway.wait_delivered(message_id, timeout=HOUR)
+        assert found.complete
+        assert world.elapsed < 10
+
+    live(main)
+
+
+def test_a_long_list_that_broke_off_is_not(live: Live) -> None:
+    async def main(world: World) -> None:
+        message_id = await world.send(3000)
+        await asyncio.sleep(5)
+        world.simulator.faults.add(Fault.truncate(), on="recipients", times=4)
+        found = await world.gateway.wait_delivered(message_id, timeout=HOUR)
+        assert found.complete
+        assert 5 + 2 * 30 < world.elapsed < 90
 
     live(main)
 
