@@ -320,6 +320,18 @@ async def test_with_a_running_clock_they_are_made_by_themselves() -> None:
         assert [json.loads(body)["state"] for _, body in heard] == [1, 2]
 
 
+async def test_a_message_that_is_closed_later_is_told_of_from_then_on() -> None:
+    async with receiver() as (url, heard), Simulator(frozen=True) as simulator:
+        request = {"sender": "ACME", "body": "Ciao", "recipients": ["+39-340"], "transaction": True}
+        answer = simulator.gateway.post(request | {"options": {"callback_url": url}})
+        message_id = answer.body["data"][0]["id"]
+        await simulator.advance(3600)
+        assert not heard
+        simulator.gateway.put(message_id, {"recipients": [], "transaction": False})
+        await simulator.advance(2)
+        assert [json.loads(body)["state"] for _, body in heard] == [1]
+
+
 async def test_leaving_drops_callbacks_that_hang() -> None:
     async with Simulator(sent_after=0, delivered_after=0) as listener:
         async with Simulator(frozen=True) as simulator:
@@ -332,11 +344,12 @@ async def test_leaving_drops_callbacks_that_hang() -> None:
         assert not simulator.callbacks
 
 
-async def test_what_is_kept_of_callbacks_is_bounded() -> None:
-    async with Simulator(frozen=True, keep_requests=1, callback_times=3) as simulator:
+@pytest.mark.parametrize(("kept", "states"), [(0, []), (1, [2]), (5, [1, 1, 2, 2]), (3, [1, 2, 2])])
+async def test_what_is_kept_of_callbacks_is_bounded(kept: int, states: list[int]) -> None:
+    async with Simulator(frozen=True, keep_requests=kept, callback_times=2) as simulator:
         send(simulator, "http://192.0.2.1/")
         await simulator.advance(60)
-        assert [one.state for one in simulator.callbacks] == [2]
+        assert [one.state for one in simulator.callbacks] == states
 
 
 async def test_the_clock_only_goes_forward() -> None:

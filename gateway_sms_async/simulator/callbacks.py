@@ -87,7 +87,7 @@ class Caller:
             return
         now = self._clock()
         upcoming = float("inf")
-        for message_id in list(self._gateway.watched):
+        for message_id in sorted(self._gateway.watched):  # the oldest first
             message = self._gateway.messages.get(message_id)
             if message is None:
                 self._forget(message_id)
@@ -163,7 +163,7 @@ class Caller:
                 )
             )
             if self._keep is not None:
-                del self.made[: len(self.made) - self._keep]
+                del self.made[: max(0, len(self.made) - self._keep)]
 
     async def _post(self, call: _Call) -> tuple[int | None, str | None]:
         if not is_loopback(call.url):
