@@ -14,6 +14,7 @@ from .models import DeliveryReport, RecipientReport
 __all__ = ["DeliveryState", "is_permanent", "state_of"]
 
 _AT_OPERATOR = "DELIVERED_TO_OPERATOR"
+_INVALID = "INVALID"
 
 
 class DeliveryState(Enum):
@@ -57,7 +58,7 @@ _OF_WORD = {
     "UNDELIVERED": DeliveryState.UNDELIVERED,
     "EXPIRED": DeliveryState.EXPIRED,
     "REJECTED": DeliveryState.REJECTED,
-    "INVALID": DeliveryState.REJECTED,
+    _INVALID: DeliveryState.REJECTED,
 }
 
 
@@ -74,9 +75,14 @@ def state_of(recipient: RecipientReport) -> DeliveryState:
 
 
 def is_permanent(recipient: RecipientReport) -> bool:
-    """Whether trying this recipient again cannot help, as far as the carrier says."""
+    """Whether trying this recipient again cannot help, as far as the carrier says.
+
+    A number that never came to a carrier, being invalid to the gateway, is no better the next time.
+    """
     report = recipient.report
-    return report is not None and report.error is not None and report.error.permanent is True
+    if report is None:
+        return _INVALID in {recipient.state, recipient.state_description}
+    return report.error is not None and report.error.permanent is True
 
 
 def _by_report(report: DeliveryReport | None) -> DeliveryState | None:

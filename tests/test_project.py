@@ -45,7 +45,7 @@ LAYERS = [
     ["_verdict"],
     ["_arguments"],
     ["_transport", "_retry", "_ratelimit", "auth"],
-    ["phone"],
+    ["delivery_statistics", "phone"],
     ["recipients"],
     ["text"],
     ["errors", "states"],

@@ -68,3 +68,9 @@ def test_states_only_move_forward() -> None:
 def test_permanent_is_what_the_carrier_calls_so(error: Any, *, permanent: bool) -> None:
     assert is_permanent(report(report={"error": error})) is permanent
     assert not is_permanent(report())
+
+
+def test_a_number_that_is_none_to_the_gateway_is_no_better_the_next_time() -> None:
+    assert is_permanent(report(state="INVALID"))
+    assert is_permanent(report(state=4, state_description="INVALID"))
+    assert not is_permanent(report(state="INVALID", report={"error": {"permanent": False}}))
