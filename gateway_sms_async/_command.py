@@ -239,17 +239,24 @@ class Output:
         self._path = path
         self._file = file
         self.is_complete = False
+        self._is_broken = False
 
     def write(self, write: Callable[[IO[str]], None]) -> bool:
-        """Write it; say what went wrong, for what became of a campaign matters more than this."""
+        """Write it, or the last part; say what went wrong, for the rest of a command matters more."""
+        self.is_complete = self.write_part(write)
+        return self.is_complete
+
+    def write_part(self, write: Callable[[IO[str]], None]) -> bool:
+        """Write some of it, which alone does not make it complete; nothing after what went wrong."""
+        if self._is_broken:
+            return False
         try:
             write(self._file)
             self._file.flush()
         except (OSError, ValueError, GatewayError) as error:
             say(f"gateway-sms: {self._path} could not be written: {error}")
-            return False
-        self.is_complete = True
-        return True
+            self._is_broken = True
+        return not self._is_broken
 
 
 @contextmanager
@@ -275,10 +282,12 @@ def open_output(path: Path | None) -> Generator[Output | None]:
         raise ValueError(f"{path}: {error.strerror or error}; give a file to write to") from None
     output = Output(path, file)
     try:
-        with suppress(OSError), file:
-            yield output
-        if is_file and output.is_complete:
-            new.replace(path)
+        yield output
     finally:
+        # Of the file alone: a connection that failed is an OSError too, and goes on its way.
+        with suppress(OSError):
+            file.close()
         if is_file:
+            if output.is_complete:
+                new.replace(path)
             new.unlink(missing_ok=True)

@@ -222,6 +222,19 @@ def test_check_teaches() -> None:
         assert word in shown
 
 
+def test_a_gateway_that_is_not_there_is_one_line_also_with_a_file_to_write(
+    people: str, tmp_path: Path
+) -> None:
+    # An OSError as it is, it once got lost where the file is closed.
+    nobody = ("--ask-price", "--base-url", "http://127.0.0.1:9", "--rate", "0")
+    rejects = tmp_path / "rejects.csv"
+    done = invoke(
+        "check", people, *SAYING, *nobody, "--rejects", str(rejects), env={"OPENAPI_TOKEN": "x"}
+    )
+    assert "could not connect" in one_line(done, code=1)
+    assert list(tmp_path.iterdir()) == [Path(people)]
+
+
 # What bulk says and asks
 
 
