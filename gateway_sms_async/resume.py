@@ -28,7 +28,14 @@ from .settle import Counts, Fate
 from .source import Source
 from .tally import Tally
 
-__all__ = ["journal_numbers", "purge_journal", "read_journal", "resumed", "stored_receipt"]
+__all__ = [
+    "journal_numbers",
+    "purge_journal",
+    "read_campaign",
+    "read_journal",
+    "resumed",
+    "stored_receipt",
+]
 
 
 async def read_journal(path: str | PathLike[str]) -> Receipt:
@@ -38,9 +45,14 @@ async def read_journal(path: str | PathLike[str]) -> Receipt:
     is `unsent`. Raises JournalError when the file cannot be read, JournalLockedError while its
     campaign is running.
     """
+    return (await read_campaign(path))[1]
+
+
+async def read_campaign(path: str | PathLike[str]) -> tuple[str, Receipt]:
+    """Return the base URL that a journal's campaign was sent to, and what `read_journal` does."""
     journal, saved = await Journal.open(path)
     try:
-        return await stored_receipt(journal, saved)
+        return saved.settings.base_url, await stored_receipt(journal, saved)
     finally:
         await journal.close()
 

@@ -22,7 +22,7 @@ LAYERS = [
     ["__main__"],
     ["cli"],
     ["cli_campaigns"],
-    ["_command", "_running", "reports"],
+    ["_command", "_running", "delivery_files", "reports"],
     ["_console", "lists"],
     ["_detect"],
     ["_formats"],
