@@ -242,21 +242,25 @@ class Output:
         self._is_broken = False
 
     def write(self, write: Callable[[IO[str]], None]) -> bool:
-        """Write it, or the last part; say what went wrong, for the rest of a command matters more."""
-        self.is_complete = self.write_part(write)
-        return self.is_complete
+        """Write all of it; say what went wrong, for what became of a campaign matters more than this."""
+        self.write_part(write)
+        return self.complete()
 
-    def write_part(self, write: Callable[[IO[str]], None]) -> bool:
+    def write_part(self, write: Callable[[IO[str]], None]) -> None:
         """Write some of it, which alone does not make it complete; nothing after what went wrong."""
         if self._is_broken:
-            return False
+            return
         try:
             write(self._file)
             self._file.flush()
         except (OSError, ValueError, GatewayError) as error:
             say(f"gateway-sms: {self._path} could not be written: {error}")
             self._is_broken = True
-        return not self._is_broken
+
+    def complete(self) -> bool:
+        """Say that all parts are written; False when one of them could not be."""
+        self.is_complete = not self._is_broken
+        return self.is_complete
 
 
 @contextmanager

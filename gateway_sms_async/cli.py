@@ -1,6 +1,6 @@
 """The command line, `gateway-sms`: the commands on messages, and the simulator.
 
-Enters by `__main__`; the commands on campaigns are in the room beside. Does what it does with the
+Enters by `__main__`; the commands on campaigns and on deliveries are in the rooms beside. Does what it does with the
 client as any other user would.
 """
 
@@ -13,7 +13,12 @@ from typing import Annotated
 
 import typer
 
-from . import __version__, _console, cli_campaigns
+from . import (
+    __version__,
+    _console,
+    cli_campaigns,
+    cli_delivery,  # noqa: F401 - its commands register themselves
+)
 from ._command import Account, Content, Id, app, command, of_message, option, parse_day
 from ._console import say
 from .simulator import Simulator

@@ -21,9 +21,9 @@ PACKAGE = ROOT / "gateway_sms_async"
 LAYERS = [
     ["__main__"],
     ["cli"],
-    ["cli_campaigns"],
-    ["_command", "_running", "delivery_files", "reports"],
-    ["_console", "lists"],
+    ["cli_campaigns", "cli_delivery"],
+    ["_command", "_delivery_console", "_running", "delivery_files", "html_report", "reports"],
+    ["_console", "delivery_tables", "lists"],
     ["_detect"],
     ["_formats"],
     ["_columns", "_files"],

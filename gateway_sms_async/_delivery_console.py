@@ -1,0 +1,106 @@
+"""What arrived, as the terminal shows it: bars where they can be drawn, plain signs elsewhere.
+
+The delivery commands enter. Nobody's number and no text is in it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .delivery_statistics import DeliveryStatistics
+from .delivery_tables import Share, countries, facts, failures, headline, outcomes, waits
+
+__all__ = ["bar", "is_plain", "print_statistics"]
+
+_WIDTH = 30
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_STYLES = {
+    "delivered": "green",
+    "at_operator": "blue",
+    "undelivered": "red",
+    "expired": "yellow",
+    "rejected": "magenta",
+    "invalid": "magenta",
+}
+
+
+def is_plain(console: Console) -> bool:
+    """Whether only plain signs may be written: to a file, without colours, or not in UTF-8."""
+    return (
+        not console.is_terminal
+        or "NO_COLOR" in os.environ
+        or console.encoding.lower().replace("-", "") != "utf8"
+    )
+
+
+def bar(share: float, width: int, *, plain: bool) -> str:
+    """Draw a share of a width; what is something is never drawn as nothing."""
+    if plain:
+        return "#" * max(round(share * width), 1 if share else 0)
+    eighths = max(round(share * width * 8), 1 if share else 0)
+    whole, rest = divmod(eighths, 8)
+    return _EIGHTHS[-1] * whole + _EIGHTHS[rest].strip()
+
+
+def print_statistics(statistics: DeliveryStatistics, messages: Sequence[str]) -> None:
+    """Print what became of everybody, and how fast and for how much, on stdout."""
+    console = Console(markup=False, emoji=False, highlight=False)
+    plain = is_plain(console)
+    console.print(headline(statistics))
+    _print_bars(console, "", outcomes(statistics), plain=plain)
+    _print_bars(console, "Why not", failures(statistics), plain=plain)
+    _print_bars(console, "Time to deliver", waits(statistics.total), plain=plain)
+    _print_countries(console, statistics)
+    console.print()
+    table = Table.grid(padding=(0, 2))
+    for name, value in facts(statistics, messages):
+        table.add_row(name, value)
+    console.print(table)
+
+
+def _print_bars(console: Console, title: str, shares: Iterable[Share], *, plain: bool) -> None:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(max_width=36)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    for one in shares:
+        drawn = bar(one.share, _WIDTH, plain=plain)
+        table.add_row(
+            f"  {one.label}",
+            f"{one.count:,}",
+            one.percent,
+            Text(drawn, "" if plain else _STYLES.get(one.kind, "")),
+            {"yes": "try again", "no": "permanent"}.get(one.note, ""),
+        )
+    if not table.row_count:
+        return
+    console.print(f"\n{title}" if title else "")
+    console.print(table)
+
+
+def _print_countries(console: Console, statistics: DeliveryStatistics) -> None:
+    lines = countries(statistics)
+    if not lines:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="")
+    table.add_column("  country")
+    for name in ("recipients", "delivered", "half in", "9/10 in", "est. EUR", "real EUR"):
+        table.add_column(name, justify="right")
+    for one in lines:
+        table.add_row(
+            f"  {one.code}",
+            f"{one.delivered.of:,}",
+            one.delivered.percent,
+            one.half_within,
+            one.most_within,
+            one.price,
+            one.real_cost,
+        )
+    console.print("\nBy country")
+    console.print(table)

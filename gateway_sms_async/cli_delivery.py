@@ -1,0 +1,208 @@
+"""The commands on deliveries: what arrived, told once or as it comes.
+
+The command line's entry takes them in. The figures come from `delivery_statistics`; the rest is
+the client's, as for any other user.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import GatewayClient, GatewayError, _console
+from ._arguments import PRODUCTION, SANDBOX, choose_base_url
+from ._command import Account, Output, check_outputs, command, open_output, option
+from ._console import say
+from ._delivery_console import print_statistics
+from ._running import reading_shown
+from .delivery_files import RetryList, write_deliveries, write_header
+from .delivery_statistics import DeliveryStatistics
+from .html_report import write_page
+from .receipt import Receipt
+from .resume import read_campaign
+
+__all__: list[str] = []
+
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="The ids of messages.")]
+JournalOfMessages = Annotated[
+    Path | None,
+    option("Take the messages of the campaign in this journal, and where it was sent."),
+]
+
+
+# What was sent
+
+
+def _sent(
+    ids: Sequence[str] | None, journal: Path | None, account: Account
+) -> tuple[list[str], Account]:
+    """Return the messages that are meant, each once, and the account with where they were sent."""
+    message_ids = list(ids or ())
+    if journal is not None:
+        base_url, receipt = asyncio.run(read_campaign(journal))
+        account = _at(base_url, account)
+        message_ids.extend(receipt.message_ids)
+        _say_what_is_missing(journal, receipt)
+    elif not message_ids:
+        raise ValueError("give the ids of messages, or --journal with that of a campaign")
+    return list(dict.fromkeys(message_ids)), account
+
+
+def _at(base_url: str, account: Account) -> Account:
+    if account.sandbox or account.base_url:
+        return account
+    # Whoever made the file could name any address, and the token goes there.
+    if base_url not in {PRODUCTION, SANDBOX, choose_base_url(None, sandbox=False)}:
+        raise ValueError(
+            f"this campaign was sent to {base_url}; if that is yours, give --base-url {base_url}"
+        )
+    return replace(account, base_url=base_url)
+
+
+def _say_what_is_missing(journal: Path, receipt: Receipt) -> None:
+    counts = {"not sent to": len(receipt.unsent), "unknown": len(receipt.unknown)}
+    missing = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    if missing:
+        say(f"The campaign is not finished: {missing}; to go on: gateway-sms resume {journal}")
+    if not receipt.message_ids:
+        raise ValueError(f"{journal}: nothing was sent yet, no message is closed")
+
+
+class _Deliveries:
+    """What is known of the recipients of some messages, read one message after the other."""
+
+    def __init__(self, message_ids: Sequence[str], everybody: Output | None) -> None:
+        self.message_ids = message_ids
+        self.statistics = DeliveryStatistics()
+        self.retry = RetryList()
+        self._everybody = everybody
+
+    async def read(self, account: Account) -> None:
+        """Ask for all of it. The GatewayError says of which message it is."""
+        if self._everybody is not None:
+            self._everybody.write_part(write_header)
+        read = 0
+        async with account.client() as gateway:
+            with reading_shown("Reading") as watch:
+                for message_id in self.message_ids:
+                    try:
+                        read += await self._read_message(gateway, message_id)
+                    except GatewayError as error:
+                        raise GatewayError(f"message {message_id}: {error}") from error
+                    watch(read)
+
+    async def _read_message(self, gateway: GatewayClient, message_id: str) -> int:
+        message = await gateway.messages.get(message_id)
+        if message.transaction:
+            raise ValueError(f"message {message_id} is open: nothing of it was sent yet")
+        # About 1 kB each, so only those of one message are ever there.
+        recipients = await gateway.messages.recipients(message_id)
+        for one in recipients:
+            self.statistics.add(one)
+            self.retry.add(one)
+        self.statistics.add_message(message, len(recipients))
+        if self._everybody is not None:
+            self._everybody.write_part(partial(write_deliveries, message_id, recipients))
+        return len(recipients)
+
+    @property
+    def is_retry_sure(self) -> bool:
+        """Whether nobody can be on the list for another try who has it on another message."""
+        return not self.statistics.unlisted or len(self.message_ids) == 1
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 when everybody has it, 5 when somebody may still get it, 3 when somebody won't."""
+        total = self.statistics.total
+        if total.undecided or self.statistics.unlisted:
+            return _console.RESUMABLE
+        return _console.SOME_INVALID if total.failed or self.statistics.invalid else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        finished = self.exit_code != _console.RESUMABLE
+        figures = self.statistics.to_dict()
+        return {"message_ids": list(self.message_ids), "finished": finished, **figures}
+
+
+def _write_retry(deliveries: _Deliveries, again: Output, path: Path | None) -> bool:
+    if not deliveries.is_retry_sure:
+        say(
+            f"gateway-sms: {path} was not written: the gateway does not list "
+            f"{deliveries.statistics.unlisted:,} recipients, who may be the same and have it"
+        )
+        return False
+    people = deliveries.retry
+    if not again.write(people.write):
+        return False
+    hint = f" --number-column {column}" if (column := people.number_column()) else ""
+    say(
+        f"{len(people):,} can be tried again; to do so: gateway-sms bulk {path}{hint}"
+        if people
+        else f"Nobody is to be tried again: {path} has no numbers."
+    )
+    return True
+
+
+# The commands
+
+
+@command(
+    "gateway-sms report 5af5ed8d1b6b8c0001b2c3d4",
+    "gateway-sms report --journal campaign.db --html report.html --csv everybody.csv",
+    "gateway-sms report --journal campaign.db --retry again.csv",
+    'gateway-sms bulk again.csv --sender ACME --body "Ciao {{name}}" --journal again.db',
+)
+def report(
+    *,
+    ids: Ids = None,
+    account: Account,
+    journal: JournalOfMessages = None,
+    everybody: Annotated[
+        Path | None,
+        option("Write everybody to this file, one line each: state, reason, cost, times.", "--csv"),
+    ] = None,
+    page: Annotated[
+        Path | None,
+        option("Write the figures to this file as a page to look at, print or pass on.", "--html"),
+    ] = None,
+    retry: Annotated[
+        Path | None,
+        option(
+            "Write who can be tried again to this file, as a list for `bulk`: CSV, or JSON Lines "
+            "if it ends in .jsonl."
+        ),
+    ] = None,
+) -> int:
+    """Tell what arrived: how many have it, why others have not, how long it took, what it cost.
+
+    Whoever was sent to again has more than one message: give all of them, so that --retry leaves
+    out those who have it by now. Only the files of --csv and --retry hold numbers.
+
+    Exit codes: 0 everybody has it, 3 it is final and somebody has not, 5 somebody may still get
+    it, so ask again later.
+    """
+    check_outputs({"--csv": everybody, "--html": page, "--retry": retry}, (journal,))
+    message_ids, account = _sent(ids, journal, account)
+    with (
+        open_output(everybody) as all_of_them,
+        open_output(page) as shown,
+        open_output(retry) as again,
+    ):
+        deliveries = _Deliveries(message_ids, all_of_them)
+        asyncio.run(deliveries.read(account))
+        # Before anything is printed: whoever reads that may have gone away.
+        written = [output.complete() for output in (all_of_them,) if output is not None]
+        if shown is not None:
+            written.append(shown.write(partial(write_page, deliveries.statistics, message_ids)))
+        if again is not None:
+            written.append(_write_retry(deliveries, again, retry))
+    if account.as_json:
+        _console.print_json(deliveries.to_dict())
+    else:
+        print_statistics(deliveries.statistics, message_ids)
+    return deliveries.exit_code or (0 if all(written) else _console.FAILED)
