@@ -33,7 +33,7 @@ def is_plain(console: Console) -> bool:
     """Whether only plain signs may be written: to a file, without colours, or not in UTF-8."""
     return (
         not console.is_terminal
-        or "NO_COLOR" in os.environ
+        or bool(os.environ.get("NO_COLOR"))
         or console.encoding.lower().replace("-", "") != "utf8"
     )
 

@@ -83,7 +83,7 @@ def headline(statistics: DeliveryStatistics) -> str:
     if failed := total.failed + statistics.invalid:
         parts.append(f"{failed:,} not delivered")
     if undecided := total.undecided + statistics.unlisted:
-        parts.append(f"{undecided:,} still open")
+        parts.append(f"{undecided:,} under way")
     return ", ".join(parts) + "."
 
 

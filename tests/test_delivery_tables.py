@@ -61,9 +61,9 @@ def test_not_all_is_never_shown_as_all(count: int, of: int, shown: str) -> None:
 def test_the_headline_says_the_most_important() -> None:
     assert headline(DeliveryStatistics()) == "No recipients."
     statistics = added(delivered(1), delivered(2), recipient(state="EXPIRED"), recipient())
-    assert headline(statistics) == "2 of 4 delivered (50.0 %), 1 not delivered, 1 still open."
+    assert headline(statistics) == "2 of 4 delivered (50.0 %), 1 not delivered, 1 under way."
     statistics.unlisted, statistics.invalid = 3, 1
-    assert headline(statistics) == "2 of 8 delivered (25.0 %), 2 not delivered, 4 still open."
+    assert headline(statistics) == "2 of 8 delivered (25.0 %), 2 not delivered, 4 under way."
     assert sum(one.count for one in outcomes(statistics)) == 8
     assert [one.label for one in outcomes(statistics)] == [
         "delivered",
