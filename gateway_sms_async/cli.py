@@ -51,8 +51,9 @@ def _main(
 ) -> None:
     """Send text messages by Openapi's Gateway SMS, one or a million, nobody twice.
 
-    Exit codes: 0 all accepted, 1 a failure, 2 wrong use, 3 some recipients invalid, 4 it is not
-    known whether something was sent, 5 stopped and can be resumed, 130 and 143 interrupted.
+    Exit codes: 0 all accepted, 1 a failure, 2 wrong use, 3 some recipients invalid or without the
+    text, 4 it is not known whether something was sent, 5 not at its end: resume, or ask again, 130
+    and 143 interrupted.
     """
 
 

@@ -5,6 +5,7 @@ the client's, as for any other user.
 """
 
 import asyncio
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,6 +20,8 @@ from ._command import Account, Output, check_outputs, command, open_output, opti
 from ._console import say
 from ._delivery_console import print_statistics
 from ._running import reading_shown
+from ._tracking import Show, is_known, shown, total
+from .delivery import DeliverySummary
 from .delivery_files import RetryList, write_deliveries, write_header
 from .delivery_statistics import DeliveryStatistics
 from .html_report import write_page
@@ -26,6 +29,14 @@ from .receipt import Receipt
 from .resume import read_campaign
 
 __all__: list[str] = []
+
+_LONGEST_WAIT = 3 * 24 * 60 * 60
+"""Seconds; carriers hold a text for a phone that is switched off for about so long."""
+_NOT_TO_BE_FOLLOWED = {
+    "open": "is open, so nothing of it was sent yet",
+    "no recipients": "has no recipients",
+    "not found": "is not there",
+}
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="The ids of messages.")]
 JournalOfMessages = Annotated[
@@ -75,10 +86,12 @@ def _say_what_is_missing(journal: Path, receipt: Receipt) -> None:
 class _Deliveries:
     """What is known of the recipients of some messages, read one message after the other."""
 
-    def __init__(self, message_ids: Sequence[str], everybody: Output | None) -> None:
+    def __init__(
+        self, message_ids: Sequence[str], everybody: Output | None, retry: RetryList | None
+    ) -> None:
         self.message_ids = message_ids
         self.statistics = DeliveryStatistics()
-        self.retry = RetryList()
+        self._retry = retry
         self._everybody = everybody
 
     async def read(self, account: Account) -> None:
@@ -87,7 +100,7 @@ class _Deliveries:
             self._everybody.write_part(write_header)
         read = 0
         async with account.client() as gateway:
-            with reading_shown("Reading") as watch:
+            with reading_shown("Reading the lists:") as watch:
                 for message_id in self.message_ids:
                     try:
                         read += await self._read_message(gateway, message_id)
@@ -103,7 +116,8 @@ class _Deliveries:
         recipients = await gateway.messages.recipients(message_id)
         for one in recipients:
             self.statistics.add(one)
-            self.retry.add(one)
+            if self._retry is not None:
+                self._retry.add(one)
         self.statistics.add_message(message, len(recipients))
         if self._everybody is not None:
             self._everybody.write_part(partial(write_deliveries, message_id, recipients))
@@ -129,14 +143,64 @@ class _Deliveries:
         return {"message_ids": list(self.message_ids), "finished": finished, **figures}
 
 
-def _write_retry(deliveries: _Deliveries, again: Output, path: Path | None) -> bool:
+class _Tracking:
+    """Messages as they are followed, and where they stood last."""
+
+    def __init__(self, message_ids: Sequence[str], account: Account, seconds: float) -> None:
+        self._message_ids = message_ids
+        self._account = account
+        self._seconds = seconds
+        self._last: DeliverySummary | None = None
+
+    async def run(self, show: Show) -> None:
+        """Follow them to their end, or as long as is allowed."""
+
+        def keep(summary: DeliverySummary) -> None:
+            self._last = summary
+            show(summary)
+
+        async with self._account.client() as gateway:
+            await gateway.wait_delivered(self._message_ids, timeout=self._seconds, on_progress=keep)
+
+    def conclude(self, *, interrupted: bool) -> int:
+        """Say where everything stands and what can be done, and return the exit code."""
+        summary = self._last
+        if summary is None:
+            say("Interrupted before anything was known.")
+            return _console.INTERRUPTED + signal.SIGINT
+        now = total(summary)
+        say(
+            f"{now.delivered:,} of {now.recipients:,} delivered, {now.failed:,} not delivered, "
+            f"{now.undecided:,} under way."
+        )
+        if unseen := sum(not is_known(one) for one in summary.messages):
+            say(f"{unseen:,} messages were not looked at.")
+        in_vain = False
+        for message in summary.messages:
+            if message.unfinished in _NOT_TO_BE_FOLLOWED:
+                in_vain = True
+                say(f"Message {message.message_id} {_NOT_TO_BE_FOLLOWED[message.unfinished]}.")
+        if interrupted:
+            return _console.INTERRUPTED + signal.SIGINT
+        if any(
+            not (one.complete or one.unfinished in _NOT_TO_BE_FOLLOWED) for one in summary.messages
+        ):
+            return _console.RESUMABLE
+        if in_vain:
+            return _console.FAILED
+        refused = any(one.message is not None and one.message.invalid for one in summary.messages)
+        return _console.SOME_INVALID if now.failed or refused else 0
+
+
+def _write_retry(
+    deliveries: _Deliveries, people: RetryList, again: Output, path: Path | None
+) -> bool:
     if not deliveries.is_retry_sure:
         say(
             f"gateway-sms: {path} was not written: the gateway does not list "
             f"{deliveries.statistics.unlisted:,} recipients, who may be the same and have it"
         )
         return False
-    people = deliveries.retry
     if not again.write(people.write):
         return False
     hint = f" --number-column {column}" if (column := people.number_column()) else ""
@@ -193,16 +257,51 @@ def report(
         open_output(page) as shown,
         open_output(retry) as again,
     ):
-        deliveries = _Deliveries(message_ids, all_of_them)
+        people = None if retry is None else RetryList()
+        deliveries = _Deliveries(message_ids, all_of_them, people)
         asyncio.run(deliveries.read(account))
         # Before anything is printed: whoever reads that may have gone away.
-        written = [output.complete() for output in (all_of_them,) if output is not None]
+        written = [] if all_of_them is None else [all_of_them.complete()]
         if shown is not None:
             written.append(shown.write(partial(write_page, deliveries.statistics, message_ids)))
-        if again is not None:
-            written.append(_write_retry(deliveries, again, retry))
+        if again is not None and people is not None:
+            written.append(_write_retry(deliveries, people, again, retry))
     if account.as_json:
         _console.print_json(deliveries.to_dict())
     else:
         print_statistics(deliveries.statistics, message_ids)
     return deliveries.exit_code or (0 if all(written) else _console.FAILED)
+
+
+@command(
+    "gateway-sms track 5af5ed8d1b6b8c0001b2c3d4",
+    "gateway-sms track --journal campaign.db --for 3600 --json",
+)
+def track(
+    *,
+    ids: Ids = None,
+    account: Account,
+    journal: JournalOfMessages = None,
+    seconds: Annotated[
+        float,
+        option("Stop after so many seconds.", "--for", metavar="SECONDS", show_default="3 days"),
+    ] = _LONGEST_WAIT,
+) -> int:
+    """Follow messages until everybody has the text, or will not get it.
+
+    On a terminal it is a table that moves, with a line a message; elsewhere, and with --json, one
+    line of JSON each time that the figures of a message change. Nobody's number is in it. Ctrl-C
+    ends it with where everything stands; `report` tells the reasons.
+
+    Exit codes: 0 everybody has it, 3 it is final and somebody has not, 5 stopped while somebody may
+    still get it, 130 by Ctrl-C.
+    """
+    message_ids, account = _sent(ids, journal, account)
+    tracking = _Tracking(message_ids, account, seconds)
+    interrupted = False
+    with shown(as_json=account.as_json) as show:
+        try:
+            asyncio.run(tracking.run(show))
+        except KeyboardInterrupt:
+            interrupted = True
+    return tracking.conclude(interrupted=interrupted)

@@ -22,6 +22,7 @@ LAYERS = [
     ["__main__"],
     ["cli"],
     ["cli_campaigns", "cli_delivery"],
+    ["_tracking"],
     ["_command", "_delivery_console", "_running", "delivery_files", "html_report", "reports"],
     ["_console", "delivery_tables", "lists"],
     ["_detect"],
