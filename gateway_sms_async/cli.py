@@ -13,17 +13,12 @@ from typing import Annotated
 
 import typer
 
-from . import (
-    __version__,
-    _console,
-    cli_campaigns,
-    cli_delivery,  # noqa: F401 - its commands register themselves
-)
+from . import __version__, _console, cli_campaigns, cli_delivery
 from ._command import Account, Content, Id, app, command, of_message, option, parse_day
 from ._console import say
 from .simulator import Simulator
 
-__all__ = ["app"]
+__all__ = ["app", "cli_delivery"]
 
 app.add_typer(
     cli_campaigns.journals, name="journal", help="Look at or delete the journal of a campaign."

@@ -358,6 +358,19 @@ async def test_a_campaign_that_stopped_early_says_so(
     assert 0 < json.loads(done.stdout)["recipients"] < PEOPLE
 
 
+async def test_a_campaign_of_which_nothing_was_sent(
+    simulator: Simulator, people: str, tmp_path: Path
+) -> None:
+    journal = str(tmp_path / "campaign.db")
+    simulator.faults.add(Fault.status(402, 201), on="close", times=None)
+    bulk = ("bulk", people, "--sender", "ACME", "--body", "Ciao", "--journal", journal)
+    assert (await run(simulator, *bulk)).exit_code == 5
+    done = await run(simulator, "report", "--journal", journal)
+    assert done.exit_code == 2
+    assert "200 not sent to; to go on: gateway-sms resume" in done.stderr
+    assert "nothing was sent yet" in done.stderr
+
+
 async def test_a_message_that_is_open_has_no_report(simulator: Simulator) -> None:
     async with GatewayClient(simulator.token, base_url=simulator.url, rate=None) as gateway:
         message = await gateway.messages.send(

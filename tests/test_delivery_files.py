@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from gateway_sms_async._columns import NUMBER_NAMES
 from gateway_sms_async.delivery_files import RetryList, write_deliveries, write_header
 from gateway_sms_async.lists import Row, open_list
 from gateway_sms_async.models import RecipientReport
@@ -138,6 +139,14 @@ def test_a_field_that_is_called_like_the_number(tmp_path: Path) -> None:
         [row] = read_back(people, tmp_path / name, ["number", "phone"])
         assert row[1:] == (ANNA, {"number": "7", "phone": "8"})
     assert retry(recipient(ANNA, **FAILED)).number_column() is None
+
+
+def test_fields_may_take_every_name_of_the_number(tmp_path: Path) -> None:
+    fields = dict.fromkeys(NUMBER_NAMES, "7") | {"number2": "8"}
+    people = retry(recipient(ANNA, fields=fields, **FAILED))
+    assert people.number_column() == "number3"
+    [row] = read_back(people, tmp_path / "again.csv", list(fields))
+    assert row[1:] == (ANNA, fields)
 
 
 def test_a_number_in_a_field_is_written_as_it_was(tmp_path: Path) -> None:
