@@ -221,11 +221,7 @@ class Session:
             if shared.transport.closed:
                 raise RuntimeError("this GatewayClient is closed; open a new one")
             self._check_halted(call)
-            timeout = self.timeout
-            if (left := self._left(call)) < timeout:
-                timeout = left
-                if timeout < self._least:
-                    raise AttemptFailed(Outcome.NOT_SENT, _no_room())
+            timeout = self._time_for(call)
 
             async def leave() -> None:
                 if not turn.leave_at_once():
@@ -333,6 +329,15 @@ class Session:
 
     def _waits_out(self, deed: Action) -> bool:
         return self.bulk and deed is Action.HOLD
+
+    def _time_for(self, call: _Call[Any]) -> float:
+        """Return the seconds that the attempt may take; raise when they are too few for one."""
+        left = self._left(call)
+        if left >= self.timeout:
+            return self.timeout
+        if left < self._least:
+            raise AttemptFailed(Outcome.NOT_SENT, _no_room())
+        return left
 
     def _left(self, call: _Call[Any]) -> float:
         return call.deadline - self._shared.loop.time()

@@ -22,7 +22,7 @@ class DeliveryState(Enum):
 
     PENDING = "pending"
     """On its way, or in words that are not known."""
-    AT_OPERATOR = "at operator"
+    AT_OPERATOR = "at_operator"
     """Handed to the operator of the recipient; not yet on the phone."""
     DELIVERED = "delivered"
     """On the phone."""

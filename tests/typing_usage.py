@@ -17,15 +17,12 @@ from gateway_sms_async import (
     APIError,
     AuthenticationError,
     BulkSendError,
-<<<<<<< HEAD
     Callback,
     CallbackError,
     CallbackLog,
     CallbackReceiver,
     CallbackSigner,
-=======
     DeliveryChange,
->>>>>>> 2418f17 (Deliveries are followed: changes one by one, or a wait until everybody is final)
     DeliveryError,
     DeliveryPrice,
     DeliveryReport,
