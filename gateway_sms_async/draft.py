@@ -296,7 +296,8 @@ def wire_recipients(
     check_source(recipients)
     seen: set[int] = set()
     numbers: list[str] = []
-    all_fields: list[dict[str, str] | None] = []
+    all_fields: list[dict[str, str]] = []
+    plain = True
     for position, item in enumerate(recipients):
         number, fields = coerce(item)
         _check_fields(placeholders, fields, position)
@@ -304,15 +305,14 @@ def wire_recipients(
         if (key := digits_key(number)) not in seen:
             seen.add(key)
             numbers.append(number)
-            all_fields.append(fields)
-    return numbers if all(fields is None for fields in all_fields) else pack(numbers, all_fields)
+            all_fields.append(fields or {})
+            plain = plain and fields is None
+    return numbers if plain else pack(numbers, all_fields)
 
 
-def pack(numbers: Sequence[str], fields: Sequence[dict[str, str] | None]) -> WireRecipients:
+def pack(numbers: Sequence[str], fields: Sequence[dict[str, str]]) -> WireRecipients:
     """Write recipients of whom at least one has fields: all of them become objects."""
-    objects = [
-        Addressee(number, values or {}) for number, values in zip(numbers, fields, strict=True)
-    ]
+    objects = list(map(Addressee, numbers, fields))
     # One object alone is the form that the vendor documents; a list of them is not.
     return objects[0] if len(objects) == 1 else objects
 

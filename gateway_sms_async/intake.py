@@ -15,7 +15,6 @@ from collections.abc import (
     Set as AbstractSet,
 )
 from itertools import chain, compress
-from typing import cast
 
 from .draft import WireRecipients, pack
 from .errors import InvalidNumberError
@@ -42,8 +41,8 @@ _SLICE = 1_000
 class Batch:
     """Recipients that travel in one request, as parallel lists.
 
-    `numbers` in the gateway's form, `written` as the caller gave them, `positions` in the source;
-    `fields` for the placeholders of those who have some, by their index in the batch. `ordinals`
+    `numbers` in the gateway's form, `written` as the caller gave them, `positions` in the source,
+    which are a range as long as nobody between them was refused; `fields` for the placeholders of those who have some, by their index in the batch. `ordinals`
     are what a journal knows them by; empty where there is no journal.
     """
 
@@ -52,7 +51,7 @@ class Batch:
     def __init__(self) -> None:
         self.numbers: list[str] = []
         self.written: list[str] = []
-        self.positions: list[int] = []
+        self.positions: Sequence[int] = range(0)
         self.ordinals: Sequence[int] = range(0)
         self.fields: dict[int, dict[str, str]] = {}
 
@@ -93,8 +92,8 @@ class Batch:
         both = Batch()
         both.numbers = self.numbers + other.numbers
         both.written = self.written + other.written
-        both.positions = self.positions + other.positions
-        both.ordinals = [*self.ordinals, *other.ordinals]
+        both.positions = _joined(self.positions, other.positions)
+        both.ordinals = _joined(self.ordinals, other.ordinals)
         both.fields = self.fields | {len(self) + i: fields for i, fields in other.fields.items()}
         return both
 
@@ -107,7 +106,10 @@ class Batch:
         """Write the batch: all strings, or all objects as soon as one has fields."""
         if not self.fields:
             return self.numbers
-        return pack(self.numbers, [self.fields.get(i) for i in range(len(self.numbers))])
+        if len(self.fields) == len(self.numbers):
+            # In the order of their places, as they came.
+            return pack(self.numbers, list(self.fields.values()))
+        return pack(self.numbers, [self.fields.get(i, {}) for i in range(len(self.numbers))])
 
 
 class Intake:
@@ -144,26 +146,26 @@ class Intake:
         wanted = min(size - len(batch), _SLICE)
         if wanted <= 0:
             return False
-        taken: list[Taken] = []
+        taken = Taken()
         try:
             return items.take(taken, wanted)
         finally:
             self._take(taken, batch)
 
-    def _take(self, taken: Sequence[Taken], batch: Batch) -> None:
+    def _take(self, taken: Taken, batch: Batch) -> None:
         """Decide about some: all at once, as far as nothing is unusual."""
-        kinds = set(map(type, taken))
-        if kinds == {str} and not self._placeholders:
-            self._take_all(cast("Sequence[str]", taken), (), batch)
-            return
-        if kinds == {tuple}:
-            pairs = cast("Sequence[tuple[str, dict[str, str]]]", taken)
-            written, fields = zip(*pairs, strict=True)
-            if set(map(type, written)) == {str} and _are_plain(fields, self._placeholders):
-                self._take_all(written, fields, batch)
-                return
-        for item in taken:
-            self._take_one(item, batch)
+        numbers, fields = taken.numbers, taken.fields
+        if fields:
+            plain = set(map(type, numbers)) == {str} and _are_plain(fields, self._placeholders)
+        else:
+            plain = not self._placeholders
+        if plain:
+            self._take_all(numbers, fields, batch)
+        else:
+            for one in zip(numbers, fields, strict=True) if fields else numbers:
+                self._take_one(one, batch)
+        for other in taken.others:
+            self._take_one(other, batch)
 
     def _take_all(
         self, written: Sequence[str], fields: Sequence[dict[str, str]], batch: Batch
@@ -190,7 +192,7 @@ class Intake:
         batch.fields.update(enumerate(fields, len(batch)))
         batch.numbers += numbers
         batch.written += written
-        batch.positions += positions
+        batch.positions = _joined(batch.positions, positions)
 
     def _read_all(self, written: Sequence[str], positions: Sequence[int]) -> Sequence[str]:
         """Return the valid numbers among these, and refuse the others."""
@@ -209,7 +211,7 @@ class Intake:
                 break
         return numbers
 
-    def _take_one(self, item: Taken, batch: Batch) -> None:
+    def _take_one(self, item: str | Held | Refused, batch: Batch) -> None:
         position = self.total
         self.total += 1
         if isinstance(item, Refused):
@@ -231,7 +233,10 @@ class Intake:
             batch.fields[len(batch)] = fields
         batch.numbers.append(number)
         batch.written.append(written)
-        batch.positions.append(position)
+        if isinstance(batch.positions, list):
+            batch.positions.append(position)
+        else:
+            batch.positions = _joined(batch.positions, range(position, position + 1))
 
     def _refuse(self, written: str, reason: str, position: int) -> None:
         self.invalid.append(InvalidRecipient(written, reason, position))
@@ -272,11 +277,17 @@ async def read_excluded(exclude: Iterable[str] | None, read: Callable[[str], str
     return excluded
 
 
-def _are_plain(fields: Sequence[dict[str, str] | None], placeholders: tuple[str, ...]) -> bool:
-    """Whether these are dicts of text that can be sent, and each has what the text uses."""
-    if set(map(type, fields)) != {dict}:
-        return False
-    dicts = cast("Sequence[dict[str, str]]", fields)
+def _joined(first: Sequence[int], following: Sequence[int]) -> Sequence[int]:
+    """Return these places and then the others: as a range where they are one."""
+    if not first and isinstance(following, range):
+        return following
+    if isinstance(first, range) and isinstance(following, range) and first.stop == following.start:
+        return range(first.start, following.stop)
+    return [*first, *following]
+
+
+def _are_plain(dicts: Sequence[dict[str, str]], placeholders: tuple[str, ...]) -> bool:
+    """Whether these are of text that can be sent, and each has what the text uses."""
     shapes = set(map(tuple, dicts))
     names = set(chain.from_iterable(shapes))
     values = list(chain.from_iterable(map(dict[str, str].values, dicts)))

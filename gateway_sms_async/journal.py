@@ -342,7 +342,11 @@ class Journal:
             batch.written = row.numbers
             if row.written:
                 batch.written = [row.written.get(i, one) for i, one in enumerate(row.numbers)]
-            batch.positions = list(chain.from_iterable(range(*run) for run in row.positions))
+            batch.positions = (
+                range(*row.positions[0])
+                if len(row.positions) == 1
+                else list(chain.from_iterable(range(*run) for run in row.positions))
+            )
             batch.fields = row.fields
             batch.ordinals = range(first, first + len(row.numbers))
             self._row = first, batch

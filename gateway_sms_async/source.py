@@ -26,8 +26,21 @@ class Refused(NamedTuple):
     reason: str
 
 
-Taken = str | Held | Refused
-"""What was taken of a source: a number alone, one with a copy of its fields, or none at all."""
+class Taken:
+    """Recipients taken at once: `numbers`, alone or each with a copy of its `fields`, then `others`.
+
+    The others are those whose form has to be looked at one by one.
+    """
+
+    __slots__ = ("fields", "numbers", "others")
+
+    def __init__(self) -> None:
+        self.numbers: list[str] = []
+        self.fields: list[dict[str, str]] = []
+        self.others: list[Held | Refused] = []
+
+    def __len__(self) -> int:
+        return len(self.numbers) + len(self.others)
 
 
 class Items:
@@ -40,27 +53,40 @@ class Items:
     def __init__(self, items: Iterable[RecipientLike]) -> None:
         # Grouping by kind stops before an item of another kind, and keeps it.
         self._groups = groupby(cast("Iterable[object]", items), type)
-        self._group: Iterator[Taken] = iter(())
+        self._kind: type[object] = str
+        self._group: Iterator[object] = iter(())
 
-    def take(self, taken: list[Taken], wanted: int) -> bool:
-        """Append items to `taken` until it has as many as wanted; True when there are no more.
+    def take(self, taken: Taken, wanted: int) -> bool:
+        """Take items until `taken` has as many as wanted; True when there are no more.
 
         When the source raises, those that have left it are in `taken`.
         """
         while True:
-            taken.extend(islice(self._group, wanted - len(taken)))
+            group = islice(self._group, wanted - len(taken))
+            if self._kind is str and not taken:
+                taken.numbers.extend(cast("Iterator[str]", group))
+            elif self._kind is tuple and not taken:
+                _take_pairs(cast("Iterator[tuple[Any, ...]]", group), taken)
+            else:
+                taken.others.extend(map(_held, group))
             if len(taken) == wanted:
                 return False
             following = next(self._groups, None)
             if following is None:
                 return True
-            kind, group = following
-            if kind is str:
-                self._group = cast("Iterator[str]", group)
-            elif kind is tuple:
-                self._group = map(_held_pair, cast("Iterator[tuple[Any, ...]]", group))
-            else:
-                self._group = map(_held, group)
+            self._kind, self._group = following
+
+
+def _take_pairs(pairs: Iterator[tuple[Any, ...]], taken: Taken) -> None:
+    for pair in pairs:
+        if len(pair) != 2 or type(pair[1]) is not dict:  # noqa: PLR2004
+            taken.others.append(_held(pair))
+            taken.others.extend(map(_held, pairs))
+            return
+        # What is in it is looked at later, together with others.
+        fields = cast("dict[str, str]", pair[1])
+        taken.fields.append(fields.copy())
+        taken.numbers.append(pair[0])
 
 
 def _held(item: object) -> Held | Refused:
@@ -69,14 +95,6 @@ def _held(item: object) -> Held | Refused:
         return coerce(item)
     except Exception as error:  # noqa: BLE001 - fields may be anybody's mapping
         return Refused(written_of(item), reason_of(error))
-
-
-def _held_pair(pair: tuple[Any, ...]) -> Held | Refused:
-    """Do the same for a tuple, which most of them are."""
-    if len(pair) == 2 and type(pair[1]) is dict:  # noqa: PLR2004
-        # What is in it is looked at later, together with others.
-        return pair[0], pair[1].copy()  # pyright: ignore[reportUnknownVariableType]
-    return _held(pair)
 
 
 class Source:
