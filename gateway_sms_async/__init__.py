@@ -8,6 +8,7 @@ from .callback_signer import CallbackSigner
 from .callbacks import Callback, CallbackLog, parse_callback
 from .client import GatewayClient
 from .delivery import DeliveryChange, DeliverySummary, MessageDelivery
+from .delivery_statistics import DeliveryStatistics
 from .draft import Options
 from .errors import (
     APIError,
@@ -71,6 +72,7 @@ __all__ = [
     "DeliveryPrice",
     "DeliveryReport",
     "DeliveryState",
+    "DeliveryStatistics",
     "DeliveryStatus",
     "DeliverySummary",
     "Fields",

@@ -24,8 +24,10 @@ import gateway_sms_async
 from gateway_sms_async import (
     Callback,
     CountryPreview,
+    DeliveryChange,
     DeliveryReport,
     DeliveryState,
+    DeliverySummary,
     GatewayClient,
     GatewayConnectionError,
     GatewayError,
@@ -35,6 +37,7 @@ from gateway_sms_async import (
     InvalidRecipient,
     InvalidRequestError,
     Message,
+    MessageDelivery,
     MessageOptions,
     Messages,
     MessageSummary,
@@ -802,6 +805,14 @@ def _delivery() -> DeliveryReport:
     return report
 
 
+def _followed() -> MessageDelivery:
+    return MessageDelivery(
+        message_id=ID,
+        counts={DeliveryState.DELIVERED: 1},
+        message=canary_message(),
+    )
+
+
 SHOWN: dict[str, Callable[[], object]] = {
     "Callback": lambda: Callback(
         message_id="5af0c2a1d7e3b40001a2b3c4",
@@ -812,6 +823,13 @@ SHOWN: dict[str, Callable[[], object]] = {
         last_update=datetime(2030, 1, 1, tzinfo=UTC),
         reference=CANARY_TEXT,
     ),
+    "DeliveryChange": lambda: DeliveryChange(
+        CANARY_NUMBERS[0], DeliveryState.DELIVERED, canary_report()
+    ),
+    "DeliverySummary": lambda: DeliverySummary(
+        counts={DeliveryState.DELIVERED: 1}, messages=[_followed()], complete=True
+    ),
+    "MessageDelivery": _followed,
     "Message": canary_message,
     "MessageSummary": _summary,
     "MessageOptions": lambda: canary_message().options,

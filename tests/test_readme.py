@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -21,6 +22,12 @@ COMMANDS = [
 ]
 
 
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    async with Simulator(sent_after=0.0, delivered_after=0.1) as simulator:
+        yield simulator
+
+
 async def run(command: list[str], simulator: Simulator, folder: Path = ROOT) -> str:
     scripts = str(Path(sys.executable).parent)
     environment = {
@@ -35,8 +42,8 @@ async def run(command: list[str], simulator: Simulator, folder: Path = ROOT) -> 
 
 
 def test_there_are_examples() -> None:
-    assert len(PROGRAMS) == 8
-    assert len(COMMANDS) == 7
+    assert len(PROGRAMS) == 11
+    assert len(COMMANDS) == 9
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
