@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-import anyio
 
 from .ceiling import Ceiling
 from .draft import Draft
@@ -28,6 +25,7 @@ from .errors import (
 from .fence import Fence
 from .intake import Batch
 from .journal import Journal
+from .landing import land, wait_for
 from .learned import Learned, shrinking
 from .messages import Messages
 from .protocol import Given, MessageOnWire, Standing, StartAnewError
@@ -35,12 +33,7 @@ from .session import Flight, Session
 from .source import Items, Source
 from .tally import Tally
 
-__all__ = ["LANDING_TIME", "MessageBuilder", "describe", "land", "wait_for"]
-
-LANDING_TIME = 5.0
-"""Seconds that requests under way are given to land when a campaign is stopped or cancelled."""
-
-_AGAIN = 0.05
+__all__ = ["MessageBuilder", "describe"]
 
 _NO_ANSWER = (
     GatewayConnectionError,
@@ -471,38 +464,3 @@ class MessageBuilder:
 def describe(fault: Exception) -> str:
     """Say what went wrong; what is not ours is only named, for its text may hold anything."""
     return str(fault) if isinstance(fault, GatewayError) else f"{type(fault).__name__} was raised"
-
-
-async def wait_for(tasks: Collection[asyncio.Task[None]]) -> None:
-    """Wait until all of these have ended, whatever they came to."""
-    if tasks:
-        await asyncio.wait(list(tasks))
-
-
-async def land(tasks: Collection[asyncio.Task[Any]], deadline: float | None = None) -> None:
-    """Give tasks their time to end, whatever cancels the caller; then cancel what is left.
-
-    `deadline` is on the loop's clock, LANDING_TIME from now if not given.
-
-    A cancellation that arrives meanwhile is raised at the end.
-    """
-    # The scope keeps anyio's cancellation out, the loop a plain `task.cancel()`.
-    cancelled: asyncio.CancelledError | None = None
-    loop = asyncio.get_running_loop()
-    if deadline is None:
-        deadline = loop.time() + LANDING_TIME
-    pending = set(tasks)
-    with anyio.CancelScope(shield=True):
-        while pending:
-            left = deadline - loop.time()
-            if left <= 0:
-                for task in pending:
-                    task.cancel()
-            try:
-                # Again and again: aiohttp can take a cancellation that comes together with its own
-                # timeout for the timeout.
-                _, pending = await asyncio.wait(pending, timeout=left if left > 0 else _AGAIN)
-            except asyncio.CancelledError as error:
-                cancelled = error
-    if cancelled is not None:
-        raise cancelled

@@ -8,25 +8,25 @@ whom a message leaves unsent go to another one, in the next round.
 from __future__ import annotations
 
 import asyncio
-import inspect
-import logging
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 from .backlog import Backlog
-from .builder import LANDING_TIME, MessageBuilder, describe, land
+from .builder import MessageBuilder, describe
 from .ceiling import Ceiling
 from .draft import Draft
 from .errors import BulkSendError, JournalError, LimitReachedError
 from .intake import Batch, Intake
 from .journal import Journal, Settings
+from .landing import LANDING_TIME, land
 from .learned import Learned
 from .protocol import StartAnewError
 from .receipt import Progress, Receipt
 from .records import Ended, Finished, Runs, Went, runs
+from .reporter import Reporter
 from .session import Session
 from .settle import Fate
 from .source import Source
@@ -37,8 +37,6 @@ __all__ = ["ROUNDS", "Campaign"]
 ROUNDS = 10
 """How often those left unsent are given another message."""
 
-_logger = logging.getLogger("gateway_sms_async")
-_PROGRESS_EVERY = 0.25
 
 # About 25 MB of people who are taken and wait to be sent.
 _PEOPLE_AHEAD = 200_000
@@ -75,7 +73,7 @@ class Campaign:
         self._ahead = asyncio.Semaphore(
             _messages_at_once(settings, concurrency, rate=session.rate, realtime=draft.is_realtime)
         )
-        self._reporter = _Reporter(on_progress)
+        self._reporter = Reporter(on_progress)
         self._total = total
         self.tally = tally or Tally(intake, session)
         self.learned = Learned(
@@ -438,43 +436,3 @@ def _finished(receipt: Receipt) -> Finished:
 
 def _ordinals(batches: list[Batch]) -> Runs:
     return [run for batch in batches for run in runs(batch.ordinals)]
-
-
-class _Reporter:
-    """Calls `on_progress` at most four times a second, and once more at the end.
-
-    `tasks` are the awaitables that it returned, while they run.
-    """
-
-    def __init__(self, on_progress: Callable[[Progress], object] | None) -> None:
-        self._on_progress = on_progress
-        self._loop = asyncio.get_running_loop()
-        self._due = self._loop.time()
-        self.tasks: set[asyncio.Task[Any]] = set()
-
-    def offer(self, progress: Callable[[], Progress]) -> None:
-        """Report if it is time to, and the report before has been taken in."""
-        if self._on_progress is None or self.tasks or self._loop.time() < self._due:
-            return
-        self._due = self._loop.time() + _PROGRESS_EVERY
-        self.report(progress())
-
-    def report(self, progress: Progress) -> None:
-        """Report now."""
-        if self._on_progress is None:
-            return
-        try:
-            answer = self._on_progress(progress)
-        except Exception:
-            # A broken listener must not stop a campaign half way.
-            _logger.exception("on_progress raised")
-            return
-        if inspect.isawaitable(answer):
-            task = asyncio.ensure_future(cast("Coroutine[Any, Any, Any]", answer))
-            self.tasks.add(task)
-            task.add_done_callback(self._reported)
-
-    def _reported(self, task: asyncio.Task[Any]) -> None:
-        self.tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _logger.error("on_progress raised", exc_info=error)

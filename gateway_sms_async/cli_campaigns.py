@@ -1,43 +1,39 @@
 """The commands on campaigns: look at one, send one, go on with one, read its journal.
 
-The command line's entry takes them in. Files come through `lists`, what is looked at before
-through `preview`; the rest is the client's, as for any other user.
+The command line's entry takes them in. What they take alike is in `_plan`; the rest is the
+client's, as for any other user.
 """
 
 import asyncio
 import signal
 import sys
-from collections.abc import Collection, Generator, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import IO, Annotated, Literal, cast
 
 import typer
 
-from . import GatewayClient, _console, purge_journal, read_journal
+from . import _console, purge_journal, read_journal
 from ._arguments import check_cost, check_count, check_verify
 from ._command import (
     Account,
     Content,
     check_outputs,
     command,
-    of_message,
     open_output,
     option,
-    read_text,
 )
-from ._console import print_preview, say, say_offer, say_preview, say_refused
-from ._running import Campaign, reading_shown
+from ._console import print_preview, say, say_offer, say_preview
+from ._plan import File, Pace, Text, Who, opened
+from ._running import Campaign
 from ._store import already_there
-from .lists import RecipientList, open_list, read_exclusions, write_rows
+from .lists import write_rows
 from .phone import number_reader
-from .preview import Preview, preview
-from .receipt import InvalidRecipient, Receipt
-from .recipients import RecipientLike
+from .preview import Preview
+from .receipt import Receipt
 from .reports import left_over, refused, write_journal_report, write_report
-from .text import fill, measure, not_gsm, placeholders, replacements, to_gsm
+from .text import to_gsm
 
 __all__ = ["journals"]
 
@@ -47,204 +43,6 @@ ASK_ABOVE = 1_000
 journals = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
 _REPORT = "Write every recipient to this file, with message and outcome: CSV, or JSON if it ends in .json."
-
-
-# What several commands take
-
-
-@dataclass(frozen=True, kw_only=True)
-class Who:
-    """The options that say who is sent to, besides the list itself."""
-
-    number_column: Annotated[
-        str | None,
-        option("The column of the numbers, if it is not called number, phone, mobile or alike."),
-    ] = None
-    encoding: Annotated[
-        str | None, option("How the list is written, such as latin-1; else UTF-8.")
-    ] = None
-    delimiter: Annotated[
-        str | None, option("What stands between its columns, if it is not found.")
-    ] = None
-    default_region: Annotated[
-        str | None,
-        option("The country of numbers without an international prefix, such as IT."),
-    ] = None
-    strict_numbers: Annotated[
-        bool, option("Refuse numbers that no numbering plan has.", "--strict-numbers")
-    ] = False
-    exclude: Annotated[
-        list[str] | None,
-        option("A list of numbers not to send to; may be repeated.", metavar="FILE"),
-    ] = None
-    allow_missing_fields: Annotated[
-        bool,
-        option("Send also to those without a value for a placeholder.", "--allow-missing-fields"),
-    ] = False
-
-    def excluded(self) -> list[str]:
-        """Read who is not to be sent to."""
-        read = number_reader(self.default_region)
-        excluded: list[str] = []
-        for file in self.exclude or ():
-            with reading_shown(f"Reading {file}:") as watch:
-                excluded.extend(
-                    read_exclusions(
-                        file,
-                        read,
-                        number_column=self.number_column,
-                        encoding=self.encoding,
-                        delimiter=self.delimiter,
-                        watch=watch,
-                    )
-                )
-        return excluded
-
-
-@dataclass(frozen=True, kw_only=True)
-class Text:
-    """The options that say what is sent."""
-
-    body: Annotated[str | None, of_message("The text; {{name}} stands for a column.")] = None
-    body_file: Annotated[
-        Path | None, of_message("A file with the text; the line break at its end is left out.")
-    ] = None
-    smart_encoding: Annotated[
-        bool,
-        of_message(
-            "Replace typographic quotes, dashes and blanks where that makes a text shorter.",
-            "--smart-encoding",
-        ),
-    ] = False
-
-    def read(self) -> str:
-        """Return the text, as it will be sent."""
-        if (self.body is None) == (self.body_file is None):
-            raise ValueError("give either --body or --body-file")
-        if self.body_file is None:
-            text = self.body or ""
-        else:
-            text = read_text(self.body_file).removesuffix("\n")
-        if not self.smart_encoding:
-            return text
-        smart = to_gsm(text)
-        if smart != text:
-            say_offer("Replaced in the text:", replacements(text))
-        return smart
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pace:
-    """The options that say how recipients travel."""
-
-    batch_size: Annotated[int, option("Recipients in one request.")] = 500
-    recipients_per_message: Annotated[int, option("At most 50000.")] = 20_000
-    careful: Annotated[
-        bool,
-        option("One POST and one close a message: exact behind any proxy.", "--careful"),
-    ] = False
-    price_per_part: Annotated[
-        str | None, option("What one SMS part costs, to reckon the cost.", metavar="EUR")
-    ] = None
-
-
-File = Annotated[
-    str,
-    typer.Argument(
-        metavar="FILE",
-        help="CSV with a column of numbers (others fill the placeholders), JSON Lines, or one "
-        "number a line; also packed with gzip; - is standard input.",
-    ),
-]
-
-
-class _Plan:
-    """A list and a text, read and looked at: what `check` shows and `bulk` sends."""
-
-    def __init__(
-        self, rows: RecipientList, text: str, excluded: Collection[str], *, smart: bool
-    ) -> None:
-        self.rows = rows
-        self.text = text
-        self.excluded = excluded
-        self._smart = smart
-
-    def __iter__(self) -> Iterator[RecipientLike]:
-        if not self._smart or not_gsm(self.text):
-            return iter(self.rows)
-        return map(partial(_smart, self.text), self.rows)
-
-    async def preview(
-        self,
-        content: Content,
-        who: Who,
-        pace: Pace,
-        *,
-        verify: str = "auto",
-        rate: float | None,
-        client: AbstractAsyncContextManager[GatewayClient | None],
-    ) -> Preview:
-        """Look at it; a client asks the gateway what a part costs."""
-        with reading_shown("Checking", self.rows.total) as watch:
-            async with client as gateway:
-                return await preview(
-                    self,
-                    sender=content.sender,
-                    body=self.text,
-                    priority=content.priority,
-                    options=content.options(),
-                    default_region=who.default_region,
-                    strict_numbers=who.strict_numbers,
-                    allow_missing_fields=who.allow_missing_fields,
-                    exclude=self.excluded,
-                    batch_size=pace.batch_size,
-                    recipients_per_message=pace.recipients_per_message,
-                    careful=pace.careful,
-                    verify=cast('Literal["auto", "always"]', verify),
-                    rate=rate,
-                    price_per_part=pace.price_per_part,
-                    gateway=gateway,
-                    on_read=watch,
-                )
-
-    def say_refused(self, refused: Collection[InvalidRecipient], *, rejects: Path | None) -> None:
-        """Name the first of those who were refused, by file and line."""
-        say_refused(self.rows.name, refused, self.rows.lines, elsewhere=rejects is not None)
-
-
-def _smart(body: str, recipient: RecipientLike) -> RecipientLike:
-    """Replace what is typographic in the fields, if the whole text is in GSM-7 and no longer then."""
-    if not isinstance(recipient, tuple):
-        return recipient
-    number, fields = recipient
-    smart = {name: to_gsm(value) for name, value in fields.items()}
-    if smart == fields:
-        return recipient
-    new, old = measure(fill(body, smart)), measure(fill(body, fields))
-    return (number, smart) if new.encoding == "GSM-7" and new.parts <= old.parts else recipient
-
-
-@contextmanager
-def _opened(file: str, text: Text, who: Who) -> Generator[_Plan]:
-    body = text.read()
-    excluded = who.excluded()
-    with ExitStack() as stack:
-        with reading_shown("Reading") as watch:
-            rows = stack.enter_context(
-                open_list(
-                    file,
-                    placeholders(body),
-                    allow_missing_fields=who.allow_missing_fields,
-                    number_column=who.number_column,
-                    encoding=who.encoding,
-                    delimiter=who.delimiter,
-                    watch=watch,
-                )
-            )
-        yield _Plan(rows, body, excluded, smart=text.smart_encoding)
-
-
-# The commands
 
 
 @command(
@@ -280,7 +78,7 @@ def check(
     check_outputs({"--rejects": rejects}, (file, *(who.exclude or ())))
     client = account.client() if ask_price else nullcontext()
     rate = account.requests_a_second()
-    with _opened(file, text, who) as plan, open_output(rejects) as rejected:
+    with opened(file, text, who) as plan, open_output(rejects) as rejected:
         looking = plan.preview(content, who, pace, rate=rate, client=client)
         looked_at = asyncio.run(looking)
         plan.say_refused(looked_at.invalid, rejects=rejects)
@@ -375,7 +173,7 @@ def bulk(
     )
     client = account.simulated() if simulate else account.client()
     with (
-        _opened(file, text, who) as plan,
+        opened(file, text, who) as plan,
         open_output(rejects) as rejected,
         open_output(unsent) as left,
         open_output(report) as reported,

@@ -35,7 +35,6 @@ from ._ratelimit import Gate
 from ._retry import RetryPolicy
 from ._transport import BaseConnector, ConnectorLike, Transport
 from .auth import TokenKeeper, TokenSource
-from .builder import LANDING_TIME
 from .bulk import Campaign
 from .callbacks import Callback
 from .delivery import DeliveryChange, DeliverySummary
@@ -44,6 +43,7 @@ from .errors import InvalidRequestError, JournalError, NotFoundError
 from .following import follow, wait_until_final
 from .intake import Intake, read_excluded
 from .journal import Journal, Settings
+from .landing import LANDING_TIME
 from .learned import Learned
 from .messages import Messages, message_path
 from .models import Message

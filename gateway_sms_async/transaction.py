@@ -10,9 +10,10 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from .builder import MessageBuilder, describe, wait_for
+from .builder import MessageBuilder, describe
 from .draft import Draft
 from .errors import BulkSendError
+from .landing import wait_for
 from .learned import Learned
 from .protocol import State
 from .receipt import Receipt

@@ -731,7 +731,7 @@ async def test_leaving_the_block_while_a_campaign_hangs_does_not_hang(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway_sms_async.client.LANDING_TIME", 0.1)
-    monkeypatch.setattr("gateway_sms_async.builder.LANDING_TIME", 0.1)
+    monkeypatch.setattr("gateway_sms_async.landing.LANDING_TIME", 0.1)
     simulator.faults.add(Fault.hang(), on="open", times=None)
     before = asyncio.all_tasks()
     async with made(simulator) as client:

@@ -22,7 +22,7 @@ LAYERS = [
     ["__main__"],
     ["cli"],
     ["cli_campaigns", "cli_delivery"],
-    ["_tracking"],
+    ["_plan", "_tracking"],
     ["_command", "_delivery_console", "_running", "delivery_files", "html_report", "reports"],
     ["_console", "delivery_tables", "lists"],
     ["_detect"],
@@ -35,7 +35,7 @@ LAYERS = [
     ["resume"],
     ["bulk"],
     ["following", "transaction"],
-    ["backlog", "builder"],
+    ["backlog", "builder", "reporter"],
     ["fence", "tally"],
     ["protocol"],
     ["callback_signer", "callbacks"],
@@ -51,7 +51,7 @@ LAYERS = [
     ["text"],
     ["errors", "states"],
     ["models", "outcomes", "seen"],
-    ["_version", "receipt"],
+    ["_version", "landing", "receipt"],
 ]
 ROOMS = {path.stem for path in PACKAGE.glob("*.py")} | {"simulator"}
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
