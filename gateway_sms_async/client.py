@@ -14,7 +14,7 @@ from decimal import Decimal
 from http import HTTPStatus
 from os import PathLike
 from types import TracebackType
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import anyio
 
@@ -36,7 +36,6 @@ from ._retry import RetryPolicy
 from ._transport import BaseConnector, ConnectorLike, Transport
 from .auth import TokenKeeper, TokenSource
 from .bulk import Campaign
-from .callbacks import Callback
 from .delivery import DeliveryChange, DeliverySummary
 from .draft import Draft, Options, check_flag
 from .errors import InvalidRequestError, JournalError, NotFoundError
@@ -55,6 +54,9 @@ from .session import Session
 from .source import Source
 from .tally import Tally
 from .transaction import Transaction
+
+if TYPE_CHECKING:
+    from .callbacks import Callback
 
 __all__ = ["GatewayClient"]
 

@@ -7,11 +7,10 @@ list of recipients is about 1 kB a recipient, and is read only when it has somet
 from __future__ import annotations
 
 import asyncio
-import inspect
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -335,7 +334,7 @@ async def wait_until_final(
         await following.step()
         if on_progress is not None:
             answer = on_progress(following.summary())
-            if inspect.isawaitable(answer):
+            if isinstance(answer, Awaitable):
                 await answer
     return following.summary()
 

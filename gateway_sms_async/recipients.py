@@ -8,6 +8,7 @@ here; nothing in here does I/O, guesses a country, or knows about batches and me
 import re
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 
 import msgspec
@@ -121,7 +122,11 @@ def _digits_after(begun: str, codes: Sequence[str]) -> str:
     return f"(?:{'|'.join(ways)})"
 
 
-_ALL_NORMALIZED = re.compile(rf"(?:\+{_digits_after('+', sorted(_LENGTHS))}\n)*+")
+@cache
+def _all_shapes() -> re.Pattern[str]:
+    """Return the pattern of numbers, one a line; made when first asked for: that takes a while."""
+    return re.compile(rf"(?:\+{_digits_after('+', sorted(_LENGTHS))}\n)*+")
+
 
 _NO_LENGTHS: frozenset[int] = frozenset()
 _MASK_ALL_BELOW = 9  # digits
@@ -185,7 +190,7 @@ def normalize(number: str) -> str:
 def all_normalized(numbers: Sequence[str]) -> bool:
     """Whether each of these is as `normalize` would return it: told of many at once, for speed."""
     lines = "\n".join((*numbers, ""))
-    return lines.count("\n") == len(numbers) and _ALL_NORMALIZED.fullmatch(lines) is not None
+    return lines.count("\n") == len(numbers) and _all_shapes().fullmatch(lines) is not None
 
 
 def _normalize_loose(number: str) -> str:

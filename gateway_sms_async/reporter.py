@@ -6,9 +6,8 @@ The campaign enters.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, cast
 
 from .receipt import Progress
@@ -48,7 +47,7 @@ class Reporter:
             # A broken listener must not stop a campaign half way.
             _logger.exception("on_progress raised")
             return
-        if inspect.isawaitable(answer):
+        if isinstance(answer, Awaitable):
             task = asyncio.ensure_future(cast("Coroutine[Any, Any, Any]", answer))
             self.tasks.add(task)
             task.add_done_callback(self._reported)
