@@ -18,7 +18,7 @@ from .delivery_statistics import failure_of, seconds_to_deliver, times_of
 from .errors import InvalidNumberError
 from .models import RecipientReport
 from .recipients import calling_code, digits_key, normalize
-from .states import state_of
+from .states import says_delivered, state_of
 
 __all__ = ["RetryList", "write_deliveries", "write_header"]
 
@@ -77,6 +77,8 @@ def _row(message_id: str, recipient: RecipientReport) -> tuple[Any, ...]:
 
 def _guarded(text: str) -> str:
     """Keep a spreadsheet from taking for a formula what others wrote."""
+    # Where a comma is a decimal sign, a spreadsheet ends cells at semicolons: there too.
+    text = text.replace(";", ",")
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
@@ -95,11 +97,18 @@ class RetryList:
     """Those who did not get it and may get it when it is sent again, each once.
 
     Feed it with the recipients of all messages that they were sent to. Whoever has it on one of
-    these messages, may still get it, or cannot be helped, is not on the list. The fields are those
-    that the gateway shows, of the first message with the number.
+    these messages, may still get it, or cannot be helped, is not on the list; nor is anybody whom
+    the gateway itself calls delivered and the carrier does not. The fields are those that the
+    gateway shows, of the first message with the number.
+
+    Numbers that cannot be read, being masked, are nobody's: `lost` counts those who could be tried
+    again, `hidden` those who have it or may still get it. While there are any of these, somebody
+    on the list may be one of them.
     """
 
     def __init__(self) -> None:
+        self.lost = 0
+        self.hidden = 0
         self._people: dict[int, tuple[str, dict[str, str]]] = {}
         self._settled: set[int] = set()
 
@@ -108,12 +117,16 @@ class RetryList:
 
     def add(self, recipient: RecipientReport) -> None:
         """Take one recipient of a message into account."""
+        failure = failure_of(recipient)
+        is_settled = failure is None or failure.permanent or says_delivered(recipient)
         number = _read(recipient.number)
         if number is None:
+            self.lost += not is_settled
+            # Who cannot be helped has it not, and would only cost once more.
+            self.hidden += failure is None or says_delivered(recipient)
             return
         key = digits_key(number)
-        failure = failure_of(recipient)
-        if failure is None or failure.permanent:
+        if is_settled:
             self._settled.add(key)
             self._people.pop(key, None)
         elif key not in self._settled and key not in self._people:

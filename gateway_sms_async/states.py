@@ -11,9 +11,10 @@ from enum import Enum
 
 from .models import DeliveryReport, RecipientReport
 
-__all__ = ["DeliveryState", "is_permanent", "state_of"]
+__all__ = ["DeliveryState", "is_permanent", "says_delivered", "state_of"]
 
 _AT_OPERATOR = "DELIVERED_TO_OPERATOR"
+_AT_OPERATOR_ID = 2
 _INVALID = "INVALID"
 
 
@@ -66,6 +67,15 @@ def state_of(recipient: RecipientReport) -> DeliveryState:
     """Return how far the text has come: by the carrier's report, else by the gateway's words."""
     if (of_report := _by_report(recipient.report)) is not None:
         return of_report
+    return _by_words(recipient)
+
+
+def says_delivered(recipient: RecipientReport) -> bool:
+    """Whether the gateway's own words say delivered, whatever the carrier's report says."""
+    return _by_words(recipient) is DeliveryState.DELIVERED
+
+
+def _by_words(recipient: RecipientReport) -> DeliveryState:
     if _AT_OPERATOR in {recipient.state, recipient.state_description}:
         return DeliveryState.AT_OPERATOR
     for word in (recipient.state, recipient.state_description):
@@ -89,7 +99,7 @@ def _by_report(report: DeliveryReport | None) -> DeliveryState | None:
     if report is None or report.status is None:
         return None
     status = report.status
-    if status.name == _AT_OPERATOR:
+    if status.name == _AT_OPERATOR or (not status.name and status.id == _AT_OPERATOR_ID):
         return DeliveryState.AT_OPERATOR
     if status.group_id in _OF_GROUP:
         return _OF_GROUP[status.group_id]

@@ -86,6 +86,13 @@ def test_what_the_gateway_wrote_is_no_formula(words: str) -> None:
     assert row["number"] == f"'{words}"
 
 
+def test_what_the_gateway_wrote_is_no_formula_where_columns_end_at_semicolons() -> None:
+    # As in an Italian spreadsheet, which takes the file for one with semicolons.
+    words = "none;=1+2"
+    [row] = rows_of("abc", recipient(words, state="EXPIRED", state_detail=words))
+    assert (row["reason"], row["number"]) == ("none,=1+2", "none,=1+2")
+
+
 # Whom to try again
 
 
@@ -112,6 +119,34 @@ def test_what_another_message_says_outranks_it(other: dict[str, Any], *, turned:
     twice = [recipient(ANNA, **FAILED), recipient("+39 340 1234567", **other)]
     people = retry(*(reversed(twice) if turned else twice), recipient(ANNA, **FAILED))
     assert len(people) == 0
+
+
+@pytest.mark.parametrize("shown", ["+39-340***4567", "***", "393401234567", "3401234567"])
+def test_a_list_is_not_sure_where_somebody_on_it_may_have_it_under_a_hidden_number(
+    shown: str,
+) -> None:
+    for settled in (DELIVERED, {"state": "QUEUED"}, {"state": "DELIVERED_TO_OPERATOR"}):
+        for people in (
+            retry(recipient(ANNA, **FAILED), recipient(shown, **settled)),
+            retry(recipient(shown, **settled), recipient(ANNA, **FAILED)),
+        ):
+            assert people.hidden == 1
+            assert people.lost == 0
+    assert retry(recipient(ANNA, **FAILED), recipient(shown, **HOPELESS)).hidden == 0
+
+
+def test_whoever_could_be_tried_again_but_is_hidden_is_counted() -> None:
+    people = retry(recipient("+39-340***4567", **FAILED), recipient("nonsense", **HOPELESS))
+    assert (len(people), people.hidden, people.lost) == (0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{"state": "DELIVERED"}, {"state_description": "DELIVERED_TO_HANDSET"}],
+    ids=["state", "description"],
+)
+def test_whoever_has_it_by_the_gateways_word_is_not_tried_again(words: dict[str, str]) -> None:
+    assert len(retry(recipient(ANNA, **FAILED, **words))) == 0
 
 
 def test_each_number_once_with_the_first_fields() -> None:

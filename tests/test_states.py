@@ -42,6 +42,9 @@ def report(**parts: Any) -> RecipientReport:
             {"report": {"status": {"id": 2, "groupId": 3, "name": "DELIVERED_TO_OPERATOR"}}},
             DeliveryState.AT_OPERATOR,
         ),
+        ({"report": {"status": {"id": 2, "groupId": 3}}}, DeliveryState.AT_OPERATOR),
+        ({"report": {"status": {"id": 2, "groupName": "DELIVERED"}}}, DeliveryState.AT_OPERATOR),
+        ({"report": {"status": {"id": 5, "groupId": 3}}}, DeliveryState.DELIVERED),
         # The carrier's report outranks the gateway's own word.
         ({"state": "DELIVERED", "report": {"status": {"groupId": 2}}}, DeliveryState.UNDELIVERED),
         ({"state": "DELIVERED", "report": []}, DeliveryState.DELIVERED),
