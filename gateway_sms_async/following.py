@@ -23,6 +23,7 @@ from .errors import (
     InvalidRequestError,
     NotFoundError,
 )
+from .listed import Sieve
 from .messages import Messages, message_path
 from .models import Message, RecipientReport
 from .session import Session
@@ -51,7 +52,6 @@ _SLICE = 500
 _DATE_SLACK = 60.0
 _NO_SUCH_ID = {404, 406}
 _ALL_DELIVERED = 2
-_INVALID = "INVALID"
 
 
 @dataclass(slots=True)
@@ -235,25 +235,18 @@ class _Following:
             # or came too slowly has taken its bytes.
             watch.listed_at, watch.seen, watch.settled = before
             raise
-        named = {key_of(one) for one in message.recipients.invalid.list}
-        # No more are nobody than the message counts: others may be called invalid later on.
-        nobodies = message.invalid
+        sieve = Sieve(message)
         kept: list[RecipientReport] = []
         packed: list[int] = []
         for place, report in enumerate(reports):
             if place % _SLICE == 0:
                 await asyncio.sleep(0)
-            key = key_of(report.number)
-            if nobodies and (key in named or report.state == _INVALID):
-                nobodies -= 1
-                continue
-            kept.append(report)
-            packed.append(pack(key, state_of(report)))
+            if sieve.admits(report):
+                kept.append(report)
+                packed.append(pack(key_of(report.number), state_of(report)))
         moved = watch.standing.advance(packed)
         stood = before[1] == watch.seen
-        _judge(
-            watch, message, now, listed=len(reports), invalid=len(reports) - len(kept), stood=stood
-        )
+        _judge(watch, message, now, listed=sieve.listed, invalid=sieve.invalid, stood=stood)
         if not self._eager:
             return ()
         return [
@@ -266,7 +259,7 @@ def _judge(
 ) -> None:
     """Decide from a list just taken in whether everybody is final, and what to rely on.
 
-    `invalid` of those `listed` are known to be; `stood`: the message said the same as at the list
+    `invalid` of those `listed` are known to be, and nobody is counted twice; `stood`: the message said the same as at the list
     before.
     """
     known = len(watch.standing)

@@ -474,6 +474,35 @@ def test_a_list_that_is_cut_off_is_never_everybody(live: Live) -> None:
     live(main, dialect=Dialect(list_limit=40))
 
 
+@pytest.mark.parametrize("late", [0.0, 600.0])
+def test_entries_that_are_repeated_do_not_stand_for_those_who_are_missing(
+    live: Live, monkeypatch: pytest.MonkeyPatch, late: float
+) -> None:
+    # As many entries as there are recipients, but one of them is another one's for a while.
+    listed = SimulatedMessage.listed
+
+    async def main(world: World) -> None:
+        def repeating(self: SimulatedMessage, now: float) -> list[int]:
+            places = list(listed(self, now))
+            missing = not late or now < world.began + late
+            return [*places[:9], places[0]] if missing else places
+
+        monkeypatch.setattr(SimulatedMessage, "listed", repeating)
+        message_id = await world.send(10)
+        found = await world.gateway.wait_delivered(message_id, timeout=HOUR)
+        [message] = found.messages
+        if late and message.complete:
+            assert world.elapsed >= late
+            return
+        assert (message.complete, message.unfinished, message.listed) == (
+            False,
+            "list incomplete",
+            9,
+        )
+
+    live(main)
+
+
 def test_a_list_that_grows_after_the_close_is_waited_for(live: Live) -> None:
     async def main(world: World) -> None:
         message_id = await world.send(50)

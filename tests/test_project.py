@@ -39,7 +39,7 @@ LAYERS = [
     ["fence", "tally"],
     ["protocol"],
     ["callback_signer", "callbacks"],
-    ["ceiling", "journal", "learned", "messages", "settle"],
+    ["ceiling", "journal", "learned", "listed", "messages", "settle"],
     ["_store", "intake", "replay"],
     ["records", "source"],
     ["delivery", "session", "draft", "standing"],
