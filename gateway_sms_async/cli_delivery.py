@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import GatewayClient, GatewayError, _console
+from . import GatewayClient, GatewayError, NotFoundError, _console
 from ._arguments import PRODUCTION, SANDBOX, choose_base_url
 from ._command import Account, Output, check_outputs, command, open_output, option
 from ._console import say
@@ -25,6 +25,7 @@ from .delivery import DeliverySummary
 from .delivery_files import RetryList, write_deliveries, write_header
 from .delivery_statistics import DeliveryStatistics
 from .html_report import write_page
+from .listed import Sieve
 from .receipt import Receipt
 from .resume import read_campaign
 
@@ -39,9 +40,12 @@ _NOT_TO_BE_FOLLOWED = {
 }
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="The ids of messages.")]
-JournalOfMessages = Annotated[
-    Path | None,
-    option("Take the messages of the campaign in this journal, and where it was sent."),
+Journals = Annotated[
+    list[Path] | None,
+    option(
+        "Take the messages of the campaign in this journal, and where it was sent; may be repeated.",
+        "--journal",
+    ),
 ]
 
 
@@ -49,17 +53,25 @@ JournalOfMessages = Annotated[
 
 
 def _sent(
-    ids: Sequence[str] | None, journal: Path | None, account: Account
+    ids: Sequence[str] | None, journals: Sequence[Path] | None, account: Account
 ) -> tuple[list[str], Account]:
     """Return the messages that are meant, each once, and the account with where they were sent."""
     message_ids = list(ids or ())
-    if journal is not None:
+    if not message_ids and not journals:
+        raise ValueError("give the ids of messages, or --journal with that of a campaign")
+    addresses: list[str] = []
+    for journal in journals or ():
         base_url, receipt = asyncio.run(read_campaign(journal))
-        account = _at(base_url, account)
         message_ids.extend(receipt.message_ids)
         _say_what_is_missing(journal, receipt)
-    elif not message_ids:
-        raise ValueError("give the ids of messages, or --journal with that of a campaign")
+        addresses.append(base_url)
+        if base_url != addresses[0]:
+            raise ValueError(
+                f"{journal}: this campaign was sent to {base_url}, the one before to {addresses[0]}; "
+                "ask about one after the other"
+            )
+    if addresses:
+        account = _at(addresses[0], account)
     return list(dict.fromkeys(message_ids)), account
 
 
@@ -89,8 +101,10 @@ class _Deliveries:
     def __init__(
         self, message_ids: Sequence[str], everybody: Output | None, retry: RetryList | None
     ) -> None:
-        self.message_ids = message_ids
+        self.message_ids = list[str]()
+        self.gone = list[str]()
         self.statistics = DeliveryStatistics()
+        self._asked_for = message_ids
         self._retry = retry
         self._everybody = everybody
 
@@ -101,7 +115,7 @@ class _Deliveries:
         read = 0
         async with account.client() as gateway:
             with reading_shown("Reading the lists:") as watch:
-                for message_id in self.message_ids:
+                for message_id in self._asked_for:
                     try:
                         read += await self._read_message(gateway, message_id)
                     except GatewayError as error:
@@ -109,38 +123,69 @@ class _Deliveries:
                     watch(read)
 
     async def _read_message(self, gateway: GatewayClient, message_id: str) -> int:
-        message = await gateway.messages.get(message_id)
+        try:
+            message = await gateway.messages.get(message_id)
+        except NotFoundError:
+            if len(self._asked_for) == 1:
+                raise
+            say(f"Message {message_id} is not there: nothing is known of its recipients.")
+            self.gone.append(message_id)
+            return 0
         if message.transaction:
             raise ValueError(f"message {message_id} is open: nothing of it was sent yet")
         # About 1 kB each, so only those of one message are ever there.
-        recipients = await gateway.messages.recipients(message_id)
-        for one in recipients:
-            self.statistics.add(one)
+        listed = await gateway.messages.recipients(message_id)
+        self.message_ids.append(message_id)
+        sieve = Sieve(message)
+        entries = list(filter(sieve.is_new, listed))
+        recipients = 0
+        for one in entries:
+            if sieve.is_valid(one):
+                self.statistics.add(one)
+                recipients += 1
             if self._retry is not None:
                 self._retry.add(one)
-        self.statistics.add_message(message, len(recipients))
+        self.statistics.add_message(message, recipients)
         if self._everybody is not None:
-            self._everybody.write_part(partial(write_deliveries, message_id, recipients))
-        return len(recipients)
+            self._everybody.write_part(partial(write_deliveries, message_id, entries))
+        return len(listed)
 
-    @property
-    def is_retry_sure(self) -> bool:
-        """Whether nobody can be on the list for another try who has it on another message."""
-        return not self.statistics.unlisted or len(self.message_ids) == 1
+    def why_unsure(self, people: RetryList) -> str | None:
+        """Say why somebody on the list for another try may have it on another message."""
+        if self.gone:
+            return "a message is not there, whose recipients may be the same and have it"
+        if (unlisted := self.statistics.unlisted) and len(self.message_ids) > 1:
+            return f"the gateway does not list {unlisted:,} recipients, who may be the same and have it"
+        if people and people.hidden:
+            return (
+                f"the gateway does not show the numbers of {people.hidden:,} recipients, who may be "
+                "the same and have it"
+            )
+        if people.lost and not people:
+            return f"the gateway does not show the numbers of the {people.lost:,} who can be tried again"
+        return None
 
     @property
     def exit_code(self) -> int:
-        """Return 0 when everybody has it, 5 when somebody may still get it, 3 when somebody won't."""
+        """Return 0 when everybody has it, 5 when somebody may still get it, 3 when somebody won't.
+
+        1 when that cannot be told of a message.
+        """
         total = self.statistics.total
         if total.undecided or self.statistics.unlisted:
             return _console.RESUMABLE
+        if self.gone:
+            return _console.FAILED
         return _console.SOME_INVALID if total.failed or self.statistics.invalid else 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
-        finished = self.exit_code != _console.RESUMABLE
-        figures = self.statistics.to_dict()
-        return {"message_ids": list(self.message_ids), "finished": finished, **figures}
+        return {
+            "message_ids": self.message_ids,
+            "not_found": self.gone,
+            "finished": self.exit_code not in {_console.RESUMABLE, _console.FAILED},
+            **self.statistics.to_dict(),
+        }
 
 
 class _Tracking:
@@ -195,11 +240,8 @@ class _Tracking:
 def _write_retry(
     deliveries: _Deliveries, people: RetryList, again: Output, path: Path | None
 ) -> bool:
-    if not deliveries.is_retry_sure:
-        say(
-            f"gateway-sms: {path} was not written: the gateway does not list "
-            f"{deliveries.statistics.unlisted:,} recipients, who may be the same and have it"
-        )
+    if (why := deliveries.why_unsure(people)) is not None:
+        say(f"gateway-sms: {path} was not written: {why}")
         return False
     if not again.write(people.write):
         return False
@@ -209,6 +251,10 @@ def _write_retry(
         if people
         else f"Nobody is to be tried again: {path} has no numbers."
     )
+    if people.lost:
+        say(
+            f"{people.lost:,} more could be tried again, but the gateway does not show their numbers."
+        )
     return True
 
 
@@ -220,12 +266,13 @@ def _write_retry(
     "gateway-sms report --journal campaign.db --html report.html --csv everybody.csv",
     "gateway-sms report --journal campaign.db --retry again.csv",
     'gateway-sms bulk again.csv --sender ACME --body "Ciao {{name}}" --journal again.db',
+    "gateway-sms report --journal campaign.db --journal again.db --retry more.csv",
 )
 def report(
     *,
     ids: Ids = None,
     account: Account,
-    journal: JournalOfMessages = None,
+    journals: Journals = None,
     everybody: Annotated[
         Path | None,
         option("Write everybody to this file, one line each: state, reason, cost, times.", "--csv"),
@@ -247,11 +294,11 @@ def report(
     Whoever was sent to again has more than one message: give all of them, so that --retry leaves
     out those who have it by now. Only the files of --csv and --retry hold numbers.
 
-    Exit codes: 0 everybody has it, 3 it is final and somebody has not, 5 somebody may still get
-    it, so ask again later.
+    Exit codes: 0 everybody has it, 1 a file was not written or a message is not there, 3 it is
+    final and somebody has not, 5 somebody may still get it, so ask again later.
     """
-    check_outputs({"--csv": everybody, "--html": page, "--retry": retry}, (journal,))
-    message_ids, account = _sent(ids, journal, account)
+    check_outputs({"--csv": everybody, "--html": page, "--retry": retry}, journals or ())
+    message_ids, account = _sent(ids, journals, account)
     with (
         open_output(everybody) as all_of_them,
         open_output(page) as shown,
@@ -263,14 +310,17 @@ def report(
         # Before anything is printed: whoever reads that may have gone away.
         written = [] if all_of_them is None else [all_of_them.complete()]
         if shown is not None:
-            written.append(shown.write(partial(write_page, deliveries.statistics, message_ids)))
+            written.append(
+                shown.write(partial(write_page, deliveries.statistics, deliveries.message_ids))
+            )
         if again is not None and people is not None:
             written.append(_write_retry(deliveries, people, again, retry))
     if account.as_json:
         _console.print_json(deliveries.to_dict())
     else:
-        print_statistics(deliveries.statistics, message_ids)
-    return deliveries.exit_code or (0 if all(written) else _console.FAILED)
+        print_statistics(deliveries.statistics, deliveries.message_ids)
+    # Before all else: what was there before would be taken for a file that was not written.
+    return deliveries.exit_code if all(written) else _console.FAILED
 
 
 @command(
@@ -281,7 +331,7 @@ def track(
     *,
     ids: Ids = None,
     account: Account,
-    journal: JournalOfMessages = None,
+    journals: Journals = None,
     seconds: Annotated[
         float,
         option("Stop after so many seconds.", "--for", metavar="SECONDS", show_default="3 days"),
@@ -296,7 +346,7 @@ def track(
     Exit codes: 0 everybody has it, 3 it is final and somebody has not, 5 stopped while somebody may
     still get it, 130 by Ctrl-C.
     """
-    message_ids, account = _sent(ids, journal, account)
+    message_ids, account = _sent(ids, journals, account)
     tracking = _Tracking(message_ids, account, seconds)
     interrupted = False
     with shown(as_json=account.as_json) as show:

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import stat
+from collections import Counter
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +16,7 @@ import anyio
 import pytest
 
 from gateway_sms_async import GatewayClient, RetryPolicy
+from gateway_sms_async.simulator.message import Message as SimulatedMessage
 from gateway_sms_async.states import DeliveryState
 from gateway_sms_async.testing import Deliveries, Dialect, Fault, Simulator
 
@@ -149,6 +151,55 @@ async def test_invalid_and_unlisted_recipients_are_told(people: str) -> None:
         assert "not listed" in (await run(simulator, "report", *ids)).stdout
 
 
+async def test_invalid_ones_in_the_list_do_not_hide_who_is_not_listed(
+    people: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As many entries as there are valid recipients, but the last two are invalid ones.
+    listed = SimulatedMessage.listed
+    monkeypatch.setattr(
+        SimulatedMessage,
+        "listed",
+        lambda self, now: [one for one in listed(self, now) if one not in {3, 4}],
+    )
+    async with Simulator(frozen=True, dialect=Dialect(list_invalid=True)) as simulator:
+        simulator.gateway.unroutable = set(numbers(2, PEOPLE - 2))
+        done = await run(simulator, "bulk", people, "--sender", "ACME", "--body", "Ciao")
+        [message_id] = json.loads(done.stdout)["message_ids"]
+        await simulator.advance(10)
+        file = tmp_path / "everybody.csv"
+        done = await run(simulator, "report", message_id, "--json", "--csv", str(file))
+        shown = json.loads(done.stdout)
+        assert (shown["unlisted"], shown["invalid"]) == (2, 2)
+        assert (shown["recipients"], shown["delivered"]) == (PEOPLE - 4, PEOPLE - 4)
+        assert (done.exit_code, shown["finished"]) == (5, False)
+        with file.open(newline="") as lines:
+            states = Counter(row["state"] for row in csv.DictReader(lines))
+        assert states == {"delivered": PEOPLE - 4, "rejected": 2}
+
+
+async def test_entries_that_are_repeated_hide_nobody(
+    people: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = SimulatedMessage.listed
+
+    def repeating(self: SimulatedMessage, now: float) -> list[int]:
+        return [*listed(self, now)[:-1], 0]
+
+    monkeypatch.setattr(SimulatedMessage, "listed", repeating)
+    async with Simulator(frozen=True, deliveries=Deliveries(undelivered=0.5)) as simulator:
+        ids = await send(simulator, people)
+        await simulator.advance(10)
+        file, again = tmp_path / "everybody.csv", tmp_path / "again.csv"
+        args = ("--json", "--csv", str(file), "--retry", str(again))
+        done = await run(simulator, "report", *ids, *args)
+        shown = json.loads(done.stdout)
+        assert (shown["recipients"], shown["unlisted"]) == (PEOPLE - 2, 2)
+        assert (done.exit_code, shown["finished"]) == (1, False)
+        with file.open(newline="") as lines:
+            assert len(list(csv.DictReader(lines))) == PEOPLE - 2
+        assert not again.exists(), "who is not listed may be somebody on the list"
+
+
 # Files
 
 
@@ -279,6 +330,102 @@ async def test_nobody_is_tried_again_who_may_be_among_those_not_listed(
         assert not again.exists()
         assert (await run(simulator, "report", ids[0], "--retry", str(again))).exit_code == 5
         assert again.exists()
+
+
+async def test_nobody_is_tried_again_who_may_be_among_the_hidden(
+    people: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = SimulatedMessage.recipient_document
+    hidden: set[str] = set()
+
+    def masked(self: SimulatedMessage, i: int, now: float) -> dict[str, Any]:
+        shown = document(self, i, now)
+        number = shown["number"]
+        return shown | {"number": f"{number[:7]}***{number[-4:]}"} if self.id in hidden else shown
+
+    monkeypatch.setattr(SimulatedMessage, "recipient_document", masked)
+    async with Simulator(frozen=True, deliveries=Deliveries(undelivered=0.5)) as simulator:
+        ids = await send(simulator, people)
+        await simulator.advance(10)
+        again, more = tmp_path / "again.csv", tmp_path / "more.csv"
+        await run(simulator, "report", *ids, "--retry", str(again))
+        ids += await send(simulator, str(again))
+        await simulator.advance(10)
+        hidden.add(ids[-1])
+        done = await run(simulator, "report", *ids, "--retry", str(more))
+        assert "was not written" in done.stderr
+        assert "does not show the numbers" in done.stderr
+        assert not more.exists()
+        hidden.update(ids)
+        done = await run(simulator, "report", *ids, "--retry", str(more))
+        assert "Nobody is to be tried again" not in done.stderr
+        assert not more.exists()
+
+
+async def test_a_message_that_is_gone_does_not_hide_the_others(people: str, tmp_path: Path) -> None:
+    async with Simulator(frozen=True, deliveries=Deliveries(undelivered=0.5)) as simulator:
+        ids = await send(simulator, people)
+        await simulator.advance(10)
+        del simulator.gateway.messages[ids[1]]  # a gateway forgets, after a while
+        page, again = tmp_path / "page.html", tmp_path / "again.csv"
+        args = ("--html", str(page), "--retry", str(again))
+        done = await run(simulator, "report", *ids, "--json", *args)
+        shown = json.loads(done.stdout)
+        assert done.exit_code == 1
+        assert f"Message {ids[1]} is not there" in done.stderr
+        assert (shown["recipients"], shown["message_ids"]) == (150, ids[:1])
+        assert (shown["not_found"], shown["finished"]) == (ids[1:], False)
+        assert "was not written" in done.stderr
+        assert not again.exists(), "somebody on it may have it on the message that is gone"
+        assert ids[1] not in page.read_text()
+        assert (await run(simulator, "report", *ids)).exit_code == 1
+        alone = one_line(await run(simulator, "report", ids[1]), code=1)
+        assert alone.startswith(f"message {ids[1]}")
+
+
+async def test_a_list_of_yesterday_is_not_taken_for_one_that_was_not_written(
+    people: str, tmp_path: Path
+) -> None:
+    # 3 is what a script takes for "somebody has not got it: send to those in the file".
+    async with Simulator(frozen=True, deliveries=Deliveries(undelivered=0.5)) as simulator:
+        ids = await send(simulator, people)
+        await simulator.advance(10)
+        assert (await run(simulator, "report", *ids)).exit_code == 3
+        assert (await run(simulator, "report", *ids, "--retry", "/dev/full")).exit_code == 1
+
+
+async def test_journals_of_a_campaign_and_of_its_second_try_go_together(
+    varied: Simulator, people: str, tmp_path: Path
+) -> None:
+    first, second = str(tmp_path / "first.db"), str(tmp_path / "second.db")
+    again = tmp_path / "again.csv"
+    ids = await send(varied, people, "--journal", first)
+    await varied.advance(10_000)
+    await run(varied, "report", "--journal", first, "--retry", str(again))
+    ids += await send(varied, str(again), "--journal", second)
+    await varied.advance(10_000)
+    both = ("--journal", first, "--journal", second)
+    done = await run(varied, "report", *both, "--json", "--retry", str(again))
+    assert json.loads(done.stdout)["message_ids"] == ids
+    left = {row["number"] for row in csv.DictReader(again.read_text().splitlines())}
+    states = await states_of(varied, ids)
+    assert left
+    assert not any(
+        one["report"]["status"]["groupId"] == 3 for number in left for one in states[number]
+    )
+    tracked = await run(varied, "track", *both, "--for", "1", "--json")
+    assert {json.loads(line)["message_id"] for line in tracked.stdout.splitlines()} == set(ids)
+
+
+async def test_journals_of_two_addresses_do_not_go_together(
+    varied: Simulator, simulator: Simulator, people: str, tmp_path: Path
+) -> None:
+    journals = [str(tmp_path / name) for name in ("first.db", "second.db")]
+    for where, journal in zip((varied, simulator), journals, strict=True):
+        await send(where, people, "--journal", journal)
+    both = ("--journal", journals[0], "--journal", journals[1])
+    refused = one_line(await run(varied, "report", *both))
+    assert simulator.url in refused
 
 
 async def test_files_are_whole_or_not_there(varied: Simulator, people: str, tmp_path: Path) -> None:
