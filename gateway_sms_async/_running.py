@@ -1,6 +1,6 @@
 """A campaign as the command line runs it: its progress is shown, and signals stop it.
 
-The campaign commands enter. Progress and remarks go to stderr.
+The commands on campaigns and on deliveries enter. Progress and remarks go to stderr.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .client import GatewayClient
 from .errors import BulkSendError
 from .receipt import Progress, Receipt
 
-__all__ = ["Campaign", "progress_shown", "reading_shown"]
+__all__ = ["Campaign", "heeding", "progress_shown", "reading_shown"]
 
 _LINE_EVERY = 5.0
 
@@ -140,7 +140,7 @@ class Campaign:
                     show(progress)
 
                 sending = asyncio.create_task(self._send(gateway, report, self._stop))
-                with _heeding(partial(self._heed, sending)):
+                with heeding(partial(self._heed, sending)):
                     await asyncio.wait([sending])
         try:
             self.receipt = sending.result()
@@ -199,7 +199,7 @@ class Campaign:
 
 
 @contextmanager
-def _heeding(heed: Callable[[int], None]) -> Generator[None]:
+def heeding(heed: Callable[[int], None]) -> Generator[None]:
     """Pass SIGINT and SIGTERM on, where the system and the thread have them."""
     numbers: tuple[signal.Signals, ...] = ()
     if sys.platform != "win32" and threading.current_thread() is threading.main_thread():

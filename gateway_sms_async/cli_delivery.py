@@ -19,7 +19,7 @@ from ._arguments import PRODUCTION, SANDBOX, choose_base_url
 from ._command import Account, Output, check_outputs, command, open_output, option
 from ._console import say
 from ._delivery_console import print_statistics
-from ._running import reading_shown
+from ._running import heeding, reading_shown
 from ._tracking import Show, is_known, shown, total
 from .delivery import DeliverySummary
 from .delivery_files import RetryList, write_deliveries, write_header
@@ -196,23 +196,36 @@ class _Tracking:
         self._account = account
         self._seconds = seconds
         self._last: DeliverySummary | None = None
+        self.signal: int | None = None
 
     async def run(self, show: Show) -> None:
-        """Follow them to their end, or as long as is allowed."""
+        """Follow them to their end, as long as is allowed, or until a signal comes."""
 
         def keep(summary: DeliverySummary) -> None:
             self._last = summary
             show(summary)
 
         async with self._account.client() as gateway:
-            await gateway.wait_delivered(self._message_ids, timeout=self._seconds, on_progress=keep)
+            following = asyncio.create_task(
+                gateway.wait_delivered(self._message_ids, timeout=self._seconds, on_progress=keep)
+            )
 
-    def conclude(self, *, interrupted: bool) -> int:
+            def heed(number: int) -> None:
+                self.signal = number
+                following.cancel()
+
+            with heeding(heed):
+                await asyncio.wait([following])
+        if not following.cancelled():
+            following.result()
+
+    def conclude(self) -> int:
         """Say where everything stands and what can be done, and return the exit code."""
         summary = self._last
+        interrupted = 0 if self.signal is None else _console.INTERRUPTED + self.signal
         if summary is None:
             say("Interrupted before anything was known.")
-            return _console.INTERRUPTED + signal.SIGINT
+            return interrupted
         now = total(summary)
         say(
             f"{now.delivered:,} of {now.recipients:,} delivered, {now.failed:,} not delivered, "
@@ -226,7 +239,7 @@ class _Tracking:
                 in_vain = True
                 say(f"Message {message.message_id} {_NOT_TO_BE_FOLLOWED[message.unfinished]}.")
         if interrupted:
-            return _console.INTERRUPTED + signal.SIGINT
+            return interrupted
         if any(
             not (one.complete or one.unfinished in _NOT_TO_BE_FOLLOWED) for one in summary.messages
         ):
@@ -344,14 +357,13 @@ def track(
     ends it with where everything stands; `report` tells the reasons.
 
     Exit codes: 0 everybody has it, 3 it is final and somebody has not, 5 stopped while somebody may
-    still get it, 130 by Ctrl-C.
+    still get it, 130 by Ctrl-C, 143 by SIGTERM.
     """
     message_ids, account = _sent(ids, journals, account)
     tracking = _Tracking(message_ids, account, seconds)
-    interrupted = False
     with shown(as_json=account.as_json) as show:
         try:
             asyncio.run(tracking.run(show))
         except KeyboardInterrupt:
-            interrupted = True
-    return tracking.conclude(interrupted=interrupted)
+            tracking.signal = signal.SIGINT
+    return tracking.conclude()

@@ -130,7 +130,10 @@ async def test_what_cannot_be_followed_is_said(varied: Simulator, people: str) -
     assert "160 of 201 delivered" in done.stderr
 
 
-async def test_ctrl_c_leaves_where_everything_stands(varied: Simulator, people: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_leaves_where_everything_stands(
+    varied: Simulator, people: str, number: signal.Signals
+) -> None:
     ids = await send(varied, people)
     await varied.advance(50)
     tracking = await start("track", *ids, "--rate", "0", **env(varied))
@@ -138,9 +141,9 @@ async def test_ctrl_c_leaves_where_everything_stands(varied: Simulator, people: 
     with anyio.fail_after(15):
         for _ in ids:
             await tracking.stdout.readline()
-        tracking.send_signal(signal.SIGINT)
+        tracking.send_signal(number)
         code, _, err = await finish(tracking)
-    assert code == 130, err
+    assert code == 128 + number, err
     assert "Traceback" not in err
     assert re.search(r"\d+ of 200 delivered, \d+ not delivered, \d+ under way\.", err)
 
