@@ -6,7 +6,7 @@ The delivery commands enter. Nobody's number and no text is in it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -17,7 +17,11 @@ from .delivery_tables import Share, countries, facts, failures, headline, outcom
 
 __all__ = ["bar", "is_plain", "print_statistics"]
 
-_WIDTH = 30
+_WIDTH, _LEAST_WIDTH = 30, 10
+_LABEL, _LEAST_LABEL = 36, 12
+_PERCENT = 7
+_BETWEEN = 2
+"""All in characters."""
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _STYLES = {
     "delivered": "green",
@@ -63,23 +67,30 @@ def print_statistics(statistics: DeliveryStatistics, messages: Sequence[str]) ->
     console.print(table)
 
 
-def _print_bars(console: Console, title: str, shares: Iterable[Share], *, plain: bool) -> None:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(max_width=36)
+def _print_bars(console: Console, title: str, shares: Sequence[Share], *, plain: bool) -> None:
+    rows = [
+        (
+            f"  {one.label}",
+            f"{one.count:,}",
+            {"yes": "try again", "no": "permanent"}.get(one.note, ""),
+        )
+        for one in shares
+    ]
+    if not rows:
+        return
+    labels, counts, notes = (max(map(len, column)) for column in zip(*rows, strict=True))
+    # A bar that is cut off is out of proportion; a label goes on in the next line.
+    room = console.width - counts - _PERCENT - notes - 5 * _BETWEEN
+    labels = min(labels, _LABEL, max(room - _LEAST_WIDTH, _LEAST_LABEL))
+    width = max(1, min(room - labels, _WIDTH))
+    table = Table.grid(padding=(0, _BETWEEN))
+    table.add_column(max_width=labels)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True)
-    for one in shares:
-        drawn = bar(one.share, _WIDTH, plain=plain)
-        table.add_row(
-            f"  {one.label}",
-            f"{one.count:,}",
-            one.percent,
-            Text(drawn, "" if plain else _STYLES.get(one.kind, "")),
-            {"yes": "try again", "no": "permanent"}.get(one.note, ""),
-        )
-    if not table.row_count:
-        return
+    for one, (label, count, note) in zip(shares, rows, strict=True):
+        drawn = Text(bar(one.share, width, plain=plain), "" if plain else _STYLES.get(one.kind, ""))
+        table.add_row(label, count, one.percent, drawn, note)
     console.print(f"\n{title}" if title else "")
     console.print(table)
 

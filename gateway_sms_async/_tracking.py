@@ -132,6 +132,7 @@ class _Table:
         self._plain = plain
         self._is_wide = width >= _WIDE
         room = width - _WITHOUT_BAR - (_ID if self._is_wide else _SHORT_ID)
+        # Without room for a share and its bar neither is shown, rather than cut off.
         self._bar = max(0, min(room, _LONGEST_BAR))
         self._last: dict[str, tuple[Standing, float]] = {}
 
@@ -139,8 +140,9 @@ class _Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="")
         table.add_column("message", no_wrap=True)
         table.add_column("delivered", justify="right", no_wrap=True)
-        table.add_column("", justify="right", no_wrap=True)
-        table.add_column("", min_width=self._bar, no_wrap=True)
+        if self._bar:
+            table.add_column("", justify="right", no_wrap=True)
+            table.add_column("", min_width=self._bar, no_wrap=True)
         for name in ("failed", "under way"):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("last change", no_wrap=True)
@@ -155,15 +157,20 @@ class _Table:
         if before is None or before[0] != now:
             self._last[name] = now, time.time()
         delivered = Share(name, "delivered", now.delivered, now.recipients)
-        drawn = bar(delivered.share, self._bar, plain=self._plain)
+        shown: list[Text | str] = []
+        if self._bar:
+            drawn = bar(delivered.share, self._bar, plain=self._plain)
+            shown = [
+                delivered.percent if now.recipients else "",
+                Text(drawn, "" if self._plain else "green"),
+            ]
         changed = time.strftime("%H:%M:%S", time.localtime(self._last[name][1]))
         if not self._is_wide and len(name) > _SHORT_ID:
             name = (".." if self._plain else "…") + name[2 - _SHORT_ID :]
         table.add_row(
             name,
             f"{now.delivered:,}/{now.recipients:,}",
-            delivered.percent if now.recipients else "",
-            Text(drawn, "" if self._plain else "green"),
+            *shown,
             f"{now.failed:,}",
             f"{now.undecided:,}",
             remark or changed,

@@ -90,7 +90,9 @@ def headline(statistics: DeliveryStatistics) -> str:
 def outcomes(statistics: DeliveryStatistics) -> list[Share]:
     """Return the recipients by how far the text came, where there are any."""
     total, people = statistics.total, everybody(statistics)
-    counts = [(state.value, state.name.lower(), total.states[state]) for state in _ORDER]
+    counts = [
+        (state.value.replace("_", " "), state.name.lower(), total.states[state]) for state in _ORDER
+    ]
     counts.append(("invalid number", "invalid", statistics.invalid))
     counts.append(("not listed", "unlisted", statistics.unlisted))
     return [Share(label, kind, count, people) for label, kind, count in counts if count]

@@ -234,7 +234,7 @@ def gateway_message() -> Any:
     return make
 
 
-@pytest.mark.parametrize("width", [80, 110, 200])
+@pytest.mark.parametrize("width", [60, 80, 110, 200])
 def test_the_table_fits(width: int, gateway_message: Any) -> None:
     counts = dict.fromkeys(DeliveryState, 0) | {DeliveryState.DELIVERED: 19_999}
     ids = [f"5af5ed8d1b6b8c0001b2c3d{at}" for at in range(3)]
@@ -253,4 +253,7 @@ def test_the_table_fits(width: int, gateway_message: Any) -> None:
         message.message_id[-8:] in line for message, line in zip(messages, lines[2:], strict=True)
     )
     assert "59,997/59,997" in lines[1]
-    assert lines[4].rstrip().endswith("list incomplete")
+    assert ("100.0 %" in lines[1]) == (width > 60), "there is room for it, or it is not there"
+    assert "under way" in lines[0]
+    assert max(map(len, lines)) <= width
+    assert lines[4].rstrip().endswith("list incomplete" if width > 60 else "list incomple…")

@@ -182,3 +182,21 @@ def test_any_figures_make_a_page_and_a_summary(documents: list[dict[str, Any]]) 
     widths = map(float, re.findall(r'width="([0-9.]+)%"', text))
     assert all(0 <= width <= 100 for width in widths)
     print_statistics(statistics, ["abc"])
+
+
+@pytest.mark.parametrize("width", [50, 60, 72, 80, 100])
+def test_bars_are_in_proportion_however_narrow_the_terminal(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    statistics = added(
+        *[recipient(state="EXPIRED", state_detail="x " * 39)] * 30,
+        *[recipient(state="REJECTED", state_detail="y " * 39)] * 70,
+    )
+    print_statistics(statistics, ["a"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    bars = [line.count("#") for line in lines if "#" in line]
+    assert len(bars) == 4
+    for shorter, longer in (sorted(bars[:2]), sorted(bars[2:])):
+        assert 2 <= longer / shorter <= 2.8
