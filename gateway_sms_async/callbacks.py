@@ -241,6 +241,9 @@ class CallbackLog:
     `DeliveryState.may_become` has it. Words for the state of a message, which are not documented,
     are news once each. A message and each of its recipients go by themselves.
 
+    What is made up is remembered too, and makes the true one a repeat: sign the addresses
+    (`CallbackSigner`), or have `GatewayClient.confirm` agree first.
+
     It remembers the `size` that were told of last, in memory: about 300 bytes each. What must
     outlive the process belongs in a table with `Callback.key` as its unique key.
     """

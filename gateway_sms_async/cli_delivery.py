@@ -231,6 +231,9 @@ class _Tracking:
             f"{now.delivered:,} of {now.recipients:,} delivered, {now.failed:,} not delivered, "
             f"{now.undecided:,} under way."
         )
+        by_list = sum(count for state, count in summary.counts.items() if not state.is_final)
+        if by_list and not now.undecided:
+            say(f"By the lists of recipients, which are read seldom, {by_list:,} are under way.")
         if unseen := sum(not is_known(one) for one in summary.messages):
             say(f"{unseen:,} messages were not looked at.")
         in_vain = False

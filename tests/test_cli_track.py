@@ -24,6 +24,7 @@ from rich.console import Console
 from gateway_sms_async import GatewayClient, Message, RetryPolicy
 from gateway_sms_async._tracking import Standing, _Table, standing
 from gateway_sms_async.delivery import DeliverySummary, MessageDelivery
+from gateway_sms_async.simulator.message import Message as SimulatedMessage
 from gateway_sms_async.states import DeliveryState
 from gateway_sms_async.testing import Deliveries, Simulator
 
@@ -113,6 +114,28 @@ async def test_the_end_of_the_time_is_5(varied: Simulator, people: str) -> None:
     assert re.fullmatch(
         r"\d+ of 200 delivered, \d+ not delivered, \d+ under way\.", done.stderr.splitlines()[-1]
     )
+
+
+async def test_statistics_that_run_ahead_are_not_the_last_word(
+    people: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = SimulatedMessage.document
+
+    def ahead(self: SimulatedMessage, now: float) -> dict[str, Any]:
+        shown = document(self, now)
+        statistics = {**shown["statistics"], "delivered": len(self.numbers), "error": 0}
+        return shown | {"statistics": statistics}
+
+    monkeypatch.setattr(SimulatedMessage, "document", ahead)
+    async with Simulator(frozen=True, deliveries=Deliveries(operator=1.0)) as simulator:
+        ids = await send(simulator, people)
+        await simulator.advance(2)
+        done = await run(simulator, "track", *ids, "--for", "1")
+        assert done.exit_code == 5
+        assert "200 of 200 delivered" in done.stderr
+        assert (
+            "By the lists of recipients, which are read seldom, 200 are under way." in done.stderr
+        )
 
 
 async def test_what_cannot_be_followed_is_said(varied: Simulator, people: str) -> None:
