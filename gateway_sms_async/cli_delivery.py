@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -52,17 +52,28 @@ Journals = Annotated[
 # What was sent
 
 
-def _sent(
-    ids: Sequence[str] | None, journals: Sequence[Path] | None, account: Account
-) -> tuple[list[str], Account]:
-    """Return the messages that are meant, each once, and the account with where they were sent."""
+class _Sent(NamedTuple):
+    """The messages that are meant, each once, and the account with where they were sent.
+
+    `unsettled` are numbers that the journals do not know to be on a message: they may have the
+    text all the same, or get it when their campaign is resumed.
+    """
+
+    message_ids: list[str]
+    account: Account
+    unsettled: list[str]
+
+
+def _sent(ids: Sequence[str] | None, journals: Sequence[Path] | None, account: Account) -> _Sent:
     message_ids = list(ids or ())
     if not message_ids and not journals:
         raise ValueError("give the ids of messages, or --journal with that of a campaign")
     addresses: list[str] = []
+    unsettled: list[str] = []
     for journal in journals or ():
         base_url, receipt = asyncio.run(read_campaign(journal))
         message_ids.extend(receipt.message_ids)
+        unsettled += [*receipt.unknown, *receipt.unsent]
         _say_what_is_missing(journal, receipt)
         addresses.append(base_url)
         if base_url != addresses[0]:
@@ -70,9 +81,11 @@ def _sent(
                 f"{journal}: this campaign was sent to {base_url}, the one before to {addresses[0]}; "
                 "ask about one after the other"
             )
+    if not message_ids:
+        raise ValueError("nothing was sent yet, no message is closed")
     if addresses:
         account = _at(addresses[0], account)
-    return list(dict.fromkeys(message_ids)), account
+    return _Sent(list(dict.fromkeys(message_ids)), account, unsettled)
 
 
 def _at(base_url: str, account: Account) -> Account:
@@ -91,8 +104,6 @@ def _say_what_is_missing(journal: Path, receipt: Receipt) -> None:
     missing = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     if missing:
         say(f"The campaign is not finished: {missing}; to go on: gateway-sms resume {journal}")
-    if not receipt.message_ids:
-        raise ValueError(f"{journal}: nothing was sent yet, no message is closed")
 
 
 class _Deliveries:
@@ -314,13 +325,15 @@ def report(
     final and somebody has not, 5 somebody may still get it, so ask again later.
     """
     check_outputs({"--csv": everybody, "--html": page, "--retry": retry}, journals or ())
-    message_ids, account = _sent(ids, journals, account)
+    message_ids, account, unsettled = _sent(ids, journals, account)
     with (
         open_output(everybody) as all_of_them,
         open_output(page) as shown,
         open_output(retry) as again,
     ):
         people = None if retry is None else RetryList()
+        if people is not None:
+            people.leave_out(unsettled)
         deliveries = _Deliveries(message_ids, all_of_them, people)
         asyncio.run(deliveries.read(account))
         # Before anything is printed: whoever reads that may have gone away.
@@ -362,7 +375,7 @@ def track(
     Exit codes: 0 everybody has it, 3 it is final and somebody has not, 5 stopped while somebody may
     still get it, 130 by Ctrl-C, 143 by SIGTERM.
     """
-    message_ids, account = _sent(ids, journals, account)
+    message_ids, account, _ = _sent(ids, journals, account)
     tracking = _Tracking(message_ids, account, seconds)
     with shown(as_json=account.as_json) as show:
         try:

@@ -127,10 +127,22 @@ class RetryList:
             return
         key = digits_key(number)
         if is_settled:
-            self._settled.add(key)
-            self._people.pop(key, None)
+            self._settle(key)
         elif key not in self._settled and key not in self._people:
             self._people[key] = number, _fields(recipient)
+
+    def leave_out(self, numbers: Iterable[str]) -> None:
+        """Keep these off the list: it is not known that they have not got it, or will not."""
+        for written in numbers:
+            number = _read(written)
+            if number is None:
+                self.hidden += 1
+            else:
+                self._settle(digits_key(number))
+
+    def _settle(self, key: int) -> None:
+        self._settled.add(key)
+        self._people.pop(key, None)
 
     def number_column(self) -> str | None:
         """Return what `bulk` must be told with --number-column; None when it finds it itself."""

@@ -417,6 +417,35 @@ async def test_journals_of_a_campaign_and_of_its_second_try_go_together(
     assert {json.loads(line)["message_id"] for line in tracked.stdout.splitlines()} == set(ids)
 
 
+@pytest.mark.parametrize("fate", ["unknown", "unsent"])
+async def test_nobody_is_tried_again_whose_second_try_is_not_settled(
+    people: str, tmp_path: Path, fate: str
+) -> None:
+    first, second = str(tmp_path / "first.db"), str(tmp_path / "second.db")
+    again, more = tmp_path / "again.csv", tmp_path / "more.csv"
+    async with Simulator(frozen=True, deliveries=Deliveries(undelivered=0.5)) as simulator:
+        await send(simulator, people, "--journal", first)
+        await simulator.advance(10)
+        await run(simulator, "report", "--journal", first, "--retry", str(again))
+        tried = {row["number"] for row in csv.DictReader(again.read_text().splitlines())}
+        if fate == "unknown":
+            simulator.faults.add(Fault.close(after_apply=True), on="close", times=None)
+            simulator.faults.add(Fault.status(500), on="get", skip=1, times=None)
+        else:
+            simulator.faults.add(Fault.status(402, 201), on="close", times=None)
+        bulk = ("bulk", str(again), "--sender", "ACME", "--body", "Ciao", "--journal", second)
+        stopped = await run(simulator, *bulk)
+        assert json.loads(stopped.stdout)[fate] > 0, stopped.output
+        simulator.faults.clear()
+        await simulator.advance(10)
+        both = ("--journal", first, "--journal", second)
+        done = await run(simulator, "report", *both, "--retry", str(more))
+        assert more.exists(), done.output
+        left = {row["number"] for row in csv.DictReader(more.read_text().splitlines())}
+        assert tried
+        assert not left & tried, "resume sends to them, or they may have it already"
+
+
 async def test_journals_of_two_addresses_do_not_go_together(
     varied: Simulator, simulator: Simulator, people: str, tmp_path: Path
 ) -> None:

@@ -135,6 +135,17 @@ def test_a_list_is_not_sure_where_somebody_on_it_may_have_it_under_a_hidden_numb
     assert retry(recipient(ANNA, **FAILED), recipient(shown, **HOPELESS)).hidden == 0
 
 
+def test_whoever_is_left_out_is_not_tried_again_whenever_that_is_said() -> None:
+    before = RetryList()
+    before.leave_out(["0039 340 1234567"])
+    before.add(recipient(ANNA, **FAILED))
+    after = retry(recipient(ANNA, **FAILED), recipient(BEA, **FAILED))
+    after.leave_out([ANNA])
+    assert (len(before), len(after)) == (0, 1)
+    after.leave_out(["?"])
+    assert after.hidden == 1
+
+
 def test_whoever_could_be_tried_again_but_is_hidden_is_counted() -> None:
     people = retry(recipient("+39-340***4567", **FAILED), recipient("nonsense", **HOPELESS))
     assert (len(people), people.hidden, people.lost) == (0, 0, 1)
