@@ -16,7 +16,7 @@ import typer
 from . import __version__, _console, cli_campaigns, cli_delivery
 from ._command import Account, Content, Id, app, command, of_message, option, parse_day
 from ._console import say
-from .simulator import Simulator
+from .simulator import Deliveries, Simulator
 
 __all__ = ["app", "cli_delivery"]
 
@@ -140,13 +140,21 @@ def delete(
         say(f"Message {message_id} is deleted.")
 
 
-@command("gateway-sms simulator --port 8025")
+@command("gateway-sms simulator --port 8025", "gateway-sms simulator --undelivered 0.1 --spread 60")
 def simulator(
     host: Annotated[str, option("The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, option("The port; 0 takes a free one.", min=0, max=65535)] = 0,
+    undelivered: Annotated[
+        float, option("The share of recipients who do not get it.", min=0, max=1)
+    ] = 0.0,
+    spread: Annotated[float, option("Seconds over which the others get it.", min=0)] = 0.0,
 ) -> None:
-    """Run a simulator of the gateway until Ctrl-C: it charges nothing and texts nobody."""
-    server = Simulator(host=host, port=port, keep_requests=0)
+    """Run a simulator of the gateway until Ctrl-C: it charges nothing and texts nobody.
+
+    A message is delivered three seconds after it was sent, unless told otherwise.
+    """
+    deliveries = Deliveries(undelivered=undelivered, spread=spread)
+    server = Simulator(host=host, port=port, keep_requests=0, deliveries=deliveries)
 
     def announce(url: str) -> None:
         typer.echo(f"GATEWAY_SMS_BASE_URL={url}\nOPENAPI_TOKEN={server.token}")

@@ -256,6 +256,20 @@ async def test_a_simulator_for_other_processes() -> None:
     assert err.startswith("To use it, export both lines")
 
 
+async def test_a_simulator_that_does_not_deliver_to_everybody() -> None:
+    server = await start("simulator", "--undelivered", "1", "--spread", "0")
+    assert server.stdout is not None
+    lines = [(await server.stdout.readline()).decode().rstrip() for _ in range(2)]
+    variables = dict(line.split("=", 1) for line in lines)
+    code, out, _ = await finish(await start(*SEND, "--to", ANNA, "--json", **variables))
+    assert code == 0
+    # Its clock is the real one, so this takes the three seconds until everybody is final.
+    code, _, err = await finish(await start("track", json.loads(out)["id"], **variables))
+    assert code == 3, err
+    server.send_signal(signal.SIGINT)
+    assert (await finish(server))[0] == 0
+
+
 async def test_a_missing_token_is_one_line() -> None:
     code, out, err = await finish(await start("list"))
     assert (code, out) == (2, "")
