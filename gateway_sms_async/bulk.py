@@ -96,6 +96,7 @@ class Campaign:
         self._cause: Exception | None = None
         self._latest: StartAnewError | None = None
         self._halting = asyncio.Event()
+        self._objects_known = asyncio.Event()
         self._rounds_over = False
         self._is_went = False
         self._is_careful = settings.careful
@@ -224,7 +225,9 @@ class Campaign:
         finishing = builder.finish(on_sent=self._ahead.release)
         if builder.brings_objects and self.learned.objects_understood is None:
             # The first objects go alone: others would only be deleted with them.
-            await asyncio.wait([finishing])
+            known = asyncio.create_task(self._objects_known.wait())
+            await asyncio.wait([finishing, known], return_when=asyncio.FIRST_COMPLETED)
+            known.cancel()
 
     def _look_at_feeder(self, feeder: asyncio.Task[None]) -> None:
         if feeder.cancelled():
@@ -267,6 +270,8 @@ class Campaign:
             assert self._journal is not None
             self._is_careful = True
             self._journal.note(self._went())
+        if self.learned.objects_understood is not None:
+            self._objects_known.set()
         self._tell()
 
     def _settle(self, builder: MessageBuilder) -> None:

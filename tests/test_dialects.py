@@ -371,17 +371,27 @@ async def test_413_at_two_messages_at_once_is_learned_once() -> None:
 # --- objects ------------------------------------------------------------------------------------
 
 
-async def test_the_first_list_of_objects_goes_alone() -> None:
-    async with world(latency=0.005) as w:
-        receipt, error = await w.send(people(fields=True))
+async def test_the_first_list_of_objects_goes_alone_until_it_is_answered() -> None:
+    async with world(latency=0.3) as w:
+        sending = asyncio.create_task(w.send(people(fields=True)))
+        while not w.operations:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        assert w.operations == ["open"]
+        w.simulator.latency = 0.005
+        receipt, error = await sending
         assert error is None
         assert receipt.accepted == PEOPLE
         first_close = w.operations.index("close")
-        assert w.operations[:first_close].count("open") == 1
-    async with world(latency=0.005) as w:
-        await w.send(people(fields=False))
-        first_close = w.operations.index("close")
-        assert w.operations[:first_close].count("open") > 1, "strings need not wait"
+        assert w.operations[:first_close].count("open") > 1, "then nothing has to wait"
+    async with world(latency=0.3) as w:
+        sending = asyncio.create_task(w.send(people(fields=False)))
+        while not w.operations:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        assert w.operations.count("open") > 1, "strings need not wait"
+        w.simulator.latency = 0.0
+        await sending
 
 
 @pytest.mark.parametrize("mode", MODES)
