@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._retry import RetryPolicy
 from ._version import __version__
-from .auth import TokenSource
+from .auth import ApiKey, TokenSource
 from .client import GatewayClient
 from .delivery import DeliveryChange, DeliverySummary, MessageDelivery
 from .draft import Options
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "APIError",
+    "ApiKey",
     "AuthenticationError",
     "BulkSendError",
     "Callback",

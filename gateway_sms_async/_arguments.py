@@ -1,6 +1,6 @@
 """What callers pass when they make a client or start a campaign, checked before anything else.
 
-The client, the preview and the addresses of callbacks enter. A value that cannot be meant is a
+The client, the token sources, the preview and the addresses of callbacks enter. A value that cannot be meant is a
 ValueError, one of another kind a TypeError; each names the argument.
 """
 
@@ -14,7 +14,6 @@ from decimal import Decimal, InvalidOperation
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from ._retry import RetryPolicy
-from .auth import StaticToken, TokenSource
 
 __all__ = [
     "PRODUCTION",
@@ -28,25 +27,26 @@ __all__ = [
     "check_retry",
     "check_stop",
     "check_timeout",
+    "check_token",
     "check_verify",
     "choose_base_url",
-    "token_source",
 ]
 
 PRODUCTION = "https://ws.messaggisms.com"
 SANDBOX = "https://test.ws.messaggisms.com"
-_TOKEN_VARIABLE = "OPENAPI_TOKEN"  # noqa: S105 - the variable's name
 _BASE_URL_VARIABLE = "GATEWAY_SMS_BASE_URL"
 _MOST_PER_MESSAGE = 50_000
 
 
-def token_source(token: str | TokenSource | None) -> TokenSource:
-    """Return what tokens come from; None reads the environment."""
-    if token is None:
-        token = os.environ.get(_TOKEN_VARIABLE)
-        if not token:
-            raise ValueError(f"no token: give one, or set {_TOKEN_VARIABLE}")
-    return token if isinstance(token, TokenSource) else StaticToken(token)
+def check_token(token: str) -> str:
+    """Refuse a token that could not stand in a header, without showing it."""
+    if not isinstance(token, str):
+        raise TypeError("token must be a str or a token source")
+    if not token:
+        raise ValueError("the token is empty")
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("the token holds a blank or a character that no token has")
+    return token
 
 
 def choose_base_url(base_url: str | None, *, sandbox: bool) -> str:

@@ -1,7 +1,7 @@
 """One attempt on the wire, and what it came to. The only room that knows aiohttp.
 
 It repeats nothing, follows nothing, keeps no cookies, reads no environment, and says of every
-fault whether a byte had left. Only the session enters.
+fault whether a byte had left. The session enters, and `oauth` with connections of its own.
 """
 
 from __future__ import annotations
@@ -180,14 +180,16 @@ class Transport:
         timeout: float,
         cap: int,
         leave: Callable[[], Awaitable[None]],
+        scheme: str = "Bearer",
     ) -> Reply:
         """Send one request once and read the whole answer.
 
+        `scheme` says how `token` proves who is asking: what follows it in `Authorization`.
         `timeout` is seconds for all of it, `cap` bytes of the body once unpacked; `leave` is
         awaited just before the first byte. Raises TransportFault.
         """
         departure = _Departure(leave)
-        headers = {hdrs.AUTHORIZATION: f"Bearer {token}"}
+        headers = {hdrs.AUTHORIZATION: f"{scheme} {token}"}
         if payload is not None:
             headers[hdrs.CONTENT_TYPE] = "application/json"
         fault: TransportFault

@@ -1,12 +1,12 @@
 """What an answer means: a yes, a no in the gateway's words, or nothing to rely on.
 
-Only the session enters. No I/O.
+The session enters, and `oauth` for what is no yes. No I/O.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -27,7 +27,7 @@ from .errors import (
 )
 from .models import Envelope, Refusal
 
-__all__ = ["decode", "judge"]
+__all__ = ["decode", "judge", "refused"]
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ def judge(
     An answer whose data `accepts` turns down is none: it belongs to something else.
     """
     if reply.status not in {200, 201}:
-        raise _refused(reply, method)
+        raise refused(reply, method, _HINTS)
     envelope = decode(decoder, reply.body)
     if (
         envelope is None
@@ -89,8 +89,11 @@ _REFUSALS: dict[int, type[APIError]] = {
 _REFUSED_BY_STATUS = {401, 413, 429}
 
 
-def _refused(reply: Reply, method: str) -> AttemptFailed:
-    """Say what an answer other than 200 and 201 means."""
+def refused(reply: Reply, asked: str, hints: Mapping[tuple[int, int | None], str]) -> AttemptFailed:
+    """Say what an answer other than 200 and 201 means.
+
+    `asked` names the request; `hints` are words for an HTTP status and an error code, or any.
+    """
     status = reply.status
     refusal = decode(_refusal, reply.body)
     if refusal is not None and refusal.success:
@@ -98,9 +101,9 @@ def _refused(reply: Reply, method: str) -> AttemptFailed:
     code = None if refusal is None else refusal.error
     retry_after = parse_retry_after(reply.retry_after, now=time.time())
     kind = _REFUSALS.get(status)
-    said = f"{method}: HTTP {status}" + ("" if code is None else f", error {code}")
+    said = f"{asked}: HTTP {status}" + ("" if code is None else f", error {code}")
     detail = refusal.message if refusal is not None and isinstance(refusal.message, str) else None
-    hint = _HINTS.get((status, code), _HINTS.get((status, None), ""))
+    hint = hints.get((status, code), hints.get((status, None), ""))
     if kind is not None and (refusal is not None or status in _REFUSED_BY_STATUS):
         if (status, code) == (422, _CODE_CLOSED):
             kind = TransactionClosedError
@@ -123,7 +126,8 @@ def _refused(reply: Reply, method: str) -> AttemptFailed:
 _HINTS: dict[tuple[int, int | None], str] = {
     (401, None): ": the token is not accepted here (expired, or made for the other environment)",
     (402, None): ": the credit is not enough",
-    (403, None): ": the token lacks the scope for this call",
+    (403, None): ": the token lacks the scope for this call; it is given one at "
+    "https://console.openapi.com, or made with all four by ApiKey",
     (404, None): ": there is no such message, or no such recipient on it",
     (406, None): ": the gateway knows no such id",
     (413, None): ": the request is too large",

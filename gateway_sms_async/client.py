@@ -29,12 +29,11 @@ from ._arguments import (
     check_timeout,
     check_verify,
     choose_base_url,
-    token_source,
 )
 from ._ratelimit import Gate
 from ._retry import RetryPolicy
 from ._transport import BaseConnector, ConnectorLike, Transport
-from .auth import TokenKeeper, TokenSource
+from .auth import RenewedToken, TokenKeeper, TokenSource, token_source
 from .bulk import Campaign
 from .delivery import DeliveryChange, DeliverySummary
 from .draft import Draft, Options, check_flag
@@ -46,6 +45,7 @@ from .landing import LANDING_TIME
 from .learned import Learned
 from .messages import Messages, message_path
 from .models import Message
+from .oauth import Way
 from .phone import number_reader
 from .receipt import Progress, Receipt
 from .recipients import Recipients
@@ -76,8 +76,9 @@ class _Shared:
 class GatewayClient:
     """A client of the Gateway SMS service. One serves many tasks of one event loop.
 
-    - `token`: a token, or a source of tokens (`async token()`, `async renew(rejected)`); None
-      reads `OPENAPI_TOKEN`.
+    - `token`: a token, or a source of tokens: an `ApiKey`, or anything with `async token()` and
+      `async renew(rejected)`. None reads `OPENAPI_TOKEN`, else `OPENAPI_EMAIL` and
+      `OPENAPI_API_KEY`.
     - `sandbox`: use the vendor's sandbox, which has tokens of its own. `base_url` names another
       address, https unless it is this machine's own; else `GATEWAY_SMS_BASE_URL` is used.
     - `rate`: requests a second, None for no limit; `burst`: how many may follow each other at
@@ -104,8 +105,8 @@ class GatewayClient:
     ) -> None:
         if sandbox and base_url is not None:
             raise ValueError("give either sandbox=True or base_url, not both")
-        source = token_source(token)
         self._base_url = choose_base_url(base_url, sandbox=sandbox)
+        source = token_source(token, self._base_url)
         if rate is not None and not 0 < check_number("rate", rate) < math.inf:
             raise ValueError("rate is a positive number of requests a second, or None for no limit")
         self._concurrency = check_count("concurrency", concurrency)
@@ -123,6 +124,10 @@ class GatewayClient:
             transport = await Transport.open(
                 self._base_url, concurrency=concurrency, connector=connector, proxy=proxy
             )
+            if isinstance(source, RenewedToken):
+                source.travel(
+                    Way(connector=connector, proxy=proxy, timeout=self._timeout, policy=self._retry)
+                )
             gate = Gate(rate=rate, burst=burst, concurrency=concurrency)
             return Session(
                 transport,

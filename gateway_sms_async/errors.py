@@ -90,7 +90,11 @@ class APIError(GatewayError):
 
 
 class AuthenticationError(APIError):
-    """401 or 403: the token is missing, expired, for another environment, or lacks a scope."""
+    """401 or 403: the token is missing, expired, for another environment, or lacks a scope.
+
+    Also what the OAuth service says when there is no token to be had: the API key is not accepted,
+    or the API or a scope is not enabled for the account.
+    """
 
 
 class InsufficientCreditError(APIError):

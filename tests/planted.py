@@ -68,7 +68,7 @@ def _repeat(patch: pytest.MonkeyPatch, operation: _retry.Operation) -> None:
 
 def repeat_after_5xx(patch: pytest.MonkeyPatch) -> None:
     """Take a 5xx for a request that was not applied."""
-    original = _verdict._refused
+    original = _verdict.refused
 
     def refused(*args: Any) -> _retry.AttemptFailed:
         failed = original(*args)
@@ -76,7 +76,7 @@ def repeat_after_5xx(patch: pytest.MonkeyPatch) -> None:
             failed.outcome = _retry.Outcome.NOT_SENT
         return failed
 
-    patch.setattr(_verdict, "_refused", refused)
+    patch.setattr(_verdict, "refused", refused)
 
 
 def a_404_page_is_a_no(patch: pytest.MonkeyPatch) -> None:
