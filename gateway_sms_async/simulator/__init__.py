@@ -8,6 +8,7 @@ from .callbacks import RecordedCallback
 from .deliveries import Deliveries
 from .dialect import Dialect
 from .faults import Fault, Faults
+from .oauth import IssuedToken, OAuthService
 from .requests import RecordedRequest
 from .rules import Gateway
 from .server import Simulator
@@ -18,6 +19,8 @@ __all__ = [
     "Fault",
     "Faults",
     "Gateway",
+    "IssuedToken",
+    "OAuthService",
     "RecordedCallback",
     "RecordedRequest",
     "Simulator",

@@ -31,6 +31,7 @@ MISSING_FIELD: Final = 306  # own
 EMPTY_CLOSE: Final = 307  # own
 TOO_MANY_RECIPIENTS: Final = 308  # own
 UNAUTHORIZED: Final = 401  # own
+FORBIDDEN: Final = 403  # own
 
 
 @dataclass(frozen=True, slots=True)

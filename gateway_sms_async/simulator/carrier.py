@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from typing import Final, NamedTuple
 
-from . import answers
 from .answers import Answer
 from .faults import Fault
 from .message import Message
@@ -22,11 +21,14 @@ _APPLIED_BY_HALVES: Final = frozenset({401, 402, 413, 422, 429})
 
 
 class Arrival(NamedTuple):
-    """A request on its way to the rules; `seen` is what `Gateway.look_up` returned for it."""
+    """A request on its way to the rules; `seen` is what `Gateway.look_up` returned for it.
+
+    `refusal` is the answer when its token does not open the gateway for it.
+    """
 
     record: RecordedRequest
     target: Target
-    authorized: bool
+    refusal: Answer | None
     seen: Message | None
 
 
@@ -94,12 +96,12 @@ class Carrier:
         return answer
 
     def _take_half(self, arrival: Arrival) -> None:
-        if arrival.authorized and arrival.target.operation in PUTS:
+        if arrival.refusal is None and arrival.target.operation in PUTS:
             self._gateway.take_half(arrival.target.message_id, arrival.record.body)
 
     def _call(self, arrival: Arrival, body: object) -> Answer:
-        if not arrival.authorized:
-            return answers.failure(401, answers.UNAUTHORIZED, "Unauthorized")
+        if arrival.refusal is not None:
+            return arrival.refusal
         gateway = self._gateway
         operation, message_id, number = arrival.target
         match operation:

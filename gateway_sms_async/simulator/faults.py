@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from .requests import METHODS, OPERATIONS, RecordedRequest
+from .requests import METHODS, OAUTH_OPERATIONS, OPERATIONS, RecordedRequest
 
 _WITHOUT_ANSWER: Final = frozenset({"reset", "close", "hang", "late"})
 
@@ -172,10 +172,12 @@ class Faults:
         """Let `fault` strike the next `times` requests that match, after the first `skip` of them.
 
         `on` is an HTTP method in capitals ("PUT"), an operation in small letters ("list", "get",
-        "recipients", "recipient", "send", "open", "append", "close", "delete"), or "*".
+        "recipients", "recipient", "send", "open", "append", "close", "delete", or one of the OAuth
+        service: "create_token", "get_token", "refresh_token", "delete_token", "list_scopes",
+        "get_wallet"), or "*".
         `times=None` is for ever. Of several faults that match, the one added first strikes.
         """
-        if on != "*" and on not in METHODS and on not in OPERATIONS:
+        if on != "*" and on not in METHODS | OPERATIONS | OAUTH_OPERATIONS:
             raise ValueError(f"on={on!r} is neither an HTTP method nor an operation")
         self._entries.append(_Entry(fault, on, times, skip))
 

@@ -10,9 +10,20 @@ from typing import Any, Final, NamedTuple
 
 from .answers import is_object
 
-METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE"})
+METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH"})
 OPERATIONS: Final = frozenset(
     {"list", "get", "recipients", "recipient", "send", "open", "append", "close", "delete"},
+)
+OAUTH_PREFIX: Final = "/oauth"
+OAUTH_OPERATIONS: Final = frozenset(
+    {
+        "create_token",
+        "get_token",
+        "refresh_token",
+        "delete_token",
+        "list_scopes",
+        "get_wallet",
+    }
 )
 _READS: Final = ("list", "get", "recipients", "recipient")
 _SLASH_AT_THE_END: Final = (True, False, True, False)
@@ -23,7 +34,8 @@ class RecordedRequest:
     """One request as it arrived, and what became of it.
 
     `path` is decoded; `operation` one of list, get, recipients, recipient, send, open, append,
-    close, delete, unknown; `body` the parsed JSON or None; `headers` have lower-case names and
+    close, delete, unknown, or, at the OAuth service, one of create_token, get_token,
+    refresh_token, delete_token, list_scopes, get_wallet (a token is cut from the path); `body` the parsed JSON or None; `headers` have lower-case names and
     lack `authorization`; `at` is the event loop's time at the body's last byte; `connection`
     numbers the connection from 1. `applied` tells whether the gateway has carried it out,
     `status` the HTTP status answered, None without an answer.

@@ -19,19 +19,25 @@ import msgspec
 from aiohttp import web
 
 from . import wire
-from .answers import JSON
+from .answers import JSON, Answer
 from .callbacks import Caller, RecordedCallback
 from .carrier import PUTS, Arrival, Carrier
 from .deliveries import Deliveries
 from .dialect import Dialect
 from .faults import Fault, Faults
-from .requests import UNKNOWN, RecordedRequest, read_target
+from .oauth import OAuthService, read_path
+from .requests import OAUTH_PREFIX, UNKNOWN, RecordedRequest, read_target
 from .rules import DEFAULT_CREDIT, DEFAULT_PRICE, Gateway
 
 DEFAULT_TOKEN: Final = "simulator-token"  # noqa: S105 - opens nothing but the simulator
+DEFAULT_EMAIL: Final = "simulator@example.com"
+DEFAULT_API_KEY: Final = "simulator-key"
 _SUMMARY_PATH: Final = "/_simulator"
 _PATIENCE: Final = 0.05
 _BACKLOG: Final = 1024
+
+# What these do to a message has no like here: the request is carried out, or lost, in silence.
+_NEVER_AT_OAUTH: Final = ("partial", "lost", "repeat")
 
 _decode = msgspec.json.Decoder().decode
 
@@ -69,6 +75,9 @@ class _Listener(web.Server):
 class Simulator:
     """An SMS gateway on `url`, for whoever brings `token`; an async context manager.
 
+    It plays the OAuth service too, on `oauth_url`: whoever brings `email` and `api_key` makes
+    tokens there, for the calls that their scopes name.
+
     `port=0` takes a free one; with `path` it listens on a Unix socket there instead. `credit` is
     in EUR and `price` in EUR per SMS part, `latency` in seconds added to each answer, `sent_after`
     and `delivered_after` in seconds after queueing by `clock` (wall seconds); `deliveries` says
@@ -80,7 +89,8 @@ class Simulator:
     `callbacks_in_order` false of the last one first, when all are due.
 
     While it runs: `faults` says what goes wrong, `requests` what has arrived (oldest first),
-    `ledger` who was texted how often, `gateway` holds the messages, `tokens` those accepted,
+    `ledger` who was texted how often, `gateway` holds the messages, `oauth` the account and the
+    tokens made for it, `tokens` those accepted besides,
     `callbacks` the calls made, and those left out because their host is another machine.
     `delay`, if set, says how many seconds a request waits before it is carried out; one that
     `Fault.late` puts off is not asked about.
@@ -93,6 +103,8 @@ class Simulator:
         port: int = 0,
         path: str | os.PathLike[str] | None = None,
         token: str = DEFAULT_TOKEN,
+        email: str = DEFAULT_EMAIL,
+        api_key: str = DEFAULT_API_KEY,
         credit: Decimal | int | str = DEFAULT_CREDIT,
         price: Decimal | int | str = DEFAULT_PRICE,
         dialect: Dialect | None = None,
@@ -119,6 +131,11 @@ class Simulator:
             delivered_after=delivered_after,
             deliveries=deliveries,
             clock=self.now,
+        )
+        self.email = email
+        self.api_key = api_key
+        self.oauth = OAuthService(
+            email=email, api_key=api_key, clock=self.now, credit=lambda: self.gateway.credit
         )
         self.faults = Faults()
         self.requests: list[RecordedRequest] = []
@@ -150,6 +167,11 @@ class Simulator:
             raise RuntimeError("the simulator has no port yet: use it in 'async with'")
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._port}"
+
+    @property
+    def oauth_url(self) -> str:
+        """The address of the OAuth service, without a slash at the end."""
+        return self.url + OAUTH_PREFIX
 
     @property
     def ledger(self) -> Counter[str]:
@@ -271,6 +293,8 @@ class Simulator:
             raw = await request.content.read()
             if request.path == _SUMMARY_PATH:
                 return web.json_response(self.summary())
+            if request.path.startswith(f"{OAUTH_PREFIX}/"):
+                return await self._serve_oauth(request, raw)
             arrival = self._record(request, raw)
             record = arrival.record
             if arrival.target is UNKNOWN:
@@ -304,32 +328,70 @@ class Simulator:
             return before + self.latency, 0
         return before, self.latency
 
+    async def _serve_oauth(self, request: web.BaseRequest, raw: bytes) -> web.StreamResponse:
+        operation, token = read_path(request.method, request.path)
+        shown = request.path.replace(token, "...") if token else request.path
+        record = self._note(request, shown, operation, _read_body(raw))
+        if operation == "unknown":
+            record.status = 404
+            return wire.page(404)
+        fault = self.faults.take(record)
+        if waiting := self.latency + (self.delay(record) if self.delay else 0):
+            await asyncio.sleep(waiting)
+        undo = self.oauth.checkpoint()
+        authorization = request.headers.get("authorization", "")
+        answer = self.oauth.call(operation, token, authorization, record.body)
+        if fault is None or fault.after_apply:
+            record.applied = answer.body.get("success", True)
+        else:
+            undo()
+        if fault is None or fault.answers:
+            record.status = (fault and fault.code) or answer.status
+        if fault is None or fault.kind in _NEVER_AT_OAUTH:
+            return wire.respond(answer)
+        return await wire.play(fault, request, answer)
+
     def _record(self, request: web.BaseRequest, raw: bytes) -> Arrival:
-        method, path = request.method, request.path
-        try:
-            body = _decode(raw) if raw else None
-        except msgspec.DecodeError:
-            body = None
+        method, path, body = request.method, request.path, _read_body(raw)
         strict_slashes = self.gateway.dialect.strict_slashes
         target = read_target(method, path, body, strict_slashes=strict_slashes)
+        record = self._note(request, path, target.operation, body)
+        is_put = target.operation in PUTS
+        seen = self.gateway.look_up(target.message_id) if is_put else None
+        return Arrival(record, target, self._refusal(request), seen)
+
+    def _refusal(self, request: web.BaseRequest) -> Answer | None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        is_bearer = scheme.lower() == "bearer"
+        if is_bearer and token in self.tokens:
+            return None
+        return self.oauth.refusal(token if is_bearer else "", request.method)
+
+    def _note(
+        self, request: web.BaseRequest, path: str, operation: str, body: Any
+    ) -> RecordedRequest:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        scheme, _, token = headers.pop("authorization", "").partition(" ")
+        headers.pop("authorization", None)
         assert self._listener is not None
         record = RecordedRequest(
-            method=method,
+            method=request.method,
             path=path,
-            operation=target.operation,
+            operation=operation,
             body=body,
             headers=headers,
             at=asyncio.get_running_loop().time(),
             connection=self._listener.numbers.get(request.protocol, 0),
         )
-        self._operations[target.operation] += 1
+        self._operations[operation] += 1
         if self._keep_requests != 0:
             self.requests.append(record)
             if self._keep_requests is not None:
                 del self.requests[: -self._keep_requests]
-        authorized = scheme.lower() == "bearer" and token in self.tokens
-        is_put = target.operation in PUTS
-        seen = self.gateway.look_up(target.message_id) if is_put else None
-        return Arrival(record, target, authorized, seen)
+        return record
+
+
+def _read_body(raw: bytes) -> Any:
+    try:
+        return _decode(raw) if raw else None
+    except msgspec.DecodeError:
+        return None
