@@ -19,7 +19,9 @@ from typing import IO, Annotated, Any, TypeVar, cast
 import typer
 
 from . import GatewayClient, GatewayError, Message, Messages, Options, _console
+from ._arguments import choose_base_url
 from ._console import say
+from ._login import FoundToken, find_token
 from .simulator import Simulator
 
 __all__ = [
@@ -70,7 +72,13 @@ def parse_day(text: str) -> date:
 class Account:
     """The options that all commands share: where requests go, with which token, how fast."""
 
-    token_file: Annotated[Path | None, of_connection("Has the token; else OPENAPI_TOKEN.")] = None
+    token_file: Annotated[
+        Path | None,
+        of_connection(
+            "Has the token; else OPENAPI_TOKEN, else OPENAPI_EMAIL and OPENAPI_API_KEY, else the "
+            "login of that environment (gateway-sms login)."
+        ),
+    ] = None
     sandbox: Annotated[
         bool, of_connection("Use the vendor's sandbox, which has tokens of its own.", "--sandbox")
     ] = False
@@ -86,13 +94,22 @@ class Account:
     def client(self, simulator: Simulator | None = None) -> GatewayClient:
         """Make the client; ValueError when there is no token."""
         return GatewayClient(
-            _read_token(self.token_file) if simulator is None else simulator.token,
+            self.find_token().source if simulator is None else simulator.token,
             sandbox=self.sandbox,
             base_url=self.base_url if simulator is None else simulator.url,
             rate=self.requests_a_second(simulated=simulator is not None),
             concurrency=self.concurrency,
             timeout=self.timeout,
         )
+
+    def address(self) -> str:
+        """Return where requests go."""
+        return choose_base_url(self.base_url, sandbox=self.sandbox)
+
+    def find_token(self) -> FoundToken:
+        """Return the token for this address; ValueError when there is none."""
+        given = None if self.token_file is None else _read_token(self.token_file)
+        return find_token(given, self.address())
 
     def requests_a_second(self, *, simulated: bool = False) -> float | None:
         """Return the rate that the options ask for, None for no limit."""
@@ -196,12 +213,7 @@ def command(
     return register
 
 
-def _read_token(file: Path | None) -> str:
-    if file is None:
-        token = os.environ.get("OPENAPI_TOKEN", "").strip()
-        if not token:
-            raise ValueError("no token: set OPENAPI_TOKEN or give --token-file FILE")
-        return token
+def _read_token(file: Path) -> str:
     token = read_text(file).strip()
     if not token:
         raise ValueError(f"{file} is empty; put the token in it")

@@ -34,6 +34,7 @@ __all__ = [
     "WRONG_USE",
     "duration",
     "print_json",
+    "print_lines",
     "print_message",
     "print_messages",
     "print_preview",
@@ -352,10 +353,15 @@ def print_message(message: Message) -> None:
         "made": message.timestamp,
         "changed": message.last_update,
     }
+    print_lines(lines)
+
+
+def print_lines(lines: Mapping[str, object]) -> None:
+    """Print facts, a line each; what is None is left out."""
     table = Table.grid(padding=(0, 2))
     for name, value in lines.items():
         if value is not None:
-            table.add_row(name, _cell(value))
+            table.add_row(name.replace("_", " "), _cell(value))
     _print(table)
 
 

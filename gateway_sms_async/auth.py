@@ -30,16 +30,19 @@ from .oauth import OAUTH, OAUTH_SANDBOX, Account, OAuth, Token, Way
 
 __all__ = [
     "DEFAULT_NAME",
+    "TOKEN_VARIABLE",
     "ApiKey",
     "RenewedToken",
     "StaticToken",
     "TokenKeeper",
     "TokenSource",
+    "email_in_environment",
+    "key_in_environment",
     "pair_in_environment",
     "token_source",
 ]
 
-_TOKEN_VARIABLE = "OPENAPI_TOKEN"  # noqa: S105 - the variable's name
+TOKEN_VARIABLE = "OPENAPI_TOKEN"  # noqa: S105 - the variable's name
 _OAUTH_VARIABLE = "OPENAPI_OAUTH_URL"
 _EMAIL_VARIABLES = ("OPENAPI_EMAIL", "OPENAPI_USERNAME")
 _KEY_VARIABLES = ("OPENAPI_API_KEY", "OPENAPI_APIKEY")
@@ -93,7 +96,7 @@ class RenewedToken:
     """
 
     def __init__(self, account: Account, *, ttl: int, name: str, file: Path | None) -> None:
-        self._account = account
+        self.account = account
         self._ttl = ttl
         self._name = name
         self._file = file
@@ -177,10 +180,10 @@ class RenewedToken:
         if early:
             # There is no haste, and somebody is waiting for it.
             way = replace(way, policy=replace(way.policy, max_attempts=1))
-        oauth = OAuth(self._account, way)
+        oauth = OAuth(self.account, way)
         token = await self._refreshed(oauth, kept or self._held)
         if token is None:
-            if self._account.api_key is None:
+            if self.account.api_key is None:
                 raise AuthenticationError(
                     "the login that is kept has expired or was revoked, and cannot be renewed: "
                     "log in again (gateway-sms login)",
@@ -204,7 +207,7 @@ class RenewedToken:
         kept = await anyio.to_thread.run_sync(read_token, self._file)
         if kept is None:
             return None
-        if not kept.is_of(self._account):
+        if not kept.is_of(self.account):
             raise GatewayError(
                 f"{self._file}: the token in it is of another account or environment; give each a "
                 "file of its own"
@@ -214,7 +217,7 @@ class RenewedToken:
     async def _keep(self, token: Token) -> None:
         if self._file is None:
             return
-        account = self._account
+        account = self.account
         kept = KeptToken(
             oauth_url=account.oauth_url, email=account.email, sandbox=account.sandbox, token=token
         )
@@ -226,7 +229,7 @@ class RenewedToken:
 
     def check_opens(self, base_url: str) -> None:
         """Refuse an address that tokens of this environment do not open, or must not be shown to."""
-        account = self._account
+        account = self.account
         environments = {PRODUCTION: False, SANDBOX: True}
         if (sandbox := environments.get(base_url)) is not None:
             if sandbox is not account.sandbox:
@@ -242,7 +245,7 @@ class RenewedToken:
             )
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(oauth_url={self._account.oauth_url!r})"
+        return f"{type(self).__name__}(oauth_url={self.account.oauth_url!r})"
 
 
 def _is_good(token: Token, rejected: str | None, now: float) -> bool:
@@ -318,12 +321,23 @@ def _check_credential(name: str, value: str) -> str:
     return value
 
 
+def email_in_environment() -> str | None:
+    """Return the e-mail of the account that the environment names."""
+    return _first(_EMAIL_VARIABLES)
+
+
+def key_in_environment() -> str | None:
+    """Return the API key that the environment has."""
+    return _first(_KEY_VARIABLES)
+
+
+def _first(names: tuple[str, ...]) -> str | None:
+    return next((value for name in names if (value := os.environ.get(name))), None)
+
+
 def pair_in_environment() -> tuple[str, str] | None:
     """Return the e-mail and the API key that the environment has; ValueError for one alone."""
-    email, key = (
-        next((value for name in names if (value := os.environ.get(name))), None)
-        for names in (_EMAIL_VARIABLES, _KEY_VARIABLES)
-    )
+    email, key = email_in_environment(), key_in_environment()
     if email is None and key is None:
         return None
     if email is None or key is None:
@@ -335,12 +349,12 @@ def pair_in_environment() -> tuple[str, str] | None:
 def token_source(token: str | TokenSource | None, base_url: str) -> TokenSource:
     """Return what tokens for this address come from; None reads the environment."""
     if token is None:
-        token = os.environ.get(_TOKEN_VARIABLE)
+        token = os.environ.get(TOKEN_VARIABLE)
         if not token:
             pair = pair_in_environment()
             if pair is None:
                 raise ValueError(
-                    f"no token: give one, or set {_TOKEN_VARIABLE}, or {_EMAIL_VARIABLES[0]} and "
+                    f"no token: give one, or set {TOKEN_VARIABLE}, or {_EMAIL_VARIABLES[0]} and "
                     f"{_KEY_VARIABLES[0]}"
                 )
             token = ApiKey(*pair, sandbox=base_url == SANDBOX)

@@ -1,6 +1,6 @@
 """The command line, `gateway-sms`: the commands on messages, and the simulator.
 
-Enters by `__main__`; the commands on campaigns and on deliveries are in the rooms beside. Does what it does with the
+Enters by `__main__`; those on campaigns, deliveries and the account are in the rooms beside. Does what it does with the
 client as any other user would.
 """
 
@@ -13,12 +13,12 @@ from typing import Annotated
 
 import typer
 
-from . import __version__, _console, cli_campaigns, cli_delivery
+from . import __version__, _console, cli_account, cli_campaigns, cli_delivery
 from ._command import Account, Content, Id, app, command, of_message, option, parse_day
 from ._console import say
 from .simulator import Deliveries, Simulator
 
-__all__ = ["app", "cli_delivery"]
+__all__ = ["app", "cli_account", "cli_delivery"]
 
 app.add_typer(
     cli_campaigns.journals, name="journal", help="Look at or delete the journal of a campaign."
@@ -161,7 +161,9 @@ def simulator(
         sys.stdout.flush()
         say(
             "To use it, export both lines in another terminal and run gateway-sms there. "
-            "Ctrl-C ends it, and everything in it is forgotten."
+            "Ctrl-C ends it, and everything in it is forgotten.\n"
+            f"It has an OAuth service too: OPENAPI_OAUTH_URL={server.oauth_url} "
+            f"OPENAPI_EMAIL={server.email} OPENAPI_API_KEY={server.api_key}"
         )
 
     with suppress(KeyboardInterrupt):

@@ -169,7 +169,7 @@ class OAuth:
     """The calls that an account can make."""
 
     def __init__(self, account: Account, way: Way) -> None:
-        self._account = account
+        self.account = account
         self._way = way
 
     async def create(self, *, name: str, ttl: int) -> Token:
@@ -178,7 +178,7 @@ class OAuth:
         Raises AuthenticationError when the account is not accepted, the API is not enabled for
         it, or a scope is missing. (`POST /tokens`)
         """
-        asked = {"scopes": self._account.scopes, "name": name, "ttl": ttl}
+        asked = {"scopes": self.account.scopes, "name": name, "ttl": ttl}
         now = time.time()
         try:
             detail = await self._call("POST", "/tokens", _token_in, asked)
@@ -228,18 +228,18 @@ class OAuth:
         (`GET /scopes`)
         """
         scopes = await self._call("GET", "/scopes", _read_scopes)
-        return {one.scope for one in scopes.data if one.enabled} & set(self._account.scopes)
+        return {one.scope for one in scopes.data if one.enabled} & set(self.account.scopes)
 
     def _checked(self, detail: _Detail, now: float) -> Token:
         token = _held(detail, now)
-        missing = missing_scopes(self._account, token)
+        missing = missing_scopes(self.account, token)
         if missing:
             raise AuthenticationError(_lacking(missing), status=200)
         return token
 
     async def _explained(self, refusal: APIError) -> AuthenticationError:
         """Say which scope is missing. The refusal itself does not."""
-        account = self._account
+        account = self.account
         try:
             enabled = await self.enabled_scopes()
         except GatewayError:
@@ -269,7 +269,7 @@ class OAuth:
         if refresh is not None:
             scheme, credentials = "Bearer", refresh
         else:
-            pair = f"{self._account.email}:{self._account.api_key}"
+            pair = f"{self.account.email}:{self.account.api_key}"
             scheme, credentials = "Basic", b64encode(pair.encode()).decode()
         deadline = asyncio.get_running_loop().time() + self._way.policy.max_elapsed
         payload = None if asked is None else msgspec.json.encode(asked)
@@ -318,7 +318,7 @@ class OAuth:
     async def _send(self, request: _Request) -> Reply:
         way = self._way
         transport = await Transport.open(
-            self._account.oauth_url, concurrency=1, connector=way.connector, proxy=way.proxy
+            self.account.oauth_url, concurrency=1, connector=way.connector, proxy=way.proxy
         )
         try:
             return await transport.attempt(

@@ -1,6 +1,7 @@
 """What every test of the client stands on: one backend, and a simulator on a real socket."""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -9,6 +10,17 @@ from gateway_sms_async.testing import Simulator
 
 # Retries without the waits of real life.
 QUICK = RetryPolicy(base_delay=0.001, max_delay=0.01)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobody_is_logged_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whoever runs the tests may have an account: it is neither used nor touched."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("OPENAPI_") or name == "GATEWAY_SMS_BASE_URL":
+                patch.delenv(name)
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
 
 
 @pytest.fixture

@@ -668,7 +668,7 @@ def test_the_newer_spelling_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _address(source: TokenSource) -> tuple[str, bool]:
     assert isinstance(source, ApiKey)
-    return source._account.oauth_url, source._account.sandbox
+    return source.account.oauth_url, source.account.sandbox
 
 
 def test_each_environment_has_an_oauth_service_of_its_own(
@@ -752,8 +752,8 @@ FAULTS = [
 CALLS: dict[str, Callable[[ApiKey], Awaitable[object]]] = {
     "token": lambda source: source.token(),
     "renew": lambda source: source.renew("rejected-canary"),
-    "look up": lambda source: auth.OAuth(source._account, source._way).look_up("held-canary"),
-    "delete": lambda source: auth.OAuth(source._account, source._way).delete("held-canary"),
+    "look up": lambda source: auth.OAuth(source.account, source._way).look_up("held-canary"),
+    "delete": lambda source: auth.OAuth(source.account, source._way).delete("held-canary"),
 }
 
 
@@ -779,7 +779,7 @@ async def test_nothing_secret_is_shown(
     for text in (
         caplog.text,
         repr(source),
-        repr(source._account),
+        repr(source.account),
         repr(source._held),
         repr(simulator.requests),
     ):

@@ -273,7 +273,10 @@ async def test_a_simulator_that_does_not_deliver_to_everybody() -> None:
 async def test_a_missing_token_is_one_line() -> None:
     code, out, err = await finish(await start("list"))
     assert (code, out) == (2, "")
-    assert err == "gateway-sms: no token: set OPENAPI_TOKEN or give --token-file FILE\n"
+    assert err == (
+        "gateway-sms: no token: run gateway-sms login, set OPENAPI_TOKEN, or OPENAPI_EMAIL and "
+        "OPENAPI_API_KEY, or give --token-file FILE\n"
+    )
 
 
 def test_without_the_extra(

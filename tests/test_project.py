@@ -21,10 +21,10 @@ PACKAGE = ROOT / "gateway_sms_async"
 LAYERS = [
     ["__main__"],
     ["cli"],
-    ["cli_campaigns", "cli_delivery"],
+    ["cli_account", "cli_campaigns", "cli_delivery"],
     ["_plan", "_tracking"],
     ["_command", "_delivery_console", "_running", "delivery_files", "html_report", "reports"],
-    ["_console", "delivery_tables", "lists"],
+    ["_console", "_login", "delivery_tables", "lists"],
     ["_detect"],
     ["_formats"],
     ["_columns", "_files"],
