@@ -92,7 +92,7 @@ _REFUSED_BY_STATUS = {401, 413, 429}
 def refused(reply: Reply, asked: str, hints: Mapping[tuple[int, int | None], str]) -> AttemptFailed:
     """Say what an answer other than 200 and 201 means.
 
-    `asked` names the request; `hints` are words for an HTTP status and an error code, or any.
+    `asked` names the request; `hints` are words for an HTTP status and an error code (None: any).
     """
     status = reply.status
     refusal = decode(_refusal, reply.body)
@@ -103,7 +103,7 @@ def refused(reply: Reply, asked: str, hints: Mapping[tuple[int, int | None], str
     kind = _REFUSALS.get(status)
     said = f"{asked}: HTTP {status}" + ("" if code is None else f", error {code}")
     detail = refusal.message if refusal is not None and isinstance(refusal.message, str) else None
-    hint = hints.get((status, code), hints.get((status, None), ""))
+    hint = hints.get((status, code), hints.get((status, None), "")).replace("{asked}", asked)
     if kind is not None and (refusal is not None or status in _REFUSED_BY_STATUS):
         if (status, code) == (422, _CODE_CLOSED):
             kind = TransactionClosedError
@@ -126,8 +126,11 @@ def refused(reply: Reply, asked: str, hints: Mapping[tuple[int, int | None], str
 _HINTS: dict[tuple[int, int | None], str] = {
     (401, None): ": the token is not accepted here (expired, or made for the other environment)",
     (402, None): ": the credit is not enough",
-    (403, None): ": the token lacks the scope for this call; it is given one at "
-    "https://console.openapi.com, or made with all four by ApiKey",
+    (
+        403,
+        None,
+    ): ": the token lacks the scope {asked}:.../messages; make one that has all four, and "
+    "enable it at https://console.openapi.com if need be",
     (404, None): ": there is no such message, or no such recipient on it",
     (406, None): ": the gateway knows no such id",
     (413, None): ": the request is too large",

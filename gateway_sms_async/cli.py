@@ -1,7 +1,7 @@
 """The command line, `gateway-sms`: the commands on messages, and the simulator.
 
-Enters by `__main__`; those on campaigns, deliveries and the account are in the rooms beside. Does what it does with the
-client as any other user would.
+Enters by `__main__`; those on campaigns, deliveries and the account are in the rooms beside. Does
+what it does with the client as any other user would.
 """
 
 import asyncio

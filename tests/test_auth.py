@@ -371,7 +371,7 @@ async def test_the_gateway_names_the_scope_that_a_token_lacks(simulator: Simulat
         issued.scopes = PRODUCTION_SCOPES[:1]
     async with client_of(simulator, source) as client:
         await client.messages.list()
-        with pytest.raises(AuthenticationError, match=r"POST: HTTP 403.* lacks the scope"):
+        with pytest.raises(AuthenticationError, match=r"POST: HTTP 403.* lacks the scope POST:"):
             await client.messages.send(sender="ACME", body="Ciao", recipients="+39-3401234567")
 
 

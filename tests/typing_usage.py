@@ -15,6 +15,7 @@ from aiohttp import web
 
 from gateway_sms_async import (
     APIError,
+    ApiKey,
     AuthenticationError,
     BulkSendError,
     Callback,
@@ -79,6 +80,16 @@ class Vault:
 
 
 source: TokenSource = Vault()
+key: TokenSource = ApiKey("me@example.com", "key")
+key = ApiKey(
+    email="me@example.com",
+    api_key="key",
+    sandbox=True,
+    oauth_url="https://oauth.example",
+    file="token.json",
+    ttl=3600,
+    name="campaigns",
+)
 fields: Fields = {"name": "Ada"}
 likes: list[RecipientLike] = [
     "+39-3401234567",
@@ -128,6 +139,7 @@ def settings() -> list[GatewayClient]:
         GatewayClient(),
         GatewayClient("token"),
         GatewayClient(Vault(), sandbox=True),
+        GatewayClient(ApiKey("me@example.com", "key", sandbox=True), sandbox=True),
         GatewayClient(source, base_url="https://gw.example", rate=None),
         GatewayClient(
             token=None,
