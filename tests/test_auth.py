@@ -289,19 +289,17 @@ async def test_a_token_that_stays_refused_ends_the_call(simulator: Simulator) ->
 
 
 def test_one_key_serves_one_event_loop_after_the_other() -> None:
-    async def work(simulator: Simulator, source: ApiKey) -> None:
-        async with client_of(simulator, source, concurrency=10) as client:
-            simulator.oauth.revoke_all()
-            await asyncio.gather(*(client.messages.list() for _ in range(20)))
-
-    async def main(port: int, source: ApiKey | None) -> tuple[int, ApiKey]:
-        async with Simulator(port=port) as simulator:
+    async def work(port: int, source: ApiKey | None) -> tuple[int, ApiKey]:
+        async with Simulator(port=port, latency=0.01) as simulator:
             source = source or key_of(simulator)
-            await work(simulator, source)
+            # Several wait for one, which ties a lock to its event loop.
+            source._held = None
+            tokens = await asyncio.gather(*(source.token() for _ in range(5)))
+            assert set(tokens) == set(simulator.oauth.tokens)
             return int(simulator.url.rpartition(":")[2]), source
 
-    port, source = asyncio.run(main(0, None))
-    asyncio.run(main(port, source))
+    port, source = asyncio.run(work(0, None))
+    asyncio.run(work(port, source))
 
 
 # Refusals
@@ -623,6 +621,18 @@ async def test_requests_go_through_the_clients_proxy(simulator: Simulator) -> No
                 await client.messages.list()
         assert proxy.requests[0].target == f"{simulator.oauth_url}/tokens"
     assert not simulator.requests
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
+async def test_the_key_follows_no_redirect(status: str) -> None:
+    async with RawServer(say(http(b'{"token": "evil"}'))) as elsewhere:
+        moved = http(b"", f"Location: {elsewhere.url}/tokens", status=status)
+        async with RawServer(say(moved)) as server:
+            source = ApiKey(EMAIL, KEY, oauth_url=server.url)
+            source.travel(auth.Way(policy=ONCE))
+            with pytest.raises(UnexpectedResponseError, match="OAuth service, POST: HTTP 30"):
+                await source.token()
+        assert not elsewhere.requests
 
 
 # The environment
