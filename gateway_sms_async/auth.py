@@ -158,9 +158,15 @@ class RenewedToken:
             if failures != self._failures and self._failure is not None:
                 # Who waited through an outage does not wait through another of its own.
                 raise copy.copy(self._failure)
-            early = rejected is None and held is not None and held.lives(now)
+            early = False
             try:
-                self._held = await self._obtain(rejected, early=early)
+                kept = await self._read()
+                if kept is not None and (held is None or kept.made_at >= held.made_at):
+                    self._held = held = kept
+                    if _is_good(kept, rejected, now):
+                        return kept
+                early = rejected is None and held is not None and held.lives(now)
+                self._held = await self._obtain(held, early=early)
             except GatewayError as error:
                 if early and held is not None:
                     self._not_before = now + min(_PAUSE, ((held.expires_at or now) - now) / 2)
@@ -171,17 +177,14 @@ class RenewedToken:
                 raise
             return self._held
 
-    async def _obtain(self, rejected: str | None, *, early: bool) -> Token:
-        """Get a token from the file, by the refresh token, or by the API key."""
-        kept = await self._read()
-        if kept is not None and _is_good(kept, rejected, time.time()):
-            return kept
+    async def _obtain(self, old: Token | None, *, early: bool) -> Token:
+        """Get a new token: by the refresh token of the old one, or by the API key."""
         way = self._way
         if early:
             # There is no haste, and somebody is waiting for it.
             way = replace(way, policy=replace(way.policy, max_attempts=1))
         oauth = OAuth(self.account, way)
-        token = await self._refreshed(oauth, kept or self._held)
+        token = await self._refreshed(oauth, old)
         if token is None:
             if self.account.api_key is None:
                 raise AuthenticationError(

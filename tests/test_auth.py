@@ -521,6 +521,43 @@ async def test_a_token_in_the_file_that_has_expired_is_refreshed(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("with_key", [True, False])
+@pytest.mark.parametrize("fault", [Fault.status(503), Fault.status(401, 130)], ids=["503", "401"])
+async def test_a_token_in_the_file_that_still_works_outlasts_an_outage(
+    simulator: Simulator, tmp_path: Path, fault: Fault, with_key: bool
+) -> None:
+    file = tmp_path / "token.json"
+    first = await key_of(simulator, file=file).token()
+    kept = json.loads(file.read_text())
+    kept["token"] |= {"made_at": time.time() - 1000, "expires_at": time.time() + 60}
+    file.write_text(json.dumps(kept))
+    simulator.faults.add(fault, on="PATCH", times=None)
+    simulator.faults.add(fault, on="create_token", times=None)
+    source: auth.RenewedToken = key_of(simulator, file=file)
+    if not with_key:
+        account = auth.read_token(file).account  # type: ignore[union-attr]
+        source = auth.RenewedToken(account, ttl=60, name="x", file=file)
+    assert await source.token() == first
+    # Once it is refused there is nothing left to hope for.
+    source.travel(auth.Way(policy=QUICK))
+    with pytest.raises(GatewayError):
+        await source.renew(first)
+
+
+async def test_an_older_token_in_the_file_is_not_gone_back_to(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    file = tmp_path / "token.json"
+    source = key_of(simulator, file=file)
+    first = await source.token()
+    before = file.read_bytes()
+    second = await source.renew(first)
+    file.write_bytes(before)  # as if the disk had been full
+    third = await source.renew(second)
+    assert len({first, second, third}) == 3
+    assert asked(simulator) == ["create_token", "refresh_token", "refresh_token"]
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 async def test_a_file_that_others_can_read_is_refused(
     simulator: Simulator, tmp_path: Path, mode: int
