@@ -3,8 +3,6 @@
 The lowest room of the house: everything may import it, it imports nothing of ours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal

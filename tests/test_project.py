@@ -4,11 +4,12 @@ import ast
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import venv
 import zipfile
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -138,22 +139,66 @@ def test_the_readmes_commands_are_what_ci_runs() -> None:
         assert command in ci
 
 
-# Building asks the registry for the build backend, which can take its time.
-@pytest.mark.timeout(180)
-def test_the_wheel_is_complete_and_works_without_the_checkout(tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, ROOT],
-        check=True,
-        capture_output=True,
-    )
-    [wheel] = tmp_path.glob("*.whl")
-    inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    ours = {
+def build(kind: str, source: Path, target: Path) -> Path:
+    """Build one distribution with the backend installed here: no registry is asked."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", kind, "--directory", target]
+    subprocess.run(command, check=True, capture_output=True, cwd=source)
+    [built] = target.glob("*.whl" if kind == "wheel" else "*.tar.gz")
+    return built
+
+
+def files(folder: str, *suffixes: str) -> set[str]:
+    return {
         str(path.relative_to(ROOT))
-        for path in PACKAGE.rglob("*")
-        if path.suffix in {".py", ".typed"}
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix in suffixes
     }
-    assert inside == ours
+
+
+def test_the_sdist_holds_all_that_is_kept_and_nothing_else(tmp_path: Path) -> None:
+    sdist = build("sdist", ROOT, tmp_path)
+    with tarfile.open(sdist) as archive:
+        members = archive.getmembers()
+    assert all(member.isfile() for member in members)
+    names = [PurePosixPath(member.name) for member in members]
+    assert {name.parts[0] for name in names} == {sdist.name.removesuffix(".tar.gz")}
+    inside = {str(PurePosixPath(*name.parts[1:])) for name in names}
+    assert {name.split("/")[0] for name in inside} == {
+        ".ci",
+        ".github",
+        ".gitignore",
+        "CHANGELOG.md",
+        "LICENSE",
+        "PKG-INFO",
+        "README.md",
+        "benchmarks",
+        "docs",
+        "gateway_sms_async",
+        "pyproject.toml",
+        "tests",
+    }
+    for folder in ("gateway_sms_async", "tests", "benchmarks", "docs", ".ci", ".github"):
+        assert {name for name in inside if name.startswith(folder + "/")} == files(
+            folder, "", ".csv", ".db", ".json", ".jsonl", ".md", ".py", ".txt", ".typed", ".yml"
+        ) - {"benchmarks/results.json"}
+
+
+def test_the_wheel_comes_from_the_sdist_and_works_without_the_checkout(tmp_path: Path) -> None:
+    with tarfile.open(build("sdist", ROOT, tmp_path)) as archive:
+        archive.extractall(tmp_path / "sdist", filter="data")
+    [source] = (tmp_path / "sdist").iterdir()
+    wheel = build("wheel", source, tmp_path)
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name for name in names if ".dist-info/" not in name} == files(
+        "gateway_sms_async", ".py", ".typed"
+    )
+    assert {name.partition(".dist-info/")[2] for name in names if ".dist-info/" in name} == {
+        "METADATA",
+        "RECORD",
+        "WHEEL",
+        "entry_points.txt",
+        "licenses/LICENSE",
+    }
     venv.create(tmp_path / "env", with_pip=False)
     [site] = (tmp_path / "env" / "lib").glob("python*/site-packages")
     zipfile.ZipFile(wheel).extractall(site)
@@ -177,3 +222,32 @@ def test_the_wheel_is_complete_and_works_without_the_checkout(tmp_path: Path) ->
     ).stdout
     assert answer.startswith(str(tmp_path / "env"))
     assert answer.strip().endswith(gateway_sms_async.__version__)
+
+
+# A full commit, and in words which version that is.
+PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+
+
+@pytest.mark.parametrize(
+    "workflow", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.stem
+)
+def test_workflows_use_pinned_actions_with_the_least_rights(workflow: Path) -> None:
+    text = workflow.read_text(encoding="utf-8")
+    actions = re.findall(r"uses: (.+)", text)
+    assert actions
+    assert [one for one in actions if not PINNED.fullmatch(one)] == []
+    assert "\npermissions: {}\n" in text
+    assert "secrets." not in text
+    assert text.count("persist-credentials: false") == text.count("actions/checkout@")
+
+
+def test_what_is_published_is_what_was_built_and_checked() -> None:
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    build, publish = text.partition("\n  publish:\n")[::2]
+    assert "bash .ci/run" in build
+    assert "bash .ci/dist" in build
+    # The job that may publish runs nothing of ours.
+    assert "run:" not in publish
+    assert "actions/checkout@" not in publish
+    assert "id-token: write" in publish
+    assert "environment:" in publish
