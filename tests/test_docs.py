@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway_sms_async.testing import Simulator
+from gateway_sms_async.testing import Dialect, Fault, Simulator
 
 from .test_readme import ROOT, run
 
@@ -84,6 +84,31 @@ async def test_programs(program: Block, folder: Path) -> None:
     assert "Not sent" not in printed
 
 
+@pytest.mark.parametrize(
+    ("broken", "found"),
+    [
+        (Dialect(opens_send_after=0.1), "1: it was sent by itself"),
+        (Dialect(split_close=True), "2: it stayed open"),
+        (Dialect(closed_takes_puts=True), "2: a closed message took more"),
+        (Dialect(refusals_apply_half=True), "3: a refused request has added somebody"),
+        (Dialect(deletes_undone=True), "4: it came back"),
+    ],
+    ids=["sends-open", "splits-close", "takes-more", "applies-refused", "undoes-delete"],
+)
+async def test_the_check_of_the_promises_finds_each_that_is_broken(
+    broken: Dialect, found: str, folder: Path
+) -> None:
+    [program] = [one for one in PROGRAMS if one.page.stem == "guarantees"]
+    async with Simulator(dialect=broken) as simulator:
+        # The stranger is let in, to be refused by a fault: only those can be applied by halves.
+        simulator.tokens.add("a-token-that-is-none")
+        simulator.faults.add(Fault.status(401), on="append")
+        with pytest.raises(AssertionError, match=found):
+            await run([sys.executable, "-c", program.text], simulator, folder)
+
+
+# Eight commands one after another, each a process of its own.
+@pytest.mark.timeout(90)
 @pytest.mark.parametrize("page", [page for page in COMMANDS if COMMANDS[page]])
 async def test_commands(page: str, folder: Path) -> None:
     async with Simulator(sent_after=0.0, delivered_after=0.1) as simulator:
