@@ -130,6 +130,19 @@ def test_four_dependencies_and_no_more() -> None:
     assert version("gateway-sms-async") == gateway_sms_async.__version__
 
 
+def test_ci_tests_the_very_floors_that_are_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    tested = dict(re.findall(r'"([a-z]+)==([\d.]+)"', ci))
+    floors = dict(
+        one.split(">=") for one in [*project["dependencies"], *extras["cli"], *extras["phone"]]
+    )
+    assert tested.keys() == floors.keys()
+    for name, floor in floors.items():
+        assert re.fullmatch(re.escape(floor) + r"(\.0)*", tested[name]), name
+
+
 def test_the_readmes_commands_are_what_ci_runs() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
