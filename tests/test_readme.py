@@ -42,7 +42,7 @@ async def run(command: list[str], simulator: Simulator, folder: Path = ROOT) -> 
 
 
 def test_there_are_examples() -> None:
-    assert len(PROGRAMS) == 11
+    assert len(PROGRAMS) == 4
     assert len(COMMANDS) == 9
 
 
