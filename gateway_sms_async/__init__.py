@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .callback_receiver import CallbackReceiver
     from .callback_signer import CallbackSigner
     from .callbacks import Callback, CallbackLog, parse_callback
+    from .campaigns import Campaigns, CampaignStatus
     from .delivery_statistics import DeliveryStatistics
 
 __all__ = [
@@ -72,6 +73,8 @@ __all__ = [
     "CallbackLog",
     "CallbackReceiver",
     "CallbackSigner",
+    "CampaignStatus",
+    "Campaigns",
     "CountryPreview",
     "DeliveryChange",
     "DeliveryError",
@@ -140,6 +143,8 @@ _LATER = {
     "CallbackLog": "callbacks",
     "CallbackReceiver": "callback_receiver",
     "CallbackSigner": "callback_signer",
+    "CampaignStatus": "campaigns",
+    "Campaigns": "campaigns",
     "DeliveryStatistics": "delivery_statistics",
     "parse_callback": "callbacks",
 }

@@ -1,4 +1,6 @@
-"""From a request to its status, and to a callback in a bounded queue; knows no web framework.
+"""From a request to its status, and to a callback in a bounded queue or a user's function.
+
+Knows no web framework.
 
 The handlers (`callbacks_aiohttp`, `callbacks_asgi`) enter, and users, who take callbacks out.
 """
@@ -6,8 +8,10 @@ The handlers (`callbacks_aiohttp`, `callbacks_asgi`) enter, and users, who take 
 from __future__ import annotations
 
 import asyncio
+import inspect
+import logging
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Self
@@ -21,6 +25,7 @@ from .errors import CallbackError
 
 __all__ = ["CallbackReceiver"]
 
+_logger = logging.getLogger("gateway_sms_async")
 _LEFT = 499
 _LONGEST = 20
 # A queue can be shut down since Python 3.13.
@@ -35,11 +40,14 @@ class CallbackReceiver:
     - `field`: the `callback_field` that messages are sent with.
     - `queue`: where callbacks wait to be taken, bounded; one of `size` places unless given. While
       it is full the answer is 503, so that the gateway may try again.
+    - `handle`: a function, async or not, that is called with each callback before it is answered;
+      nothing is queued then. What it has stored is not lost with the process; be quick. When it
+      raises, the answer is 500, so that the gateway may try again, and the error is logged.
     - `timeout`: the most seconds that a body may take to arrive.
 
     Several tasks may take callbacks out. What is in the queue is lost with the process. `answers`
     counts the requests by status: 200, 400 no callback, 404 not signed, 405 no POST, 408 too slow,
-    413 larger than `MAX_BODY`, 499 the sender left before the end, 503 full.
+    413 larger than `MAX_BODY`, 499 the sender left before the end, 500 `handle` has raised, 503 full.
     """
 
     def __init__(
@@ -49,6 +57,7 @@ class CallbackReceiver:
         field: str | None = None,
         queue: asyncio.Queue[Callback] | None = None,
         size: int = 1000,
+        handle: Callable[[Callback], object] | None = None,
         timeout: float = 10.0,
     ) -> None:
         if signer is not None and not isinstance(signer, CallbackSigner):
@@ -57,12 +66,15 @@ class CallbackReceiver:
             raise TypeError("field must be a str")
         if queue is not None and queue.maxsize <= 0:
             raise ValueError("queue must be bounded: give it a maxsize")
+        if handle is not None and queue is not None:
+            raise ValueError("give either queue or handle: nothing is queued for a function")
         self.queue: asyncio.Queue[Callback] = (
             asyncio.Queue(check_count("size", size)) if queue is None else queue
         )
         self.answers: Counter[int] = Counter()
         self._signer = signer
         self._field = field
+        self._handle = handle
         self._timeout = check_timeout(timeout)
 
     async def receive(
@@ -109,10 +121,19 @@ class CallbackReceiver:
             return _LEFT
         except CallbackError:
             return HTTPStatus.BAD_REQUEST
+        return await self._pass_on(msgspec.structs.replace(callback, reference=reference))
+
+    async def _pass_on(self, callback: Callback) -> int:
         try:
-            self.queue.put_nowait(msgspec.structs.replace(callback, reference=reference))
+            if self._handle is None:
+                self.queue.put_nowait(callback)
+            elif inspect.isawaitable(answer := self._handle(callback)):
+                await answer
         except (asyncio.QueueFull, _ShutDown):
             return HTTPStatus.SERVICE_UNAVAILABLE
+        except Exception:
+            _logger.exception("the function that callbacks are handed to raised")
+            return HTTPStatus.INTERNAL_SERVER_ERROR
         return HTTPStatus.OK
 
     def __aiter__(self) -> Self:

@@ -2,7 +2,9 @@
 
 async with Simulator() as simulator:
     async with GatewayClient(simulator.token, base_url=simulator.url) as gateway:
-        ...
+        simulator.fail_next("PUT", after_apply=True)
+        ...  # send
+        simulator.assert_sent({"+39 340 1234567": "Ciao Anna"})
 
 Deliveries of an hour, followed without waiting, a tenth of them failing, a few never final:
 
@@ -25,6 +27,7 @@ from .simulator import (
     RecordedCallback,
     RecordedRequest,
     Simulator,
+    Text,
 )
 
 __all__ = [
@@ -38,4 +41,5 @@ __all__ = [
     "RecordedCallback",
     "RecordedRequest",
     "Simulator",
+    "Text",
 ]

@@ -31,7 +31,7 @@ LAYERS = [
     ["_columns", "_files"],
     ["__init__", "callbacks_aiohttp", "callbacks_asgi", "testing"],
     ["callback_receiver"],
-    ["preview"],
+    ["campaigns", "preview"],
     ["client"],
     ["resume"],
     ["bulk"],

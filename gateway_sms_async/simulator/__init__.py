@@ -9,6 +9,7 @@ from .deliveries import Deliveries
 from .dialect import Dialect
 from .faults import Fault, Faults
 from .oauth import IssuedToken, OAuthService
+from .outbox import Text
 from .requests import RecordedRequest
 from .rules import Gateway
 from .server import Simulator
@@ -24,4 +25,5 @@ __all__ = [
     "RecordedCallback",
     "RecordedRequest",
     "Simulator",
+    "Text",
 ]

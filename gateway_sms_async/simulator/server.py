@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 import msgspec
 from aiohttp import web
 
-from . import wire
+from . import outbox, wire
 from .answers import JSON, Answer
 from .callbacks import Caller, RecordedCallback
 from .carrier import PUTS, Arrival, Carrier
@@ -26,6 +26,7 @@ from .deliveries import Deliveries
 from .dialect import Dialect
 from .faults import Fault, Faults
 from .oauth import OAuthService, read_path
+from .outbox import Text
 from .requests import OAUTH_PREFIX, UNKNOWN, RecordedRequest, read_target
 from .rules import DEFAULT_CREDIT, DEFAULT_PRICE, Gateway
 
@@ -177,6 +178,47 @@ class Simulator:
     def ledger(self) -> Counter[str]:
         """How often each number was texted: on closed messages, simulated sends left out."""
         return self.gateway.ledger
+
+    @property
+    def texts(self) -> list[Text]:
+        """Everything that was texted, message after message; as the ledger counts it."""
+        return list(outbox.texts(self.gateway.messages.values()))
+
+    def sent_to(self, number: str) -> list[str]:
+        """Return the texts to a number, which may be written in any international way."""
+        wanted = outbox.digits(number)
+        return [text.body for text in self.texts if outbox.digits(text.number) == wanted]
+
+    def assert_sent(self, expected: Mapping[str, str | Iterable[str]]) -> None:
+        """Assert that exactly these were texted: number to text, or to several texts.
+
+        What is wrong is said line by line, with whole numbers: this is a tool for tests.
+        """
+        if found := outbox.differences(self.texts, expected):
+            raise AssertionError(f"what was sent is not what was expected:\n{found}")
+
+    def fail_next(
+        self,
+        on: str = "*",
+        *,
+        after_apply: bool = False,
+        status: int | None = None,
+        error: int | None = None,
+        retry_after: float | str | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Let the next request fail: without an answer, or with an HTTP `status`.
+
+        `on` is a method or an operation as for `Faults.add`, which takes other faults; with
+        `after_apply` the gateway carries the request out before. `error` is the code in the
+        envelope of a `status`, `retry_after` its header. `times=None` is for ever.
+        """
+        if status is None and (error is not None or retry_after is not None):
+            raise ValueError("error and retry_after belong to an answer: give its status")
+        fault = Fault.reset(after_apply=after_apply)
+        if status is not None:
+            fault = Fault.status(status, error, retry_after=retry_after, after_apply=after_apply)
+        self.faults.add(fault, on=on, times=times)
 
     @property
     def connections(self) -> int:

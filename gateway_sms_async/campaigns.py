@@ -1,0 +1,173 @@
+"""Campaigns in the background of a service or bot: one journal each, gone on with at every start.
+
+Users enter. What is sent, and how often, is the client's business; in here are the tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Coroutine
+from dataclasses import asdict, dataclass, field, replace
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from .client import GatewayClient
+from .errors import BulkSendError, GatewayError
+from .receipt import Progress, Receipt
+from .recipients import Recipients
+
+__all__ = ["CampaignStatus", "Campaigns"]
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_LOOK_EVERY = 0.02
+
+_logger = logging.getLogger("gateway_sms_async")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignStatus:
+    """How far a campaign is.
+
+    `complete`: everyone is accepted, or left out for a reason that its receipt names. `stopped`:
+    by `reason`; the next start goes on with it, unless nothing can be done about who is left.
+    """
+
+    state: Literal["running", "complete", "stopped"] = "running"
+    reason: str | None = None
+    progress: Progress = field(default_factory=Progress)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain types for JSON; no number is in it."""
+        return asdict(self)
+
+
+class Campaigns:
+    """Campaigns that outlive the process; an async context manager, within that of its client.
+
+    `folder` holds their journals, `NAME.db`, and is made if need be. Entering goes on with those
+    that an earlier process has left; leaving stops what is running and waits until what is under
+    way has landed. A journal stays when its campaign is complete, so that its name is not taken
+    again by mistake: `purge_journal` deletes it. Of several processes with one folder, the first
+    has a journal, and in the others its campaign is `stopped` by that.
+    """
+
+    def __init__(self, gateway: GatewayClient, folder: str | PathLike[str]) -> None:
+        self._gateway = gateway
+        self._folder = Path(folder)
+        self._stop = asyncio.Event()
+        self._status: dict[str, CampaignStatus] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(
+        self, name: str, recipients: Recipients, *, sender: str, body: str, **keywords: Any
+    ) -> bool:
+        """Begin a campaign, whose keywords are those of `GatewayClient.send_bulk`.
+
+        Returns True when the whole list is in the journal: from then on nobody is forgotten,
+        whatever happens to this process. Returns False, and begins nothing, when a campaign has
+        had this name: asking twice sends once. Raises ValueError or TypeError for what `send_bulk`
+        refuses and for a name that is not 1 to 64 letters, digits, "-" or "_"; a GatewayError when
+        the campaign cannot be kept: nothing was sent then.
+        """
+        if not _NAME.fullmatch(name):
+            raise ValueError('the name of a campaign is 1 to 64 letters, digits, "-" or "_"')
+        journal = self._folder / f"{name}.db"
+        if name in self._status or journal.exists():
+            return False
+        sending = self._gateway.send_bulk(
+            recipients,
+            sender=sender,
+            body=body,
+            journal=journal,
+            on_progress=lambda progress: self._report(name, progress),
+            stop=self._stop,
+            **keywords,
+        )
+        failure: list[BaseException] = []
+        task = self._run(name, sending, failure)
+        while not task.done() and not journal.exists():
+            await asyncio.wait([task], timeout=_LOOK_EVERY)
+        if failure and not journal.exists():
+            del self._status[name]
+            raise failure[0]
+        return True
+
+    def status(self, name: str) -> CampaignStatus | None:
+        """Return how far a campaign is; None when there is none of this name."""
+        return self._status.get(name)
+
+    async def __aenter__(self) -> Self:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for journal in sorted(self._folder.glob("*.db")):
+            name = journal.stem
+            resuming = self._gateway.resume_bulk(
+                journal,
+                on_progress=lambda progress, name=name: self._report(name, progress),
+                stop=self._stop,
+            )
+            self._run(name, resuming, [])
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        await asyncio.gather(*self._tasks)
+
+    def __repr__(self) -> str:
+        return f"Campaigns({str(self._folder)!r}, {len(self._tasks)} running)"
+
+    def _run(
+        self, name: str, sending: Coroutine[Any, Any, Receipt], failure: list[BaseException]
+    ) -> asyncio.Task[None]:
+        self._status[name] = CampaignStatus()
+
+        async def run() -> None:
+            try:
+                receipt = await sending
+            except BulkSendError as error:
+                failure.append(error)
+                self._end(name, "stopped", error.reason, error.receipt)
+            except Exception as error:
+                failure.append(error)
+                if not isinstance(error, GatewayError | ValueError | TypeError):
+                    _logger.exception("campaign %s", name)
+                self._end(name, "stopped", str(error))
+            else:
+                self._end(name, "complete", None, receipt)
+
+        task = asyncio.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _report(self, name: str, progress: Progress) -> None:
+        self._status[name] = replace(self._status[name], progress=progress)
+
+    def _end(
+        self,
+        name: str,
+        state: Literal["complete", "stopped"],
+        reason: str | None,
+        receipt: Receipt | None = None,
+    ) -> None:
+        progress = self._status[name].progress
+        if receipt is not None:  # a campaign that was complete before has reported nothing
+            progress = replace(
+                progress,
+                total=receipt.total if progress.total is None else progress.total,
+                read=receipt.total,
+                accepted=receipt.accepted,
+                invalid=len(receipt.invalid),
+                duplicates=receipt.duplicates,
+                unknown=len(receipt.unknown),
+                unsent=len(receipt.unsent),
+            )
+        self._status[name] = CampaignStatus(state=state, reason=reason, progress=progress)
