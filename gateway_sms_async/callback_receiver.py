@@ -66,6 +66,8 @@ class CallbackReceiver:
             raise TypeError("field must be a str")
         if queue is not None and queue.maxsize <= 0:
             raise ValueError("queue must be bounded: give it a maxsize")
+        if handle is not None and not callable(handle):
+            raise TypeError("handle must be a function")
         if handle is not None and queue is not None:
             raise ValueError("give either queue or handle: nothing is queued for a function")
         self.queue: asyncio.Queue[Callback] = (

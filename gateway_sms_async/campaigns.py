@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Coroutine
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -83,7 +84,7 @@ class Campaigns:
             sender=sender,
             body=body,
             journal=journal,
-            on_progress=lambda progress: self._report(name, progress),
+            on_progress=partial(self._report, name),
             stop=self._stop,
             **keywords,
         )
@@ -106,7 +107,7 @@ class Campaigns:
             name = journal.stem
             resuming = self._gateway.resume_bulk(
                 journal,
-                on_progress=lambda progress, name=name: self._report(name, progress),
+                on_progress=partial(self._report, name),
                 stop=self._stop,
             )
             self._run(name, resuming, [])

@@ -420,3 +420,53 @@ async def test_a_queue_that_is_shut_down_ends_it(http: aiohttp.ClientSession) ->
         receiver.queue.shutdown()  # type: ignore[attr-defined]
         assert await post(http, url) == 503
     assert [callback.message_id async for callback in receiver] == [ID]
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+async def test_a_function_is_called_before_the_answer(
+    serve: Serve, http: aiohttp.ClientSession, is_async: bool
+) -> None:
+    stored: list[str | None] = []
+
+    def store(callback: Callback) -> None:
+        stored.append(callback.reference)
+
+    async def store_later(callback: Callback) -> None:
+        await asyncio.sleep(0.01)
+        store(callback)
+
+    receiver = CallbackReceiver(signer=SIGNER, handle=store_later if is_async else store)
+    async with serve(receiver) as url:
+        assert await post(http, SIGNER.url(url, reference="order-1")) == 200
+        assert stored == ["order-1"]
+        assert await post(http, url) == 404
+        assert await post(http, SIGNER.url(url), b"no callback") == 400
+    assert stored == ["order-1"]
+    assert receiver.queue.empty()
+
+
+async def test_when_the_function_raises_the_gateway_may_try_again(
+    serve: Serve, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored: list[Callback] = []
+
+    def store(callback: Callback) -> None:
+        stored.append(callback)
+        if len(stored) == 1:
+            raise OSError("the database is gone")
+
+    receiver = CallbackReceiver(signer=SIGNER, handle=store)
+    async with serve(receiver) as url:
+        address = SIGNER.url(url)
+        assert await post(http, address) == 500
+        assert await post(http, address) == 200
+    assert receiver.answers == {500: 1, 200: 1}
+    assert "the database is gone" in caplog.text
+
+
+def test_a_function_or_a_queue() -> None:
+    queue: asyncio.Queue[Callback] = asyncio.Queue(1)
+    with pytest.raises(ValueError, match="either queue or handle"):
+        CallbackReceiver(queue=queue, handle=print)
+    with pytest.raises(TypeError, match="handle"):
+        CallbackReceiver(handle="print")  # type: ignore[arg-type]

@@ -1,0 +1,189 @@
+"""Campaigns in the background: begun once, stopped and gone on with, their state always known."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from gateway_sms_async import Campaigns, CampaignStatus, GatewayClient, JournalError
+from gateway_sms_async.testing import Simulator
+
+PEOPLE = [f"+39-340{n:07}" for n in range(1_500)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "campaigns"
+
+
+async def ended(campaigns: Campaigns, name: str) -> CampaignStatus:
+    while True:
+        status = campaigns.status(name)
+        assert status is not None
+        if status.state != "running":
+            return status
+        await asyncio.sleep(0.005)
+
+
+async def test_it_is_in_the_journal_when_start_returns_and_complete_at_the_end(
+    gateway: GatewayClient, simulator: Simulator, folder: Path
+) -> None:
+    async with Campaigns(gateway, folder) as campaigns:
+        assert campaigns.status("spring") is None
+        assert await campaigns.start("spring", [*PEOPLE, "x"], sender="ACME", body="Ciao")
+        assert (folder / "spring.db").exists()
+        assert (await anyio.Path(folder).stat()).st_mode & 0o777 == 0o700
+        status = await ended(campaigns, "spring")
+    assert (status.state, status.reason) == ("complete", None)
+    assert (status.progress.accepted, status.progress.invalid) == (1_500, 1)
+    assert status.to_dict()["progress"]["read"] == 1_501
+    assert simulator.ledger == dict.fromkeys(PEOPLE, 1)
+
+
+async def test_a_name_is_good_for_one_campaign_ever(
+    gateway: GatewayClient, simulator: Simulator, folder: Path
+) -> None:
+    for _ in range(2):
+        async with Campaigns(gateway, folder) as campaigns:
+            both = [
+                campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao"),
+                campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao"),
+            ]
+            begun = await asyncio.gather(*both)
+            assert (await ended(campaigns, "spring")).state == "complete"
+        assert begun in ([True, False], [False, False])
+    assert simulator.ledger == dict.fromkeys(PEOPLE, 1)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "a b", "è", "x" * 65])
+async def test_a_name_is_no_path(gateway: GatewayClient, folder: Path, name: str) -> None:
+    async with Campaigns(gateway, folder) as campaigns:
+        with pytest.raises(ValueError, match="name of a campaign"):
+            await campaigns.start(name, PEOPLE, sender="ACME", body="Ciao")
+
+
+async def test_what_send_bulk_refuses_is_raised_and_leaves_the_name_free(
+    gateway: GatewayClient, simulator: Simulator, folder: Path
+) -> None:
+    async with Campaigns(gateway, folder) as campaigns:
+        with pytest.raises(ValueError, match="batch_size"):
+            await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao", batch_size=0)
+        with pytest.raises(TypeError):
+            await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao", colour="red")
+        assert campaigns.status("spring") is None
+        assert await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+
+
+async def test_a_source_that_breaks_is_raised_and_nothing_was_sent(
+    gateway: GatewayClient, simulator: Simulator, folder: Path
+) -> None:
+    async def broken() -> AsyncIterator[str]:
+        yield PEOPLE[0]
+        raise OSError("the database is gone")
+
+    async with Campaigns(gateway, folder) as campaigns:
+        with pytest.raises(Exception, match="source of recipients"):
+            await campaigns.start("spring", broken(), sender="ACME", body="Ciao")
+        assert campaigns.status("spring") is None
+    assert not simulator.requests
+
+
+async def test_leaving_stops_it_and_entering_goes_on(
+    gateway: GatewayClient, simulator: Simulator, folder: Path
+) -> None:
+    simulator.delay = lambda request: 0.1 if request.operation == "append" else 0
+    async with Campaigns(gateway, folder) as campaigns:
+        assert await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao", batch_size=100)
+        while len(simulator.requests) < 3:
+            await asyncio.sleep(0.005)
+    status = campaigns.status("spring")
+    assert status is not None
+    assert (status.state, status.reason) == ("stopped", "stopped on request")
+    assert status.progress.unsent == 1_500
+    assert not simulator.ledger
+
+    simulator.delay = None
+    async with Campaigns(gateway, folder) as campaigns:
+        assert (await ended(campaigns, "spring")).state == "complete"
+    assert simulator.ledger == dict.fromkeys(PEOPLE, 1)
+
+
+async def test_one_that_is_complete_is_not_asked_about_again(
+    gateway: GatewayClient, simulator: Simulator, folder: Path
+) -> None:
+    async with Campaigns(gateway, folder) as campaigns:
+        await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+        before = await ended(campaigns, "spring")
+    requests = len(simulator.requests)
+    async with Campaigns(gateway, folder) as campaigns:
+        after = await ended(campaigns, "spring")
+    assert len(simulator.requests) == requests
+    assert after.state == "complete"
+    assert after.progress.accepted == before.progress.accepted == 1_500
+    assert after.progress.total == 1_500
+
+
+async def test_no_credit_stops_it_with_the_reason(
+    gateway: GatewayClient, simulator: Simulator, folder: Path
+) -> None:
+    simulator.fail_next("open", status=402)
+    async with Campaigns(gateway, folder) as campaigns:
+        await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+        status = await ended(campaigns, "spring")
+    assert status.state == "stopped"
+    assert status.reason
+    assert "402" in status.reason
+    async with Campaigns(gateway, folder) as campaigns:
+        assert (await ended(campaigns, "spring")).state == "complete"
+
+
+async def test_a_second_one_of_the_same_folder_leaves_it_alone(
+    gateway: GatewayClient, simulator: Simulator, folder: Path
+) -> None:
+    simulator.delay = lambda request: 0.2
+    async with Campaigns(gateway, folder) as first:
+        await first.start("spring", PEOPLE, sender="ACME", body="Ciao")
+        while not simulator.requests:  # it has its journal for good
+            await asyncio.sleep(0.005)
+        async with Campaigns(gateway, folder) as second:
+            status = await ended(second, "spring")
+            assert status.state == "stopped"
+            assert status.reason
+            assert "spring.db" in status.reason
+        simulator.delay = None
+        assert (await ended(first, "spring")).state == "complete"
+    assert simulator.ledger == dict.fromkeys(PEOPLE, 1)
+
+
+async def test_what_is_no_journal_is_said_and_stops_nothing_else(
+    gateway: GatewayClient, folder: Path
+) -> None:
+    await anyio.Path(folder).mkdir(parents=True)
+    (folder / "old.db").write_bytes(b"no journal" * 500)
+    async with Campaigns(gateway, folder) as campaigns:
+        assert (await ended(campaigns, "old")).state == "stopped"
+        assert await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+        assert (await ended(campaigns, "spring")).state == "complete"
+
+
+async def test_a_folder_that_is_gone_is_an_error_of_the_call(
+    gateway: GatewayClient, folder: Path
+) -> None:
+    async with Campaigns(gateway, folder) as campaigns:
+        await anyio.Path(folder).rmdir()
+        with pytest.raises(JournalError):
+            await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+
+
+async def test_the_client_closing_first_stops_it_too(simulator: Simulator, folder: Path) -> None:
+    simulator.delay = lambda request: 0.1
+    client = GatewayClient(simulator.token, base_url=simulator.url, rate=None)
+    async with client as gateway:
+        campaigns = Campaigns(gateway, folder)
+        await campaigns.__aenter__()
+        await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+    assert (await ended(campaigns, "spring")).reason == "the client was closed"
+    await campaigns.__aexit__(None, None, None)
+    assert repr(campaigns).endswith("0 running)")
