@@ -33,6 +33,16 @@ from .errors import (
     TransactionClosedError,
     UnexpectedResponseError,
 )
+from .event_log import LogEvents
+from .events import (
+    AttemptEvent,
+    BatchEvent,
+    CloseEvent,
+    Event,
+    HoldEvent,
+    RetryEvent,
+    Stats,
+)
 from .messages import Messages
 from .models import (
     DeliveryError,
@@ -66,7 +76,9 @@ if TYPE_CHECKING:
 __all__ = [
     "APIError",
     "ApiKey",
+    "AttemptEvent",
     "AuthenticationError",
+    "BatchEvent",
     "BulkSendError",
     "Callback",
     "CallbackError",
@@ -75,6 +87,7 @@ __all__ = [
     "CallbackSigner",
     "CampaignStatus",
     "Campaigns",
+    "CloseEvent",
     "CountryPreview",
     "DeliveryChange",
     "DeliveryError",
@@ -84,11 +97,13 @@ __all__ = [
     "DeliveryStatistics",
     "DeliveryStatus",
     "DeliverySummary",
+    "Event",
     "Fields",
     "GatewayClient",
     "GatewayConnectionError",
     "GatewayError",
     "GatewayTimeoutError",
+    "HoldEvent",
     "InsufficientCreditError",
     "InvalidCount",
     "InvalidNumberError",
@@ -99,6 +114,7 @@ __all__ = [
     "JournalExistsError",
     "JournalLockedError",
     "LimitReachedError",
+    "LogEvents",
     "Message",
     "MessageDelivery",
     "MessageOptions",
@@ -118,9 +134,11 @@ __all__ = [
     "RecipientReport",
     "Recipients",
     "RecipientsRejectedError",
+    "RetryEvent",
     "RetryPolicy",
     "ServerError",
     "Statistics",
+    "Stats",
     "TextSize",
     "TokenSource",
     "Transaction",

@@ -102,6 +102,7 @@ class Gate:
         # departures, which is what the rate is about. They differ when connecting takes time.
         self._turns = None if rate is None else TokenBucket(rate, burst)
         self._departures = None if rate is None else TokenBucket(rate, burst)
+        self.concurrency = concurrency
         self._free = concurrency
         self._held_until = 0.0
         self._urgent: deque[asyncio.Future[Turn]] = deque()
@@ -113,6 +114,17 @@ class Gate:
     def held_for(self) -> float:
         """Seconds until the hold ends, 0 when there is none."""
         return max(0.0, self._held_until - self._loop.time())
+
+    @property
+    def in_flight(self) -> int:
+        """How many have a turn now."""
+        return self.concurrency - self._free
+
+    def waiting(self, *, urgent: bool) -> int:
+        """How many wait in line. May be asked from any thread."""
+        # A tuple of a deque is made in one step, whatever the event loop does meanwhile.
+        line = tuple(self._urgent if urgent else self._bulk)
+        return sum(not waiter.done() for waiter in line)
 
     def hold(self, seconds: float) -> None:
         """Let nothing leave for so long, whoever asked."""

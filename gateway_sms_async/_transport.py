@@ -120,7 +120,7 @@ class Transport:
     def __init__(
         self, base_url: str, connector: aiohttp.BaseConnector, *, owned: bool, proxy: str | None
     ) -> None:
-        self._base_url = base_url
+        self.base_url = base_url
         self._proxy = proxy
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -196,7 +196,7 @@ class Transport:
         try:
             async with self._session.request(
                 method,
-                URL(self._base_url + path, encoded=True),
+                URL(self.base_url + path, encoded=True),
                 data=_body(payload),
                 headers=headers,
                 allow_redirects=False,

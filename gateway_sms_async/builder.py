@@ -27,6 +27,7 @@ from .intake import Batch
 from .journal import Journal
 from .landing import land, wait_for
 from .learned import Learned, shrinking
+from .message_events import batch_event, close_event
 from .messages import Messages
 from .protocol import Given, MessageOnWire, Standing, StartAnewError
 from .session import Flight, Session
@@ -195,6 +196,8 @@ class MessageBuilder:
         self._counted = True
         self._message.leave()
         self.left_over = [*self._tally.add(self._message), *filter(len, self.unplaced())]
+        if self._session.emit is not None and self._message.message_id is not None:
+            self._session.emit(close_event(self._message))
         if not self._replaceable:
             self._tally.add_unsent(self.left_over)
         self._changed()
@@ -369,6 +372,8 @@ class MessageBuilder:
 
     def _landed(self, task: asyncio.Task[None], given: Given) -> None:
         self._flights.pop(task)
+        if self._session.emit is not None:
+            self._session.emit(batch_event(self._message, given))
         if given.standing is Standing.WAITING:
             self._set_aside.append(self._message.take_back(given))
         self._changed()

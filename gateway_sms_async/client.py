@@ -38,6 +38,7 @@ from .bulk import Campaign
 from .delivery import DeliveryChange, DeliverySummary
 from .draft import Draft, Options, check_flag
 from .errors import InvalidRequestError, JournalError, NotFoundError
+from .events import Event, Stats, check_listener, emitter
 from .following import follow, wait_until_final
 from .intake import Intake, read_excluded
 from .journal import Journal, Settings
@@ -87,6 +88,9 @@ class GatewayClient:
     - `retry`: how often and how long one call is tried.
     - `connector`: an aiohttp connector, which is never closed here, or a function making one,
       which is. `proxy`: the address of an HTTP proxy.
+    - `on_event`: called with an event for each attempt, hold and retry, each batch and each end
+      of a message. It is called between two steps of the work, so it must be quick and must not
+      wait. What it raises is logged and changes nothing.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class GatewayClient:
         retry: RetryPolicy | None = None,
         connector: ConnectorLike | None = None,
         proxy: str | None = None,
+        on_event: Callable[[Event], object] | None = None,
     ) -> None:
         if sandbox and base_url is not None:
             raise ValueError("give either sandbox=True or base_url, not both")
@@ -119,6 +124,7 @@ class GatewayClient:
             raise TypeError("connector must be an aiohttp connector, or a function that makes one")
         if proxy is not None:
             check_proxy(proxy)
+        emit = None if on_event is None else emitter(check_listener(on_event))
 
         async def open_session() -> Session:
             transport = await Transport.open(
@@ -135,6 +141,7 @@ class GatewayClient:
                 TokenKeeper(source),
                 timeout=self._timeout,
                 policy=self._retry,
+                emit=emit,
             )
 
         self._shared = _Shared(open_session)
@@ -150,6 +157,12 @@ class GatewayClient:
         """The credit that the newest answer named, in euro; None before the first."""
         session = self._shared.session
         return None if session is None else session.credit
+
+    @property
+    def stats(self) -> Stats:
+        """How the client stands at this moment. May be asked at any time, and from any thread."""
+        shared = self._shared
+        return Stats() if shared.session is None else shared.session.stats(len(shared.campaigns))
 
     @property
     def messages(self) -> Messages:

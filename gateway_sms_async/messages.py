@@ -24,6 +24,7 @@ from msgspec import UNSET
 
 from ._retry import Operation
 from .draft import (
+    Addressee,
     Draft,
     MessageUpdate,
     Options,
@@ -43,6 +44,7 @@ from .errors import (
     RateLimitError,
     RecipientsRejectedError,
 )
+from .events import CloseEvent, shown_id
 from .models import Envelope, Message, MessageSummary, RecipientReport
 from .recipients import Recipient, RecipientLike, coerce, normalize
 from .session import LIST_CAP, Flight, Session, Wire
@@ -142,7 +144,18 @@ class Messages:
             patience = 0.0
         if draft.is_realtime:
             turn = await self.realtime_turn(patience)
-        return await self._send(draft, payload, reference, turn)
+        if self._session.emit is None:
+            return await self._send(draft, payload, reference, turn)
+        try:
+            message = await self._send(draft, payload, reference, turn)
+        except RecipientsRejectedError as rejected:
+            self._tell(rejected.message)
+            raise
+        except OutcomeUnknownError:
+            self._tell(None, unknown=1 if isinstance(wire, str | Addressee) else len(wire))
+            raise
+        self._tell(message)
+        return message
 
     async def find(self, reference: str) -> Message | None:
         """Return the newest message that was sent with this reference, None when there is none.
@@ -183,7 +196,10 @@ class Messages:
                 else OptionsPatch(timestamp_send=wire_date(timestamp_send)),
             )
         )
-        return await self.put(message_id, payload, transaction)
+        message = await self.put(message_id, payload, transaction)
+        if transaction is False and self._session.emit is not None:
+            self._tell(message)
+        return message
 
     async def reschedule(self, message_id: str, timestamp_send: date) -> Message:
         """Move a message that has not been sent yet to another day; an open one stays open.
@@ -309,6 +325,24 @@ class Messages:
             # The gateway's minute begins when it arrives.
             self._session.realtime.sent(asyncio.get_running_loop().time())
         return _with_somebody(message)
+
+    def _tell(self, message: Message | None, *, unknown: int = 0) -> None:
+        """Tell whoever listens of a single message's end; None: it is not known what became of it."""
+        emit = self._session.emit
+        if emit is None:
+            return
+        if message is None:
+            emit(CloseEvent(result="unknown", message_id=None, unknown=unknown))
+            return
+        emit(
+            CloseEvent(
+                result="left_open" if message.transaction else "closed",
+                message_id=shown_id(message.id),
+                accepted=message.valid,
+                invalid=message.invalid,
+                price=message.price,
+            )
+        )
 
     async def _is_there(self, message_id: str) -> bool:
         try:

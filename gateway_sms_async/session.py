@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -27,10 +28,12 @@ from ._retry import (
     backoff_delay,
     repeating,
 )
-from ._transport import Transport, TransportFault
+from ._transport import Reply, Transport, TransportFault
 from ._verdict import judge
+from ._watch import NAMES, Asked, Watch
 from .auth import TokenKeeper
 from .errors import GatewayError, GatewayTimeoutError, OutcomeUnknownError, RateLimitError
+from .events import Emit, HoldEvent, RetryEvent, Stats
 from .models import Envelope, parse_money
 
 __all__ = ["CONTROL_CAP", "LIST_CAP", "Flight", "Session", "Wire"]
@@ -91,15 +94,21 @@ class _Call(Generic[T]):
     tries: int = 0
     renewed: bool = False
     failed: AttemptFailed | None = None
+    watch: Watch | None = None
 
 
 class _Shared:
     """What all views of one session have in common."""
 
-    def __init__(self, transport: Transport, gate: Gate, tokens: TokenKeeper) -> None:
+    def __init__(
+        self, transport: Transport, gate: Gate, tokens: TokenKeeper, emit: Emit | None
+    ) -> None:
         self.transport = transport
         self.gate = gate
         self.tokens = tokens
+        self.emit = emit
+        self.requests = 0
+        self.retries = 0
         self.budget = RetryBudget()
         self.realtime = RealtimePace()
         self.credit = msgspec.Raw(b"null")
@@ -122,8 +131,9 @@ class Session:
         *,
         timeout: float,
         policy: RetryPolicy,
+        emit: Emit | None = None,
     ) -> None:
-        self._shared = _Shared(transport, gate, tokens)
+        self._shared = _Shared(transport, gate, tokens, emit)
         self.timeout = timeout
         self.policy = policy
         self.bulk = False
@@ -165,6 +175,28 @@ class Session:
         """The credit that the newest answer named."""
         return parse_money(self._shared.credit)
 
+    @property
+    def emit(self) -> Emit | None:
+        """What takes the events, None when nobody listens."""
+        return self._shared.emit
+
+    def stats(self, campaigns: int) -> Stats:
+        """Return how all views together stand."""
+        shared = self._shared
+        return Stats(
+            open=not shared.transport.closed,
+            concurrency=shared.gate.concurrency,
+            in_flight=shared.gate.in_flight,
+            waiting_interactive=shared.gate.waiting(urgent=True),
+            waiting_bulk=shared.gate.waiting(urgent=False),
+            held_for=shared.gate.held_for,
+            budget_left=shared.budget.left,
+            budget_capacity=shared.budget.CAPACITY,
+            requests=shared.requests,
+            retries=shared.retries,
+            campaigns=campaigns,
+        )
+
     async def close(self) -> None:
         """Close the connections."""
         await self._shared.transport.close()
@@ -203,6 +235,9 @@ class Session:
                 return await _attempt_repeatedly(self, call)
             except AttemptFailed as error:
                 failed = error
+        if call.watch is not None:
+            # It ended in line, before an attempt; one that was made has told already.
+            call.watch.failed(failed, None)
         # Raised out here: what the caller gets has one cause at most, and it is ours.
         raise _last_word(wire.operation, failed)
 
@@ -213,24 +248,19 @@ class Session:
             failed, call.failed = call.failed, None
             raise failed
         shared = self._shared
+        watch = call.watch = None if shared.emit is None else self._watch(call, shared.emit)
         token = shared.tokens.at_hand or await self._in_time(call, shared.tokens.current())
         turn = shared.gate.turn_at_once() or await self._turn(call)
         # Who waits in line may wait long.
         token = shared.tokens.newest(token)
+        reply: Reply | None = None
         try:
             if shared.transport.closed:
                 raise RuntimeError("this GatewayClient is closed; open a new one")
             self._check_halted(call)
             timeout = self._time_for(call)
-
-            async def leave() -> None:
-                if not turn.leave_at_once():
-                    await turn.leave()
-                self._check_halted(call)
-                self.requests += 1
-                self.retries += call.tries > 0
-                call.flight.on_wire = True
-
+            if watch is not None:
+                watch.begins()
             reply = await shared.transport.attempt(
                 call.wire.method,
                 call.path,
@@ -238,16 +268,20 @@ class Session:
                 token=token,
                 timeout=timeout,
                 cap=call.wire.cap,
-                leave=leave,
+                leave=partial(self._leave, call, turn),
             )
             envelope = judge(reply, call.wire.method, call.wire.decoder, call.accepts)
         except TransportFault as fault:
-            outcome = Outcome.AMBIGUOUS if fault.sent else Outcome.NOT_SENT
-            failed = AttemptFailed(outcome, fault.error)
-            failed.permanent = fault.permanent
+            failed = _unanswered(fault)
         except AttemptFailed as error:
             failed = error
+        except BaseException as error:
+            _broken_off(call, error)
+            raise
         else:
+            # While it still counts as under way: what stops the listener leaves it doubtful.
+            if watch is not None:
+                watch.done(reply, envelope.data)
             call.flight.on_wire = False
             shared.budget.succeeded(retried=call.tries > 0)
             if bytes(envelope.credit) != b"null":
@@ -255,11 +289,68 @@ class Session:
             return envelope.data
         finally:
             turn.done()
+        await self._failed(call, failed, reply, token)
+        raise failed
+
+    async def _leave(self, call: _Call[Any], turn: Turn) -> None:
+        """Wait until the request may leave, and count it."""
+        shared = self._shared
+        if not turn.leave_at_once():
+            asked = shared.loop.time()
+            await turn.leave()
+            if call.watch is not None:
+                call.watch.waited += shared.loop.time() - asked
+        self._check_halted(call)
+        self.requests += 1
+        shared.requests += 1
+        if call.tries:
+            self.retries += 1
+            shared.retries += 1
+        call.flight.on_wire = True
+
+    async def _failed(
+        self, call: _Call[Any], failed: AttemptFailed, reply: Reply | None, token: str
+    ) -> None:
+        """Tell of an attempt that was not done, count it, and decide what follows."""
+        watch = call.watch
+        if watch is not None:
+            watch.failed(failed, reply)
         call.flight.on_wire = False
         call.flight.lost += failed.outcome is Outcome.AMBIGUOUS
         call.tries += 1
         await self._decide(call, failed, token)
-        raise failed
+        if watch is not None and failed.wait is not None:
+            self._tell_of_retry(call, watch, failed, failed.wait)
+
+    def _watch(self, call: _Call[Any], emit: Emit) -> Watch:
+        size = 0 if call.payload is None else len(call.payload)
+        base_url = self._shared.transport.base_url
+        asked = Asked(call.wire.operation, call.wire.method, base_url, call.path, size)
+        return Watch(emit, asked, tries=call.tries + 1)
+
+    def _tell_of_retry(
+        self, call: _Call[Any], watch: Watch, failed: AttemptFailed, wait: float
+    ) -> None:
+        shared = self._shared
+        held = failed.outcome is Outcome.REJECTED_429
+        watch.emit(
+            RetryEvent(
+                operation=NAMES[call.wire.operation],
+                message_id=watch.message_id,
+                wait=shared.gate.held_for if held else wait,
+                tries=call.tries,
+                error=type(failed.error).__name__,
+                budget_left=shared.budget.left,
+            )
+        )
+
+    def _hold(self, call: _Call[Any], seconds: float, asked: float | None) -> None:
+        """Let nothing leave for so long, and tell of it where that is news."""
+        gate, emit = self._shared.gate, self._shared.emit
+        before = gate.held_for
+        gate.hold(seconds)
+        if emit is not None and (held := gate.held_for) > before:
+            emit(HoldEvent(operation=NAMES[call.wire.operation], seconds=held, retry_after=asked))
 
     async def _turn(self, call: _Call[Any]) -> Turn:
         """Wait in line: interactive calls to their deadline, bulk ones as long as it takes."""
@@ -312,7 +403,7 @@ class Session:
             least=_LEAST_HOLD if deed is Action.HOLD else 0.0,
         )
         if deed is Action.HOLD:
-            shared.gate.hold(min(wait, HOLD_CAP))
+            self._hold(call, min(wait, HOLD_CAP), failed.retry_after)
         if (
             deed not in {Action.REPEAT, Action.HOLD}
             or failed.permanent
@@ -353,6 +444,17 @@ class Session:
     def _check_halted(self, call: _Call[Any]) -> None:
         if self.halted and self._is_halted(call):
             raise AttemptFailed(Outcome.NOT_SENT, GatewayError("stopped before it was sent"))
+
+
+def _unanswered(fault: TransportFault) -> AttemptFailed:
+    failed = AttemptFailed(Outcome.AMBIGUOUS if fault.sent else Outcome.NOT_SENT, fault.error)
+    failed.permanent = fault.permanent
+    return failed
+
+
+def _broken_off(call: _Call[Any], error: BaseException) -> None:
+    if call.watch is not None:
+        call.watch.broken_off(error, sent=call.flight.on_wire)
 
 
 def _no_room() -> GatewayError:
