@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import platform
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ from gateway_sms_async import (
     RetryPolicy,
     ServerError,
     TokenSource,
+    __version__,
 )
 from gateway_sms_async.testing import Fault, Simulator
 
@@ -998,8 +1000,8 @@ async def test_who_is_asking_is_told_and_nothing_else(simulator: Simulator) -> N
         await client.messages.list()
     for request in simulator.requests:
         agent = request.headers["user-agent"]
-        assert agent.startswith("gateway-sms-async/")
-        assert "aiohttp" not in agent
+        python, system = platform.python_version(), platform.system()
+        assert agent == f"gateway-sms-async/{__version__} Python/{python} ({system})"
         assert request.headers["accept"] == "application/json"
         assert "cookie" not in request.headers
     assert simulator.requests[0].headers["content-type"] == "application/json"

@@ -22,7 +22,10 @@ from hypothesis import example, given, settings, strategies as st
 
 import gateway_sms_async
 from gateway_sms_async import (
+    AttemptEvent,
+    BatchEvent,
     Callback,
+    CloseEvent,
     CountryPreview,
     DeliveryChange,
     DeliveryReport,
@@ -32,6 +35,7 @@ from gateway_sms_async import (
     GatewayConnectionError,
     GatewayError,
     GatewayTimeoutError,
+    HoldEvent,
     InsufficientCreditError,
     InvalidCount,
     InvalidRecipient,
@@ -49,8 +53,10 @@ from gateway_sms_async import (
     Receipt,
     Recipient,
     RecipientReport,
+    RetryEvent,
     RetryPolicy,
     Statistics,
+    Stats,
     TransactionClosedError,
     UnexpectedResponseError,
     errors,
@@ -859,6 +865,31 @@ SHOWN: dict[str, Callable[[], object]] = {
     "CountryPreview": CountryPreview,
     "TextSize": lambda: measure(CANARY_TEXT),
     "RetryPolicy": RetryPolicy,
+    "AttemptEvent": lambda: AttemptEvent(
+        operation="read",
+        method="GET",
+        base_url="https://gw.example",
+        url_template="/messages/{id}/recipients/{number}",
+        message_id=ID,
+        outcome="rejected",
+        status=404,
+        code=203,
+        error="NotFoundError",
+        tries=1,
+        waited=0.0,
+        duration=0.1,
+        request_bytes=0,
+        response_bytes=100,
+    ),
+    "HoldEvent": lambda: HoldEvent(operation="send", seconds=1.0, retry_after=None),
+    "RetryEvent": lambda: RetryEvent(
+        operation="send", message_id=None, wait=1.0, tries=1, error="ServerError", budget_left=486
+    ),
+    "BatchEvent": lambda: BatchEvent(
+        number=0, message_id=ID, batch=0, recipients=500, outcome="acknowledged"
+    ),
+    "CloseEvent": lambda: CloseEvent(result="closed", message_id=ID, price=Decimal("0.03")),
+    "Stats": Stats,
     "GatewayClient": lambda: GatewayClient("canary-text"),
 }
 

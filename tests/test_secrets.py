@@ -12,13 +12,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway_sms_async import (
     BulkSendError,
+    Event,
     GatewayClient,
     GatewayError,
     InvalidNumberError,
+    LogEvents,
     Options,
     OutcomeUnknownError,
     Progress,
@@ -46,6 +49,16 @@ def canaries_in(shown: str) -> list[str]:
     digits = _WRITING.sub("", shown)
     found = [canary for canary in (TOKEN, TEXT, NAME) if canary in shown]
     return found + [tail for tail in TAILS if tail in digits]
+
+
+_log_events = LogEvents()
+_events = logging.getLogger("tests.events")
+
+
+def told(event: Event) -> None:
+    """Show each event in every way there is."""
+    _log_events(event)
+    _events.debug("%r %s", event, msgspec.json.encode(event).decode())
 
 
 class Net(logging.Handler):
@@ -173,7 +186,9 @@ CALLS: dict[str, Make] = {
 async def at_work(**settings: Any) -> AsyncIterator[tuple[Simulator, GatewayClient]]:
     async with (
         Simulator(token=TOKEN, **settings) as simulator,
-        GatewayClient(TOKEN, base_url=simulator.url, rate=None, retry=IMPATIENT) as client,
+        GatewayClient(
+            TOKEN, base_url=simulator.url, rate=None, retry=IMPATIENT, on_event=told
+        ) as client,
     ):
         yield simulator, client
 
@@ -193,7 +208,9 @@ async def run_all(client: GatewayClient, net: Net) -> None:
 async def test_work_that_goes_well_shows_nothing(net: Net, loud: bool) -> None:
     async with Simulator(token=TOKEN, sent_after=0, delivered_after=0) as simulator:
         with loudest() if loud else warnings.catch_warnings():
-            async with GatewayClient(TOKEN, base_url=simulator.url, rate=None) as client:
+            async with GatewayClient(
+                TOKEN, base_url=simulator.url, rate=None, on_event=told
+            ) as client:
                 shown: list[Progress] = []
                 receipt = await client.send_bulk(
                     [*NUMBERS, *NUMBERS[:5], f"{TAILS[0]}x"], **SENDING, on_progress=shown.append
@@ -249,6 +266,7 @@ async def test_failures_show_nothing(fault: Fault, net: Net) -> None:
             rate=None,
             timeout=0.02 if fault.kind == "hang" else 5,
             retry=IMPATIENT,
+            on_event=told,
         ) as client:
             with loudest():
                 await run_all(client, net)
@@ -261,7 +279,7 @@ async def test_a_wait_that_is_too_long_shows_nothing(call: str, net: Net) -> Non
     async with Simulator(token=TOKEN) as simulator:
         simulator.faults.add(Fault.status(429, retry_after=600), times=None)
         async with GatewayClient(
-            TOKEN, base_url=simulator.url, rate=None, retry=IMPATIENT
+            TOKEN, base_url=simulator.url, rate=None, retry=IMPATIENT, on_event=told
         ) as client:
             with pytest.raises(GatewayError) as caught:
                 await CALLS[call](client)
@@ -270,7 +288,7 @@ async def test_a_wait_that_is_too_long_shows_nothing(call: str, net: Net) -> Non
 
 async def test_nobody_listening_shows_nothing(net: Net) -> None:
     async with GatewayClient(
-        TOKEN, base_url="http://127.0.0.1:9", rate=None, retry=IMPATIENT
+        TOKEN, base_url="http://127.0.0.1:9", rate=None, retry=IMPATIENT, on_event=told
     ) as client:
         await run_all(client, net)
     assert len(net.raised) >= len(CALLS)
@@ -391,7 +409,7 @@ async def test_what_the_gateway_quotes_is_not_shown(quoting: str, net: Net) -> N
         extra = f"Retry-After: {NUMBERS[0]}\r\n".encode()
     async with (
         answering(status, body, extra) as url,
-        GatewayClient(TOKEN, base_url=url, rate=None, retry=IMPATIENT) as client,
+        GatewayClient(TOKEN, base_url=url, rate=None, retry=IMPATIENT, on_event=told) as client,
     ):
         await run_all(client, net)
     assert net.raised
@@ -400,7 +418,7 @@ async def test_what_the_gateway_quotes_is_not_shown(quoting: str, net: Net) -> N
 async def test_what_the_gateway_said_is_in_its_attribute_only() -> None:
     async with (
         answering(*QUOTING["a refusal"]) as url,
-        GatewayClient(TOKEN, base_url=url, rate=None, retry=IMPATIENT) as client,
+        GatewayClient(TOKEN, base_url=url, rate=None, retry=IMPATIENT, on_event=told) as client,
     ):
         with pytest.raises(GatewayError) as caught:
             await client.messages.get(OPENED)
@@ -515,7 +533,7 @@ async def test_a_source_and_a_listener_that_fail_add_nothing_of_ours(net: Net) -
 
 async def test_cancelling_and_closing_show_nothing(net: Net) -> None:
     async with Simulator(token=TOKEN, latency=0.01) as simulator:
-        client = await GatewayClient(TOKEN, base_url=simulator.url, rate=None).open()
+        client = await GatewayClient(TOKEN, base_url=simulator.url, rate=None, on_event=told).open()
         with loudest():
             cancelled = asyncio.create_task(in_bulk(client))  # type: ignore[arg-type]
             closed = asyncio.create_task(in_bulk(client))  # type: ignore[arg-type]

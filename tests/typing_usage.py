@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from os import PathLike
-from typing import Any, assert_type
+from typing import Any, assert_never, assert_type
 
 import aiohttp
 from aiohttp import web
@@ -16,13 +17,16 @@ from aiohttp import web
 from gateway_sms_async import (
     APIError,
     ApiKey,
+    AttemptEvent,
     AuthenticationError,
+    BatchEvent,
     BulkSendError,
     Callback,
     CallbackError,
     CallbackLog,
     CallbackReceiver,
     CallbackSigner,
+    CloseEvent,
     DeliveryChange,
     DeliveryError,
     DeliveryPrice,
@@ -30,13 +34,16 @@ from gateway_sms_async import (
     DeliveryState,
     DeliveryStatus,
     DeliverySummary,
+    Event,
     Fields,
     GatewayClient,
     GatewayConnectionError,
     GatewayError,
     GatewayTimeoutError,
+    HoldEvent,
     InvalidNumberError,
     InvalidRecipient,
+    LogEvents,
     Message,
     MessageDelivery,
     MessageOptions,
@@ -51,8 +58,10 @@ from gateway_sms_async import (
     RecipientReport,
     Recipients,
     RecipientsRejectedError,
+    RetryEvent,
     RetryPolicy,
     Statistics,
+    Stats,
     TokenSource,
     Transaction,
     TransactionClosedError,
@@ -62,6 +71,7 @@ from gateway_sms_async import (
 )
 from gateway_sms_async.callbacks_aiohttp import callback_handler
 from gateway_sms_async.callbacks_asgi import CallbackApp
+from gateway_sms_async.otel import OTelEvents
 from gateway_sms_async.testing import Dialect, Fault, Faults, RecordedRequest, Simulator
 
 assert_type(__version__, str)
@@ -131,6 +141,58 @@ def show(progress: Progress) -> None:
 async def store(progress: Progress) -> None:
     """Write down how far it is."""
     await asyncio.sleep(progress.elapsed)
+
+
+def on_event(event: Event) -> str:
+    """Tell every kind apart."""
+    match event:
+        case AttemptEvent(operation="send", status=429):
+            return "slow down"
+        case AttemptEvent():
+            assert_type(event.status, int | None)
+            assert_type(event.duration, float | None)
+            assert_type(event.waited, float)
+            return event.outcome
+        case HoldEvent():
+            assert_type(event.seconds, float)
+            return event.operation
+        case RetryEvent(wait=wait, tries=tries):
+            assert_type(wait, float)
+            return str(tries)
+        case BatchEvent():
+            assert_type(event.recipients, int)
+            return event.outcome
+        case CloseEvent():
+            assert_type(event.price, Decimal | None)
+            assert_type(event.message_id, str | None)
+            return event.result
+        case _:
+            assert_never(event)
+
+
+def listeners() -> list[GatewayClient]:
+    """Listen in every way."""
+    events: list[Event] = []
+    return [
+        GatewayClient("token", on_event=on_event),
+        GatewayClient("token", on_event=events.append),
+        GatewayClient("token", on_event=lambda event: len(repr(event))),
+        GatewayClient("token", on_event=LogEvents()),
+        GatewayClient("token", on_event=LogEvents(logging.getLogger("sms"))),
+        GatewayClient("token", on_event=OTelEvents()),
+    ]
+
+
+async def operations(gateway: GatewayClient, telemetry: OTelEvents) -> bool:
+    """Ask how a client stands."""
+    telemetry.observe(gateway)
+    telemetry.observe(gateway, {"account": "one"})
+    stats = gateway.stats
+    assert_type(stats, Stats)
+    assert_type(stats.in_flight, int)
+    assert_type(stats.waiting_bulk, int)
+    assert_type(stats.held_for, float)
+    return stats.open and stats.budget_left > 0
 
 
 def settings() -> list[GatewayClient]:
