@@ -41,7 +41,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="gateway-sms",
     no_args_is_help=True,
     add_completion=False,

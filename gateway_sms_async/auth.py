@@ -74,7 +74,7 @@ class StaticToken:
     """A token that cannot be renewed."""
 
     def __init__(self, token: str) -> None:
-        self.fixed = check_token(token)
+        self.fixed: str = check_token(token)
 
     async def token(self) -> str:
         """Return the token."""
