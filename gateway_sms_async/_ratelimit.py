@@ -74,7 +74,7 @@ class Turn:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
-        self.left = False
+        self.left: bool = False
 
     def leave_at_once(self) -> bool:
         """Take the token, unless the rate or a hold still asks to wait."""

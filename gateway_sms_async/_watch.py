@@ -65,7 +65,7 @@ class Watch:
     )
 
     def __init__(self, emit: Emit, asked: Asked, *, tries: int) -> None:
-        self.emit = emit
+        self.emit: Emit = emit
         self._asked = asked
         self._tries = tries
         self._template, self.message_id = placed(asked.path)
@@ -73,7 +73,7 @@ class Watch:
         self._started = self._loop.time()
         self._began: float | None = None
         self._told = False
-        self.waited = 0.0
+        self.waited: float = 0.0
 
     def begins(self) -> None:
         """Take note that its turn has come: what follows is the request itself."""

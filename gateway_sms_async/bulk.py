@@ -75,19 +75,19 @@ class Campaign:
         )
         self._reporter = Reporter(on_progress)
         self._total = total
-        self.tally = tally or Tally(intake, session)
-        self.learned = Learned(
+        self.tally: Tally = tally or Tally(intake, session)
+        self.learned: Learned = Learned(
             batch_size=settings.batch_size,
             per_message=settings.recipients_per_message,
             careful=settings.careful,
             verify_always=settings.verify_always,
         )
-        self.ceiling = Ceiling(
+        self.ceiling: Ceiling = Ceiling(
             max_recipients=settings.max_recipients,
             max_cost=None if settings.max_cost is None else Decimal(settings.max_cost),
         )
-        self.backlog = Backlog(journal)
-        self.next_number = 0
+        self.backlog: Backlog = Backlog(journal)
+        self.next_number: int = 0
         self._adopted: deque[MessageBuilder] = deque()
         self._returned: list[Batch] = []
         self._live: list[MessageBuilder] = []
@@ -100,7 +100,7 @@ class Campaign:
         self._rounds_over = False
         self._is_went = False
         self._is_careful = settings.careful
-        self.done = asyncio.Event()
+        self.done: asyncio.Event = asyncio.Event()
 
     async def run(self, stop: asyncio.Event | None) -> Receipt:
         """Send to everyone; raise BulkSendError with the receipt when it ends before that."""

@@ -30,7 +30,7 @@ class Ceiling:
         self._costs: dict[int, Decimal] = {}
         self._each = Decimal()
         self._reached: LimitReachedError | None = None
-        self.spent_before = Decimal()
+        self.spent_before: Decimal = Decimal()
 
     def reserve(
         self, message: int, people: int, price: Decimal | None, last: int, orphans: int

@@ -40,7 +40,7 @@ __all__ = ["journals"]
 ASK_ABOVE = 1_000
 """Recipients; a campaign of more is not sent from a terminal without asking."""
 
-journals = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+journals: typer.Typer = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
 _REPORT = "Write every recipient to this file, with message and outcome: CSV, or JSON if it ends in .json."
 

@@ -206,8 +206,8 @@ class DeliveryStatistics:
     def __init__(self) -> None:
         self.countries: dict[str, DeliverySums] = {}
         self.failures: Counter[Failure] = Counter()
-        self.unlisted = 0
-        self.invalid = 0
+        self.unlisted: int = 0
+        self.invalid: int = 0
 
     def add(self, recipient: RecipientReport) -> None:
         """Count one recipient of a message; whatever shape it has is no error."""

@@ -135,10 +135,10 @@ class Intake:
         if not self._seen.add_all(tuple(excluded)):
             for key in excluded:
                 self._seen.add(key)
-        self.marks = Marks()
-        self.total = 0
-        self.duplicates = 0
-        self.excluded = 0
+        self.marks: Marks = Marks()
+        self.total: int = 0
+        self.duplicates: int = 0
+        self.excluded: int = 0
         self.invalid: list[InvalidRecipient] = []
 
     def fill(self, items: Items, batch: Batch, size: int) -> bool:

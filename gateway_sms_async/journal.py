@@ -109,7 +109,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.published = False
-        self.people_written = 0
+        self.people_written: int = 0
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="gateway-sms-journal")
         self._loop = asyncio.get_running_loop()
         self._store: Store | None = None

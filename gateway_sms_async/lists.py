@@ -45,9 +45,9 @@ class RecipientList:
         self, name: str, form: Form, fields: Sequence[str], watch: Watch | None = None
     ) -> None:
         self.name = name
-        self.fields = tuple(fields)
+        self.fields: tuple[str, ...] = tuple(fields)
         self.form = form
-        self.total = self._count(watch)
+        self.total: int = self._count(watch)
         if not self.total:
             raise ListError(f"{name}: nobody is listed in this file")
 

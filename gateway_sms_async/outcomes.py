@@ -10,7 +10,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
-from typing import cast, overload
+from typing import ClassVar, cast, overload
 
 from .receipt import InvalidRecipient, Outcome, OutcomeName
 
@@ -76,7 +76,7 @@ class Outcomes(Sequence[Outcome]):
         same = self._marks == other._marks and self._message_ids == other._message_ids
         return (same and self._invalid == other._invalid) or list(self) == list(other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"Outcomes({len(self)} recipients)"

@@ -115,14 +115,14 @@ class MessageOnWire:
         self.given: list[Given] = []
         self._next = 0
         self._allowed = learned.limit
-        self.closed_elsewhere = False
+        self.closed_elsewhere: bool = False
         self.final: Message | None = None
         self.seen: Message | None = None
         self._journal = journal
         # From the first byte of a close until it is proven closed or deleted, its people are
         # accepted or unknown, never unsent.
         self._close_flight = Flight()
-        self.close_doubtful = False
+        self.close_doubtful: bool = False
         self._fates: Fates | None = None
 
     # What is known

@@ -6,7 +6,7 @@ named by their ordinals, the order in which the source gave them, as runs `(firs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -178,8 +178,8 @@ Record = (
     | Finished
 )
 
-encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(Record).decode
+encode: Callable[[Record], bytes] = msgspec.msgpack.Encoder().encode
+decode: Callable[[bytes], Record] = msgspec.msgpack.Decoder(Record).decode
 
 
 def runs(ordinals: Sequence[int]) -> Runs:

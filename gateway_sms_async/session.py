@@ -62,10 +62,10 @@ class Wire(Generic[T]):
         decoder: msgspec.json.Decoder[Envelope[T]],
         cap: int = CONTROL_CAP,
     ) -> None:
-        self.method = method
-        self.operation = operation
-        self.decoder = decoder
-        self.cap = cap
+        self.method: str = method
+        self.operation: Operation = operation
+        self.decoder: msgspec.json.Decoder[Envelope[T]] = decoder
+        self.cap: int = cap
 
 
 class Flight:
@@ -77,8 +77,8 @@ class Flight:
     __slots__ = ("lost", "on_wire")
 
     def __init__(self) -> None:
-        self.on_wire = False
-        self.lost = 0
+        self.on_wire: bool = False
+        self.lost: int = 0
 
 
 @dataclass(slots=True)
@@ -138,8 +138,8 @@ class Session:
         self.policy = policy
         self.bulk = False
         self.halted = False
-        self.requests = 0
-        self.retries = 0
+        self.requests: int = 0
+        self.retries: int = 0
 
     def view(
         self,

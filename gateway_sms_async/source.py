@@ -102,7 +102,7 @@ class Source:
 
     def __init__(self, recipients: Recipients) -> None:
         check_source(recipients)
-        self.exhausted = False
+        self.exhausted: bool = False
         self._items: Items | None = None
         self._async_iterator: AsyncIterator[RecipientLike] | None = None
         if isinstance(recipients, AsyncIterable):

@@ -85,10 +85,10 @@ class Gateway:
         deliveries: Deliveries | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.credit = credit
+        self.credit: Decimal = credit
         self.unroutable: set[str] = set()
         self.watched: set[str] = set()
-        self.dialect = dialect or Dialect()
+        self.dialect: Dialect = dialect or Dialect()
         self._terms = Terms(
             price=price,
             course=Course(

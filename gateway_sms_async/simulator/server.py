@@ -120,11 +120,11 @@ class Simulator:
         keep_requests: int | None = None,
     ) -> None:
         self.token = token
-        self.tokens = {token}
+        self.tokens: set[str] = {token}
         self._clock = clock
         self._frozen_at = clock() if frozen else None
         self._ahead = 0.0
-        self.gateway = Gateway(
+        self.gateway: Gateway = Gateway(
             credit=Decimal(credit),
             price=Decimal(price),
             dialect=dialect,
@@ -135,10 +135,10 @@ class Simulator:
         )
         self.email = email
         self.api_key = api_key
-        self.oauth = OAuthService(
+        self.oauth: OAuthService = OAuthService(
             email=email, api_key=api_key, clock=self.now, credit=lambda: self.gateway.credit
         )
-        self.faults = Faults()
+        self.faults: Faults = Faults()
         self.requests: list[RecordedRequest] = []
         self.latency = latency
         self.delay: Callable[[RecordedRequest], float] | None = None
