@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from .errors import GatewayError
 from .models import Message, RecipientReport
@@ -58,7 +58,7 @@ class MessageDelivery:
     message: Message | None = None
     error: GatewayError | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return plain types for JSON; states by their values."""
         return {
             "message_id": self.message_id,
@@ -82,7 +82,7 @@ class DeliverySummary:
     complete: bool
     requests: int = 0
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return plain types for JSON; states by their values."""
         return {
             "counts": {state.value: count for state, count in self.counts.items()},

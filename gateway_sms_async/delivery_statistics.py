@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .errors import InvalidNumberError
 from .models import DeliveryReport, Message, RecipientReport
@@ -177,7 +177,7 @@ class DeliverySums:
         self.charged += other.charged
         self.waits.extend(other.waits)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return it as JSON has it: counts by state, amounts as text, seconds."""
         half, most = self.seconds(0.5, 0.9)
         return {
@@ -242,7 +242,7 @@ class DeliveryStatistics:
         """How many of those without it may get it when it is sent again."""
         return self.failures.total() - self.permanent
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return it as JSON has it. Nobody's number, and no text, is in it."""
         return {
             **self.total.to_dict(),

@@ -71,7 +71,7 @@ class Options:
     flash: bool = False
     realtime: bool = False
     timestamp_send: date | None = None
-    custom: Any = None
+    custom: object = None
     callback_url: str | None = None
     callback_field: str | None = None
 
@@ -97,16 +97,16 @@ class Options:
             raise ValueError("callback_field needs callback_url beside it")
 
     @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> Self:
+    def from_wire(cls, wire: Mapping[str, object]) -> Self:
         """Read what `to_wire` wrote."""
         options: dict[str, Any] = dict(wire)
         if "timestamp_send" in options:
             options["timestamp_send"] = date.fromisoformat(options["timestamp_send"])
         return cls(**options)
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> dict[str, object]:
         """Return the fields that differ from the gateway's defaults."""
-        wire: dict[str, Any] = {}
+        wire: dict[str, object] = {}
         if self.flash:
             wire["flash"] = True
         if self.realtime:

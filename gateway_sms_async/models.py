@@ -183,8 +183,8 @@ class MessageOptions(Struct, frozen=True, kw_only=True):
 
     flash: bool | None = None
     realtime: bool | None = None
-    bulk: Any = UNSET
-    custom: Any = UNSET
+    bulk: object = UNSET
+    custom: object = UNSET
     callback_url: str | None = None
     callback_field: str | None = None
     wire_timestamp_send: Raw = msgspec.field(default=_NOTHING, name="timestamp_send")
@@ -376,9 +376,9 @@ class RecipientReport(Struct, frozen=True, kw_only=True, gc=False):
         return _whole(self.wire_remaining_chr)
 
     @property
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """What the placeholders of this recipient were filled with."""
-        return _convert(self.wire_fields, dict[str, Any]) or {}
+        return _convert(self.wire_fields, dict[str, object]) or {}
 
     @property
     def price(self) -> Decimal | None:

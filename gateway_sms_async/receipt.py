@@ -6,7 +6,7 @@ The lowest room of the house: everything may import it, it imports nothing of ou
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 __all__ = ["InvalidRecipient", "Outcome", "OutcomeName", "Progress", "Receipt"]
 
@@ -103,7 +103,7 @@ class Receipt:
     complete: bool = False
     outcomes: Sequence[Outcome] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return plain types for JSON, numbers whole; `cost` becomes text to stay exact."""
         return {
             "total": self.total,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -280,12 +281,13 @@ def read(message: Message, summary: MessageSummary, report: RecipientReport) -> 
     assert_type(message.options, MessageOptions)
     assert_type(message.options.timestamp_send, datetime | None)
     assert_type(message.options.flash, bool | None)
+    assert_type(message.options.custom, object)
     assert_type(message.statistics, Statistics)
     assert_type(message.statistics.sms_total, int | None)
     assert_type(summary.timestamp, datetime | None)
     assert_type(summary.sender, str | None)
     assert_type(report.number, str)
-    assert_type(report.fields, dict[str, Any])
+    assert_type(report.fields, dict[str, object])
     assert_type(report.real_cost, Decimal | None)
     assert_type(report.timestamp_delivery, datetime | None)
     assert_type(report.report, DeliveryReport | None)
@@ -336,7 +338,8 @@ async def campaigns(gateway: GatewayClient) -> None:
     assert_type(receipt.doubled, Sequence[str])
     assert_type(receipt.cost, Decimal | None)
     assert_type(receipt.complete, bool)
-    assert_type(receipt.to_dict(), dict[str, Any])
+    assert_type(receipt.to_dict(), dict[str, object])
+    assert_type(json.dumps(receipt.to_dict()), str)
 
 
 async def deliveries(gateway: GatewayClient, receipt: Receipt) -> None:

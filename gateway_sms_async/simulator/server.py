@@ -311,7 +311,7 @@ class Simulator:
         """Carry out now what faults have put off, and return how many requests that were."""
         return self._carrier.land_late()
 
-    def summary(self) -> JSON:
+    def summary(self) -> dict[str, object]:
         """Return counts, as `GET /_simulator` shows them to another process."""
         messages = self.gateway.messages.values()
         ledger = self.ledger
