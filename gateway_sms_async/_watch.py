@@ -10,12 +10,21 @@ from typing import NamedTuple, cast
 
 from ._retry import AttemptFailed, Operation, Outcome
 from ._transport import Reply
-from .events import AttemptEvent, AttemptOutcome, Emit, OperationName, placed, shown_id
+from .events import (
+    AttemptEvent,
+    AttemptOutcome,
+    Emit,
+    HoldEvent,
+    OperationName,
+    RetryEvent,
+    placed,
+    shown_id,
+)
 from .models import Message
 
-__all__ = ["NAMES", "Asked", "Watch"]
+__all__ = ["Asked", "Watch"]
 
-NAMES: dict[Operation, OperationName] = {
+_NAMES: dict[Operation, OperationName] = {
     Operation.READ: "read",
     Operation.SEND: "send",
     Operation.OPEN: "open",
@@ -54,21 +63,21 @@ class Watch:
     __slots__ = (
         "_asked",
         "_began",
+        "_emit",
         "_loop",
+        "_message_id",
         "_started",
         "_template",
         "_told",
         "_tries",
-        "emit",
-        "message_id",
         "waited",
     )
 
     def __init__(self, emit: Emit, asked: Asked, *, tries: int) -> None:
-        self.emit: Emit = emit
+        self._emit = emit
         self._asked = asked
         self._tries = tries
-        self._template, self.message_id = placed(asked.path)
+        self._template, self._message_id = placed(asked.path)
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         self._began: float | None = None
@@ -81,14 +90,32 @@ class Watch:
 
     def done(self, reply: Reply, data: object) -> None:
         """Tell that it was answered with a yes, and this data."""
-        if self.message_id is None:
+        if self._message_id is None:
             one = cast("tuple[object, ...]", data)[0] if isinstance(data, tuple) else data
-            self.message_id = shown_id(one.id) if isinstance(one, Message) else None
+            self._message_id = shown_id(one.id) if isinstance(one, Message) else None
         self._tell("done", None, reply)
 
     def failed(self, failed: AttemptFailed, reply: Reply | None) -> None:
         """Tell that it came to this."""
         self._tell(_OUTCOMES[failed.outcome], failed.error, reply)
+
+    def holds(self, seconds: float, asked: float | None) -> None:
+        """Tell that nothing leaves for so long because of what it was answered."""
+        operation = _NAMES[self._asked.operation]
+        self._emit(HoldEvent(operation=operation, seconds=seconds, retry_after=asked))
+
+    def repeats(self, wait: float, error: Exception, budget_left: int) -> None:
+        """Tell that another attempt follows."""
+        self._emit(
+            RetryEvent(
+                operation=_NAMES[self._asked.operation],
+                message_id=self._message_id,
+                wait=wait,
+                tries=self._tries,
+                error=type(error).__name__,
+                budget_left=budget_left,
+            )
+        )
 
     def broken_off(self, error: BaseException, *, sent: bool) -> None:
         """Tell that something from outside ended it, such as a cancellation."""
@@ -105,13 +132,13 @@ class Watch:
         # What ended in line may have an error with the status of an earlier answer.
         answered = None if began is None else error
         asked = self._asked
-        self.emit(
+        self._emit(
             AttemptEvent(
-                operation=NAMES[asked.operation],
+                operation=_NAMES[asked.operation],
                 method=asked.method,
                 base_url=asked.base_url,
                 url_template=self._template,
-                message_id=self.message_id,
+                message_id=self._message_id,
                 outcome=outcome,
                 status=getattr(answered, "status", None) if reply is None else reply.status,
                 code=getattr(answered, "code", None),

@@ -30,10 +30,10 @@ from ._retry import (
 )
 from ._transport import Reply, Transport, TransportFault
 from ._verdict import judge
-from ._watch import NAMES, Asked, Watch
+from ._watch import Asked, Watch
 from .auth import TokenKeeper
 from .errors import GatewayError, GatewayTimeoutError, OutcomeUnknownError, RateLimitError
-from .events import Emit, HoldEvent, RetryEvent, Stats
+from .events import Emit, Stats
 from .models import Envelope, parse_money
 
 __all__ = ["CONTROL_CAP", "LIST_CAP", "Flight", "Session", "Wire"]
@@ -100,13 +100,10 @@ class _Call(Generic[T]):
 class _Shared:
     """What all views of one session have in common."""
 
-    def __init__(
-        self, transport: Transport, gate: Gate, tokens: TokenKeeper, emit: Emit | None
-    ) -> None:
+    def __init__(self, transport: Transport, gate: Gate, tokens: TokenKeeper) -> None:
         self.transport = transport
         self.gate = gate
         self.tokens = tokens
-        self.emit = emit
         self.requests = 0
         self.retries = 0
         self.budget = RetryBudget()
@@ -120,7 +117,8 @@ class Session:
 
     `bulk` views wait behind interactive ones, and the time they wait in line does not count
     towards `max_elapsed`. `requests` and `retries` count what this view sent. Once `halted`, a
-    view still looks and deletes, but adds nobody to anything.
+    view still looks and deletes, but adds nobody to anything. `emit` takes the events, None when
+    nobody listens.
     """
 
     def __init__(
@@ -133,7 +131,8 @@ class Session:
         policy: RetryPolicy,
         emit: Emit | None = None,
     ) -> None:
-        self._shared = _Shared(transport, gate, tokens, emit)
+        self._shared = _Shared(transport, gate, tokens)
+        self.emit = emit
         self.timeout = timeout
         self.policy = policy
         self.bulk = False
@@ -174,11 +173,6 @@ class Session:
     def credit(self) -> Decimal | None:
         """The credit that the newest answer named."""
         return parse_money(self._shared.credit)
-
-    @property
-    def emit(self) -> Emit | None:
-        """What takes the events, None when nobody listens."""
-        return self._shared.emit
 
     def stats(self, campaigns: int) -> Stats:
         """Return how all views together stand."""
@@ -248,7 +242,7 @@ class Session:
             failed, call.failed = call.failed, None
             raise failed
         shared = self._shared
-        watch = call.watch = None if shared.emit is None else self._watch(call, shared.emit)
+        watch = call.watch = None if self.emit is None else self._watch(call, self.emit)
         token = shared.tokens.at_hand or await self._in_time(call, shared.tokens.current())
         turn = shared.gate.turn_at_once() or await self._turn(call)
         # Who waits in line may wait long.
@@ -297,9 +291,11 @@ class Session:
         shared = self._shared
         if not turn.leave_at_once():
             asked = shared.loop.time()
-            await turn.leave()
-            if call.watch is not None:
-                call.watch.waited += shared.loop.time() - asked
+            try:
+                await turn.leave()
+            finally:
+                if call.watch is not None:
+                    call.watch.waited += shared.loop.time() - asked
         self._check_halted(call)
         self.requests += 1
         shared.requests += 1
@@ -312,7 +308,7 @@ class Session:
         self, call: _Call[Any], failed: AttemptFailed, reply: Reply | None, token: str
     ) -> None:
         """Tell of an attempt that was not done, count it, and decide what follows."""
-        watch = call.watch
+        watch, shared = call.watch, self._shared
         if watch is not None:
             watch.failed(failed, reply)
         call.flight.on_wire = False
@@ -320,7 +316,9 @@ class Session:
         call.tries += 1
         await self._decide(call, failed, token)
         if watch is not None and failed.wait is not None:
-            self._tell_of_retry(call, watch, failed, failed.wait)
+            held = failed.outcome is Outcome.REJECTED_429
+            wait = shared.gate.held_for if held else failed.wait
+            watch.repeats(wait, failed.error, shared.budget.left)
 
     def _watch(self, call: _Call[Any], emit: Emit) -> Watch:
         size = 0 if call.payload is None else len(call.payload)
@@ -328,29 +326,13 @@ class Session:
         asked = Asked(call.wire.operation, call.wire.method, base_url, call.path, size)
         return Watch(emit, asked, tries=call.tries + 1)
 
-    def _tell_of_retry(
-        self, call: _Call[Any], watch: Watch, failed: AttemptFailed, wait: float
-    ) -> None:
-        shared = self._shared
-        held = failed.outcome is Outcome.REJECTED_429
-        watch.emit(
-            RetryEvent(
-                operation=NAMES[call.wire.operation],
-                message_id=watch.message_id,
-                wait=shared.gate.held_for if held else wait,
-                tries=call.tries,
-                error=type(failed.error).__name__,
-                budget_left=shared.budget.left,
-            )
-        )
-
     def _hold(self, call: _Call[Any], seconds: float, asked: float | None) -> None:
         """Let nothing leave for so long, and tell of it where that is news."""
-        gate, emit = self._shared.gate, self._shared.emit
+        gate = self._shared.gate
         before = gate.held_for
         gate.hold(seconds)
-        if emit is not None and (held := gate.held_for) > before:
-            emit(HoldEvent(operation=NAMES[call.wire.operation], seconds=held, retry_after=asked))
+        if call.watch is not None and gate.held_for > before:
+            call.watch.holds(gate.held_for, asked)
 
     async def _turn(self, call: _Call[Any]) -> Turn:
         """Wait in line: interactive calls to their deadline, bulk ones as long as it takes."""
