@@ -19,7 +19,7 @@ import msgspec
 from aiohttp import web
 
 from . import outbox, wire
-from .answers import JSON, Answer
+from .answers import Answer
 from .callbacks import Caller, RecordedCallback
 from .carrier import PUTS, Arrival, Carrier
 from .deliveries import Deliveries
