@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
+import aiohttp
 import pytest
 from hypothesis import given, strategies as st
 
@@ -248,6 +249,24 @@ async def test_what_the_rate_takes_is_waiting_and_not_the_wire(simulator: Simula
     first, second = of(events, AttemptEvent)
     assert first.waited < second.waited
     assert second.waited > 0.08
+
+
+async def test_the_rate_is_waited_for_also_once_connected(simulator: Simulator) -> None:
+    class SlowAtFirst(aiohttp.TCPConnector):
+        slow = True
+
+        async def connect(self, *args: Any, **kwargs: Any) -> Any:
+            if self.slow:
+                self.slow = False
+                await asyncio.sleep(0.25)
+            return await super().connect(*args, **kwargs)
+
+    async with listening(simulator, rate=5.0, connector=SlowAtFirst) as (client, events):
+        await asyncio.gather(client.messages.list(), client.messages.list())
+    # The second one overtook it, and so took what the rate allowed.
+    _, slow = of(events, AttemptEvent)
+    assert slow.waited > 0.05
+    assert slow.duration > 0.2
 
 
 async def test_a_renewed_token_is_a_retry_at_once(simulator: Simulator) -> None:

@@ -275,6 +275,7 @@ async def test_what_became_of_messages_and_recipients(
 def test_what_must_not_happen_is_counted_too(collected: Collected) -> None:
     collected.telemetry(CloseEvent(result="unknown", message_id=None, unknown=5, price=Decimal(1)))
     collected.telemetry(CloseEvent(result="closed", message_id=None, doubled=2))
+    collected.telemetry(CloseEvent(result="closed", message_id=None, price=Decimal(-1)))
     assert collected.values("gateway_sms.recipients") == {"unknown": 5, "doubled": 2}
     assert collected.values("gateway_sms.cost") == {}
 
