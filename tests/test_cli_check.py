@@ -495,6 +495,8 @@ async def test_the_report_of_a_list_that_was_not_read_to_its_end(
         "Ciao",
         "--batch-size",
         "10",
+        "--recipients-per-message",
+        "20",
         "--report",
         str(report),
     )
