@@ -859,6 +859,7 @@ async def finished(room: Path) -> bytes:
     return (room / "whole.db").read_bytes()
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("kind", ["unfinished", "finished"])
 async def test_cut_off_at_every_byte(kind: str, finished: bytes, room: Path) -> None:
     whole = FIXTURE.read_bytes() if kind == "unfinished" else finished
@@ -884,6 +885,7 @@ def record(path: Path, at: int) -> bytes:
     return bytes(values[at][0])
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("kind", ["unfinished", "finished"])
 async def test_every_bit_of_the_last_record(kind: str, finished: bytes, room: Path) -> None:
     whole = FIXTURE.read_bytes() if kind == "unfinished" else finished
@@ -901,6 +903,7 @@ def flipped(whole: bytes, at: int, bit: int) -> bytes:
     return whole[:at] + bytes([whole[at] ^ (1 << bit)]) + whole[at + 1 :]
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("kind", ["unfinished", "finished"])
 async def test_a_bit_anywhere(kind: str, finished: bytes, room: Path) -> None:
     """Damaged, or in a place that holds nothing; never another truth."""
