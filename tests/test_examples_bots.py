@@ -311,6 +311,7 @@ async def chat(bot: str) -> AsyncIterator[Any]:
 def running(bot: str, chat: Chat, simulator: Simulator, tmp_path: Path) -> Any:
     environment = {
         **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "OPENAPI_TOKEN": simulator.token,
         "GATEWAY_SMS_BASE_URL": simulator.url,
         "BOT_SERVER": chat.url,

@@ -49,6 +49,7 @@ class Service:
         slash = "" if app == "aiohttp_app" else "/"
         self._environment = {
             **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
             "PYTHONUNBUFFERED": "1",
             "OPENAPI_TOKEN": simulator.token,
             "GATEWAY_SMS_BASE_URL": simulator.url,

@@ -135,6 +135,7 @@ def test_the_recipe_works_in_a_project_of_its_own(
     settings = f"[pytest]\nfilterwarnings = error\n{setting}\n"
     (tmp_path / "pytest.ini").write_text(settings, encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         cwd=tmp_path,
