@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sized
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from os import PathLike
@@ -79,6 +79,8 @@ class Campaigns:
         journal = self._folder / f"{name}.db"
         if name in self._status or journal.exists():
             return False
+        if isinstance(recipients, Sized):
+            keywords.setdefault("total", len(recipients))
         sending = self._gateway.send_bulk(
             recipients,
             sender=sender,

@@ -38,7 +38,7 @@ async def test_it_is_in_the_journal_when_start_returns_and_complete_at_the_end(
         status = await ended(campaigns, "spring")
     assert (status.state, status.reason) == ("complete", None)
     assert (status.progress.accepted, status.progress.invalid) == (1_500, 1)
-    assert status.to_dict()["progress"]["read"] == 1_501
+    assert status.progress.total == status.to_dict()["progress"]["read"] == 1_501
     assert simulator.ledger == dict.fromkeys(PEOPLE, 1)
 
 

@@ -28,7 +28,7 @@ NUMBER = "+39-3401234567"
 CAMPAIGN = [f"+39-340{n:07}" for n in range(6_000)]
 OWNER = 7
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 
 class Chat:
@@ -53,7 +53,7 @@ class Chat:
         raise NotImplementedError
 
     async def said(self) -> str:
-        return await asyncio.wait_for(self.answers.get(), 15)
+        return await asyncio.wait_for(self.answers.get(), 40)
 
 
 class Telegram(Chat):
