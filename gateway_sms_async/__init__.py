@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from .callback_receiver import CallbackReceiver
     from .callback_signer import CallbackSigner
     from .callbacks import Callback, CallbackLog, parse_callback
-    from .campaigns import Campaigns, CampaignStatus
+    from .campaigns import CampaignOptions, Campaigns, CampaignStatus
     from .delivery_statistics import DeliveryStatistics
 
 __all__ = [
@@ -85,6 +85,7 @@ __all__ = [
     "CallbackLog",
     "CallbackReceiver",
     "CallbackSigner",
+    "CampaignOptions",
     "CampaignStatus",
     "Campaigns",
     "CloseEvent",
@@ -161,6 +162,7 @@ _LATER = {
     "CallbackLog": "callbacks",
     "CallbackReceiver": "callback_receiver",
     "CallbackSigner": "callback_signer",
+    "CampaignOptions": "campaigns",
     "CampaignStatus": "campaigns",
     "Campaigns": "campaigns",
     "DeliveryStatistics": "delivery_statistics",

@@ -226,8 +226,10 @@ class Campaign:
         if builder.brings_objects and self.learned.objects_understood is None:
             # The first objects go alone: others would only be deleted with them.
             known = asyncio.create_task(self._objects_known.wait())
-            await asyncio.wait([finishing, known], return_when=asyncio.FIRST_COMPLETED)
-            known.cancel()
+            try:
+                await asyncio.wait([finishing, known], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                known.cancel()
 
     def _look_at_feeder(self, feeder: asyncio.Task[None]) -> None:
         if feeder.cancelled():

@@ -8,20 +8,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Coroutine, Sized
+from collections.abc import Coroutine, Iterable, Sized
 from dataclasses import asdict, dataclass, field, replace
+from decimal import Decimal
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 from .client import GatewayClient
+from .draft import Options
 from .errors import BulkSendError, GatewayError
 from .receipt import Progress, Receipt
 from .recipients import Recipients
 
-__all__ = ["CampaignStatus", "Campaigns"]
+__all__ = ["CampaignOptions", "CampaignStatus", "Campaigns"]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _LOOK_EVERY = 0.02
@@ -41,9 +43,29 @@ class CampaignStatus:
     reason: str | None = None
     progress: Progress = field(default_factory=Progress)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return plain types for JSON; no number is in it."""
         return asdict(self)
+
+
+class CampaignOptions(TypedDict, total=False):
+    """The keywords of a campaign, see `GatewayClient.send_bulk`."""
+
+    priority: float | Decimal | None
+    options: Options | None
+    test: bool
+    batch_size: int
+    concurrency: int | None
+    recipients_per_message: int
+    careful: bool
+    verify: Literal["auto", "always"]
+    total: int | None
+    default_region: str | None
+    strict_numbers: bool
+    allow_missing_fields: bool
+    exclude: Iterable[str] | None
+    max_cost: Decimal | float | str | None
+    max_recipients: int | None
 
 
 class Campaigns:
@@ -64,7 +86,13 @@ class Campaigns:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(
-        self, name: str, recipients: Recipients, *, sender: str, body: str, **keywords: Any
+        self,
+        name: str,
+        recipients: Recipients,
+        *,
+        sender: str,
+        body: str,
+        **keywords: Unpack[CampaignOptions],
     ) -> bool:
         """Begin a campaign, whose keywords are those of `GatewayClient.send_bulk`.
 

@@ -75,6 +75,8 @@ async def test_programs(program: Block, folder: Path) -> None:
             "no:cacheprovider",
             "-p",
             "no:xdist",
+            "-p",
+            "no:asyncio",
             str(example),
         ]
     async with Simulator(sent_after=0.0, delivered_after=0.1) as simulator:

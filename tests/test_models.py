@@ -25,6 +25,7 @@ from gateway_sms_async import (
     AttemptEvent,
     BatchEvent,
     Callback,
+    CampaignStatus,
     CloseEvent,
     CountryPreview,
     DeliveryChange,
@@ -829,6 +830,7 @@ SHOWN: dict[str, Callable[[], object]] = {
         last_update=datetime(2030, 1, 1, tzinfo=UTC),
         reference=CANARY_TEXT,
     ),
+    "CampaignStatus": CampaignStatus,
     "DeliveryChange": lambda: DeliveryChange(
         CANARY_NUMBERS[0], DeliveryState.DELIVERED, canary_report()
     ),

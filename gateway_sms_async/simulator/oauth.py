@@ -90,7 +90,7 @@ class OAuthService:
             return failure(403, answers.FORBIDDEN, "Forbidden")
         return None
 
-    def call(self, operation: str, token: str, authorization: str, body: Any) -> Answer:
+    def call(self, operation: str, token: str, authorization: str, body: object) -> Answer:
         """Carry out one of the service's calls."""
         try:
             if operation != "refresh_token":
