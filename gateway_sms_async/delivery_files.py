@@ -107,8 +107,8 @@ class RetryList:
     """
 
     def __init__(self) -> None:
-        self.lost = 0
-        self.hidden = 0
+        self.lost: int = 0
+        self.hidden: int = 0
         self._people: dict[int, tuple[str, dict[str, str]]] = {}
         self._settled: set[int] = set()
 

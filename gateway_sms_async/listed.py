@@ -25,8 +25,8 @@ class Sieve:
     """
 
     def __init__(self, message: Message) -> None:
-        self.listed = 0
-        self.invalid = 0
+        self.listed: int = 0
+        self.invalid: int = 0
         self._most_invalid = message.invalid
         self._named = {key_of(one) for one in message.recipients.invalid.list}
         self._seen: set[tuple[str, str, bytes]] = set()

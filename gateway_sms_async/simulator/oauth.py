@@ -66,13 +66,13 @@ class OAuthService:
     ) -> None:
         self.email = email
         self.api_key = api_key
-        self.scopes = {f"{method}:{domain}/messages" for method in _METHODS for domain in _DOMAINS}
+        self.scopes: set[str] = {f"{method}:{domain}/messages" for method in _METHODS for domain in _DOMAINS}
         self.dropped: set[str] = set()
         self.max_ttl = _YEAR
         self.default_ttl = _YEAR
         self.refreshable = True
         self.enveloped = False
-        self.clock_ahead = 0.0
+        self.clock_ahead: float = 0.0
         self.tokens: dict[str, IssuedToken] = {}
         self._clock = clock
         self._credit = credit
