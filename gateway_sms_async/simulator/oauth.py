@@ -66,7 +66,9 @@ class OAuthService:
     ) -> None:
         self.email = email
         self.api_key = api_key
-        self.scopes: set[str] = {f"{method}:{domain}/messages" for method in _METHODS for domain in _DOMAINS}
+        self.scopes: set[str] = {
+            f"{method}:{domain}/messages" for method in _METHODS for domain in _DOMAINS
+        }
         self.dropped: set[str] = set()
         self.max_ttl = _YEAR
         self.default_ttl = _YEAR
