@@ -7,7 +7,6 @@ from ._retry import RetryPolicy
 from ._version import __version__
 from .auth import ApiKey, TokenSource
 from .client import GatewayClient
-from .delivery import DeliveryChange, DeliverySummary, MessageDelivery
 from .draft import Options
 from .errors import (
     APIError,
@@ -71,6 +70,7 @@ if TYPE_CHECKING:
     from .callback_signer import CallbackSigner
     from .callbacks import Callback, CallbackLog, parse_callback
     from .campaigns import CampaignOptions, Campaigns, CampaignStatus
+    from .delivery import DeliveryChange, DeliverySummary, MessageDelivery
     from .delivery_statistics import DeliveryStatistics
 
 __all__ = [
@@ -165,7 +165,10 @@ _LATER = {
     "CampaignOptions": "campaigns",
     "CampaignStatus": "campaigns",
     "Campaigns": "campaigns",
+    "DeliveryChange": "delivery",
     "DeliveryStatistics": "delivery_statistics",
+    "DeliverySummary": "delivery",
+    "MessageDelivery": "delivery",
     "parse_callback": "callbacks",
 }
 

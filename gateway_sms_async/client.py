@@ -35,11 +35,9 @@ from ._retry import RetryPolicy
 from ._transport import BaseConnector, ConnectorLike, Transport
 from .auth import RenewedToken, TokenKeeper, TokenSource, token_source
 from .bulk import Campaign
-from .delivery import DeliveryChange, DeliverySummary
 from .draft import Draft, Options, check_flag
 from .errors import InvalidRequestError, JournalError, NotFoundError
 from .events import Event, Stats, check_listener, emitter
-from .following import follow, wait_until_final
 from .intake import Intake, read_excluded
 from .journal import Journal, Settings
 from .landing import LANDING_TIME
@@ -58,6 +56,7 @@ from .transaction import Transaction
 
 if TYPE_CHECKING:
     from .callbacks import Callback
+    from .delivery import DeliveryChange, DeliverySummary
 
 __all__ = ["GatewayClient"]
 
@@ -424,6 +423,9 @@ class GatewayClient:
         recipients, goes out only after the timeout, or is not listed whole.
         (`GET /messages/{id}`, `GET /messages/{id}/recipients/`)
         """
+        # Only here: who only sends starts sooner without it.
+        from .following import follow  # noqa: PLC0415
+
         message_path(message_id)
         limit = None if timeout is None else check_timeout(timeout)
         return follow(self._view(bulk=True), message_id, timeout=limit)
@@ -450,6 +452,8 @@ class GatewayClient:
         raises ends the waiting.
         (`GET /messages/{id}`, `GET /messages/{id}/recipients/`)
         """
+        from .following import wait_until_final  # noqa: PLC0415
+
         return await wait_until_final(
             self._view(bulk=True),
             message_ids,

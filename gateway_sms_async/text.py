@@ -209,10 +209,9 @@ _KIN = {
 }
 _SINGLE = "".join(one for one in _KIN if len(one) == 1)
 # Not a dot between digits: it is a decimal point, or a product.
-_REPLACEABLE = re.compile(rf"[{_SINGLE}](?<![0-9][{_DOTS}](?=[0-9]))(?:(?<=\r)\n)?")
-_find_replaced = re.compile(
-    rf"[A-Za-z][\u0300\u0301\u0303\u0308\u030a\u0327]|{_REPLACEABLE.pattern}"
-).findall
+# Compiled when they are first used, which many programs never do.
+_REPLACEABLE = rf"[{_SINGLE}](?<![0-9][{_DOTS}](?=[0-9]))(?:(?<=\r)\n)?"
+_REPLACED = rf"[A-Za-z][\u0300\u0301\u0303\u0308\u030a\u0327]|{_REPLACEABLE}"
 
 
 def to_gsm(text: str) -> str:
@@ -250,11 +249,11 @@ def replacements(text: str) -> dict[str, str]:
     if to_gsm(text) == text:
         return {}
     literals = _APART.split(text)[::2]
-    return {one: _replaced(one) for literal in literals for one in _find_replaced(literal)}
+    return {one: _replaced(one) for literal in literals for one in re.findall(_REPLACED, literal)}
 
 
 def _replaced(literal: str) -> str:
-    return _REPLACEABLE.sub(_kin, unicodedata.normalize("NFC", literal))
+    return re.sub(_REPLACEABLE, _kin, unicodedata.normalize("NFC", literal))
 
 
 def _kin(found: re.Match[str]) -> str:
