@@ -9,6 +9,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Coroutine, Iterable, Sized
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from functools import partial
@@ -19,7 +20,7 @@ from typing import Any, Literal, Self, TypedDict, Unpack
 
 from .client import GatewayClient
 from .draft import Options
-from .errors import BulkSendError, GatewayError
+from .errors import BulkSendError, GatewayError, JournalError, JournalLockedError
 from .receipt import Progress, Receipt
 from .recipients import Recipients
 
@@ -27,6 +28,7 @@ __all__ = ["CampaignOptions", "CampaignStatus", "Campaigns"]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _LOOK_EVERY = 0.02
+_TRY_EVERY = 1.0
 
 _logger = logging.getLogger("gateway_sms_async")
 
@@ -75,7 +77,8 @@ class Campaigns:
     that an earlier process has left; leaving stops what is running and waits until what is under
     way has landed. A journal stays when its campaign is complete, so that its name is not taken
     again by mistake: `purge_journal` deletes it. Of several processes with one folder, the first
-    has a journal, and in the others its campaign is `stopped` by that.
+    has a journal; in the others its campaign is `stopped` by that, until the first one lets go of
+    it: then another goes on with it.
     """
 
     def __init__(self, gateway: GatewayClient, folder: str | PathLike[str]) -> None:
@@ -83,7 +86,7 @@ class Campaigns:
         self._folder = Path(folder)
         self._stop = asyncio.Event()
         self._status: dict[str, CampaignStatus] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[str, asyncio.Task[BaseException | None]] = {}
 
     async def start(
         self,
@@ -98,14 +101,15 @@ class Campaigns:
 
         Returns True when the whole list is in the journal: from then on nobody is forgotten,
         whatever happens to this process. Returns False, and begins nothing, when a campaign has
-        had this name: asking twice sends once. Raises ValueError or TypeError for what `send_bulk`
-        refuses and for a name that is not 1 to 64 letters, digits, "-" or "_"; a GatewayError when
-        the campaign cannot be kept: nothing was sent then.
+        this name: asking twice sends once. A call that is cancelled leaves its campaign to go on.
+        Raises ValueError or TypeError for what `send_bulk` refuses and for a name that is not 1 to
+        64 letters, digits, "-" or "_"; a GatewayError when the campaign cannot be kept: nothing
+        was sent then.
         """
         if not _NAME.fullmatch(name):
             raise ValueError('the name of a campaign is 1 to 64 letters, digits, "-" or "_"')
         journal = self._folder / f"{name}.db"
-        if name in self._status or journal.exists():
+        if self._is_running(name) or journal.exists():
             return False
         if isinstance(recipients, Sized):
             keywords.setdefault("total", len(recipients))
@@ -118,13 +122,20 @@ class Campaigns:
             stop=self._stop,
             **keywords,
         )
-        failure: list[BaseException] = []
-        task = self._run(name, sending, failure)
-        while not task.done() and not journal.exists():
+        task = self._run(name, journal, sending)
+        begun = self._status[name]
+        # Another process may put a journal of this name there. Only who has one of his own reports.
+        while not task.done() and not (self._status[name] is not begun and journal.exists()):
             await asyncio.wait([task], timeout=_LOOK_EVERY)
-        if failure and not journal.exists():
-            del self._status[name]
-            raise failure[0]
+        if not task.done():
+            return True
+        failure = GatewayError("it was cancelled") if task.cancelled() else task.result()
+        if failure is not None and not journal.exists():
+            raise failure
+        if isinstance(failure, JournalError):
+            # Another process was first: this one could not even begin its journal.
+            self._run(name, journal, self._resume(name, journal))
+            return False
         return True
 
     def status(self, name: str) -> CampaignStatus | None:
@@ -135,12 +146,7 @@ class Campaigns:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for journal in sorted(self._folder.glob("*.db")):
             name = journal.stem
-            resuming = self._gateway.resume_bulk(
-                journal,
-                on_progress=partial(self._report, name),
-                stop=self._stop,
-            )
-            self._run(name, resuming, [])
+            self._run(name, journal, self._resume(name, journal))
         return self
 
     async def __aexit__(
@@ -150,37 +156,69 @@ class Campaigns:
         traceback: TracebackType | None,
     ) -> None:
         self._stop.set()
-        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def __repr__(self) -> str:
-        return f"Campaigns({str(self._folder)!r}, {len(self._tasks)} running)"
+        return (
+            f"Campaigns({str(self._folder)!r}, {sum(map(self._is_running, self._tasks))} running)"
+        )
+
+    def _is_running(self, name: str) -> bool:
+        task = self._tasks.get(name)
+        return task is not None and not task.done()
 
     def _run(
-        self, name: str, sending: Coroutine[Any, Any, Receipt], failure: list[BaseException]
-    ) -> asyncio.Task[None]:
+        self, name: str, journal: Path, sending: Coroutine[Any, Any, Receipt]
+    ) -> asyncio.Task[BaseException | None]:
+        """Run a campaign in a task that returns what it failed with."""
         self._status[name] = CampaignStatus()
 
-        async def run() -> None:
+        async def run() -> BaseException | None:
             try:
                 receipt = await sending
             except BulkSendError as error:
-                failure.append(error)
                 self._end(name, "stopped", error.reason, error.receipt)
+                return error
             except Exception as error:
-                failure.append(error)
                 if not isinstance(error, GatewayError | ValueError | TypeError):
                     _logger.exception("campaign %s", name)
                 self._end(name, "stopped", str(error))
+                return error
+            except BaseException:
+                self._end(name, "stopped", "cancelled")
+                raise
             else:
                 self._end(name, "complete", None, receipt)
+                return None
+            finally:
+                self._forget_unkept(name, journal)
 
-        task = asyncio.create_task(run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = self._tasks[name] = asyncio.create_task(run())
         return task
 
+    async def _resume(self, name: str, journal: Path) -> Receipt:
+        """Go on with a campaign, as soon as no other process has its journal."""
+        while True:
+            try:
+                return await self._gateway.resume_bulk(
+                    journal, on_progress=partial(self._report, name), stop=self._stop
+                )
+            except JournalLockedError as error:
+                locked = error
+            self._end(name, "stopped", str(locked))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TRY_EVERY):
+                    await self._stop.wait()
+            if self._stop.is_set():
+                raise locked
+
+    def _forget_unkept(self, name: str, journal: Path) -> None:
+        """Free the name of a campaign that nobody can go on with."""
+        if not journal.exists():
+            del self._status[name]
+
     def _report(self, name: str, progress: Progress) -> None:
-        self._status[name] = replace(self._status[name], progress=progress)
+        self._status[name] = CampaignStatus(progress=progress)
 
     def _end(
         self,

@@ -7,7 +7,14 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gateway_sms_async import Campaigns, CampaignStatus, GatewayClient, JournalError
+from gateway_sms_async import (
+    Campaigns,
+    CampaignStatus,
+    GatewayClient,
+    JournalError,
+    JournalLockedError,
+    purge_journal,
+)
 from gateway_sms_async.testing import Simulator
 
 PEOPLE = [f"+39-340{n:07}" for n in range(1_500)]
@@ -187,3 +194,126 @@ async def test_the_client_closing_first_stops_it_too(simulator: Simulator, folde
     assert (await ended(campaigns, "spring")).reason == "the client was closed"
     await campaigns.__aexit__(None, None, None)
     assert repr(campaigns).endswith("0 running)")
+
+
+async def slow(gate: asyncio.Event, error: Exception | None = None) -> AsyncIterator[str]:
+    yield PEOPLE[0]
+    await gate.wait()
+    if error is not None:
+        raise error
+
+
+async def test_a_start_that_was_cancelled_and_then_failed_leaves_the_name_free(
+    gateway: GatewayClient, simulator: Simulator, folder: Path
+) -> None:
+    gate = asyncio.Event()
+    source = slow(gate, OSError("the database is gone"))
+    async with Campaigns(gateway, folder) as campaigns:
+        starting = asyncio.create_task(
+            campaigns.start("spring", source, sender="ACME", body="Ciao")
+        )
+        await asyncio.sleep(0.05)
+        starting.cancel()
+        await asyncio.wait([starting])
+        gate.set()
+        while campaigns.status("spring") is not None:
+            await asyncio.sleep(0.005)
+        assert await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+        assert (await ended(campaigns, "spring")).state == "complete"
+    assert simulator.ledger == dict.fromkeys(PEOPLE, 1)
+
+
+async def test_a_start_that_was_cancelled_goes_on(
+    gateway: GatewayClient, simulator: Simulator, folder: Path
+) -> None:
+    gate = asyncio.Event()
+    async with Campaigns(gateway, folder) as campaigns:
+        starting = asyncio.create_task(
+            campaigns.start("spring", slow(gate), sender="ACME", body="Ciao")
+        )
+        await asyncio.sleep(0.05)
+        starting.cancel()
+        await asyncio.wait([starting])
+        assert not await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+        gate.set()
+        assert (await ended(campaigns, "spring")).state == "complete"
+    assert simulator.ledger == {PEOPLE[0]: 1}
+
+
+async def test_a_name_whose_journal_was_purged_is_free(
+    gateway: GatewayClient, simulator: Simulator, folder: Path
+) -> None:
+    async with Campaigns(gateway, folder) as campaigns:
+        for _ in range(2):
+            assert await campaigns.start("spring", PEOPLE[:1], sender="ACME", body="Ciao")
+            assert (await ended(campaigns, "spring")).state == "complete"
+            await purge_journal(folder / "spring.db")
+    assert simulator.ledger == {PEOPLE[0]: 2}
+
+
+async def test_cut_off_while_it_is_left_nothing_is_called_running(
+    gateway: GatewayClient, simulator: Simulator, folder: Path
+) -> None:
+    simulator.delay = lambda request: 0.5
+    campaigns = Campaigns(gateway, folder)
+
+    async def service() -> None:
+        async with campaigns:
+            await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+            while not simulator.requests:
+                await asyncio.sleep(0.005)
+
+    serving = asyncio.create_task(service())
+    while not simulator.requests:
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(0.05)
+    serving.cancel()
+    await asyncio.wait([serving])
+    status = campaigns.status("spring")
+    assert status is not None
+    assert (status.state, status.reason) == ("stopped", "cancelled")
+    simulator.delay = None
+    async with Campaigns(gateway, folder) as again:
+        assert (await ended(again, "spring")).state == "complete"
+    assert simulator.ledger == dict.fromkeys(PEOPLE, 1)
+
+
+async def test_of_two_that_begin_one_name_at_once_only_one_says_so(
+    gateway: GatewayClient, simulator: Simulator, folder: Path
+) -> None:
+    async with Campaigns(gateway, folder) as first, Campaigns(gateway, folder) as second:
+        begun = await asyncio.gather(
+            first.start("spring", PEOPLE, sender="ACME", body="Ciao"),
+            second.start("spring", PEOPLE[:1], sender="ACME", body="Ciao"),
+            return_exceptions=True,
+        )
+        assert begun.count(True) == 1
+        [other] = [one for one in begun if one is not True]
+        assert other is False or isinstance(other, JournalLockedError)
+        for campaigns, answer in zip((first, second), begun, strict=True):
+            while answer in (True, False):
+                status = campaigns.status("spring")
+                if status is not None and status.state == "complete":
+                    break
+                await asyncio.sleep(0.005)
+    assert set(simulator.ledger.values()) == {1}
+
+
+async def test_when_the_one_that_has_it_leaves_another_goes_on(
+    gateway: GatewayClient, simulator: Simulator, folder: Path
+) -> None:
+    simulator.delay = lambda request: 0.1 if request.operation == "append" else 0
+    async with Campaigns(gateway, folder) as old:
+        await old.start("spring", PEOPLE, sender="ACME", body="Ciao", batch_size=100)
+        while not simulator.requests:
+            await asyncio.sleep(0.005)
+        async with Campaigns(gateway, folder) as new:
+            status = await ended(new, "spring")
+            assert status.reason
+            assert "another process" in status.reason
+            await old.__aexit__(None, None, None)
+            assert not simulator.ledger
+            simulator.delay = None
+            while (now := new.status("spring")) is None or now.state != "complete":
+                await asyncio.sleep(0.005)
+    assert simulator.ledger == dict.fromkeys(PEOPLE, 1)
