@@ -23,6 +23,7 @@ from .draft import Options
 from .errors import BulkSendError, GatewayError, JournalError, JournalLockedError
 from .receipt import Progress, Receipt
 from .recipients import Recipients
+from .tally import shortfall
 
 __all__ = ["CampaignOptions", "CampaignStatus", "Campaigns"]
 
@@ -188,7 +189,11 @@ class Campaigns:
                 self._end(name, "stopped", "cancelled")
                 raise
             else:
-                self._end(name, "complete", None, receipt)
+                if receipt.complete:
+                    self._end(name, "complete", None, receipt)
+                else:
+                    # It was over in an earlier process: no other try would change anything.
+                    self._end(name, "stopped", shortfall(receipt), receipt)
                 return None
             finally:
                 self._forget_unkept(name, journal)

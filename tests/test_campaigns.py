@@ -15,7 +15,7 @@ from gateway_sms_async import (
     JournalLockedError,
     purge_journal,
 )
-from gateway_sms_async.testing import Simulator
+from gateway_sms_async.testing import Fault, Simulator
 
 PEOPLE = [f"+39-340{n:07}" for n in range(1_500)]
 
@@ -317,3 +317,18 @@ async def test_when_the_one_that_has_it_leaves_another_goes_on(
             while (now := new.status("spring")) is None or now.state != "complete":
                 await asyncio.sleep(0.005)
     assert simulator.ledger == dict.fromkeys(PEOPLE, 1)
+
+
+async def test_one_that_ended_with_some_left_over_is_not_complete_at_the_next_start(
+    gateway: GatewayClient, simulator: Simulator, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_sms_async.bulk.ROUNDS", 1)
+    simulator.faults.add(Fault.reset(), on="append")
+    for _ in range(2):
+        async with Campaigns(gateway, folder) as campaigns:
+            await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao", batch_size=100)
+            status = await ended(campaigns, "spring")
+        assert status.state == "stopped"
+        assert status.reason
+        assert status.progress.unsent
+        assert status.progress.accepted + status.progress.unsent == 1_500
