@@ -166,7 +166,8 @@ class RenewedToken:
                     if _is_good(kept, rejected, now):
                         return kept
                 early = rejected is None and held is not None and held.lives(now)
-                self._held = await self._obtain(held, early=early)
+                self._held = token = await self._obtain(held, early=early)
+                await self._keep(token)
             except GatewayError as error:
                 if early and held is not None:
                     self._not_before = now + min(_PAUSE, ((held.expires_at or now) - now) / 2)
@@ -175,7 +176,7 @@ class RenewedToken:
                 self._failures += 1
                 self._failure = error
                 raise
-            return self._held
+            return token
 
     async def _obtain(self, old: Token | None, *, early: bool) -> Token:
         """Get a new token: by the refresh token of the old one, or by the API key."""
@@ -193,7 +194,6 @@ class RenewedToken:
                     status=401,
                 )
             token = await oauth.create(name=self._name, ttl=self._ttl)
-        await self._keep(token)
         return token
 
     async def _refreshed(self, oauth: OAuth, old: Token | None) -> Token | None:

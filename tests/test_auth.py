@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import stat
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -834,3 +835,26 @@ async def test_nothing_secret_is_shown(
         assert "held-canary" not in text
         assert "fresh-canary" not in text
         assert basic not in text
+
+
+async def test_a_token_is_held_before_it_is_kept(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its refresh token is the only one that works: cut off while the file is written, it is not lost.
+    began = threading.Event()
+
+    def full_disk(*_: object) -> None:
+        began.set()
+        time.sleep(0.1)
+        raise GatewayError("no space left")
+
+    monkeypatch.setattr(auth, "keep_token", full_disk)
+    source = key_of(simulator, file=tmp_path / "token")
+    asking = asyncio.create_task(source.token())
+    while not began.is_set():
+        await asyncio.sleep(0.005)
+    asking.cancel()
+    await asyncio.wait([asking])
+    assert asking.cancelled()
+    assert await source.token() in simulator.oauth.tokens
+    assert asked(simulator) == ["create_token"]
