@@ -25,7 +25,7 @@ _PLAIN = "Ciao, ci vediamo venerdì alle 18 in via Roma"
 _MEASURE = """
 import sys
 from benchmarks._measure import peak_mb
-from gateway_sms_async.cli import app
+from gateway_sms_async._cli.main import app
 try:
     app(sys.argv[1:], standalone_mode=False)
 finally:

@@ -7,9 +7,7 @@ import json
 import time
 from collections.abc import Callable
 
-from gateway_sms_async.messages import (
-    _REPORTS,  # pyright: ignore[reportPrivateUsage] - what the library itself decodes with
-)
+from gateway_sms_async._messages.api import _REPORTS
 
 from ._figures import Figure, Result, Size, ratio, spreads
 from ._measure import ROOT, take_turns

@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 
 from gateway_sms_async import GatewayClient
-from gateway_sms_async._transport import Reply, Transport
+from gateway_sms_async._http.transport import Reply, Transport
 from gateway_sms_async.testing import Deliveries, Simulator
 from tests.virtual_time import VirtualLoop, run as run_at_once
 

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from gateway_sms_async._ratelimit import Gate
+from gateway_sms_async._http.limiter import Gate
 
 from ._figures import Figure, Result, Size, spread, spreads
 from ._measure import Server, client, drive, serve, take_turns

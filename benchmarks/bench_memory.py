@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from importlib.util import find_spec
+
+from gateway_sms_async._recipients.number_set import SeenNumbers
 
 from ._figures import Figure, Result, Size, spread
 from ._measure import child, client, numbers, peak_mb, serve
@@ -23,20 +24,15 @@ def run(size: Size, runs: int) -> Result:
     campaign: list[float] = []
     check: list[float] = []
     largest: list[float] = []
-    there = find_spec("gateway_sms_async.seen") is not None
     with serve() as server:
         for _ in range(runs):
             campaign.append(
                 _peak("campaign", many, server.url) - _peak("campaign", few, server.url)
             )
-            if there:
-                check.append(_peak("check", many) - _peak("check", few))
-                largest.append(_peak("check", most) - _peak("check", 0))
+            check.append(_peak("check", many) - _peak("check", few))
+            largest.append(_peak("check", most) - _peak("check", 0))
     what = f"peak memory of {many:,} recipients beyond that of {few:,}"
     result = Result([Figure(what, spread(campaign), "MB", 100)])
-    if not there:
-        result.remarks.append("gateway_sms_async.seen: not there, so the check is not measured")
-        return result
     rest = [all_ - part for all_, part in zip(campaign, check, strict=True)]
     holding = f"the check for duplicates holding {most:,} numbers"
     result.figures += [
@@ -58,8 +54,6 @@ async def _campaign(count: int, url: str) -> None:
 
 
 def _check(count: int) -> None:
-    from gateway_sms_async.seen import SeenNumbers  # noqa: PLC0415 - no part of a campaign's peak
-
     seen = SeenNumbers()
     assert all(seen.add(int(number.replace("-", ""))) for number in numbers(count))
 

@@ -14,7 +14,7 @@ from timeit import Timer
 
 import phonenumbers
 
-from gateway_sms_async.phone import number_reader
+from gateway_sms_async._recipients.national import number_reader
 
 from ._figures import Figure, Result, Size, Spread, ratio, spread, spreads
 from ._measure import take_turns

@@ -17,8 +17,8 @@ from typing import Any
 from aiohttp import web
 
 from gateway_sms_async import CallbackLog, CallbackReceiver, CallbackSigner
-from gateway_sms_async.callbacks_aiohttp import callback_handler
-from gateway_sms_async.callbacks_asgi import CallbackApp
+from gateway_sms_async.callbacks.aiohttp import callback_handler
+from gateway_sms_async.callbacks.asgi import CallbackApp
 
 
 def _stats() -> bytes:

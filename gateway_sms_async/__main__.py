@@ -10,7 +10,7 @@ import sys
 def main() -> None:
     """Run the command line."""
     try:
-        from .cli import app  # noqa: PLC0415 - it may not be possible
+        from ._cli.main import app  # noqa: PLC0415 - it may not be possible
     except ModuleNotFoundError as error:
         if error.name not in {"typer", "rich"}:
             raise

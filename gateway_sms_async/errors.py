@@ -10,8 +10,8 @@ from __future__ import annotations
 from os import PathLike
 from typing import Any
 
+from ._receipt import Receipt
 from .models import Message
-from .receipt import Receipt
 
 __all__ = [
     "APIError",

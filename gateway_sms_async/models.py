@@ -35,8 +35,14 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+
 S = TypeVar("S", bound=Struct)
+
+
 _NOTHING = Raw(b"null")
+
+
 _MOST_MONEY = 10**12
 
 

@@ -15,27 +15,31 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 from weakref import ref
 
-from opentelemetry.metrics import (
-    CallbackOptions,
-    MeterProvider,
-    Observation,
-    get_meter_provider,
-)
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
 from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider, get_tracer_provider
 
+from ._client import GatewayClient
+from ._events import AttemptEvent, BatchEvent, CloseEvent, Event, HoldEvent, RetryEvent, Stats
 from ._version import __version__
-from .client import GatewayClient
-from .events import AttemptEvent, BatchEvent, CloseEvent, Event, HoldEvent, RetryEvent, Stats
 
 __all__ = ["OTelEvents"]
 
 Attributes = dict[str, str | int | float]
 
+
 _SCHEMA = "https://opentelemetry.io/schemas/1.29.0"
+
+
 _NAME = "gateway_sms_async"
+
+
 # What the conventions recommend for http.client.request.duration, and a minute and more for waits.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+
+
 _WAITS = (*_SECONDS, 30, 60, 120, 300)
+
+
 _FIRST_ERROR = 400
 
 

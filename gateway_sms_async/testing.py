@@ -16,7 +16,7 @@ async with Simulator(
     assert [callback.status for callback in simulator.callbacks] == [200]
 """
 
-from .simulator import (
+from ._simulator import (
     Deliveries,
     Dialect,
     Fault,

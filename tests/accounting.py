@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from gateway_sms_async import Receipt
-from gateway_sms_async.recipients import normalize
+from gateway_sms_async._recipients.numbers import normalize
 from gateway_sms_async.testing import Simulator
 
 

@@ -27,15 +27,10 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from gateway_sms_async import (
-    BulkSendError,
-    GatewayClient,
-    GatewayError,
-    Receipt,
-    _transport,
-    backlog,
-)
-from gateway_sms_async._store import Store
+from gateway_sms_async import BulkSendError, GatewayClient, GatewayError, Receipt
+from gateway_sms_async._campaign import backlog
+from gateway_sms_async._http import transport as _transport
+from gateway_sms_async._journal.store import Store
 from gateway_sms_async.testing import Simulator
 
 from .conftest import QUICK

@@ -14,15 +14,17 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway_sms_async import _retry, _transport, _verdict, fence, journal, replay, settle
-from gateway_sms_async.builder import MessageBuilder
+from gateway_sms_async._http import responses as _verdict, retry as _retry, transport as _transport
+from gateway_sms_async._journal import journal, replay
+from gateway_sms_async._journal.records import Added, Ended, Record, Resumed
+from gateway_sms_async._journal.replay import Position
+from gateway_sms_async._recipients.batches import Batch, Intake
+from gateway_sms_async._transaction import closing as fence, reconcile as settle
+from gateway_sms_async._transaction.builder import MessageBuilder
+from gateway_sms_async._transaction.closing import Fence
+from gateway_sms_async._transaction.message import Given, MessageOnWire, Standing
+from gateway_sms_async._transaction.reconcile import Fate, Listing
 from gateway_sms_async.errors import GatewayError, OutcomeUnknownError, ServerError
-from gateway_sms_async.fence import Fence
-from gateway_sms_async.intake import Batch, Intake
-from gateway_sms_async.protocol import Given, MessageOnWire, Standing
-from gateway_sms_async.records import Added, Ended, Record, Resumed
-from gateway_sms_async.replay import Position
-from gateway_sms_async.settle import Fate, Listing
 
 from .schedules import CELLS, run, run_many
 from .schedules.found import FOUND
@@ -213,7 +215,7 @@ def acknowledge_before_the_answer(patch: pytest.MonkeyPatch) -> None:
 
 
 def _adding(message: MessageOnWire, given: Given) -> Any:
-    from gateway_sms_async.records import Adding, runs
+    from gateway_sms_async._journal.records import Adding, runs
 
     return Adding(message.number, given.number, runs(given.batch.ordinals))
 

@@ -25,11 +25,11 @@ from gateway_sms_async import (
     ServerError,
     TokenSource,
     UnexpectedResponseError,
-    auth,
 )
-from gateway_sms_async._arguments import PRODUCTION, SANDBOX
-from gateway_sms_async.auth import OAUTH, OAUTH_SANDBOX
-from gateway_sms_async.oauth import Account, Token, missing_scopes
+from gateway_sms_async._auth import api_key as auth
+from gateway_sms_async._auth.account import OAUTH, OAUTH_SANDBOX, Account, Token, missing_scopes
+from gateway_sms_async._auth.environment import pair_in_environment, token_source
+from gateway_sms_async._http.address import PRODUCTION, SANDBOX
 from gateway_sms_async.testing import Fault, Simulator
 
 from .raw_server import RawServer, http, say
@@ -709,9 +709,9 @@ def test_the_newer_spelling_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
         ("OPENAPI_EMAIL", "OPENAPI_USERNAME", "OPENAPI_API_KEY", "OPENAPI_APIKEY")
     ):
         monkeypatch.setenv(name, f"value{number}")
-    assert auth.pair_in_environment() == ("value0", "value2")
+    assert pair_in_environment() == ("value0", "value2")
     monkeypatch.setenv("OPENAPI_EMAIL", "")
-    assert auth.pair_in_environment() == ("value1", "value2")
+    assert pair_in_environment() == ("value1", "value2")
 
 
 def _address(source: TokenSource) -> tuple[str, bool]:
@@ -724,8 +724,8 @@ def test_each_environment_has_an_oauth_service_of_its_own(
 ) -> None:
     monkeypatch.setenv("OPENAPI_EMAIL", EMAIL)
     monkeypatch.setenv("OPENAPI_API_KEY", KEY)
-    assert _address(auth.token_source(None, PRODUCTION)) == (OAUTH, False)
-    assert _address(auth.token_source(None, SANDBOX)) == (OAUTH_SANDBOX, True)
+    assert _address(token_source(None, PRODUCTION)) == (OAUTH, False)
+    assert _address(token_source(None, SANDBOX)) == (OAUTH_SANDBOX, True)
     # The key goes to no address that follows from another one.
     for url in ("https://sms.example", "https://ws.messaggisms.com/x", "http://127.0.0.1:1"):
         with pytest.raises(ValueError, match="OPENAPI_OAUTH_URL"):
@@ -734,12 +734,12 @@ def test_each_environment_has_an_oauth_service_of_its_own(
             GatewayClient(ApiKey(EMAIL, KEY), base_url=url)
         GatewayClient(ApiKey(EMAIL, KEY, oauth_url=OAUTH), base_url=url)
     monkeypatch.setenv("OPENAPI_OAUTH_URL", "https://oauth.example/v2/")
-    assert _address(auth.token_source(None, "https://sms.example")) == (
+    assert _address(token_source(None, "https://sms.example")) == (
         "https://oauth.example/v2",
         False,
     )
     # As GATEWAY_SMS_BASE_URL is, it is for production alone.
-    assert _address(auth.token_source(None, SANDBOX)) == (OAUTH_SANDBOX, True)
+    assert _address(token_source(None, SANDBOX)) == (OAUTH_SANDBOX, True)
     monkeypatch.setenv("OPENAPI_OAUTH_URL", OAUTH_SANDBOX)
     with pytest.raises(ValueError, match="OPENAPI_OAUTH_URL is the vendor's for the other"):
         GatewayClient()

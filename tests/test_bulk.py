@@ -436,7 +436,7 @@ class TestProgress:
     async def test_counts_rise_and_end_with_the_receipt(
         self, gateway: GatewayClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("gateway_sms_async.reporter._PROGRESS_EVERY", 0.0)
+        monkeypatch.setattr("gateway_sms_async._campaign.progress._PROGRESS_EVERY", 0.0)
         told: list[Progress] = []
         receipt = await gateway.send_bulk(
             [*numbers(500), "none", number(1)],

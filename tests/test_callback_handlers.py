@@ -16,9 +16,9 @@ import pytest
 from aiohttp import web
 
 from gateway_sms_async import Callback, CallbackReceiver, CallbackSigner
-from gateway_sms_async.callbacks import MAX_BODY
-from gateway_sms_async.callbacks_aiohttp import callback_handler
-from gateway_sms_async.callbacks_asgi import CallbackApp
+from gateway_sms_async.callbacks._callback import MAX_BODY
+from gateway_sms_async.callbacks.aiohttp import callback_handler
+from gateway_sms_async.callbacks.asgi import CallbackApp
 
 ID = "5af0c2a1d7e3b40001a2b3c4"
 BODY = json.dumps({"id": ID, "state": 2}).encode()

@@ -27,7 +27,7 @@ from gateway_sms_async import (
     Statistics,
     parse_callback,
 )
-from gateway_sms_async.callbacks import MAX_BODY
+from gateway_sms_async.callbacks._callback import MAX_BODY
 from gateway_sms_async.testing import Fault, Simulator
 
 ID = "5af0c2a1d7e3b40001a2b3c4"

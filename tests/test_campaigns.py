@@ -322,7 +322,7 @@ async def test_when_the_one_that_has_it_leaves_another_goes_on(
 async def test_one_that_ended_with_some_left_over_is_not_complete_at_the_next_start(
     gateway: GatewayClient, simulator: Simulator, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway_sms_async.bulk.ROUNDS", 1)
+    monkeypatch.setattr("gateway_sms_async._campaign.campaign.ROUNDS", 1)
     simulator.faults.add(Fault.reset(), on="append")
     for _ in range(2):
         async with Campaigns(gateway, folder) as campaigns:

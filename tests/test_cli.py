@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -28,11 +29,14 @@ from gateway_sms_async import (
     RecipientCounts,
     RetryPolicy,
     ValidCount,
-    _console,
-    _running,
 )
 from gateway_sms_async.__main__ import main
-from gateway_sms_async.cli import app
+from gateway_sms_async._cli.app import run as run_command
+from gateway_sms_async._cli.main import app
+from gateway_sms_async._cli.terminal import progress
+from gateway_sms_async._cli.terminal.console import print_json
+from gateway_sms_async._cli.terminal.messages import print_messages
+from gateway_sms_async._cli.terminal.receipt import summarize
 from gateway_sms_async.testing import Fault, Simulator
 
 DATA = Path(__file__).parent / "data"
@@ -62,7 +66,7 @@ KEYS = [
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway_sms_async.client._DEFAULT_RETRY", QUICK)
+    monkeypatch.setattr("gateway_sms_async._client._DEFAULT_RETRY", QUICK)
     monkeypatch.setenv("COLUMNS", "120")
     for name in ("OPENAPI_TOKEN", "GATEWAY_SMS_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
@@ -279,23 +283,23 @@ async def test_a_missing_token_is_one_line() -> None:
     )
 
 
-def test_without_the_extra(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delitem(sys.modules, "gateway_sms_async.cli")
-    monkeypatch.setitem(sys.modules, "typer", None)
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    assert 'pip install "gateway-sms-async[cli]"' in capsys.readouterr().err
+def without(module: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process where a module cannot be imported."""
+    code = f"import sys; sys.modules[{module!r}] = None; import gateway_sms_async.__main__ as m; m.main()"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
-def test_another_missing_module_is_not_explained_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "gateway_sms_async.cli")
-    # One that `cli` itself imports: others may be imported already, as the order of the tests is.
-    monkeypatch.setitem(sys.modules, "secrets", None)
-    with pytest.raises(ModuleNotFoundError):
-        main()
+def test_without_the_extra() -> None:
+    ended = without("typer")
+    assert ended.returncode == 2
+    assert 'pip install "gateway-sms-async[cli]"' in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_another_missing_module_is_not_explained_away() -> None:
+    ended = without("secrets")
+    assert ended.returncode == 1
+    assert "ModuleNotFoundError" in ended.stderr
 
 
 def test_main_runs_the_command_line(
@@ -487,7 +491,7 @@ async def test_delete_asks(
         sender="ACME", body="Ciao", recipients=ANNA, transaction=True
     )
     terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr("gateway_sms_async.cli.sys", terminal)
+    monkeypatch.setattr("gateway_sms_async._cli.commands.messages.sys", terminal)
     result = await run(simulator, "delete", message.id, input=answer)
     assert result.exit_code == left
     assert "Delete message" in result.stderr
@@ -594,7 +598,7 @@ async def test_rejects_that_cannot_be_written_do_not_hide_the_end(
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("gateway_sms_async.cli_campaigns.write_rows", fail)
+    monkeypatch.setattr("gateway_sms_async._cli.commands.campaigns.write_rows", fail)
     result = await run(simulator, *BULK, "--rejects", str(tmp_path / "rejects.csv"))
     assert result.exit_code == 3
     assert "rejects.csv could not be written: disk full" in result.stderr
@@ -613,7 +617,7 @@ async def test_the_bar_is_on_stderr(simulator: Simulator, monkeypatch: pytest.Mo
 async def test_lines_without_a_terminal(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_running, "_LINE_EVERY", 0.0)
+    monkeypatch.setattr(progress, "_LINE_EVERY", 0.0)
     result = await run(simulator, *BULK)
     assert "6 of 6 recipients · " in result.stderr
 
@@ -641,8 +645,8 @@ async def test_those_who_are_left_are_written_to_be_sent_later(
 
 
 def test_pace(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_running, "_LINE_EVERY", 0.0)
-    with _running.progress_shown(100_000) as show:
+    monkeypatch.setattr(progress, "_LINE_EVERY", 0.0)
+    with progress.progress_shown(100_000) as show:
         show(Progress(total=100_000))
         show(Progress(total=100_000, read=1500, elapsed=10.0, rate=100.0, eta=990.0))
         show(Progress(total=100_000, read=1500, elapsed=100.0, rate=10.0, eta=9900.0))
@@ -655,7 +659,7 @@ def test_pace(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
 
 def test_summary_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     receipt = Receipt(total=3, unknown=(ANNA,), doubled=(BEA,), unsent=("x",), cost=Decimal("1.50"))
-    _console.summarize(receipt, resumable=False)
+    summarize(receipt, resumable=False)
     first = capsys.readouterr().err.splitlines()[0]
     assert first == "Accepted 0 of 3, 1 not sent to, 1 unknown, 1 doubled; 1.50 EUR; 0.0 s."
 
@@ -663,7 +667,7 @@ def test_summary_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_others_wrote_is_no_command_to_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _console.print_messages([MessageSummary(id="1", sender="\x1b[2J[bold]")])
+    print_messages([MessageSummary(id="1", sender="\x1b[2J[bold]")])
     out = capsys.readouterr().out
     assert "\x1b[2J" not in out
     assert "[bold]" in out
@@ -673,7 +677,7 @@ def test_json_without_utf8_is_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     out = SimpleNamespace(encoding="latin-1", write=written.append, flush=lambda: None)
     monkeypatch.setattr(sys, "stdout", out)
-    _console.print_json({"at": datetime(2030, 1, 1, tzinfo=UTC), "who": "…"})
+    print_json({"at": datetime(2030, 1, 1, tzinfo=UTC), "who": "…"})
     assert json.loads("".join(written)) == {"at": "2030-01-01T00:00:00Z", "who": "…"}
     assert "".join(written).isascii()
 
@@ -682,5 +686,5 @@ def test_interrupted_elsewhere_is_130(capsys: pytest.CaptureFixture[str]) -> Non
     def interrupted() -> int:
         raise KeyboardInterrupt
 
-    assert _console.run(interrupted) == 130
+    assert run_command(interrupted) == 130
     assert capsys.readouterr().err == "gateway-sms: interrupted\n"

@@ -14,9 +14,10 @@ import anyio
 import pytest
 from typer.testing import CliRunner
 
-from gateway_sms_async import RetryPolicy, _login
-from gateway_sms_async._arguments import PRODUCTION, SANDBOX
-from gateway_sms_async.cli import app
+from gateway_sms_async import RetryPolicy
+from gateway_sms_async._cli import login as _login
+from gateway_sms_async._cli.app import app
+from gateway_sms_async._http.address import PRODUCTION, SANDBOX
 from gateway_sms_async.testing import Fault, Simulator
 
 QUICK = RetryPolicy(base_delay=0.001, max_delay=0.01, max_elapsed=0.5)
@@ -25,7 +26,7 @@ DATA = Path(__file__).parent / "data"
 
 @pytest.fixture(autouse=True)
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setattr("gateway_sms_async.client._DEFAULT_RETRY", QUICK)
+    monkeypatch.setattr("gateway_sms_async._client._DEFAULT_RETRY", QUICK)
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return tmp_path / "config" / "gateway-sms"

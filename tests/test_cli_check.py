@@ -32,7 +32,7 @@ SAYING = ("--sender", "ACME", "--body", "Ciao {{name}}")
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     policy = RetryPolicy(base_delay=0.001, max_delay=0.01, max_elapsed=0.5)
-    monkeypatch.setattr("gateway_sms_async.client._DEFAULT_RETRY", policy)
+    monkeypatch.setattr("gateway_sms_async._client._DEFAULT_RETRY", policy)
     monkeypatch.setenv("COLUMNS", "120")
     for name in ("OPENAPI_TOKEN", "GATEWAY_SMS_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
@@ -261,7 +261,7 @@ class _Terminal(io.StringIO):
 async def test_a_large_campaign_is_asked_about_on_a_terminal(
     simulator: Simulator, many: str, monkeypatch: pytest.MonkeyPatch, answer: str, accepted: int
 ) -> None:
-    monkeypatch.setattr("gateway_sms_async.cli_campaigns._is_watched", lambda: True)
+    monkeypatch.setattr("gateway_sms_async._cli.commands.campaigns._is_watched", lambda: True)
     saying = ("--sender", "ACME", "--body", "Ciao")
     done = await run(simulator, "bulk", many, *saying, input=answer)
     assert "Send to 1,001 recipients now? [y/N]" in done.stderr
@@ -276,7 +276,7 @@ async def test_a_large_campaign_is_asked_about_on_a_terminal(
 async def test_what_is_not_asked_about(
     simulator: Simulator, many: str, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr("gateway_sms_async.cli_campaigns._is_watched", lambda: True)
+    monkeypatch.setattr("gateway_sms_async._cli.commands.campaigns._is_watched", lambda: True)
     done = await run(simulator, "bulk", many, "--sender", "ACME", "--body", "Ciao", *more)
     assert "[y/N]" not in done.stderr
     assert done.exit_code == 0
@@ -380,7 +380,7 @@ async def test_what_does_not_go_together_is_refused_before_anything(  # noqa: PL
 async def test_what_was_in_a_file_stays_when_nothing_comes_of_it(
     simulator: Simulator, many: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway_sms_async.cli_campaigns._is_watched", lambda: True)
+    monkeypatch.setattr("gateway_sms_async._cli.commands.campaigns._is_watched", lambda: True)
     report, neighbour = tmp_path / "report.csv", tmp_path / "new-report.csv"
     report.write_text("of last week")
     neighbour.write_text("somebody's own")
@@ -440,7 +440,7 @@ async def test_what_went_out_is_kept_though_nobody_reads_the_receipt(
     def gone(_: object) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr("gateway_sms_async._running.print_receipt", gone)
+    monkeypatch.setattr("gateway_sms_async._cli.campaign_run.print_receipt", gone)
     report = tmp_path / "report.csv"
     await run(simulator, "bulk", people, *SAYING, "--report", str(report))
     assert report.read_text().count("accepted") == 3
@@ -513,7 +513,7 @@ def test_a_report_over_the_list_itself_is_refused(people: str) -> None:
 
 
 def test_the_terminal_is_asked_only_when_both_ends_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gateway_sms_async.cli_campaigns import _is_watched
+    from gateway_sms_async._cli.commands.campaigns import _is_watched
 
     monkeypatch.setattr(sys, "stdin", _Terminal())
     monkeypatch.setattr(sys, "stderr", _Terminal())

@@ -16,8 +16,8 @@ import anyio
 import pytest
 
 from gateway_sms_async import GatewayClient, RetryPolicy
-from gateway_sms_async.simulator.message import Message as SimulatedMessage
-from gateway_sms_async.states import DeliveryState
+from gateway_sms_async._delivery.state import DeliveryState
+from gateway_sms_async._simulator.message import Message as SimulatedMessage
 from gateway_sms_async.testing import Deliveries, Dialect, Fault, Simulator
 
 from .accounting import numbers
@@ -30,7 +30,7 @@ VARIED = Deliveries(spread=600.0, undelivered=0.2, pending=0.05, operator=0.1)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     policy = RetryPolicy(base_delay=0.001, max_delay=0.01, max_elapsed=0.5)
-    monkeypatch.setattr("gateway_sms_async.client._DEFAULT_RETRY", policy)
+    monkeypatch.setattr("gateway_sms_async._client._DEFAULT_RETRY", policy)
     monkeypatch.setenv("COLUMNS", "120")
     for name in ("OPENAPI_TOKEN", "GATEWAY_SMS_BASE_URL", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)

@@ -22,10 +22,10 @@ import pytest
 from rich.console import Console
 
 from gateway_sms_async import GatewayClient, Message, RetryPolicy
-from gateway_sms_async._tracking import Standing, _Table, standing
-from gateway_sms_async.delivery import DeliverySummary, MessageDelivery
-from gateway_sms_async.simulator.message import Message as SimulatedMessage
-from gateway_sms_async.states import DeliveryState
+from gateway_sms_async._cli.terminal.live_table import Standing, _Table, standing
+from gateway_sms_async._delivery.state import DeliveryState
+from gateway_sms_async._delivery.summary import DeliverySummary, MessageDelivery
+from gateway_sms_async._simulator.message import Message as SimulatedMessage
 from gateway_sms_async.testing import Deliveries, Simulator
 
 from .accounting import numbers
@@ -38,7 +38,7 @@ PEOPLE = 200
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     policy = RetryPolicy(base_delay=0.001, max_delay=0.01, max_elapsed=0.5)
-    monkeypatch.setattr("gateway_sms_async.client._DEFAULT_RETRY", policy)
+    monkeypatch.setattr("gateway_sms_async._client._DEFAULT_RETRY", policy)
     monkeypatch.setenv("COLUMNS", "120")
     for name in ("OPENAPI_TOKEN", "GATEWAY_SMS_BASE_URL", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)

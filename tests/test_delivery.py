@@ -29,8 +29,8 @@ from gateway_sms_async import (
     RetryPolicy,
     ServerError,
 )
-from gateway_sms_async.simulator.message import Message as SimulatedMessage
-from gateway_sms_async.standing import Standing, key_of, pack
+from gateway_sms_async._delivery.listing import Standing, key_of, pack
+from gateway_sms_async._simulator.message import Message as SimulatedMessage
 from gateway_sms_async.testing import Deliveries, Dialect, Fault, Simulator
 
 from .accounting import number, numbers

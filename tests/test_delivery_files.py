@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from gateway_sms_async._columns import NUMBER_NAMES
-from gateway_sms_async.delivery_files import RetryList, write_deliveries, write_header
-from gateway_sms_async.lists import Row, open_list
+from gateway_sms_async._cli.lists.columns import NUMBER_NAMES
+from gateway_sms_async._cli.lists.recipient_list import Row, open_list
+from gateway_sms_async._cli.reports.deliveries import RetryList, write_deliveries, write_header
 from gateway_sms_async.models import RecipientReport
 
 from .test_delivery_statistics import ABSENT, ANNA, UNKNOWN, recipient

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from gateway_sms_async.delivery_statistics import (
+from gateway_sms_async._delivery.state import DeliveryState, is_permanent, state_of
+from gateway_sms_async._delivery.statistics import (
     UNKNOWN_COUNTRY,
     DeliveryStatistics,
     failure_of,
@@ -19,7 +20,6 @@ from gateway_sms_async.delivery_statistics import (
     times_of,
 )
 from gateway_sms_async.models import Message, RecipientReport
-from gateway_sms_async.states import DeliveryState, is_permanent, state_of
 
 ANNA = "+39-3401234567"
 ABSENT = {

@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 from rich.console import Console
 
-from gateway_sms_async._delivery_console import bar, is_plain, print_statistics
-from gateway_sms_async.delivery_statistics import DeliveryStatistics
-from gateway_sms_async.delivery_tables import (
+from gateway_sms_async._cli.figures import (
     Share,
     countries,
     facts,
@@ -22,7 +20,9 @@ from gateway_sms_async.delivery_tables import (
     outcomes,
     waits,
 )
-from gateway_sms_async.html_report import write_page
+from gateway_sms_async._cli.reports.html import write_page
+from gateway_sms_async._cli.terminal.deliveries import bar, is_plain, print_statistics
+from gateway_sms_async._delivery.statistics import DeliveryStatistics
 
 from .test_cli_report import Page
 from .test_delivery_statistics import ABSENT, UNKNOWN, added, recipient, shapes

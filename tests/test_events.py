@@ -33,8 +33,8 @@ from gateway_sms_async import (
     RetryEvent,
     RetryPolicy,
 )
-from gateway_sms_async.events import placed, shown_id
-from gateway_sms_async.session import Flight
+from gateway_sms_async._events import placed, shown_id
+from gateway_sms_async._http.endpoint import Flight
 from gateway_sms_async.testing import Dialect, Fault, Simulator
 
 A, B = "+39-3401234567", "+39-3401234568"

@@ -14,7 +14,8 @@ from typing import Any, Literal
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from gateway_sms_async.lists import ListError, RecipientList, Row, open_list, write_rows
+from gateway_sms_async._cli.lists.recipient_list import RecipientList, Row, open_list, write_rows
+from gateway_sms_async._cli.lists.text_file import ListError
 
 DATA = Path(__file__).parent / "data"
 ANNA, BEA = "+39-3401234567", "+39-3407654321"

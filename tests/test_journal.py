@@ -45,12 +45,12 @@ from gateway_sms_async import (
     Options,
     Receipt,
     Recipient,
-    _store,
-    backlog,
     purge_journal,
     read_journal,
 )
-from gateway_sms_async._store import Store
+from gateway_sms_async._campaign import backlog
+from gateway_sms_async._journal import store as _store
+from gateway_sms_async._journal.store import Store
 from gateway_sms_async.testing import Fault, Simulator
 
 from .accounting import check, check_ledger, number, numbers, tasks_of_ours

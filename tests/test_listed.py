@@ -7,7 +7,7 @@ import json
 import msgspec
 from hypothesis import given, strategies as st
 
-from gateway_sms_async.listed import Sieve
+from gateway_sms_async._delivery.listing import Sieve
 from gateway_sms_async.models import Message, RecipientReport
 
 from .test_delivery_statistics import recipient

@@ -20,10 +20,10 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from gateway_sms_async import _files
-from gateway_sms_async._files import open_text
-from gateway_sms_async.lists import ListError, Row, open_list, read_exclusions, write_rows
-from gateway_sms_async.recipients import normalize
+from gateway_sms_async._cli.lists import text_file as _files
+from gateway_sms_async._cli.lists.recipient_list import Row, open_list, read_exclusions, write_rows
+from gateway_sms_async._cli.lists.text_file import ListError, open_text
+from gateway_sms_async._recipients.numbers import normalize
 
 DATA = Path(__file__).parent / "data"
 ANNA, BEA = "+39-3401234567", "+39-3407654321"
@@ -261,7 +261,7 @@ def test_no_room_for_the_copy(tmp_path: Path) -> None:
     path = written(tmp_path, "number\n" + "1\n" * 100_000)
     code = (
         "import resource, signal, sys\n"
-        "from gateway_sms_async.lists import open_list\n"
+        "from gateway_sms_async._cli.lists.recipient_list import open_list\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "try:\n"

@@ -39,7 +39,8 @@ from gateway_sms_async import (
     TransactionClosedError,
     UnexpectedResponseError,
 )
-from gateway_sms_async.draft import Draft, wire_recipients
+from gateway_sms_async._messages.draft import Draft
+from gateway_sms_async._recipients.wire import wire_recipients
 from gateway_sms_async.testing import Dialect, Fault, Simulator
 
 A, B, C = "+39-3401234567", "+44-7911123456", "+1-2025550123"

@@ -62,10 +62,10 @@ from gateway_sms_async import (
     UnexpectedResponseError,
     errors,
     measure,
-    messages as messages_module,
     models,
 )
-from gateway_sms_async._verdict import _refusal, decode
+from gateway_sms_async._http.responses import _refusal, decode
+from gateway_sms_async._messages import messages as messages_module
 
 TEXT = (Path(__file__).parent / "data" / "vendor_examples.json").read_text()
 WIRE: dict[str, Any] = json.loads(TEXT)

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from gateway_sms_async import GatewayClient, Outcome, read_journal
-from gateway_sms_async.outcomes import Mark, Marks
-from gateway_sms_async.receipt import InvalidRecipient
-from gateway_sms_async.records import runs, without
+from gateway_sms_async._journal.records import runs, without
+from gateway_sms_async._receipt import InvalidRecipient, Mark, Marks
 from gateway_sms_async.testing import Fault, Simulator
 
 from .accounting import check, number, numbers

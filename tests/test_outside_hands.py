@@ -20,8 +20,8 @@ from gateway_sms_async import (
     RetryPolicy,
     read_journal,
 )
-from gateway_sms_async._store import Store
-from gateway_sms_async.records import Adding, SendingPlainly, decode
+from gateway_sms_async._journal.records import Adding, SendingPlainly, decode
+from gateway_sms_async._journal.store import Store
 from gateway_sms_async.testing import Dialect, Fault, RecordedRequest, Simulator
 
 from .accounting import check, numbers, parts

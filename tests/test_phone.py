@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, strategies as st
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
+from gateway_sms_async._recipients.national import number_reader
+from gateway_sms_async._recipients.numbers import digits_key, normalize
 from gateway_sms_async.errors import InvalidNumberError
-from gateway_sms_async.phone import number_reader
-from gateway_sms_async.recipients import digits_key, normalize
 
 
 def examples():
@@ -390,7 +390,7 @@ def test_without_the_package_the_error_says_how_to_get_it(monkeypatch, arguments
 
 def test_the_package_is_not_imported_before_it_is_asked_for():
     program = (
-        "import sys, gateway_sms_async, gateway_sms_async.phone as phone; phone.number_reader();"
+        "import sys, gateway_sms_async, gateway_sms_async._recipients.national as phone; phone.number_reader();"
         "assert 'phonenumbers' not in sys.modules;"
         "phone.number_reader('IT'); assert 'phonenumbers' in sys.modules"
     )

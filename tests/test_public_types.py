@@ -11,8 +11,8 @@ import gateway_sms_async
 
 MODULES = [
     "gateway_sms_async",
-    "gateway_sms_async.callbacks_aiohttp",
-    "gateway_sms_async.callbacks_asgi",
+    "gateway_sms_async.callbacks.aiohttp",
+    "gateway_sms_async.callbacks.asgi",
     "gateway_sms_async.otel",
     "gateway_sms_async.testing",
 ]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from gateway_sms_async import GatewayClient
-from gateway_sms_async._ratelimit import Gate, TokenBucket, Turn
+from gateway_sms_async._http.limiter import Gate, TokenBucket, Turn
 
 from .virtual_time import VirtualLoop, run
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway_sms_async import BulkSendError, GatewayClient, Options, RateLimitError, RetryPolicy
-from gateway_sms_async._ratelimit import RealtimePace
+from gateway_sms_async._http.limiter import RealtimePace
 from gateway_sms_async.testing import Fault, Simulator
 
 from .accounting import check, number, numbers
@@ -79,8 +79,8 @@ async def test_waiting_longer_than_the_call_may_last_is_refused_at_once(gateway:
 async def test_it_is_waited_for_on_request(
     gateway: GatewayClient, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("gateway_sms_async._ratelimit._REALTIME_PAUSE", 0.1)
-    monkeypatch.setattr("gateway_sms_async.simulator.rules._REALTIME_PAUSE", 0.05)
+    monkeypatch.setattr("gateway_sms_async._http.limiter._REALTIME_PAUSE", 0.1)
+    monkeypatch.setattr("gateway_sms_async._simulator.gateway._REALTIME_PAUSE", 0.05)
     await send(gateway, 1)
     waiting = [asyncio.create_task(send(gateway, n, wait_realtime=True)) for n in (2, 3)]
     await asyncio.gather(*waiting)
@@ -90,8 +90,8 @@ async def test_it_is_waited_for_on_request(
 async def test_the_messages_of_a_campaign_wait_for_each_other(
     gateway: GatewayClient, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("gateway_sms_async._ratelimit._REALTIME_PAUSE", 0.1)
-    monkeypatch.setattr("gateway_sms_async.simulator.rules._REALTIME_PAUSE", 0.05)
+    monkeypatch.setattr("gateway_sms_async._http.limiter._REALTIME_PAUSE", 0.1)
+    monkeypatch.setattr("gateway_sms_async._simulator.gateway._REALTIME_PAUSE", 0.05)
     receipt = await gateway.send_bulk(
         numbers(6), sender="ACME", body="Ciao", options=NOW, recipients_per_message=2
     )

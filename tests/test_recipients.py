@@ -12,19 +12,17 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
-from gateway_sms_async.errors import InvalidNumberError
-from gateway_sms_async.recipients import (
+from gateway_sms_async._recipients.numbers import (
     _LENGTHS,
     _NO_ZERO,
-    Recipient,
     all_normalized,
     calling_code,
-    check_source,
-    coerce,
     digits_key,
     mask,
     normalize,
 )
+from gateway_sms_async._recipients.recipient import Recipient, check_source, coerce
+from gateway_sms_async.errors import InvalidNumberError
 
 CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from gateway_sms_async import RetryPolicy
-from gateway_sms_async._retry import (
+from gateway_sms_async._http.retry import (
     TABLE,
     Action,
     Operation,

@@ -762,7 +762,7 @@ async def test_after_retry_after_zero_the_wait_is_still_not_nothing(scene):
 
 async def test_a_campaign_waits_out_a_hold_that_is_longer_than_one_call_may_take(scene):
     """In bulk a hold does not count: one whole second is really waited."""
-    from gateway_sms_async.messages import Messages
+    from gateway_sms_async._messages.messages import Messages
 
     scene.strike(Fault.status(429, retry_after=1), "append")
     scene.simulator.latency = 0.05  # the answer takes time, and has it
@@ -801,7 +801,7 @@ async def test_a_503_that_asks_for_more_than_is_left_is_raised_at_once(scene, he
 @ambiguous
 @requests
 async def test_what_is_counted_is_what_was_on_the_wire(scene, fault_name, request_name):
-    from gateway_sms_async.messages import Messages
+    from gateway_sms_async._messages.messages import Messages
 
     fault, _ = AMBIGUOUS[fault_name]
     scene.strike(fault(True), request_name)

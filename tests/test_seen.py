@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from gateway_sms_async import GatewayClient, seen
-from gateway_sms_async.seen import SeenNumbers
+from gateway_sms_async import GatewayClient
+from gateway_sms_async._recipients import number_set as seen
+from gateway_sms_async._recipients.number_set import SeenNumbers
 from gateway_sms_async.testing import Simulator
 
 from .accounting import check, numbers

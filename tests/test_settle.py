@@ -12,9 +12,8 @@ import msgspec
 import pytest
 from hypothesis import assume, example, given, settings, strategies as st
 
-from gateway_sms_async.intake import Batch
-from gateway_sms_async.models import Message
-from gateway_sms_async.settle import (
+from gateway_sms_async._recipients.batches import Batch
+from gateway_sms_async._transaction.reconcile import (
     Counts,
     Fate,
     Listing,
@@ -25,6 +24,7 @@ from gateway_sms_async.settle import (
     read_list,
     unnamed,
 )
+from gateway_sms_async.models import Message
 
 from .accounting import number, numbers
 

@@ -14,8 +14,8 @@ import pytest
 from aiohttp import web
 from hypothesis import given, settings, strategies as st
 
-from gateway_sms_async.simulator.callbacks import is_loopback
-from gateway_sms_async.simulator.deliveries import NEVER, Course
+from gateway_sms_async._simulator.callbacks import is_loopback
+from gateway_sms_async._simulator.deliveries import NEVER, Course
 from gateway_sms_async.testing import Deliveries, Gateway, RecordedCallback, Simulator
 
 NOW = 1_700_000_000.0

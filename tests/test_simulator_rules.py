@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from gateway_sms_async.simulator import Dialect, Gateway
-from gateway_sms_async.simulator.answers import Answer
-from gateway_sms_async.simulator.segments import count_parts
+from gateway_sms_async._simulator import Dialect, Gateway
+from gateway_sms_async._simulator.responses import Answer
+from gateway_sms_async._simulator.segments import count_parts
 
 UNKNOWN_ID = "5cf7cc139f272546624d3795"
 NOW = 1_700_000_000.0  # 2023-11-14

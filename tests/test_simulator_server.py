@@ -15,8 +15,8 @@ import aiohttp
 import anyio
 import pytest
 
-from gateway_sms_async import simulator as simulator_package, testing
-from gateway_sms_async.simulator import Dialect, Fault, RecordedRequest, Simulator
+from gateway_sms_async import _simulator as simulator_package, testing
+from gateway_sms_async._simulator import Dialect, Fault, RecordedRequest, Simulator
 
 SOON = 0.1
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from gateway_sms_async import GatewayClient, Recipient
-from gateway_sms_async.intake import Batch, Intake
-from gateway_sms_async.source import Items
+from gateway_sms_async._recipients.batches import Batch, Intake
+from gateway_sms_async._recipients.source import Items
 from gateway_sms_async.testing import Simulator
 
 from .accounting import number

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway_sms_async._delivery.state import DeliveryState, is_permanent, state_of
 from gateway_sms_async.models import RecipientReport
-from gateway_sms_async.states import DeliveryState, is_permanent, state_of
 
 
 def report(**parts: Any) -> RecipientReport:

@@ -7,8 +7,8 @@ import unicodedata
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from gateway_sms_async.simulator.recipients import fill as fill_as_the_gateway
-from gateway_sms_async.text import (
+from gateway_sms_async._simulator.recipients import fill as fill_as_the_gateway
+from gateway_sms_async._text import (
     _KIN,
     TextSize,
     fill,

@@ -10,8 +10,8 @@ import smsutil
 from hypothesis import given, settings, strategies as st
 from smsutil.codecs import encoding_map
 
-from gateway_sms_async.simulator.segments import count_parts
-from gateway_sms_async.text import TextSize, measure, not_gsm
+from gateway_sms_async._simulator.segments import count_parts
+from gateway_sms_async._text import TextSize, measure, not_gsm
 
 # 3GPP TS 23.038, 6.2.1: the columns of the table from 0x00 to 0x7F; 0x1B is no character.
 TABLE = [

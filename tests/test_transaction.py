@@ -520,7 +520,7 @@ async def test_cancelled_while_the_close_is_in_the_air_waits_for_its_answer(
 async def test_a_close_still_in_the_air_at_the_end_of_its_time_is_unknown(
     gateway: GatewayClient, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway_sms_async.landing.LANDING_TIME", 0.1)
+    monkeypatch.setattr("gateway_sms_async._cancellation.LANDING_TIME", 0.1)
     transaction = gateway.transaction(**ACME)
     await transaction.add(numbers(3))
     simulator.faults.add(Fault.hang(after_apply=True), on="close")

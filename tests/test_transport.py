@@ -24,7 +24,8 @@ import aiohttp
 import pytest
 
 from gateway_sms_async import GatewayClient, RetryPolicy
-from gateway_sms_async._transport import Transport, TransportFault
+from gateway_sms_async._http.endpoint import CONTROL_CAP, LIST_CAP
+from gateway_sms_async._http.transport import Transport, TransportFault
 from gateway_sms_async.errors import (
     GatewayConnectionError,
     GatewayError,
@@ -33,7 +34,6 @@ from gateway_sms_async.errors import (
     OutcomeUnknownError,
     UnexpectedResponseError,
 )
-from gateway_sms_async.session import CONTROL_CAP, LIST_CAP
 
 from .raw_server import (
     Exchange,
@@ -197,7 +197,7 @@ async def test_without_the_guard_against_repeats_a_second_one_still_does_not_lea
         request.departure = departure
         return await handler(request)
 
-    monkeypatch.setattr("gateway_sms_async._transport._Departure.__call__", passes)
+    monkeypatch.setattr("gateway_sms_async._http.transport._Departure.__call__", passes)
 
     async with RawServer(drop, FINE) as server:
         transport = await transport_to(server.url)

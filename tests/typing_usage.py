@@ -70,8 +70,8 @@ from gateway_sms_async import (
     __version__,
     parse_callback,
 )
-from gateway_sms_async.callbacks_aiohttp import callback_handler
-from gateway_sms_async.callbacks_asgi import CallbackApp
+from gateway_sms_async.callbacks.aiohttp import callback_handler
+from gateway_sms_async.callbacks.asgi import CallbackApp
 from gateway_sms_async.otel import OTelEvents
 from gateway_sms_async.testing import Dialect, Fault, Faults, RecordedRequest, Simulator
 

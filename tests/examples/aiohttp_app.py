@@ -7,7 +7,7 @@ from os import environ
 from aiohttp import web
 
 import gateway_sms_async as sms
-from gateway_sms_async.callbacks_aiohttp import callback_handler
+from gateway_sms_async.callbacks.aiohttp import callback_handler
 
 signer, log = sms.CallbackSigner(environ["CALLBACK_SECRET"]), sms.CallbackLog()
 codes = sqlite3.connect("codes.db", isolation_level=None)  # stands for your database

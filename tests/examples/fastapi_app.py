@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Body, FastAPI, HTTPException, Request, Response
 
 import gateway_sms_async as sms
-from gateway_sms_async.callbacks_asgi import CallbackApp
+from gateway_sms_async.callbacks.asgi import CallbackApp
 
 signer, log = sms.CallbackSigner(environ["CALLBACK_SECRET"]), sms.CallbackLog()
 codes = sqlite3.connect("codes.db", isolation_level=None)  # stands for your database

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from gateway_sms_async import backlog
-from gateway_sms_async._store import Store
-from gateway_sms_async._transport import Transport
+from gateway_sms_async._campaign import backlog
+from gateway_sms_async._http.transport import Transport
+from gateway_sms_async._journal.store import Store
 from tests.virtual_time import ReplayLoop
 
 EPOCH = 1_700_000_000.0

@@ -1,0 +1,86 @@
+"""Account, token, scopes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from .._http.address import PRODUCTION, SANDBOX
+from .._http.retry import RetryPolicy
+from .._http.transport import ConnectorLike
+
+__all__ = ["CONSOLE", "OAUTH", "OAUTH_SANDBOX", "Account", "Token", "Way", "missing_scopes"]
+
+_DAY = 24 * 60 * 60.0
+
+OAUTH = "https://oauth.openapi.com"
+
+
+OAUTH_SANDBOX = "https://test.oauth.openapi.com"
+
+
+CONSOLE = "https://console.openapi.com"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Whose tokens they are, and of which environment; without `api_key` none can be made."""
+
+    email: str
+    api_key: str | None = field(repr=False)
+    oauth_url: str
+    sandbox: bool
+
+    @property
+    def domain(self) -> str:
+        """The host that the scopes are for."""
+        return urlsplit(SANDBOX if self.sandbox else PRODUCTION).netloc
+
+    @property
+    def scopes(self) -> list[str]:
+        """What a token must be allowed to, to make all seven calls."""
+        return [f"{method}:{self.domain}/messages" for method in ("GET", "POST", "PUT", "DELETE")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How requests travel: through which connector or proxy, and with how much patience."""
+
+    connector: ConnectorLike | None = None
+    proxy: str | None = None
+    timeout: float = 30.0
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+class Token(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A token as it is held and kept. Times are wall seconds of this machine's clock."""
+
+    value: str
+    refresh: str | None = None
+    scopes: tuple[str, ...] = ()
+    made_at: float
+    expires_at: float | None = None
+
+    @property
+    def renew_at(self) -> float:
+        """When it should be renewed: in the last tenth of its life, and on its last day."""
+        if self.expires_at is None:
+            return float("inf")
+        return self.expires_at - min((self.expires_at - self.made_at) / 10, _DAY)
+
+    def lives(self, now: float) -> bool:
+        """Whether it has not expired, as far as is known."""
+        return self.expires_at is None or now < self.expires_at
+
+    def __repr__(self) -> str:
+        return f"Token(scopes={self.scopes!r}, expires_at={self.expires_at!r})"
+
+
+def missing_scopes(account: Account, token: Token) -> list[str]:
+    """Return the scopes that the token is known to lack."""
+    if not token.scopes or any("*" in scope for scope in token.scopes):
+        return []
+    granted = {scope.rstrip("/").casefold() for scope in token.scopes}
+    return [scope for scope in account.scopes if scope.casefold() not in granted]

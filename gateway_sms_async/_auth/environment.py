@@ -1,0 +1,68 @@
+"""Tokens from the environment."""
+
+from __future__ import annotations
+
+import os
+
+from .._http.address import SANDBOX
+from .._http.tokens import StaticToken, TokenSource
+from .api_key import ApiKey, RenewedToken
+
+__all__ = [
+    "TOKEN_VARIABLE",
+    "email_in_environment",
+    "key_in_environment",
+    "pair_in_environment",
+    "token_source",
+]
+
+TOKEN_VARIABLE = "OPENAPI_TOKEN"  # noqa: S105 - the variable's name
+
+
+_EMAIL_VARIABLES = ("OPENAPI_EMAIL", "OPENAPI_USERNAME")
+
+
+_KEY_VARIABLES = ("OPENAPI_API_KEY", "OPENAPI_APIKEY")
+
+
+def email_in_environment() -> str | None:
+    """Return the e-mail of the account that the environment names."""
+    return _first(_EMAIL_VARIABLES)
+
+
+def key_in_environment() -> str | None:
+    """Return the API key that the environment has."""
+    return _first(_KEY_VARIABLES)
+
+
+def _first(names: tuple[str, ...]) -> str | None:
+    return next((value for name in names if (value := os.environ.get(name))), None)
+
+
+def pair_in_environment() -> tuple[str, str] | None:
+    """Return the e-mail and the API key that the environment has; ValueError for one alone."""
+    email, key = email_in_environment(), key_in_environment()
+    if email is None and key is None:
+        return None
+    if email is None or key is None:
+        missing = _EMAIL_VARIABLES[0] if email is None else _KEY_VARIABLES[0]
+        raise ValueError(f"the e-mail and the API key belong together: {missing} is not set")
+    return email, key
+
+
+def token_source(token: str | TokenSource | None, base_url: str) -> TokenSource:
+    """Return what tokens for this address come from; None reads the environment."""
+    if token is None:
+        token = os.environ.get(TOKEN_VARIABLE)
+        if not token:
+            pair = pair_in_environment()
+            if pair is None:
+                raise ValueError(
+                    f"no token: give one, or set {TOKEN_VARIABLE}, or {_EMAIL_VARIABLES[0]} and "
+                    f"{_KEY_VARIABLES[0]}"
+                )
+            token = ApiKey(*pair, sandbox=base_url == SANDBOX)
+    source = token if isinstance(token, TokenSource) else StaticToken(token)
+    if isinstance(source, RenewedToken):
+        source.check_opens(base_url)
+    return source

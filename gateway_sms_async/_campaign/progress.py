@@ -1,0 +1,60 @@
+"""Progress told to whoever listens, neither often nor ever in the way of the work.
+
+The campaign enters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, cast
+
+from .._receipt import Progress
+
+__all__ = ["Reporter"]
+
+_logger = logging.getLogger("gateway_sms_async")
+
+
+_PROGRESS_EVERY = 0.25
+
+
+class Reporter:
+    """Calls `on_progress` at most four times a second, and once more at the end.
+
+    `tasks` are the awaitables that it returned, while they run.
+    """
+
+    def __init__(self, on_progress: Callable[[Progress], object] | None) -> None:
+        self._on_progress = on_progress
+        self._loop = asyncio.get_running_loop()
+        self._due = self._loop.time()
+        self.tasks: set[asyncio.Task[Any]] = set()
+
+    def offer(self, progress: Callable[[], Progress]) -> None:
+        """Report if it is time to, and the report before has been taken in."""
+        if self._on_progress is None or self.tasks or self._loop.time() < self._due:
+            return
+        self._due = self._loop.time() + _PROGRESS_EVERY
+        self.report(progress())
+
+    def report(self, progress: Progress) -> None:
+        """Report now."""
+        if self._on_progress is None:
+            return
+        try:
+            answer = self._on_progress(progress)
+        except Exception:
+            # A broken listener must not stop a campaign half way.
+            _logger.exception("on_progress raised")
+            return
+        if isinstance(answer, Awaitable):
+            task = asyncio.ensure_future(cast("Coroutine[Any, Any, Any]", answer))
+            self.tasks.add(task)
+            task.add_done_callback(self._reported)
+
+    def _reported(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _logger.error("on_progress raised", exc_info=error)

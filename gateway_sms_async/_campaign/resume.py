@@ -1,0 +1,151 @@
+"""From a journal to a campaign that goes on, or to the receipt of where it stands.
+
+The client enters. Whoever is on a message that may be closed is looked for, never sent to again
+before it is known; everybody else is simply still to be sent to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from .._http.session import Session
+from .._journal.journal import Journal
+from .._journal.records import Closing, Resumed
+from .._journal.replay import SavedMessage
+from .._journal.schema import Saved, Settings
+from .._messages.draft import Draft, Options
+from .._receipt import Progress
+from .._recipients.batches import Batch
+from .._recipients.source import Source
+from .._transaction.builder import MessageBuilder
+from .._transaction.closing import Fence
+from .._transaction.message import MessageOnWire
+from .._transaction.reconcile import Counts
+from .campaign import Campaign
+from .stored import _accepted, _count, _tally
+
+__all__ = ["resumed"]
+
+
+async def resumed(
+    session: Session,
+    journal: Journal,
+    saved: Saved,
+    *,
+    concurrency: int,
+    on_progress: Callable[[Progress], object] | None,
+) -> Campaign:
+    """Return a campaign that goes on where its journal ends."""
+    tally = await _tally(journal, saved, session)
+    source = Source(())
+    source.exhausted = True
+    campaign = Campaign(
+        session,
+        _draft(saved.settings),
+        source,
+        tally.intake,
+        saved.settings,
+        journal=journal,
+        tally=tally,
+        concurrency=concurrency,
+        on_progress=on_progress,
+        total=saved.total,
+    )
+    journal.note(Resumed())
+    position = saved.position
+    for went in position.went[-1:]:
+        learned = campaign.learned
+        learned.batch_size, learned.per_message = went.batch_size, went.per_message
+        learned.careful = learned.careful or went.careful
+        learned.objects_understood = went.objects_understood
+        learned.lists_hold_invalid = went.lists_hold_invalid
+    if any(one.ended is not None and one.ended.doubled for one in position.messages.values()):
+        campaign.learned.careful = True
+    campaign.ceiling.spent_before = position.wasted
+    campaign.learned.orphans = position.orphans
+    campaign.next_number = position.next_number
+    campaign.backlog.expect(position.pending())
+    for message in position.messages.values():
+        if message.may_be_closed and (message.ended is None or message.ended.unknown):
+            _reserve(campaign, message)
+        if message.is_unfinished:
+            campaign.adopt(await _builder(campaign, journal, message))
+        elif message.ended is not None:
+            price = message.ended.price
+            people = _accepted(message) if message.ended.state == "closed" else 0
+            campaign.ceiling.ended(
+                message.number, people, None if price is None else Decimal(price)
+            )
+    return campaign
+
+
+def _reserve(campaign: Campaign, message: SavedMessage) -> None:
+    """Reserve for a message whose close may have been sent: its people count before anything new."""
+    cost: str | None = None
+    if message.ended is not None:
+        cost = message.ended.price
+    elif message.closing is not None:
+        cost = message.closing.cost
+    people = _count(message.people)
+    campaign.ceiling.ended(message.number, people, None if cost is None else Decimal(cost))
+
+
+async def _builder(campaign: Campaign, journal: Journal, saved: SavedMessage) -> MessageBuilder:
+    """Return a message of an earlier run, ready to be gone on with."""
+    builder = campaign.new_message(saved.number)
+    given: list[tuple[int, Batch, int | None]] = []
+    for number, batch in sorted(saved.batches.items()):
+        given.append((number, await journal.people(batch.people), batch.count))
+    assert saved.message_id is not None
+    builder.restore(saved.message_id, given)
+    if saved.abandoning and not saved.may_be_closed:
+        builder.go_on_by(_delete)
+    elif saved.sending is not None:
+        _go_on_sending(builder, saved.sending.reference)
+    elif saved.closing is not None:
+        closing = saved.closing
+        last = await journal.people(closing.people) if closing.people else None
+        _go_on_closing(builder, closing, last)
+    elif saved.closed_elsewhere:
+        builder.message.closed_elsewhere = True
+        builder.go_on_by(_settle_closed_elsewhere)
+    return builder
+
+
+def _go_on_sending(builder: MessageBuilder, reference: str | None) -> None:
+    builder.message.restore_close(None)
+
+    async def recover(message: MessageOnWire, _: Fence) -> None:
+        await message.recover_plain(reference)
+
+    builder.go_on_by(recover)
+
+
+def _go_on_closing(builder: MessageBuilder, closing: Closing, last: Batch | None) -> None:
+    given = builder.message.restore_close(last)
+    before = Counts(closing.valid, closing.invalid)
+
+    async def close(_: MessageOnWire, fence: Fence) -> None:
+        await fence.go_on_closing(given, before, proven=closing.proven)
+
+    builder.go_on_by(close)
+
+
+async def _settle_closed_elsewhere(message: MessageOnWire, fence: Fence) -> None:
+    await fence.settle_closed_elsewhere()
+    message.check_settled()
+
+
+async def _delete(message: MessageOnWire, _: Fence) -> None:
+    await message.delete()
+
+
+def _draft(settings: Settings) -> Draft:
+    return Draft(
+        sender=settings.sender,
+        body=settings.body,
+        priority=settings.priority,
+        options=Options.from_wire(settings.options),
+        test=settings.test,
+    )

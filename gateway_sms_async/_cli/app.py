@@ -1,0 +1,120 @@
+"""How a command is made and run; exit codes, signals."""
+
+import asyncio
+import inspect
+import signal
+import sys
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from functools import partial
+from typing import Any, cast
+
+import typer
+
+from ..errors import GatewayError, OutcomeUnknownError
+from .terminal.console import say, say_how_to_look
+
+__all__ = [
+    "FAILED",
+    "INTERRUPTED",
+    "RESUMABLE",
+    "SOME_INVALID",
+    "UNKNOWN",
+    "WRONG_USE",
+    "app",
+    "command",
+    "heeding",
+    "run",
+]
+
+app: typer.Typer = typer.Typer(
+    name="gateway-sms",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+# How a command runs
+
+
+def command(
+    *examples: str, within: typer.Typer = app
+) -> Callable[[Callable[..., int | None]], None]:
+    """Make a command of a function; a parameter that is a dataclass stands for its fields."""
+
+    def register(function: Callable[..., int | None]) -> None:
+        groups: dict[str, Any] = {}
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(function).parameters.values():
+            group: Any = parameter.annotation
+            if is_dataclass(group):
+                groups[parameter.name] = group
+                parameters.extend(inspect.signature(cast("type[Any]", group)).parameters.values())
+            else:
+                parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+        def invoke(**values: Any) -> None:
+            for name, group in groups.items():
+                parts = {field.name: values.pop(field.name) for field in fields(group)}
+                values[name] = group(**parts)
+            raise typer.Exit(run(partial(function, **values)))
+
+        vars(invoke)["__signature__"] = inspect.Signature(parameters)
+        epilog = "\n\n".join(("Examples:", *examples))
+        within.command(function.__name__.rstrip("_"), help=inspect.getdoc(function), epilog=epilog)(
+            invoke
+        )
+
+    return register
+
+
+FAILED, WRONG_USE, SOME_INVALID, UNKNOWN, RESUMABLE = 1, 2, 3, 4, 5
+
+
+INTERRUPTED = 128
+"""The exit codes; the last one is added to the number of the signal."""
+
+
+def run(function: Callable[[], int | None]) -> int:
+    """Run a command; whatever the user, the network or the gateway did wrong is one line."""
+    try:
+        return function() or 0
+    except OutcomeUnknownError as error:
+        say(f"gateway-sms: {error}")
+        say_how_to_look(error.reference)
+        return UNKNOWN
+    except GatewayError as error:
+        say(f"gateway-sms: {error}")
+        return FAILED
+    except (ValueError, TypeError) as error:
+        say(f"gateway-sms: {error}")
+        return WRONG_USE
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        say(f"gateway-sms: {error}")
+        return FAILED
+    except KeyboardInterrupt:
+        say("gateway-sms: interrupted")
+        return INTERRUPTED + signal.SIGINT
+
+
+@contextmanager
+def heeding(heed: Callable[[int], None]) -> Generator[None]:
+    """Pass SIGINT and SIGTERM on, where the system and the thread have them."""
+    numbers: tuple[signal.Signals, ...] = ()
+    if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
+        numbers = (signal.SIGINT, signal.SIGTERM)
+    loop = asyncio.get_running_loop()
+    for number in numbers:
+        loop.add_signal_handler(number, heed, number)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

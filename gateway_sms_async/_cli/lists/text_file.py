@@ -1,0 +1,338 @@
+"""Files of text as people have them, made clean: unpacked, decoded, with one kind of line break.
+
+`_detect`, `_formats` and `lists` enter. A file is copied before anything else, so that nothing
+changes while the list goes out, and so that each later pass meets nothing but clean lines. What
+is wrong with the bytes is found here; what the lines mean is the business of `_formats`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import re
+import sys
+import tempfile
+import zlib
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import chain
+from pathlib import Path
+from typing import IO
+
+__all__ = ["ListError", "Text", "open_text"]
+
+_CHUNK = 256 * 1024
+"""Bytes that are cleaned at once; as text in UTF-8 they stay below `_LONGEST`."""
+
+
+_LONGEST = 1024 * 1024
+"""Bytes of one line: a file without line breaks must not fill the memory."""
+
+
+# Python's own escapes, and what writes the names of hosts: no file of text is written so.
+_NO_TEXT = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
+
+
+_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+
+
+_SNIFFED = 4096
+
+
+_GZIP = b"\x1f\x8b"
+
+
+# The longer marks first: that of UTF-32 begins with that of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+
+
+# Given as such, they tell the order of bytes by a mark alone.
+_MARKED = frozenset({"utf-16", "utf-32"})
+
+
+_OTHER_KINDS = {
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Excel workbook (.xls)",
+    b"%PDF-": "a PDF file",
+}
+
+
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+
+
+class ListError(ValueError):
+    """A file that is no list; the text says what is wrong, where, and what to do about it."""
+
+
+class Text:
+    """The clean text of one file, to be gone through any number of times.
+
+    `name` is what errors call the file; `marked` tells whether it began with a byte order mark.
+    """
+
+    def __init__(self, copy: io.FileIO, name: str, *, marked: bool) -> None:
+        self.name = name
+        self.marked = marked
+        self._copy = copy
+
+    def lines(self) -> Iterator[str]:
+        """Go through the lines from the first one, each with its line break.
+
+        A line is shorter than 1 MiB. Several passes may be under way at once.
+        """
+        return io.TextIOWrapper(
+            io.BufferedReader(_Pass(self._copy), _CHUNK), encoding="utf-8", newline="\n"
+        )
+
+    def error(self, problem: str, line: int) -> ListError:
+        """Return an error that names the file and the line, from 1."""
+        return ListError(f"{self.name}:{line}: {problem}")
+
+
+class _Pass(io.RawIOBase):
+    """One way through a file that others go through too, each from its own place."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        super().__init__()
+        self._file = file
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what is passed
+        self._file.seek(self._at)
+        count = self._file.readinto(buffer) or 0
+        self._at += count
+        return count
+
+
+@contextmanager
+def open_text(
+    path: str, encoding: str | None = None, *, utf8_first: bool = False
+) -> Generator[Text]:
+    """Copy a file, `-` for standard input, and hand out its text.
+
+    gzip is unpacked. A byte order mark tells the encoding, else `encoding` does, else it is
+    UTF-8. With `utf8_first`, what can be UTF-8 is, whatever `encoding` says. Raises ListError.
+    """
+    encoding = None if encoding is None else _check_encoding(encoding)
+    name = "standard input" if path == "-" else path
+    # Readable by its owner only, and without a name: nothing is left behind.
+    with _create_copy() as copy:
+        with _open(path) as stream:
+            source = _Source(stream, name)
+            if utf8_first and encoding is not None:
+                marked = _fill_utf8_first(copy, source, encoding)
+            else:
+                marked = _fill(copy, source, encoding)
+        yield Text(copy, name, marked=marked)
+
+
+def _check_encoding(encoding: str) -> str:
+    try:
+        "1".encode(encoding)
+        codecs.getincrementaldecoder(encoding)
+        name = codecs.lookup(encoding).name
+    except (LookupError, ValueError):
+        name = None
+    if name is None or name in _NO_TEXT:
+        raise ListError(
+            f"{encoding!r} is no text encoding; give for example utf-8, cp1252 or latin-1"
+        )
+    return name
+
+
+def _open(path: str) -> IO[bytes] | nullcontext[IO[bytes]]:
+    if path == "-":
+        return nullcontext(sys.stdin.buffer)
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(name: str, error: OSError) -> ListError:
+    return ListError(f"{name}: {error.strerror or error}; give a file that can be read")
+
+
+def _create_copy() -> io.FileIO:
+    try:
+        return tempfile.TemporaryFile(buffering=0)
+    except OSError as error:
+        raise _no_room(error) from None
+
+
+def _no_room(error: OSError) -> ListError:
+    return ListError(
+        f"cannot keep a copy of the list ({error.strerror or error}); "
+        "make room for temporary files, or set TMPDIR to where there is some"
+    )
+
+
+class _Source:
+    """The bytes of a file, unpacked; they are read once, since a pipe does not go back."""
+
+    def __init__(self, stream: IO[bytes], name: str) -> None:
+        self.name = name
+        self._stream: IO[bytes] | gzip.GzipFile = stream
+        self._ahead = self._read(stream, _CHUNK)
+        if self._ahead.startswith(_GZIP):
+            self._stream = gzip.GzipFile(fileobj=_Rejoined(self._ahead, stream))
+            self._ahead = self._read(self._stream, _CHUNK)
+        self.head = self._ahead[:_SNIFFED]
+
+    def chunks(self, start: int) -> Iterator[bytes]:
+        """Go through what comes after the first `start` bytes of the head."""
+        yield self._ahead[start:]
+        while chunk := self._read(self._stream, _CHUNK):
+            yield chunk
+
+    def _read(self, stream: IO[bytes] | gzip.GzipFile, size: int) -> bytes:
+        try:
+            return stream.read(size)
+        except (gzip.BadGzipFile, zlib.error, EOFError):
+            raise ListError(
+                f"{self.name}: the gzip file is broken or cut short; make or fetch it anew"
+            ) from None
+        except OSError as error:
+            raise _unreadable(self.name, error) from None
+
+
+class _Rejoined(io.RawIOBase):
+    """A stream before whose rest stands what was read from it already."""
+
+    def __init__(self, ahead: bytes, rest: IO[bytes]) -> None:
+        super().__init__()
+        self._ahead = ahead
+        self._rest = rest
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what is passed
+        data = self._ahead[: len(buffer)] or self._rest.read(len(buffer))
+        self._ahead = self._ahead[len(data) :]
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _fill(copy: io.FileIO, source: _Source, encoding: str | None) -> bool:
+    """Write the clean text to the copy; tell whether there was a byte order mark."""
+    if kind := _other_kind(source.head):
+        raise ListError(f"{source.name}: this is {kind}; export the list as CSV in UTF-8")
+    mark = next((mark for mark in _MARKS if source.head.startswith(mark)), b"")
+    cleaner = _Cleaner(source, _MARKS[mark] if mark else encoding or "utf-8")
+    for chunk in source.chunks(len(mark)):
+        _write(copy, cleaner.clean(chunk))
+    _write(copy, cleaner.clean(b"", final=True))
+    return bool(mark)
+
+
+def _fill_utf8_first(copy: io.FileIO, source: _Source, encoding: str) -> bool:
+    """Fill the copy as `_fill` does, by `encoding` only where the bytes are no UTF-8."""
+    # A pipe does not go back, and the last byte may be what shows it.
+    with _create_copy() as raw:
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        is_utf8 = True
+        for chunk in chain(source.chunks(0), [b""]):
+            _write(raw, chunk)
+            try:
+                decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError:
+                is_utf8 = False
+            # In UTF-16 each letter of ASCII has one.
+            is_utf8 = is_utf8 and b"\0" not in chunk
+        raw.seek(0)
+        return _fill(copy, _Source(raw, source.name), None if is_utf8 else encoding)
+
+
+def _other_kind(head: bytes) -> str | None:
+    """Return what a file is that is known by its first bytes to be no text."""
+    if not head.startswith(_ZIP):
+        return next((kind for magic, kind in _OTHER_KINDS.items() if head.startswith(magic)), None)
+    if b"[Content_Types].xml" in head or b"xl/" in head:
+        return "an Excel workbook (.xlsx)"
+    if b"opendocument.spreadsheet" in head:
+        return "an OpenDocument spreadsheet (.ods)"
+    return "a ZIP archive"
+
+
+def _write(copy: io.FileIO, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        try:
+            left = left[copy.write(left) :]
+        except OSError as error:
+            raise _no_room(error) from None
+
+
+class _Cleaner:
+    """Makes UTF-8 with one kind of line break of the bytes of a file, chunk after chunk."""
+
+    def __init__(self, source: _Source, encoding: str) -> None:
+        self._source = source
+        self._encoding = encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._breaks = io.IncrementalNewlineDecoder(None, translate=True)
+        self._lines = 0
+        self._begun = 0
+
+    def clean(self, chunk: bytes, *, final: bool = False) -> bytes:
+        """Return what can be told of the text so far; ListError where it is none."""
+        try:
+            text = self._breaks.decode(self._decoder.decode(chunk, final), final)
+            data = text.encode()
+        except (UnicodeDecodeError, UnicodeEncodeError) as error:
+            raise self._not_text(error) from None
+        except UnicodeError:
+            # Up to Python 3.12 a mark that is missing has neither a place nor bytes.
+            raise self._error(self._not_marked(), 0) from None
+        if (nul := data.find(b"\0")) >= 0:
+            raise self._error(
+                "this is not a text file, or UTF-16 without its mark; export the list as CSV in "
+                "UTF-8",
+                data.count(b"\n", 0, nul),
+            )
+        end = data.find(b"\n")
+        self._begun += len(data) if end < 0 else end
+        # Lines that begin and end in here are shorter, as the chunk itself is.
+        if self._begun >= _LONGEST:
+            raise self._error("a line of more than 1 MiB is no recipient; check the file", 0)
+        if end >= 0:
+            self._begun = len(data) - data.rfind(b"\n") - 1
+        self._lines += data.count(b"\n")
+        return data
+
+    def _not_text(self, error: UnicodeDecodeError | UnicodeEncodeError) -> ListError:
+        good = error.object[: error.start]
+        text = good if isinstance(good, str) else good.decode(self._encoding, "replace")
+        lines = self._breaks.decode(text, final=True).count("\n")
+        if self._encoding in _MARKED:
+            problem = self._not_marked()
+        elif self._encoding != "utf-8":
+            problem = (
+                f"this is not {self._encoding}; save the file as UTF-8, or give its --encoding"
+            )
+        elif _CONTROLS.search(self._source.head):
+            problem = "this is not a text file; export the list as CSV in UTF-8"
+        else:
+            # What Excel writes on Windows; Latin-1 would take its euro sign for a control.
+            problem = (
+                "this is not UTF-8; save the file as UTF-8, "
+                "or give --encoding cp1252 if it is Latin-1 or from an older Windows"
+            )
+        return self._error(problem, lines)
+
+    def _not_marked(self) -> str:
+        return (
+            f"this is not {self._encoding} with its mark; save the file as UTF-8, or give its "
+            f"--encoding, such as {self._encoding}-le"
+        )
+
+    def _error(self, problem: str, lines: int) -> ListError:
+        """Return an error that stands after so many line breaks of the present chunk."""
+        return ListError(f"{self._source.name}:{self._lines + lines + 1}: {problem}")

@@ -1,0 +1,111 @@
+"""Where the command line's token comes from, and where logins are kept.
+
+What commands are made of enters, and the commands on the account. One file for each address and
+account, in the user's own folder; nothing here makes a request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from .._auth.api_key import DEFAULT_NAME, ApiKey, RenewedToken
+from .._auth.environment import (
+    TOKEN_VARIABLE,
+    email_in_environment,
+    key_in_environment,
+    pair_in_environment,
+)
+from .._auth.token_file import KeptToken, read_token
+from .._http.address import SANDBOX
+from .._http.tokens import StaticToken
+
+__all__ = ["LOGIN_TTL", "FoundToken", "Login", "find_login", "find_token", "login_file"]
+
+LOGIN_TTL = 30 * 24 * 60 * 60
+"""Seconds: who uses the command line once a month stays logged in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundToken:
+    """What commands prove themselves with, and where it was found."""
+
+    source: StaticToken | RenewedToken
+    origin: str
+
+
+class Login(NamedTuple):
+    """A login that is kept, and its file."""
+
+    path: Path
+    kept: KeptToken
+
+
+def find_token(given: str | None, base_url: str) -> FoundToken:
+    """Return the token for an address: given, from the environment, or of a login.
+
+    ValueError when there is none, GatewayError when a login cannot be read.
+    """
+    if given is not None:
+        return FoundToken(source=StaticToken(given), origin="--token-file")
+    if token := os.environ.get(TOKEN_VARIABLE, "").strip():
+        return FoundToken(source=StaticToken(token), origin=TOKEN_VARIABLE)
+    if key_in_environment() and (pair := pair_in_environment()):
+        source = ApiKey(
+            *pair,
+            sandbox=base_url == SANDBOX,
+            file=login_file(base_url, pair[0]),
+            ttl=LOGIN_TTL,
+        )
+        return FoundToken(source=source, origin="e-mail and API key in the environment")
+    login = find_login(base_url)
+    if login is None:
+        raise ValueError(
+            "no token: run gateway-sms login, set OPENAPI_TOKEN, or OPENAPI_EMAIL and "
+            "OPENAPI_API_KEY, or give --token-file FILE"
+        )
+    kept = RenewedToken(login.kept.account, ttl=LOGIN_TTL, name=DEFAULT_NAME, file=login.path)
+    return FoundToken(source=kept, origin=f"login in {login.path}")
+
+
+def find_login(base_url: str) -> Login | None:
+    """Return the login for an address, None when there is none.
+
+    Of several accounts the environment names the one; ValueError when it does not.
+    """
+    email = email_in_environment()
+    if email is not None:
+        paths = [login_file(base_url, email)]
+    else:
+        paths = sorted(_folder().glob(f"{_name_of(base_url)}-*.json"))
+    logins = [Login(path, kept) for path in paths if (kept := read_token(path)) is not None]
+    if len(logins) > 1:
+        emails = ", ".join(login.kept.email for login in logins)
+        raise ValueError(f"several accounts are logged in ({emails}): set OPENAPI_EMAIL to one")
+    return logins[0] if logins else None
+
+
+def login_file(base_url: str, email: str) -> Path:
+    """Return where the login of this account for this address is kept."""
+    return _folder() / f"{_name_of(base_url)}-{_digest(email)}.json"
+
+
+def _name_of(base_url: str) -> str:
+    host = re.sub(r"[^a-z0-9.-]", "_", urlsplit(base_url).netloc.lower())
+    return f"{host}-{_digest(base_url)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _folder() -> Path:
+    configured = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    # The standard has relative ones ignored.
+    base = configured if configured.is_absolute() else Path.home() / ".config"
+    return base / "gateway-sms"

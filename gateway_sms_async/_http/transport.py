@@ -1,0 +1,296 @@
+"""One attempt on the wire, and what it came to. The only room that knows aiohttp.
+
+It repeats nothing, follows nothing, keeps no cookies, reads no environment, and says of every
+fault whether a byte had left. The session enters, and `oauth` with connections of its own.
+"""
+
+from __future__ import annotations
+
+import io
+import platform
+import ssl
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from typing import NamedTuple, Self
+
+import aiohttp
+from aiohttp import hdrs
+from aiohttp.connector import Connection
+from yarl import URL
+
+from .._version import __version__
+from ..errors import (
+    GatewayConnectionError,
+    GatewayError,
+    GatewayTimeoutError,
+    UnexpectedResponseError,
+)
+
+__all__ = ["BaseConnector", "ConnectorLike", "Reply", "Transport", "TransportFault"]
+
+BaseConnector = aiohttp.BaseConnector
+
+
+ConnectorLike = BaseConnector | Callable[[], BaseConnector]
+
+
+USER_AGENT = (
+    f"gateway-sms-async/{__version__} "
+    f"Python/{platform.python_version()} ({platform.system() or 'unknown'})"
+)
+
+
+# Shorter than servers keep a connection open, so that one is seldom met at the moment it closes.
+_KEEPALIVE = 5.0
+
+
+_CHUNK = 64 * 1024
+
+
+_LARGE = 1024 * 1024
+
+
+class Reply(NamedTuple):
+    """A complete answer: the status, the body, and the headers that matter."""
+
+    status: int
+    body: bytes
+    retry_after: str | None
+
+
+class TransportFault(Exception):  # noqa: N818 - it never leaves the session
+    """No complete answer. `sent`: a byte had left; `permanent`: trying again cannot help."""
+
+    def __init__(self, error: GatewayError, *, sent: bool, permanent: bool = False) -> None:
+        super().__init__(error)
+        self.error = error
+        self.sent = sent
+        self.permanent = permanent
+
+
+class _Dropped(Exception):  # noqa: N818
+    """Stands for a dropped connection, so that aiohttp does not recognise it and send again."""
+
+
+class _TooLarge(Exception):  # noqa: N818
+    """The body passed its cap."""
+
+
+class _SentTwice(Exception):  # noqa: N818
+    """Something below tried to send one request a second time."""
+
+
+class _Departure:
+    """Travels with one request as its middleware, and learns whether its first byte left."""
+
+    __slots__ = ("leave", "sent")
+
+    def __init__(self, leave: Callable[[], Awaitable[None]]) -> None:
+        self.leave = leave
+        self.sent = False
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        # aiohttp sends PUT and DELETE again by itself when the connection drops. Our PUT adds
+        # people, so that alone would text them twice. It only does so for errors it knows.
+        assert isinstance(request, _Request)
+        request.departure = self
+        try:
+            return await handler(request)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            if isinstance(error, aiohttp.ClientConnectorError):
+                raise
+            raise _Dropped(type(error).__name__) from error
+
+
+class _Request(aiohttp.ClientRequest):
+    """Says when it leaves. `departure` is given to it before it is connected."""
+
+    departure: _Departure
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        # No byte is written anywhere else: what has not passed here was never sent, whatever the
+        # name of the exception. A trace hook tells the same, at a tenth of what a send costs.
+        departure = self.departure
+        if departure.sent:
+            raise _SentTwice
+        await departure.leave()
+        if conn.protocol is None or not conn.protocol.connected:
+            # It was closed while the rate held this request back.
+            raise _Dropped
+        departure.sent = True
+        return await super().send(conn)
+
+
+class Transport:
+    """Connections to one gateway. Belongs to one event loop."""
+
+    def __init__(
+        self, base_url: str, connector: aiohttp.BaseConnector, *, owned: bool, proxy: str | None
+    ) -> None:
+        self.base_url = base_url
+        self._proxy = proxy
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            connector_owner=owned,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={
+                hdrs.USER_AGENT: USER_AGENT,
+                hdrs.ACCEPT: "application/json",
+                hdrs.ACCEPT_ENCODING: "gzip, deflate",
+            },
+            request_class=_Request,
+            trust_env=False,
+        )
+
+    @classmethod
+    async def open(
+        cls,
+        base_url: str,
+        *,
+        concurrency: int,
+        connector: ConnectorLike | None,
+        proxy: str | None,
+    ) -> Self:
+        """Make the connections' pool, unless it is lent; ValueError when it is too small."""
+        owned = not isinstance(connector, aiohttp.BaseConnector)
+        if connector is None:
+            connector = aiohttp.TCPConnector(limit=concurrency, keepalive_timeout=_KEEPALIVE)
+        elif not isinstance(connector, aiohttp.BaseConnector):
+            connector = connector()
+        # A pool that queues would let requests wait there with their clock running.
+        limits = [limit for limit in (connector.limit, connector.limit_per_host) if limit > 0]
+        if limits and min(limits) < concurrency:
+            if owned:
+                await connector.close()
+            raise ValueError(
+                f"the connector's limit of {min(limits)} is below concurrency={concurrency}: "
+                "raise the one or lower the other"
+            )
+        return cls(base_url, connector, owned=owned, proxy=proxy)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._session.closed
+
+    async def close(self) -> None:
+        """Close what is ours."""
+        await self._session.close()
+
+    async def attempt(
+        self,
+        method: str,
+        path: str,
+        payload: bytes | None,
+        *,
+        token: str,
+        timeout: float,
+        cap: int,
+        leave: Callable[[], Awaitable[None]],
+        scheme: str = "Bearer",
+    ) -> Reply:
+        """Send one request once and read the whole answer.
+
+        `scheme` says how `token` proves who is asking: what follows it in `Authorization`.
+        `timeout` is seconds for all of it, `cap` bytes of the body once unpacked; `leave` is
+        awaited just before the first byte. Raises TransportFault.
+        """
+        departure = _Departure(leave)
+        headers = {hdrs.AUTHORIZATION: f"{scheme} {token}"}
+        if payload is not None:
+            headers[hdrs.CONTENT_TYPE] = "application/json"
+        fault: TransportFault
+        try:
+            async with self._session.request(
+                method,
+                URL(self.base_url + path, encoded=True),
+                data=_body(payload),
+                headers=headers,
+                allow_redirects=False,
+                proxy=self._proxy,
+                timeout=_timeout_of(timeout),
+                middlewares=(departure,),
+            ) as response:
+                status = response.status
+                try:
+                    return await _read(response, cap)
+                except (aiohttp.ClientPayloadError, _TooLarge) as error:
+                    response.close()
+                    why = (
+                        f"is larger than {cap} bytes"
+                        if isinstance(error, _TooLarge)
+                        else "broke off or cannot be unpacked"
+                    )
+                    unexpected = UnexpectedResponseError(
+                        f"{method}: the answer (HTTP {status}) {why}", status=status
+                    )
+                    # Too large is too large the next time too.
+                    fault = TransportFault(
+                        unexpected, sent=departure.sent, permanent=isinstance(error, _TooLarge)
+                    )
+        except TimeoutError:
+            fault = TransportFault(
+                GatewayTimeoutError(f"{method}: no complete answer within {timeout:g} s"),
+                sent=departure.sent,
+            )
+        except (aiohttp.ClientError, OSError, _Dropped, _SentTwice) as error:
+            fault = TransportFault(
+                GatewayConnectionError(f"{method}: {_describe(error)}"),
+                sent=departure.sent,
+                permanent=isinstance(error, aiohttp.ClientSSLError | ssl.SSLError),
+            )
+        # Raised out here so that aiohttp's exception, which can hold the token and the numbers,
+        # is not even its context.
+        raise fault
+
+
+@lru_cache(maxsize=16)
+def _timeout_of(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds, ceil_threshold=float("inf"))
+
+
+def _body(payload: bytes | None) -> bytes | io.BytesIO | None:
+    # aiohttp warns about large bytes, and writes a file in pieces.
+    return payload if payload is None or len(payload) < _LARGE else io.BytesIO(payload)
+
+
+async def _read(response: aiohttp.ClientResponse, cap: int) -> Reply:
+    encoding = response.headers.get(hdrs.CONTENT_ENCODING)
+    length = response.content_length
+    if length is not None and length > cap:
+        raise _TooLarge
+    if length is not None and encoding is None:
+        body = await response.read()
+    else:
+        parts: list[bytes] = []
+        size = 0
+        async for part in response.content.iter_chunked(_CHUNK):
+            size += len(part)
+            if size > cap:
+                raise _TooLarge
+            parts.append(part)
+        body = b"".join(parts)
+    retry_after = None if response.ok else response.headers.get(hdrs.RETRY_AFTER)
+    return Reply(response.status, body, retry_after)
+
+
+def _describe(error: Exception) -> str:
+    """Name the fault without quoting: the texts of these errors can hold what was sent."""
+    for kind, words in _WORDS.items():
+        if isinstance(error, kind):
+            return words
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy refused (HTTP {error.status})"
+    if isinstance(error, aiohttp.ClientConnectorError | OSError) and error.strerror:
+        return f"could not connect ({error.strerror})"
+    return f"the connection failed ({type(error).__name__})"
+
+
+_WORDS: dict[type[Exception], str] = {
+    aiohttp.ClientConnectorCertificateError: "the server's certificate is not valid for this host",
+    aiohttp.ClientConnectorDNSError: "the host name could not be resolved",
+    _Dropped: "the connection broke before the answer",
+    _SentTwice: "the connection broke and something tried to send again",
+}

@@ -1,0 +1,298 @@
+"""The campaign journal: what must be known after a crash, written before it can matter.
+
+Campaigns and messages enter. The file is the store's business and lives on a thread of its own;
+in here is what an event loop needs: intents that are durable when awaited, many in one commit,
+and notes that travel with the next one. After one failed write nothing more is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import msgspec
+
+from .._cancellation import _to_its_end
+from .._receipt import InvalidRecipient, Mark
+from .._recipients.batches import Batch, Intake
+from ..errors import JournalCorruptError, JournalError
+from .records import Record, Runs, decode, encode, runs
+from .replay import replay
+from .schema import (
+    Saved,
+    Settings,
+    _decode_row,
+    _decode_settings,
+    _decode_taken,
+    _encode,
+    _Row,
+    _Taken,
+)
+from .store import Store
+
+__all__ = ["Journal"]
+
+T = TypeVar("T")
+
+
+class Journal:
+    """One open journal. `path` is where it is, `published` whether it holds a whole source."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.published = False
+        self.people_written: int = 0
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="gateway-sms-journal")
+        self._loop = asyncio.get_running_loop()
+        self._store: Store | None = None
+        self._error: JournalError | None = None
+        self._pending: list[bytes] = []
+        self._waiting: list[asyncio.Future[None]] = []
+        self._writing: asyncio.Future[None] | None = None
+        self._row: tuple[int, Batch] | None = None
+
+    @classmethod
+    async def create(cls, path: str | PathLike[str]) -> Self:
+        """Begin a new journal; raises a JournalError when that cannot be."""
+        self = cls(_absolute(path))
+        await self._start(lambda: Store.create(self.path))
+        return self
+
+    @classmethod
+    async def open(cls, path: str | PathLike[str]) -> tuple[Self, Saved]:
+        """Open a journal and read what it says; raises a JournalError when that cannot be."""
+        self = cls(_absolute(path))
+        await self._start(lambda: Store.open(self.path))
+        try:
+            saved = await self._run(self._read)
+        except BaseException:
+            await self.close()
+            raise
+        self.published = True
+        self.people_written = saved.people
+        return self, saved
+
+    # The source
+
+    async def add_people(self, batch: Batch) -> None:
+        """Keep a batch of the source."""
+        first = self.people_written
+        value = _encode(
+            _Row(
+                batch.numbers,
+                {}
+                if batch.written == batch.numbers
+                else {
+                    i: written
+                    for i, written in enumerate(batch.written)
+                    if written != batch.numbers[i]
+                },
+                runs(batch.positions),
+                batch.fields,
+            )
+        )
+        await self._run(self._opened.add_people, first, value)
+        self.people_written += len(batch)
+
+    async def publish(self, settings: Settings, intake: Intake) -> None:
+        """Make the source durable: from here on a resume needs nothing but this file."""
+        taken = _Taken(
+            intake.total,
+            intake.duplicates,
+            self.people_written,
+            # What somebody wrote may be no text that can be encoded.
+            [
+                (one.number.encode(errors="backslashreplace").decode(), one.reason, one.position)
+                for one in intake.invalid
+            ],
+            runs(list(intake.marks.where(Mark.EXCLUDED))) if intake.excluded else [],
+        )
+        meta = {"settings": _encode(settings), "taken": _encode(taken)}
+
+        def publish() -> None:
+            self._opened.publish(meta)
+            # Here, for the caller may be cancelled meanwhile.
+            self.published = True
+
+        await self._run(publish)
+
+    async def batches(self, people: Runs) -> AsyncIterator[Batch]:
+        """Go through the people with these ordinals as they are kept, some at a time."""
+        for first, end in people:
+            at = first
+            while at < end:
+                start, row = await self._row_of(at)
+                stop = min(end, start + len(row))
+                if stop <= at:
+                    raise JournalCorruptError(
+                        f"{self.path}: the journal is damaged: people missing"
+                    )
+                # A copy: the row is kept for those who come next.
+                yield row.cut(at - start, stop - start)
+                at = stop
+
+    async def people(self, people: Runs) -> Batch:
+        """Return the people with these ordinals."""
+        found = Batch()
+        async for part in self.batches(people):
+            found = found.joined(part) if found else part
+        return found
+
+    # The log
+
+    def note(self, record: Record) -> None:
+        """Write a record with the next commit; losing it is safe."""
+        if self._error is None:
+            self._pending.append(encode(record))
+
+    async def intend(self, record: Record) -> None:
+        """Write a record, and all before it; durable when this returns."""
+        self._check()
+        self._pending.append(encode(record))
+        await self._committed()
+
+    async def flush(self) -> None:
+        """Make everything noted durable."""
+        self._check()
+        if self._pending or self._writing:
+            await self._committed()
+
+    async def remove(self) -> None:
+        """Delete the file."""
+        await self._run(self._opened.remove)
+
+    async def close(self) -> None:
+        """Write what was noted, as far as that goes, and let go of the file and the thread."""
+        if self._pending and self.published and self._error is None:
+            self._write()
+        store, self._store = self._store, None
+        if store is None:
+            self._executor.shutdown(wait=False)
+            return
+        closing = self._loop.run_in_executor(self._executor, store.close)
+        try:
+            await _to_its_end(closing)
+        finally:
+            # A thread that the disk holds up is not waited for.
+            self._executor.shutdown(wait=closing.done())
+
+    @property
+    def _opened(self) -> Store:
+        assert self._store is not None, "the journal is closed"
+        return self._store
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise JournalError(str(self._error)) from self._error
+
+    async def _committed(self) -> None:
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append(waiter)
+        if self._writing is None:
+            self._write()
+        await waiter
+
+    def _write(self) -> None:
+        """Commit all that is pending, for everybody who waits by now."""
+        values, self._pending = self._pending, []
+        waiting, self._waiting = self._waiting, []
+        self._writing = self._loop.run_in_executor(self._executor, self._opened.commit, values)
+        self._writing.add_done_callback(lambda done: self._written(done, waiting))
+
+    def _written(self, done: asyncio.Future[None], waiting: list[asyncio.Future[None]]) -> None:
+        self._writing = None
+        error = None if done.cancelled() else done.exception()
+        if done.cancelled() or error is not None:
+            self._poison(error)
+            waiting += self._waiting
+            self._waiting = []
+        for waiter in waiting:
+            if waiter.done():
+                continue
+            if self._error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(JournalError(str(self._error)))
+        if self._waiting and self._store is not None:
+            self._write()
+
+    def _poison(self, error: BaseException | None) -> None:
+        """Write nothing more: after a failed write nobody can tell what is on the disk."""
+        self._pending = []
+        self._error = error if isinstance(error, JournalError) else self._unusable(error)
+
+    async def _start(self, make: Callable[[], Store]) -> None:
+        starting = self._loop.run_in_executor(self._executor, make)
+        try:
+            self._store = await _to_its_end(starting)
+        except BaseException:
+            if starting.done() and not starting.cancelled() and starting.exception() is None:
+                self._store = starting.result()
+            await self.close()
+            raise
+
+    async def _run(self, function: Callable[..., T], *args: Any) -> T:
+        try:
+            return await _to_its_end(self._loop.run_in_executor(self._executor, function, *args))
+        except JournalError:
+            raise
+        except Exception as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: BaseException | None) -> JournalError:
+        return JournalError(f"{self.path}: the journal cannot be used: {type(error).__name__}")
+
+    def _read(self) -> Saved:
+        """Read settings, source and log; on the journal's thread."""
+        store = self._opened
+        try:
+            meta = store.meta()
+            settings = _decode_settings(meta["settings"])
+            taken = _decode_taken(meta["taken"])
+            position = replay(map(decode, store.log()), taken.people)
+        except (msgspec.MsgspecError, KeyError, AssertionError, IndexError) as error:
+            raise JournalCorruptError(
+                f"{self.path}: the journal is damaged: what it says does not fit together"
+            ) from error
+        return Saved(
+            settings,
+            taken.total,
+            taken.duplicates,
+            taken.excluded,
+            taken.people,
+            [InvalidRecipient(*one) for one in taken.invalid],
+            position,
+        )
+
+    async def _row_of(self, ordinal: int) -> tuple[int, Batch]:
+        """Return the kept batch that has this ordinal, and its first; the last one is at hand."""
+        if self._row is None or not 0 <= ordinal - self._row[0] < len(self._row[1]):
+            first, value = await self._run(self._opened.people, ordinal)
+            row = _decode_row(value)
+            batch = Batch()
+            batch.numbers = row.numbers
+            batch.written = row.numbers
+            if row.written:
+                batch.written = [row.written.get(i, one) for i, one in enumerate(row.numbers)]
+            batch.positions = (
+                range(*row.positions[0])
+                if len(row.positions) == 1
+                else list(chain.from_iterable(range(*run) for run in row.positions))
+            )
+            batch.fields = row.fields
+            batch.ordinals = range(first, first + len(row.numbers))
+            self._row = first, batch
+        return self._row
+
+
+def _absolute(path: str | PathLike[str]) -> Path:
+    """Return the path as it is now: the working directory may change under way."""
+    text = fspath(path)
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ValueError("journal is the path of a file, as text")
+    return Path(text).absolute()

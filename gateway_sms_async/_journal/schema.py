@@ -1,0 +1,77 @@
+"""Settings and source as stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from .._receipt import InvalidRecipient
+from .records import Runs
+from .replay import Position
+
+__all__ = ["Saved", "Settings"]
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What a campaign was started with. `options` as on the wire, `max_cost` as text."""
+
+    base_url: str
+    sender: str
+    body: str
+    priority: float | None
+    options: dict[str, Any]
+    test: bool
+    batch_size: int
+    concurrency: int
+    recipients_per_message: int
+    careful: bool
+    verify_always: bool
+    max_cost: str | None
+    max_recipients: int | None
+
+
+class _Taken(Struct, frozen=True):
+    """What became of the source besides those to send to."""
+
+    total: int
+    duplicates: int
+    people: int
+    invalid: list[tuple[str, str, int]]
+    excluded: Runs = []
+
+
+class _Row(Struct, array_like=True):
+    """Some people of the source; `written` only where it differs from the number."""
+
+    numbers: list[str]
+    written: dict[int, str]
+    positions: Runs
+    fields: dict[int, dict[str, str]]
+
+
+@dataclass(slots=True)
+class Saved:
+    """What a journal says. `total` to `excluded`, which are places in it, are of the source."""
+
+    settings: Settings
+    total: int
+    duplicates: int
+    excluded: Runs
+    people: int
+    invalid: list[InvalidRecipient]
+    position: Position
+
+
+_decode_settings = msgspec.msgpack.Decoder(Settings).decode
+
+
+_decode_taken = msgspec.msgpack.Decoder(_Taken).decode
+
+
+_decode_row = msgspec.msgpack.Decoder(_Row).decode
+
+
+_encode = msgspec.msgpack.Encoder().encode

@@ -1,0 +1,330 @@
+"""The journal's file: SQLite, one connection, locked from before the first read until it is closed.
+
+Only the journal enters, and only on its one thread: every method blocks. A file under its final
+name always holds a whole source; while the source is being written, it has another name.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import zlib
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ..errors import JournalCorruptError, JournalError, JournalExistsError, JournalLockedError
+
+__all__ = ["Store"]
+
+APPLICATION_ID = 0x47534D53
+
+
+FORMAT = 1
+"""Raise it with each change of what is written; what older formats wrote must go on resuming."""
+
+
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE people (first INTEGER PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE log (number INTEGER PRIMARY KEY, value BLOB NOT NULL);
+"""
+
+
+_CHECKSUM = 4
+
+
+class Store:
+    """One journal file.
+
+    Values are bytes, each kept with a checksum; those of the log are chained, so that none can be
+    missing in between. `people` are kept by the ordinal of their first.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._published = path
+        self._number = 0
+        self._chain = 0
+        self._broken = False
+
+    @classmethod
+    def create(cls, path: Path) -> Store:
+        """Begin a new journal, which gets its name from `publish` only."""
+        if os.path.lexists(path):
+            raise already_there(path)
+        partial = path.with_name(path.name + ".partial")
+        with _explained(path):
+            _touch(partial)
+            try:
+                connection = _connect(partial)
+            except JournalCorruptError:
+                # Left behind by a process that was killed before it had sent anything.
+                partial.unlink()
+                _touch(partial)
+                connection = _connect(partial)
+            store = cls(partial, connection)
+            store._published = path
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                for table in ("meta", "people", "log"):
+                    connection.execute(f"DROP TABLE IF EXISTS {table}")
+                for statement in filter(str.strip, _SCHEMA.split(";")):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {FORMAT}")
+            except BaseException:
+                store.close()
+                raise
+            return store
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """Open a journal that was published, and check that all of it is there."""
+        with _explained(path):
+            if not path.is_file():
+                raise JournalError(f"{path}: there is no journal at this place")
+            store = cls(path, _connect(path, known=True))
+            try:
+                store._check()
+                _unlink_partial(path)
+            except BaseException:
+                store.close()
+                raise
+            return store
+
+    def add_people(self, first: int, value: bytes) -> None:
+        """Keep some people of the source; only before `publish`."""
+        with _explained(self._published):
+            row = (first, _sealed(value, first))
+            self._connection.execute("INSERT INTO people VALUES (?, ?)", row)
+
+    def publish(self, meta: dict[str, bytes]) -> None:
+        """Make the whole source durable and give the file its name; nobody else may have it."""
+        with _explained(self._published):
+            rows = [(name, _sealed(value, 0)) for name, value in meta.items()]
+            self._connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+            self._connection.execute("COMMIT")
+            # Under its last name before it is let go of: else another `create` may take hold of it.
+            _rename(self.path, self._published)
+            self._release()
+            self.path = self._published
+            self._connection = _connect(self.path)
+
+    def commit(self, values: Sequence[bytes]) -> None:
+        """Append to the log; durable when this returns, wholly or not at all."""
+        if self._broken:
+            raise JournalError(f"{self.path}: an earlier write has failed; nothing more is written")
+        self._broken = True
+        with _explained(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            number, chain = self._number, self._chain
+            rows: list[tuple[int, bytes]] = []
+            for value in values:
+                number += 1
+                chain = zlib.crc32(value, chain)
+                rows.append((number, chain.to_bytes(_CHECKSUM) + value))
+            self._connection.executemany("INSERT INTO log VALUES (?, ?)", rows)
+            self._connection.execute("COMMIT")
+            self._number, self._chain = number, chain
+            self._broken = False
+
+    def meta(self) -> dict[str, bytes]:
+        """Return what was written beside the people."""
+        rows: Iterable[tuple[str, bytes]] = self._connection.execute(
+            "SELECT * FROM meta"
+        ).fetchall()
+        return {name: self._opened(value, 0) for name, value in rows}
+
+    def people(self, first: int) -> tuple[int, bytes]:
+        """Return the people among whom ordinal `first` is, and the ordinal of the first of them."""
+        with _explained(self.path):
+            row: tuple[int, bytes] | None = self._connection.execute(
+                "SELECT first, value FROM people WHERE first <= ? ORDER BY first DESC LIMIT 1",
+                (first,),
+            ).fetchone()
+            if row is None:
+                raise self._damaged("people are missing")
+            return row[0], self._opened(row[1], row[0])
+
+    def log(self) -> Iterator[bytes]:
+        """Return the log from its beginning."""
+        self._number = self._chain = 0
+        with (
+            _explained(self.path),
+            closing(
+                self._connection.execute("SELECT number, value FROM log ORDER BY number")
+            ) as rows,
+        ):
+            for number, value in rows:
+                self._number += 1
+                self._chain = zlib.crc32(value[_CHECKSUM:], self._chain)
+                if number != self._number or value[:_CHECKSUM] != self._chain.to_bytes(_CHECKSUM):
+                    raise self._damaged("its log is not whole")
+                yield value[_CHECKSUM:]
+
+    def remove(self) -> None:
+        """Delete the file, and what SQLite keeps beside it."""
+        with _explained(self.path):
+            self.path.unlink()
+
+    def close(self) -> None:
+        """Let go of the file; what was not published is removed."""
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        if self.path != self._published:
+            with suppress(OSError):
+                self.path.unlink()
+        self._release()
+
+    def _release(self) -> None:
+        """Give the lock back, and before that remove the empty file that SQLite leaves behind."""
+        rollback = self.path.with_name(self.path.name + "-journal")
+        with suppress(OSError):
+            if not rollback.stat().st_size:
+                rollback.unlink()
+        self._connection.close()
+
+    def _check(self) -> None:
+        connection = self._connection
+        if _pragma(connection, "application_id") != APPLICATION_ID:
+            raise JournalCorruptError(f"{self.path}: this is not a journal of gateway_sms_async")
+        version = _pragma(connection, "user_version")
+        if version > FORMAT:
+            raise JournalError(
+                f"{self.path}: written by a newer version of gateway_sms_async (format {version}, "
+                f"this one knows {FORMAT}); resume it with that one"
+            )
+        size = _pragma(connection, "page_size") * _pragma(connection, "page_count")
+        if self.path.stat().st_size != size:
+            raise self._damaged("it is cut short")
+        if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise self._damaged("it fails SQLite's own check")
+
+    def _opened(self, value: bytes, salt: int) -> bytes:
+        if _sealed(value[_CHECKSUM:], salt) != value:
+            raise self._damaged("a checksum is wrong")
+        return value[_CHECKSUM:]
+
+    def _damaged(self, how: str) -> JournalCorruptError:
+        return JournalCorruptError(
+            f"{self.path}: the journal is damaged ({how}); do not send its list again before you "
+            "have looked at the messages of the account"
+        )
+
+
+def _sealed(value: bytes, salt: int) -> bytes:
+    return zlib.crc32(value, salt & 0xFFFFFFFF).to_bytes(_CHECKSUM) + value
+
+
+def _touch(path: Path) -> None:
+    """Make the file if it is not there, readable by its owner only."""
+    # Opened only when it is new: to close a handle gives away this process's locks on the file.
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        path.chmod(0o600)
+
+
+def _connect(path: Path, *, known: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0.05, isolation_level=None
+    )
+    try:
+        # Nothing is changed in a file that is not ours.
+        if known and _pragma(connection, "application_id") != APPLICATION_ID:
+            raise JournalCorruptError(f"{path}: this is not a journal of gateway_sms_async")
+        # The lock comes first, and stays: whatever is read below, nobody else can change.
+        # Kept only from here on: two that keep a first lock while they wait for the last one both
+        # wait in vain.
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode = TRUNCATE")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA fullfsync = ON")
+        if _pragma(connection, "synchronous") != 2:  # noqa: PLR2004 - FULL
+            raise JournalError(f"{path}: this SQLite cannot write durably")
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        connection.close()
+        raise _explain(path, error) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _unlink_partial(path: Path) -> None:
+    """Remove the first name of a journal that was killed before it was removed."""
+    partial = path.with_name(path.name + ".partial")
+    with suppress(OSError):
+        if partial.samefile(path):
+            partial.unlink()
+    rollback = partial.with_name(partial.name + "-journal")
+    with suppress(OSError):
+        if not partial.exists() and not rollback.stat().st_size:
+            rollback.unlink()
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    row: tuple[Any] = connection.execute(f"PRAGMA {name}").fetchone()
+    return int(row[0])
+
+
+def _rename(source: Path, target: Path) -> None:
+    """Rename without ever taking the place of another file, and make that durable."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise already_there(target) from None
+    except OSError:
+        # Some file systems know no second name for a file.
+        if os.path.lexists(target):
+            raise already_there(target) from None
+        source.rename(target)
+    else:
+        with suppress(OSError):
+            source.unlink()
+    # Not every system knows how to do this to a folder.
+    with suppress(OSError):
+        folder = os.open(target.absolute().parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextmanager
+def _explained(path: Path) -> Generator[None]:
+    try:
+        yield
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise _explain(path, error) from error
+    except OSError as error:
+        raise JournalError(f"{path}: the journal cannot be used: {error.strerror}") from error
+
+
+def _explain(path: Path, error: Exception) -> JournalError:
+    """Say what is wrong in words; SQLite's own text names no data."""
+    if isinstance(error, UnicodeDecodeError):
+        return JournalCorruptError(f"{path}: the journal is damaged (its words are unreadable)")
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return JournalLockedError(f"{path}: another process is using this journal")
+        case sqlite3.SQLITE_NOTADB:
+            return JournalCorruptError(f"{path}: this is not a journal of gateway_sms_async")
+        case sqlite3.SQLITE_CORRUPT:
+            return JournalCorruptError(f"{path}: the journal is damaged ({error})")
+        case _:
+            return JournalError(f"{path}: the journal cannot be used: {error}")
+
+
+def already_there(path: Path) -> JournalExistsError:
+    """Return the error for a new journal whose file is there."""
+    return JournalExistsError(
+        f"{path}: this file is there already. If a campaign in it is unfinished, resume it; else "
+        "purge it, or name another file"
+    )

@@ -1,0 +1,250 @@
+"""What goes to the gateway: a message's text and options, and recipients in the gateway's form.
+
+`Messages` and the transaction builder enter; users meet `Options`. What a caller got wrong is
+refused here, before any request.
+
+Field meanings: the vendor's "Gateway SMS" OpenAPI page, schemas PostBodyMessage, PutBodyMessage,
+Options.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from .._arguments import check_flag
+from .._recipients.wire import WireRecipients
+from .._text import is_encodable, not_gsm, placeholders
+
+__all__ = [
+    "Draft",
+    "MessageUpdate",
+    "Options",
+    "OptionsPatch",
+    "check_reference",
+    "encode",
+    "wire_date",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Options of a message to send.
+
+    - `flash`: show it as a pop-up. `realtime`: an OTP, past all queues; one a minute.
+    - `timestamp_send`: the day to send on; now when absent. The gateway knows days, not hours.
+    - `custom`: anything that JSON can hold, for the caller's own use.
+    - `callback_url`: receives a summary of the message each time its state changes, as a JSON
+      body, or in the form field `callback_field`.
+    """
+
+    flash: bool = False
+    realtime: bool = False
+    timestamp_send: date | None = None
+    custom: object = None
+    callback_url: str | None = None
+    callback_field: str | None = None
+
+    def __repr__(self) -> str:
+        # Without `custom` and the address: they are the caller's own.
+        return (
+            f"Options(flash={self.flash}, realtime={self.realtime}, "
+            f"timestamp_send={self.timestamp_send})"
+        )
+
+    def __post_init__(self) -> None:
+        check_flag("flash", self.flash)
+        check_flag("realtime", self.realtime)
+        if self.timestamp_send is not None:
+            wire_date(self.timestamp_send)
+        if self.callback_url is not None:
+            if not isinstance(self.callback_url, str):
+                raise TypeError("callback_url must be a str")
+            parts = urlsplit(self.callback_url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ValueError("callback_url must be an http(s) address")
+        elif self.callback_field is not None:
+            raise ValueError("callback_field needs callback_url beside it")
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, object]) -> Self:
+        """Read what `to_wire` wrote."""
+        options: dict[str, Any] = dict(wire)
+        if "timestamp_send" in options:
+            options["timestamp_send"] = date.fromisoformat(options["timestamp_send"])
+        return cls(**options)
+
+    def to_wire(self) -> dict[str, object]:
+        """Return the fields that differ from the gateway's defaults."""
+        wire: dict[str, object] = {}
+        if self.flash:
+            wire["flash"] = True
+        if self.realtime:
+            wire["realtime"] = True
+        if self.timestamp_send is not None:
+            wire["timestamp_send"] = wire_date(self.timestamp_send)
+        for name in ("custom", "callback_url", "callback_field"):
+            value = getattr(self, name)
+            if value is not None:
+                wire[name] = value
+        return wire
+
+
+def wire_date(day: date) -> str:
+    """Write a day as the gateway reads it, `2018-05-20`."""
+    # A static type cannot keep a datetime out: it is a subclass of date.
+    if isinstance(day, datetime):
+        raise TypeError(
+            "timestamp_send takes a date: the gateway would drop the hour of a datetime"
+        )
+    if not isinstance(day, date):
+        raise TypeError("timestamp_send takes a date")
+    return day.isoformat()
+
+
+class OptionsPatch(Struct, frozen=True):
+    """The one option that can change after the first request."""
+
+    timestamp_send: str
+
+
+class NewMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of a POST. `recipients` is a string, strings, one object or objects."""
+
+    sender: str
+    body: str
+    recipients: WireRecipients
+    test: bool = False
+    transaction: bool = False
+    priority: float | UnsetType = UNSET
+    options: dict[str, Any] | UnsetType = UNSET
+
+
+class MessageUpdate(Struct, frozen=True, kw_only=True):
+    """The body of a PUT. What is UNSET stays away, which is not the same as false."""
+
+    recipients: WireRecipients
+    transaction: bool | UnsetType = UNSET
+    options: OptionsPatch | UnsetType = UNSET
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(body: NewMessage | MessageUpdate) -> bytes:
+    """Write the body of a request."""
+    try:
+        return _encoder.encode(body)
+    except UnicodeEncodeError:
+        pass
+    # Raised out here: that error holds the text.
+    raise ValueError("a text holds half of a surrogate pair")
+
+
+class Draft:
+    """What a message says, checked once; its recipients come later."""
+
+    def __init__(
+        self,
+        *,
+        sender: str,
+        body: str,
+        priority: float | Decimal | None = None,
+        options: Options | None = None,
+        test: bool = False,
+    ) -> None:
+        self.sender: str = check_sender(sender)
+        self.body: str = check_body(body)
+        self.priority = UNSET if priority is None else check_priority(priority)
+        if options is not None and not isinstance(options, Options):
+            raise TypeError("options must be an Options")
+        self.options = (options.to_wire() if options is not None else {}) or UNSET
+        self.has_custom: bool = options is not None and options.custom is not None
+        self.test: bool = check_flag("test", test)
+        self.is_realtime: bool = options is not None and options.realtime and not test
+        self.placeholders: tuple[str, ...] = placeholders(body)
+
+    def payload(
+        self, recipients: WireRecipients, *, transaction: bool, reference: str | None = None
+    ) -> bytes:
+        """Return the body of the POST."""
+        options = self.options
+        if reference is not None:
+            options = {**(options or {}), "custom": reference}
+        return encode(
+            NewMessage(
+                sender=self.sender,
+                body=self.body,
+                recipients=recipients,
+                test=self.test,
+                transaction=transaction,
+                priority=self.priority,
+                options=options,
+            )
+        )
+
+
+def check_reference(reference: str) -> str:
+    """Refuse a reference that would not come back as it went."""
+    if not isinstance(reference, str) or not reference or len(reference) > 200:  # noqa: PLR2004
+        raise ValueError("a reference is 1 to 200 characters of text")
+    if not reference.isprintable():
+        raise ValueError("a reference holds no control characters")
+    return reference
+
+
+def check_sender(sender: str) -> str:
+    """Refuse a sender that the gateway does not take."""
+    if not isinstance(sender, str):
+        raise TypeError("sender must be a str")
+    return _checked_sender(sender)
+
+
+@lru_cache(maxsize=64)
+def _checked_sender(sender: str) -> str:
+    if not sender.isprintable():
+        raise ValueError("sender holds a control character")
+    if foreign := not_gsm(sender):
+        raise ValueError(
+            f"sender holds {' '.join(foreign[:3])}, which no SMS sender can; write it without"
+        )
+    digits = sender.removeprefix("+")
+    longest = 14 if digits.isascii() and digits.isdecimal() else 11
+    if not 3 <= len(sender) <= longest:  # noqa: PLR2004 - the vendor's documentation
+        raise ValueError(
+            f"sender has {len(sender)} characters: 3 to 11 if it has letters, 3 to 14 if only digits"
+        )
+    return sender
+
+
+def check_body(body: str) -> str:
+    """Refuse a text that is none."""
+    if not isinstance(body, str):
+        raise TypeError("body must be a str")
+    if not body:
+        raise ValueError("body is empty")
+    if not is_encodable(body):
+        raise ValueError("body holds half of a surrogate pair")
+    return body
+
+
+def check_priority(priority: float | Decimal) -> float:
+    """Refuse a priority below 1.00."""
+    if isinstance(priority, bool) or not isinstance(priority, int | float | Decimal):
+        raise TypeError("priority must be a number")
+    try:
+        value = float(priority)
+    except (OverflowError, ValueError):
+        value = math.nan
+    if not math.isfinite(value) or value < 1.0:
+        raise ValueError("priority is a number of at least 1.00")
+    return value

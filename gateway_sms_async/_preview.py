@@ -1,0 +1,351 @@
+"""What a campaign would do, looked at before anything is spent.
+
+Users enter by `preview`. It reads the recipients as a campaign would, counts, and sends nothing;
+only when it is given a client does it ask the gateway what a part costs, by a simulated send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import partial
+from itertools import islice
+from typing import Literal, NamedTuple
+
+from ._arguments import (
+    check_cost,
+    check_count,
+    check_flag,
+    check_number,
+    check_per_message,
+    check_verify,
+)
+from ._client import GatewayClient
+from ._messages.draft import Draft, Options
+from ._receipt import InvalidRecipient
+from ._recipients.batches import Batch, Intake, read_excluded
+from ._recipients.national import number_reader
+from ._recipients.numbers import calling_code
+from ._recipients.recipient import Recipient, Recipients
+from ._recipients.source import Source
+from ._text import Encoding, TextSize, fill, measure, not_gsm, to_gsm
+from ._transaction.tuning import shrinking
+from .errors import RecipientsRejectedError
+from .models import Message
+
+__all__ = ["CountryPreview", "Preview", "preview"]
+
+_SLICE = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountryPreview:
+    """Who would be sent to under one calling code. `price_per_part` in euro, None if not known."""
+
+    recipients: int = 0
+    parts: int = 0
+    price_per_part: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a campaign would do.
+
+    - `total`: recipients in the source; `recipients`: those who would be sent to, each once;
+      `invalid`, with reason and place; `duplicates` and `excluded`: counts.
+    - `countries`: by calling code, `"+39"`, the one with the most recipients first.
+    - `parts`: SMS parts in all; `spread`: recipients by the parts that each takes; `encodings`:
+      recipients by the encoding of their text.
+    - `longest`: the size of the longest text, and `longest_position` its place in the source;
+      None when there is nobody.
+    - `not_gsm`: the characters that force UCS-2, with the recipients whose text has each;
+      `parts_in_gsm`: the parts in all if typographic characters were replaced (`to_gsm`).
+    - `messages`, `requests`: what it takes on the wire when nothing fails; `seconds`: the time
+      that the rate allows for it, and the minute between realtime messages; None without either.
+    - `cost`: parts at their price, in euro; None while a price is not known.
+    """
+
+    total: int = 0
+    recipients: int = 0
+    invalid: Sequence[InvalidRecipient] = ()
+    duplicates: int = 0
+    excluded: int = 0
+    countries: Mapping[str, CountryPreview] = field(default_factory=dict[str, CountryPreview])
+    parts: int = 0
+    spread: Mapping[int, int] = field(default_factory=dict[int, int])
+    encodings: Mapping[Encoding, int] = field(default_factory=dict[Encoding, int])
+    longest: TextSize | None = None
+    longest_position: int | None = None
+    not_gsm: Mapping[str, int] = field(default_factory=dict[str, int])
+    parts_in_gsm: int = 0
+    messages: int = 0
+    requests: int = 0
+    seconds: float | None = None
+    cost: Decimal | None = None
+
+
+async def preview(
+    recipients: Recipients,
+    *,
+    sender: str,
+    body: str,
+    priority: float | Decimal | None = None,
+    options: Options | None = None,
+    default_region: str | None = None,
+    strict_numbers: bool = False,
+    allow_missing_fields: bool = False,
+    exclude: Iterable[str] | None = None,
+    batch_size: int = 500,
+    recipients_per_message: int = 20_000,
+    careful: bool = False,
+    verify: Literal["auto", "always"] = "auto",
+    rate: float | None = 10.0,
+    price_per_part: Decimal | float | str | None = None,
+    gateway: GatewayClient | None = None,
+    on_read: Callable[[int], object] | None = None,
+) -> Preview:
+    """Look at a campaign without sending it. The arguments are those of `send_bulk`.
+
+    `price_per_part` is in euro. Without one, and with a `gateway`, one `test=True` send for each
+    country asks what a part costs there (`POST /messages/`). `on_read` is called now and then with
+    the number of recipients read.
+
+    Raises ValueError and TypeError as `send_bulk` does, and a GatewayError when the gateway does
+    not answer what a part costs.
+    """
+    draft = Draft(sender=sender, body=body, priority=priority, options=options)
+    plan = _Plan(
+        check_count("batch_size", batch_size),
+        check_per_message(recipients_per_message),
+        careful=check_flag("careful", careful),
+        verify_always=check_verify(verify),
+        a_minute_apart=draft.is_realtime,
+    )
+    if rate is not None and not check_number("rate", rate) > 0:
+        raise ValueError("rate is a positive number of requests a second, or None for no limit")
+    price = None if price_per_part is None else check_cost("price_per_part", price_per_part)
+    source = Source(recipients)
+    read = number_reader(default_region, strict=check_flag("strict_numbers", strict_numbers))
+    intake = Intake(
+        draft.placeholders,
+        allow_missing_fields=allow_missing_fields,
+        read=read,
+        excluded=await read_excluded(exclude, number_reader(default_region)),
+    )
+    count = _Count(draft)
+    async for batch in _batches(source, intake):
+        count.add(batch)
+        if on_read is not None:
+            on_read(intake.total)
+    prices = dict.fromkeys(count.countries, price)
+    if price is None and gateway is not None:
+        simulate = partial(
+            gateway.messages.send, sender=sender, body=body, priority=priority, options=options
+        )
+        prices = {
+            code: await _ask_price(simulate, samples) for code, samples in count.samples.items()
+        }
+    return _conclude(intake, count, prices, plan, rate)
+
+
+async def _batches(source: Source, intake: Intake) -> AsyncIterator[Batch]:
+    while not source.exhausted:
+        items = await source.ready()
+        at_end = False
+        while not at_end:
+            batch = Batch()
+            at_end = intake.fill(items, batch, _SLICE)
+            if batch:
+                yield batch
+            await asyncio.sleep(0)
+        source.drained()
+
+
+class _Sample(NamedTuple):
+    """Somebody in a country, and the parts that the text takes for him."""
+
+    recipient: Recipient
+    parts: int
+
+
+_SAMPLES = 3
+"""People of a country whom a price may be asked for: the gateway may not take the first."""
+
+
+class _Count:
+    """Adds up what the texts of valid recipients come to."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._body = draft.body
+        self._placeholders = draft.placeholders
+        self._plain = _Text(draft.body)
+        self.recipients = 0
+        self.parts = 0
+        self.parts_in_gsm = 0
+        self.countries: Counter[str] = Counter()
+        self.parts_by_country: Counter[str] = Counter()
+        self.samples: dict[str, list[_Sample]] = {}
+        self.spread: Counter[int] = Counter()
+        self.encodings: Counter[Encoding] = Counter()
+        self.not_gsm: Counter[str] = Counter()
+        self.longest: tuple[TextSize, int] | None = None
+
+    def add(self, batch: Batch) -> None:
+        """Count a batch."""
+        self.recipients += len(batch)
+        codes = list(map(calling_code, batch.numbers))
+        for code, people in Counter(codes).items():
+            self.countries[code] += people
+            self._choose_samples(code, codes, batch)
+        if self._placeholders:
+            for at, code in enumerate(codes):
+                text = _Text(fill(self._body, batch.fields.get(at)))
+                self._add_text(text, 1, batch.positions[at])
+                self.parts_by_country[code] += text.size.parts
+            return
+        self._add_text(self._plain, len(batch), batch.positions[0])
+        for code in codes:
+            self.parts_by_country[code] += self._plain.size.parts
+
+    def _add_text(self, text: _Text, people: int, position: int) -> None:
+        size = text.size
+        self.parts += size.parts * people
+        self.parts_in_gsm += text.parts_in_gsm * people
+        self.spread[size.parts] += people
+        self.encodings[size.encoding] += people
+        for character in text.not_gsm:
+            self.not_gsm[character] += people
+        if self.longest is None or _length(size) > _length(self.longest[0]):
+            self.longest = size, position
+
+    def _choose_samples(self, code: str, codes: Sequence[str], batch: Batch) -> None:
+        samples = self.samples.setdefault(code, [])
+        if len(samples) == _SAMPLES:
+            return
+        places = (at for at, one in enumerate(codes) if one == code)
+        for at in islice(places, _SAMPLES - len(samples)):
+            # A single send wants a value for every placeholder.
+            fields = batch.fields.get(at)
+            if self._placeholders:
+                fields = dict.fromkeys(self._placeholders, "") | (fields or {})
+            parts = measure(fill(self._body, fields)).parts
+            samples.append(_Sample(Recipient(batch.numbers[at], fields), parts))
+
+
+class _Text:
+    """One text, measured."""
+
+    __slots__ = ("not_gsm", "parts_in_gsm", "size")
+
+    def __init__(self, text: str) -> None:
+        self.size = measure(text)
+        self.not_gsm: tuple[str, ...] = ()
+        self.parts_in_gsm = self.size.parts
+        if self.size.encoding != "GSM-7":
+            self.not_gsm = not_gsm(text)
+            self.parts_in_gsm = measure(to_gsm(text)).parts
+
+
+def _length(size: TextSize) -> tuple[int, int]:
+    return size.parts, size.units
+
+
+class _Plan:
+    """How many messages and requests a campaign takes when nothing fails, and how long."""
+
+    def __init__(
+        self,
+        batch_size: int,
+        per_message: int,
+        *,
+        careful: bool,
+        verify_always: bool,
+        a_minute_apart: bool,
+    ) -> None:
+        self._batch_size = batch_size
+        self._verify_always = verify_always
+        self._a_minute_apart = a_minute_apart
+        most = batch_size + shrinking(batch_size, 1)
+        self._per_message = min(per_message, most) if careful else per_message
+
+    def count(self, people: int) -> tuple[int, int]:
+        """Return (messages, requests)."""
+        full, rest = divmod(people, self._per_message)
+        messages = full + bool(rest)
+        return messages, full * self._requests(self._per_message) + self._requests(rest)
+
+    def _requests(self, people: int) -> int:
+        """One for each batch, a look before the close and one after; at least a POST and a PUT."""
+        if not people:
+            return 0
+        batches, taken = 0, 0
+        while taken < people:
+            taken += shrinking(self._batch_size, batches)
+            batches += 1
+        # A list before the close and one after, each with another look.
+        return max(batches, 2) + 2 + 4 * self._verify_always
+
+    def seconds(self, messages: int, requests: int, rate: float | None) -> float | None:
+        """Return the time that the rate allows for it, None without a rate."""
+        minutes = max(0, messages - 1) * self._a_minute_apart
+        if rate is None:
+            return minutes * 60.0 or None
+        return max(max(0, requests - 1) / rate, minutes * 60.0)
+
+
+async def _ask_price(
+    simulate: Callable[..., Awaitable[Message]], samples: Sequence[_Sample]
+) -> Decimal | None:
+    """Ask what a part costs, by a simulated send to one recipient; to another if it is refused."""
+    for sample in samples:
+        try:
+            message = await simulate(recipients=sample.recipient, test=True)
+        except RecipientsRejectedError:
+            continue
+        return None if message.price is None else message.price / sample.parts
+    return None
+
+
+def _conclude(
+    intake: Intake,
+    count: _Count,
+    prices: Mapping[str, Decimal | None],
+    plan: _Plan,
+    rate: float | None,
+) -> Preview:
+    messages, requests = plan.count(count.recipients)
+    countries = {
+        code: CountryPreview(
+            recipients=people, parts=count.parts_by_country[code], price_per_part=prices[code]
+        )
+        for code, people in count.countries.most_common()
+    }
+    costs = [_cost(country) for country in countries.values()]
+    known = [cost for cost in costs if cost is not None]
+    return Preview(
+        total=intake.total,
+        recipients=count.recipients,
+        invalid=tuple(intake.invalid),
+        duplicates=intake.duplicates,
+        excluded=intake.excluded,
+        countries=countries,
+        parts=count.parts,
+        spread=dict(sorted(count.spread.items())),
+        encodings=dict(count.encodings),
+        longest=None if count.longest is None else count.longest[0],
+        longest_position=None if count.longest is None else count.longest[1],
+        not_gsm=dict(count.not_gsm.most_common()),
+        parts_in_gsm=count.parts_in_gsm,
+        messages=messages,
+        requests=requests,
+        seconds=plan.seconds(messages, requests, rate),
+        cost=sum(known, Decimal()) if known and len(known) == len(costs) else None,
+    )
+
+
+def _cost(country: CountryPreview) -> Decimal | None:
+    price = country.price_per_part
+    return None if price is None else price * country.parts

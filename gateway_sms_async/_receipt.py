@@ -1,0 +1,274 @@
+"""What a campaign tells its caller: the receipt, the progress, the recipients that were refused.
+
+The lowest room of the house: everything may import it, it imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import IntEnum
+from typing import ClassVar, Literal, NamedTuple, cast, overload
+
+__all__ = [
+    "InvalidRecipient",
+    "Mark",
+    "Marks",
+    "Outcome",
+    "OutcomeName",
+    "Outcomes",
+    "Progress",
+    "Receipt",
+]
+
+OutcomeName = Literal[
+    "accepted", "invalid", "duplicate", "excluded", "doubled", "unknown", "unsent"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidRecipient:
+    """A recipient that was refused, here or by the gateway.
+
+    `number` is the text as the caller wrote it, `position` its place in the source from 0.
+    """
+
+    number: str
+    reason: str
+    position: int
+
+    def __repr__(self) -> str:
+        return f"InvalidRecipient(reason={self.reason!r}, position={self.position})"
+
+
+class Outcome(NamedTuple):
+    """What became of one recipient.
+
+    `message_id` is the message that it is on, may be on, or was refused with; None where there is
+    none. `reason` says why it is invalid, else None.
+    """
+
+    name: OutcomeName
+    message_id: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a campaign is: counts of recipients, seconds, recipients a second.
+
+    `total` is what the caller announced (None when unknown). `accepted` moves when a message is
+    closed; `rate` counts recipients that the gateway has acknowledged or that were refused, a
+    second since the start; `eta` is the seconds left at that rate (None while not to be known).
+    """
+
+    total: int | None = None
+    read: int = 0
+    accepted: int = 0
+    invalid: int = 0
+    duplicates: int = 0
+    unknown: int = 0
+    unsent: int = 0
+    elapsed: float = 0.0
+    rate: float = 0.0
+    eta: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What became of every recipient taken from the source.
+
+    Always `accepted + len(invalid) + duplicates + excluded + len(doubled) + len(unknown) +
+    len(unsent) == total`.
+
+    - `total`: recipients taken from the source.
+    - `accepted`: on a closed message exactly once; they go out.
+    - `invalid`: refused, with the reason and the place in the source.
+    - `duplicates`, `excluded`: counts of recipients left out on purpose.
+    - `doubled`: numbers seen twice on a closed message.
+    - `unknown`: numbers whose fate could not be known. Do not simply send to them again.
+    - `unsent`: numbers proven to be on no closed message: safe to send to again.
+    - `message_ids`: closed messages; `open_message_ids`: messages left open, which never send
+      by themselves.
+    - `requests`, `retries`: what it took on the wire; `elapsed` in seconds.
+    - `cost`: the sum of the prices that the gateway named, None when it named none.
+    - `complete`: the whole source was taken and nothing is unknown, unsent or doubled.
+    - `outcomes`: one `Outcome` for each recipient taken, in the order of the source, at four bytes
+      each; `to_dict` leaves it out.
+    """
+
+    total: int = 0
+    accepted: int = 0
+    invalid: Sequence[InvalidRecipient] = ()
+    duplicates: int = 0
+    excluded: int = 0
+    doubled: Sequence[str] = ()
+    unknown: Sequence[str] = ()
+    unsent: Sequence[str] = ()
+    message_ids: Sequence[str] = ()
+    open_message_ids: Sequence[str] = ()
+    requests: int = 0
+    retries: int = 0
+    elapsed: float = 0.0
+    cost: Decimal | None = None
+    complete: bool = False
+    outcomes: Sequence[Outcome] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain types for JSON, numbers whole; `cost` becomes text to stay exact."""
+        return {
+            "total": self.total,
+            "accepted": self.accepted,
+            "invalid": [
+                {"number": one.number, "reason": one.reason, "position": one.position}
+                for one in self.invalid
+            ],
+            "duplicates": self.duplicates,
+            "excluded": self.excluded,
+            "doubled": list(self.doubled),
+            "unknown": list(self.unknown),
+            "unsent": list(self.unsent),
+            "message_ids": list(self.message_ids),
+            "open_message_ids": list(self.open_message_ids),
+            "requests": self.requests,
+            "retries": self.retries,
+            "elapsed": self.elapsed,
+            "cost": None if self.cost is None else str(self.cost),
+            "complete": self.complete,
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"Receipt(total={self.total}, accepted={self.accepted}, invalid={len(self.invalid)}, "
+            f"duplicates={self.duplicates}, excluded={self.excluded}, "
+            f"doubled={len(self.doubled)}, unknown={len(self.unknown)}, "
+            f"unsent={len(self.unsent)}, complete={self.complete})"
+        )
+
+
+_MARK_BITS = 3
+
+
+class Mark(IntEnum):
+    """What became of a recipient. 0, which is where everybody begins, is to be on no message."""
+
+    UNSENT = 0
+    ACCEPTED = 1
+    INVALID = 2
+    DUPLICATE = 3
+    EXCLUDED = 4
+    DOUBLED = 5
+    UNKNOWN = 6
+
+
+_NAMES: dict[Mark, OutcomeName] = {mark: cast("OutcomeName", mark.name.lower()) for mark in Mark}
+
+
+class Outcomes(Sequence[Outcome]):
+    """One `Outcome` for each recipient taken from the source, in the source's order."""
+
+    __slots__ = ("_invalid", "_marks", "_message_ids")
+
+    def __init__(
+        self,
+        marks: array[int],
+        message_ids: Sequence[str],
+        invalid: Sequence[InvalidRecipient],
+    ) -> None:
+        self._marks = marks
+        self._message_ids = message_ids
+        self._invalid = invalid
+
+    def __len__(self) -> int:
+        return len(self._marks)
+
+    @overload
+    def __getitem__(self, position: int) -> Outcome: ...
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[Outcome]: ...
+    def __getitem__(self, position: int | slice) -> Outcome | Sequence[Outcome]:
+        if isinstance(position, slice):
+            return [self[at] for at in range(*position.indices(len(self)))]
+        marked = self._marks[position]
+        mark = Mark(marked & (1 << _MARK_BITS) - 1)
+        message = marked >> _MARK_BITS
+        message_id = self._message_ids[message - 1] if message else None
+        if mark is not Mark.INVALID:
+            return Outcome(_NAMES[mark], message_id, None)
+        return Outcome(_NAMES[mark], message_id, self._reason(range(len(self))[position]))
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Outcomes):
+            return NotImplemented
+        same = self._marks == other._marks and self._message_ids == other._message_ids
+        return (same and self._invalid == other._invalid) or list(self) == list(other)
+
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Outcomes({len(self)} recipients)"
+
+    def _reason(self, position: int) -> str | None:
+        at = bisect_left(self._invalid, position, key=lambda one: one.position)
+        found = self._invalid[at : at + 1]
+        return found[0].reason if found and found[0].position == position else None
+
+
+class Marks:
+    """The outcomes while they are still being found out; a later mark replaces an earlier one."""
+
+    def __init__(self) -> None:
+        self._marks = array("I")
+        self._message_ids: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def __copy__(self) -> Marks:
+        copied = Marks()
+        copied._marks = self._marks[:]
+        copied._message_ids = self._message_ids.copy()
+        copied._numbers = self._numbers.copy()
+        return copied
+
+    def mark(self, positions: Sequence[int], mark: Mark, message_id: str | None = None) -> None:
+        """Note what became of the recipients at these places."""
+        if not positions:
+            return
+        first, end = positions[0], positions[-1] + 1
+        marked = self._number(message_id) << _MARK_BITS | mark
+        # Most are one run, and comparing lists is much faster than walking through one.
+        if isinstance(positions, range) or positions == list(range(first, end)):
+            self._grow(end)
+            self._marks[first:end] = array("I", [marked]) * (end - first)
+            return
+        self._grow(max(positions) + 1)
+        for position in positions:
+            self._marks[position] = marked
+
+    def where(self, mark: Mark) -> Iterator[int]:
+        """Go through the places that have this mark and no message."""
+        return (position for position, marked in enumerate(self._marks) if marked == mark)
+
+    def outcomes(self, total: int, invalid: Sequence[InvalidRecipient]) -> Outcomes:
+        """Return what is known now of `total` recipients; `invalid` is in the source's order."""
+        self._grow(total)
+        return Outcomes(self._marks[:], tuple(self._message_ids), invalid)
+
+    def _grow(self, total: int) -> None:
+        missing = total - len(self._marks)
+        if missing > 0:
+            self._marks.frombytes(bytes(missing * self._marks.itemsize))
+
+    def _number(self, message_id: str | None) -> int:
+        if message_id is None:
+            return 0
+        number = self._numbers.get(message_id)
+        if number is None:
+            self._message_ids.append(message_id)
+            number = self._numbers[message_id] = len(self._message_ids)
+        return number

@@ -1,0 +1,295 @@
+"""From a caller's recipients to batches: validated, each number once, every refusal named.
+
+Transactions, campaigns and the preview enter. Plain code without I/O; written for millions of
+recipients: as long as nothing is unusual about them, they are decided about many at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set as AbstractSet
+from itertools import chain, compress
+
+from .._receipt import InvalidRecipient, Mark, Marks
+from .._text import is_encodable, missing_field
+from ..errors import InvalidNumberError
+from .number_set import SeenNumbers
+from .numbers import all_normalized, digits_key, digits_keys, normalize
+from .recipient import coerce
+from .source import Held, Items, Refused, Taken, reason_of, written_of
+from .wire import WireRecipients, pack
+
+__all__ = ["Batch", "Intake", "read_excluded"]
+
+# Items looked at before the event loop gets a turn: a source of nothing but refused numbers
+# must not stop the world.
+_SLICE = 1_000
+
+
+class Batch:
+    """Recipients that travel in one request, as parallel lists.
+
+    `numbers` in the gateway's form, `written` as the caller gave them, `positions` in the source,
+    which are a range as long as nobody between them was refused; `fields` for the placeholders of those who have some, by their index in the batch. `ordinals`
+    are what a journal knows them by; empty where there is no journal.
+    """
+
+    __slots__ = ("fields", "numbers", "ordinals", "positions", "written")
+
+    def __init__(self) -> None:
+        self.numbers: list[str] = []
+        self.written: list[str] = []
+        self.positions: Sequence[int] = range(0)
+        self.ordinals: Sequence[int] = range(0)
+        self.fields: dict[int, dict[str, str]] = {}
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def split(self, at: int) -> tuple[Batch, Batch]:
+        """Return the first `at` recipients and the rest."""
+        return self.cut(0, at), self.cut(at, len(self))
+
+    def cut(self, start: int, stop: int) -> Batch:
+        """Return the recipients from `start` to before `stop`."""
+        part = Batch()
+        part.numbers = self.numbers[start:stop]
+        part.written = self.written[start:stop]
+        part.positions = self.positions[start:stop]
+        part.ordinals = self.ordinals[start:stop]
+        if self.fields:
+            places = range(start, start + len(part.numbers))
+            part.fields = {i - start: self.fields[i] for i in places if i in self.fields}
+        return part
+
+    def pick(self, indexes: Sequence[int]) -> Batch:
+        """Return the recipients at these places, which rise."""
+        if len(indexes) == len(self):
+            return self
+        picked = Batch()
+        picked.numbers = [self.numbers[i] for i in indexes]
+        picked.written = [self.written[i] for i in indexes]
+        picked.positions = [self.positions[i] for i in indexes]
+        picked.ordinals = [self.ordinals[i] for i in indexes] if self.ordinals else range(0)
+        if self.fields:
+            picked.fields = {at: self.fields[i] for at, i in enumerate(indexes) if i in self.fields}
+        return picked
+
+    def joined(self, other: Batch) -> Batch:
+        """Return these recipients and then the others."""
+        both = Batch()
+        both.numbers = self.numbers + other.numbers
+        both.written = self.written + other.written
+        both.positions = _joined(self.positions, other.positions)
+        both.ordinals = _joined(self.ordinals, other.ordinals)
+        both.fields = self.fields | {len(self) + i: fields for i, fields in other.fields.items()}
+        return both
+
+    @property
+    def is_object_list(self) -> bool:
+        """Whether it travels as a list of objects, which not every gateway may understand."""
+        return bool(self.fields) and len(self) > 1
+
+    def to_wire(self) -> WireRecipients:
+        """Write the batch: all strings, or all objects as soon as one has fields."""
+        if not self.fields:
+            return self.numbers
+        if len(self.fields) == len(self.numbers):
+            # In the order of their places, as they came.
+            return pack(self.numbers, list(self.fields.values()))
+        return pack(self.numbers, [self.fields.get(i, {}) for i in range(len(self.numbers))])
+
+
+class Intake:
+    """Decides about each recipient, campaign-wide: valid, seen before, or refused and why.
+
+    `read` turns a number as written into the gateway's form, or raises InvalidNumberError;
+    `excluded` holds the digits of those who are not to be sent to.
+    """
+
+    def __init__(
+        self,
+        placeholders: tuple[str, ...],
+        *,
+        allow_missing_fields: bool,
+        read: Callable[[str], str] = normalize,
+        excluded: AbstractSet[int] = frozenset(),
+    ) -> None:
+        self._placeholders = () if allow_missing_fields else placeholders
+        self._read = read
+        self._excluded = excluded
+        # Who is excluded is found like a duplicate, at no cost for everybody else.
+        self._seen = SeenNumbers()
+        if not self._seen.add_all(tuple(excluded)):
+            for key in excluded:
+                self._seen.add(key)
+        self.marks: Marks = Marks()
+        self.total: int = 0
+        self.duplicates: int = 0
+        self.excluded: int = 0
+        self.invalid: list[InvalidRecipient] = []
+
+    def fill(self, items: Items, batch: Batch, size: int) -> bool:
+        """Take items until `batch` holds `size`, or for one slice; True when they are at an end."""
+        wanted = min(size - len(batch), _SLICE)
+        if wanted <= 0:
+            return False
+        taken = Taken()
+        try:
+            return items.take(taken, wanted)
+        finally:
+            self._take(taken, batch)
+
+    def _take(self, taken: Taken, batch: Batch) -> None:
+        """Decide about some: all at once, as far as nothing is unusual."""
+        numbers, fields = taken.numbers, taken.fields
+        if fields:
+            plain = set(map(type, numbers)) == {str} and _are_plain(fields, self._placeholders)
+        else:
+            plain = not self._placeholders
+        if plain:
+            self._take_all(numbers, fields, batch)
+        else:
+            for one in zip(numbers, fields, strict=True) if fields else numbers:
+                self._take_one(one, batch)
+        for other in taken.others:
+            self._take_one(other, batch)
+
+    def _take_all(
+        self, written: Sequence[str], fields: Sequence[dict[str, str]], batch: Batch
+    ) -> None:
+        """Decide about people whose fields, if they have any, are as they should be."""
+        positions: Sequence[int] = range(self.total, self.total + len(written))
+        self.total += len(written)
+        numbers = written
+        if self._read is not normalize or not all_normalized(written):
+            numbers = self._read_all(written, positions)
+            if len(numbers) < len(written):
+                refused = {one.position for one in self.invalid[len(numbers) - len(written) :]}
+                valid = [position not in refused for position in positions]
+                written = list(compress(written, valid))
+                positions = list(compress(positions, valid))
+                fields = list(compress(fields, valid))
+        keys = digits_keys(numbers)
+        if not self._seen.add_all(keys):
+            new = [self._is_new(key, at) for key, at in zip(keys, positions, strict=True)]
+            numbers = list(compress(numbers, new))
+            written = list(compress(written, new))
+            positions = list(compress(positions, new))
+            fields = list(compress(fields, new))
+        batch.fields.update(enumerate(fields, len(batch)))
+        batch.numbers += numbers
+        batch.written += written
+        batch.positions = _joined(batch.positions, positions)
+
+    def _read_all(self, written: Sequence[str], positions: Sequence[int]) -> Sequence[str]:
+        """Return the valid numbers among these, and refuse the others."""
+        numbers: list[str] = []
+        looked_at = 0
+        while looked_at < len(written):
+            valid = len(numbers)
+            try:
+                numbers.extend(map(self._read, written[looked_at:]))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is about this one
+                # Those before it are in the list.
+                looked_at += len(numbers) - valid
+                self._refuse(written[looked_at], reason_of(error), positions[looked_at])
+                looked_at += 1
+            else:
+                break
+        return numbers
+
+    def _take_one(self, item: str | Held | Refused, batch: Batch) -> None:
+        position = self.total
+        self.total += 1
+        if isinstance(item, Refused):
+            self._refuse(*item, position)
+            return
+        written = ""
+        try:
+            written, fields = _checked(item)
+            number = self._read(written)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is about this one
+            self._refuse(written or written_of(item), reason_of(error), position)
+            return
+        if self._placeholders and (missing := missing_field(self._placeholders, fields)):
+            self._refuse(written, f"no field {missing!r}, which the text uses", position)
+            return
+        if not self._is_new(digits_key(number), position):
+            return
+        if fields is not None:
+            batch.fields[len(batch)] = fields
+        batch.numbers.append(number)
+        batch.written.append(written)
+        if isinstance(batch.positions, list):
+            batch.positions.append(position)
+        else:
+            batch.positions = _joined(batch.positions, range(position, position + 1))
+
+    def _refuse(self, written: str, reason: str, position: int) -> None:
+        self.invalid.append(InvalidRecipient(written, reason, position))
+        self.marks.mark((position,), Mark.INVALID)
+
+    def _is_new(self, key: int, position: int) -> bool:
+        if self._seen.add(key):
+            return True
+        if key in self._excluded:
+            self.excluded += 1
+            self.marks.mark((position,), Mark.EXCLUDED)
+        else:
+            self.duplicates += 1
+            self.marks.mark((position,), Mark.DUPLICATE)
+        return False
+
+
+async def read_excluded(exclude: Iterable[str] | None, read: Callable[[str], str]) -> set[int]:
+    """Return the digits of everyone who is not to be sent to.
+
+    Raises ValueError for a number that cannot be read: passed over, it would be texted.
+    """
+    excluded: set[int] = set()
+    if exclude is None:
+        return excluded
+    if isinstance(exclude, str | bytes | Mapping) or not isinstance(exclude, Iterable):
+        raise TypeError("exclude is a list, or another iterable, of numbers as text")
+    for position, written in enumerate(exclude):
+        try:
+            excluded.add(digits_key(read(coerce(written)[0])))
+        except InvalidNumberError as error:
+            raise ValueError(
+                f"exclude, position {position}: {error.reason}; nobody is sent to while a number "
+                "that must not be cannot be read"
+            ) from None
+        if not position % _SLICE:
+            await asyncio.sleep(0)
+    return excluded
+
+
+def _joined(first: Sequence[int], following: Sequence[int]) -> Sequence[int]:
+    """Return these places and then the others: as a range where they are one."""
+    if not first and isinstance(following, range):
+        return following
+    if isinstance(first, range) and isinstance(following, range) and first.stop == following.start:
+        return range(first.start, following.stop)
+    return [*first, *following]
+
+
+def _are_plain(dicts: Sequence[dict[str, str]], placeholders: tuple[str, ...]) -> bool:
+    """Whether these are of text that can be sent, and each has what the text uses."""
+    shapes = set(map(tuple, dicts))
+    names = set(chain.from_iterable(shapes))
+    values = list(chain.from_iterable(map(dict[str, str].values, dicts)))
+    return (
+        set(map(type, chain(names, values))) <= {str}
+        and all(map(set(placeholders).issubset, shapes))
+        and is_encodable("".join(names))
+        and is_encodable("".join(values))
+    )
+
+
+def _checked(item: str | Held) -> Held:
+    """Return a number and its fields, checked; TypeError or ValueError for what is wrong."""
+    if isinstance(item, tuple):
+        number, fields = item
+        return coerce(number if fields is None else (number, fields))
+    return coerce(item)

@@ -1,0 +1,200 @@
+"""Numbers as they are dialled at home, and whether a number is in use at all.
+
+The client enters, with what its caller said about numbers. The only room that knows the package
+phonenumbers, which is an extra: nothing of it is imported before it is asked for.
+"""
+
+# ruff: noqa: PLC0415 - see above
+
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.util import find_spec
+
+from ..errors import InvalidNumberError
+from .numbers import calling_code, normalize, readings, refused
+
+__all__ = ["number_reader"]
+
+_Found = dict[str, int]  # numbers in the gateway's form, each with its type
+
+
+def number_reader(
+    default_region: str | None = None, *, strict: bool = False
+) -> Callable[[str], str]:
+    """Return a function that reads one number and returns it in the gateway's form.
+
+    It raises `InvalidNumberError` as `normalize` does, and is `normalize` itself when nothing is
+    asked for. With `default_region`, an ISO 3166 alpha-2 code such as "IT", a number without an
+    international prefix is read as it is dialled in that region. As a wrong guess texts a stranger,
+    it is refused unless a numbering plan has it, and where it may as well begin with a calling code
+    that lost its plus sign. A number with an international prefix is looked at for its shape only.
+    With `strict`, that too is refused where no numbering plan has it. Both take the package
+    phonenumbers; without it, or for a region that it does not know, a `ValueError` is raised here.
+    """
+    if default_region is not None and not isinstance(default_region, str):
+        raise TypeError(f"default_region is a str or None, not {type(default_region).__name__}")
+    if default_region is None and not strict:
+        return normalize
+    _check_installed("strict" if default_region is None else "default_region")
+    read = normalize if default_region is None else _reader_in(_known_region(default_region))
+    return _strict(read) if strict else read
+
+
+def _check_installed(asked: str) -> None:
+    if find_spec("phonenumbers") is None:
+        raise ValueError(
+            f'{asked} needs the package phonenumbers: pip install "gateway-sms-async[phone]"'
+        )
+
+
+def _known_region(region: str) -> str:
+    import phonenumbers
+
+    if (known := region.upper()) in phonenumbers.SUPPORTED_REGIONS:
+        return known
+    raise ValueError(
+        f"default_region: there is no region {region!r}: write two letters of ISO 3166, as in 'IT'"
+    )
+
+
+def _reader_in(region: str) -> Callable[[str], str]:
+    import phonenumbers
+
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    # Where 001 or 009 leads abroad, 00 alone tells nothing.
+    dials_00 = metadata is not None and metadata.international_prefix == "00"
+    abroad = ("+", "00") if dials_00 else ("+",)
+
+    def read(number: str) -> str:
+        if number.startswith(abroad):
+            return normalize(number)
+        written = readings(number)
+        if written[0].startswith(abroad):
+            return normalize(number)
+        found: _Found = {}
+        for digits in written:
+            found |= _dialled_in(region, digits)
+        # Where a zero stands in brackets, it belongs to the number or does not.
+        in_brackets = len(written) > 1
+        in_doubt = not in_brackets and written[0].startswith("00")
+        if in_doubt:
+            found |= _in_use(number)
+        if len(found) == 1:
+            if _can_be_foreign(found, written):
+                raise refused(number, "may begin with a country code: write it with + if it does")
+            return next(iter(found))
+        if in_brackets or (in_doubt and not found):
+            return normalize(number)
+        raise refused(number, _why_not(region, several=bool(found), begins_00=in_doubt))
+
+    return read
+
+
+def _dialled_in(region: str, digits: str) -> _Found:
+    """Return every number that digits without a plus sign may be in a region.
+
+    Two where they may begin with the region's own calling code, which stays behind when an export
+    loses the plus sign: 49 begins numbers of Germany as well. Only numbers that the plan has:
+    lengths alone fit numbers of other regions too.
+    """
+    import phonenumbers
+
+    code = f"{phonenumbers.country_code_for_region(region)}"
+    found = _parsed(digits, region)
+    if digits.startswith(code):
+        # `parse` takes the code off or leaves it as it thinks best: each way is asked for.
+        found |= _parsed(f"+{digits}", region) | _in_use(f"+{code}-{digits}")
+    return found
+
+
+def _parsed(written: str, region: str | None) -> _Found:
+    """Return the one number that phonenumbers reads and that can be somebody's, or nothing."""
+    import phonenumbers
+
+    with suppress(phonenumbers.NumberParseException, InvalidNumberError):
+        number = phonenumbers.parse(written, region)
+        kind = phonenumbers.number_type(number)
+        if _is_somebodys(kind):
+            national = phonenumbers.national_significant_number(number)
+            return {normalize(f"+{number.country_code}-{national}"): kind}
+    return {}
+
+
+def _in_use(written: str) -> _Found:
+    """Return the one number that `normalize` reads and that can be somebody's, or nothing."""
+    with suppress(InvalidNumberError):
+        normalized = normalize(written)
+        kind = _type_of(normalized)
+        if _is_somebodys(kind):
+            return {normalized: kind}
+    return {}
+
+
+def _is_somebodys(kind: int) -> bool:
+    import phonenumbers
+
+    # Mailboxes of Italy have a digit or two more than a telephone, as numbers from abroad have.
+    kinds = phonenumbers.PhoneNumberType
+    return kind not in (kinds.UNKNOWN, kinds.VOICEMAIL)
+
+
+def _can_be_foreign(found: _Found, written: list[str]) -> bool:
+    """Whether the digits are a number abroad as well, and no mobile telephone of the region.
+
+    Landlines of Germany have almost any length and first digit. Digits that lost their zero or
+    their plus sign may be either. What is a mobile telephone at home stays one: that is whom
+    texts go to.
+    """
+    import phonenumbers
+
+    kinds = phonenumbers.PhoneNumberType
+    if set(found.values()) <= {kinds.MOBILE, kinds.FIXED_LINE_OR_MOBILE}:
+        return False
+    return any(
+        _parsed(f"+{digits}", None).keys() - found.keys()
+        for digits in written
+        if not digits.startswith("0")
+    )
+
+
+def _why_not(region: str, *, several: bool, begins_00: bool) -> str:
+    import phonenumbers
+
+    if not several:
+        return f"not a number of {region}: write it in full, or with + and its country code"
+    if begins_00:
+        return "the 00 can be read in two ways: begin with + and the country code"
+    code = phonenumbers.country_code_for_region(region)
+    return f"may begin with the country code: write +{code}…"
+
+
+def _strict(read: Callable[[str], str]) -> Callable[[str], str]:
+    def read_in_use(number: str) -> str:
+        normalized = read(number)
+        if not _is_in_use(normalized):
+            code = calling_code(normalized)
+            raise refused(number, f"not a number in use in {code}: check its digits")
+        return normalized
+
+    return read_in_use
+
+
+def _is_in_use(normalized: str) -> bool:
+    import phonenumbers
+
+    return _type_of(normalized) != phonenumbers.PhoneNumberType.UNKNOWN
+
+
+def _type_of(normalized: str) -> int:
+    import phonenumbers
+
+    code, _, rest = normalized.partition("-")
+    # Not by `parse`: that may drop digits, and what is checked is what is sent.
+    zeros = len(rest) - len(rest.lstrip("0"))
+    number = phonenumbers.PhoneNumber(
+        country_code=int(code),
+        national_number=int(rest),
+        italian_leading_zero=zeros > 0,
+        number_of_leading_zeros=zeros,
+    )
+    return phonenumbers.number_type(number)

@@ -1,0 +1,70 @@
+"""Recipients as the gateway wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from .._text import missing_field
+from .numbers import digits_key, normalize
+from .recipient import Fields, Recipient, RecipientLike, check_source, coerce
+
+__all__ = ["WireRecipients", "pack", "wire_recipients"]
+
+
+class Addressee(Struct, frozen=True, gc=False):
+    """A recipient with fields, as the gateway wants it."""
+
+    number: str
+    fields: dict[str, str]
+
+
+WireRecipients = str | Addressee | Sequence[str] | Sequence[Addressee]
+
+
+def wire_recipients(
+    recipients: str | Recipient | Iterable[RecipientLike],
+    placeholders: Sequence[str] = (),
+) -> WireRecipients:
+    """Write recipients in the gateway's form, each number once, or say which one is wrong.
+
+    Raises InvalidNumberError for a number, ValueError for a field that the text needs.
+    """
+    if type(recipients) is str and not placeholders:
+        return normalize(recipients)
+    if isinstance(recipients, str | Recipient):
+        number, fields = coerce(recipients)
+        _check_fields(placeholders, fields, 0)
+        number = normalize(number)
+        return number if fields is None else Addressee(number, fields)
+    check_source(recipients)
+    seen: set[int] = set()
+    numbers: list[str] = []
+    all_fields: list[dict[str, str]] = []
+    plain = True
+    for position, item in enumerate(recipients):
+        number, fields = coerce(item)
+        _check_fields(placeholders, fields, position)
+        number = normalize(number)
+        if (key := digits_key(number)) not in seen:
+            seen.add(key)
+            numbers.append(number)
+            all_fields.append(fields or {})
+            plain = plain and fields is None
+    return numbers if plain else pack(numbers, all_fields)
+
+
+def pack(numbers: Sequence[str], fields: Sequence[dict[str, str]]) -> WireRecipients:
+    """Write recipients of whom at least one has fields: all of them become objects."""
+    objects = list(map(Addressee, numbers, fields))
+    # One object alone is the form that the vendor documents; a list of them is not.
+    return objects[0] if len(objects) == 1 else objects
+
+
+def _check_fields(placeholders: Sequence[str], fields: Fields | None, position: int) -> None:
+    missing = missing_field(placeholders, fields or {}) if placeholders else None
+    if missing is not None:
+        raise ValueError(
+            f"recipient {position} has no field {missing!r}, which the text uses as a placeholder"
+        )

@@ -1,0 +1,267 @@
+"""The vendor's OAuth service: an account, its scopes, and the tokens made for it.
+
+The server asks here who may do what; tests and users take scopes away, or tokens. No I/O. Error
+codes are those of the vendor's "OAuth" page, where it has one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from . import responses as answers
+from .requests import OAUTH_PREFIX
+from .responses import JSON, Answer, RefusedError, failure, is_list, is_object
+
+_METHODS: Final = ("GET", "POST", "PUT", "DELETE")
+
+
+_DOMAINS: Final = ("ws.messaggisms.com", "test.ws.messaggisms.com")
+
+
+_DAY: Final = 24 * 60 * 60
+
+
+_YEAR: Final = 365 * _DAY
+
+
+INVALID_TOKEN: Final = 60
+
+
+MISSING_SCOPES: Final = 70
+
+
+INVALID_SCOPES_FORMAT: Final = 80
+
+
+INVALID_SCOPES: Final = 90
+
+
+PATCH_INVALID_SCOPES: Final = 110
+
+
+NO_TOKEN: Final = {"get_token": 120, "refresh_token": 160, "delete_token": 180}
+
+
+WRONG_REFRESH: Final = 130
+
+
+WRONG_ACCOUNT: Final = 140
+
+
+@dataclass(slots=True, kw_only=True)
+class IssuedToken:
+    """A token as the service knows it; times in wall seconds by the simulator's clock."""
+
+    token: str
+    refresh_token: str | None
+    name: str
+    scopes: list[str]
+    created_at: float
+    expires_at: float
+
+
+class OAuthService:
+    """One account and its tokens.
+
+    While it runs, all of it may be changed: `scopes` are those that the account may ask for (none
+    of a host: that API is not enabled), `dropped` those that are left out of new tokens without a
+    word; `max_ttl` and `default_ttl` are in seconds; without `refreshable` no refresh tokens are
+    given; `enveloped` puts tokens into `data`, and with `clock_ahead` the service's clock differs
+    from everybody else's by so many seconds. `tokens` are those that work.
+    """
+
+    def __init__(
+        self,
+        *,
+        email: str,
+        api_key: str,
+        clock: Callable[[], float],
+        credit: Callable[[], Decimal],
+    ) -> None:
+        self.email = email
+        self.api_key = api_key
+        self.scopes: set[str] = {
+            f"{method}:{domain}/messages" for method in _METHODS for domain in _DOMAINS
+        }
+        self.dropped: set[str] = set()
+        self.max_ttl = _YEAR
+        self.default_ttl = _YEAR
+        self.refreshable = True
+        self.enveloped = False
+        self.clock_ahead: float = 0.0
+        self.tokens: dict[str, IssuedToken] = {}
+        self._clock = clock
+        self._credit = credit
+
+    def revoke_all(self) -> None:
+        """Take all tokens out of use, and with them their refresh tokens."""
+        self.tokens.clear()
+
+    def refusal(self, token: str, method: str) -> Answer | None:
+        """Return why `token` does not open the gateway for a call by `method`; None if it does."""
+        known = self._working(token)
+        if known is None:
+            return failure(401, answers.UNAUTHORIZED, "Unauthorized")
+        if not {f"{method}:{domain}/messages" for domain in _DOMAINS} & set(known.scopes):
+            return failure(403, answers.FORBIDDEN, "Forbidden")
+        return None
+
+    def call(self, operation: str, token: str, authorization: str, body: object) -> Answer:
+        """Carry out one of the service's calls."""
+        try:
+            if operation != "refresh_token":
+                self._check_account(authorization, answers.UNAUTHORIZED)
+            match operation:
+                case "refresh_token":
+                    answer = self._patch(token, authorization, body)
+                case "create_token":
+                    answer = self._create(body)
+                case "list_scopes":
+                    answer = _enveloped(self._list_scopes())
+                case "get_wallet":
+                    answer = _enveloped({"credit": float(self._credit())})
+                case "delete_token":
+                    self._find(token, operation)
+                    del self.tokens[token]
+                    answer = _enveloped(None, "Deleted")
+                case _:
+                    answer = self._show(self._find(token, operation))
+        except RefusedError as refused:
+            answer = refused.answer()
+        return answer
+
+    def checkpoint(self) -> Callable[[], None]:
+        """Return what undoes whatever happens from here on."""
+        tokens = dict(self.tokens)
+
+        def undo() -> None:
+            self.tokens = tokens
+
+        return undo
+
+    def _create(self, body: Any) -> Answer:
+        asked = body if is_object(body) else {}
+        if "scopes" not in asked:
+            raise RefusedError(422, MISSING_SCOPES, "missing scopes array")
+        scopes = self._checked_scopes(asked["scopes"], INVALID_SCOPES)
+        return self._show(self._issue(scopes, str(asked.get("name", "")), asked.get("ttl")))
+
+    def _patch(self, token: str, authorization: str, body: Any) -> Answer:
+        asked = body if is_object(body) else {}
+        scheme, _, credentials = authorization.partition(" ")
+        if scheme.lower() == "bearer":
+            known = self._find(token, "refresh_token")
+            if known.refresh_token is None or credentials != known.refresh_token:
+                raise RefusedError(401, WRONG_REFRESH, "Unauthorized")
+            del self.tokens[token]
+            return self._show(self._issue(known.scopes, known.name, asked.get("ttl")))
+        self._check_account(authorization, WRONG_ACCOUNT)
+        known = replace(self._find(token, "refresh_token"))
+        if "scopes" in asked:
+            known.scopes = self._checked_scopes(asked["scopes"], PATCH_INVALID_SCOPES)
+        if "ttl" in asked:
+            known.expires_at = self._clock() + self._ttl(asked["ttl"])
+        known.name = str(asked.get("name", known.name))
+        self.tokens[token] = known
+        return self._show(known)
+
+    def _issue(self, scopes: list[str], name: str, ttl: Any) -> IssuedToken:
+        now = self._clock()
+        issued = IssuedToken(
+            token=secrets.token_hex(12),
+            refresh_token=secrets.token_hex(12) if self.refreshable else None,
+            name=name,
+            scopes=[scope for scope in scopes if scope not in self.dropped],
+            created_at=now,
+            expires_at=now + self._ttl(ttl),
+        )
+        self.tokens[issued.token] = issued
+        return issued
+
+    def _ttl(self, asked: Any) -> float:
+        lifetime = asked if isinstance(asked, int) and asked > 0 else self.default_ttl
+        return min(lifetime, self.max_ttl)
+
+    def _checked_scopes(self, asked: Any, code: int) -> list[str]:
+        if not is_list(asked) or not all(isinstance(scope, str) for scope in asked):
+            raise RefusedError(422, INVALID_SCOPES_FORMAT, "invalid scopes format")
+        if not asked or not set(asked) <= self.scopes:
+            raise RefusedError(422, code, "Invalid scopes specified or API not enabled")
+        return list(asked)
+
+    def _check_account(self, authorization: str, code: int) -> None:
+        scheme, _, credentials = authorization.partition(" ")
+        try:
+            pair = base64.b64decode(credentials, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            pair = ""
+        if scheme.lower() != "basic" or pair != f"{self.email}:{self.api_key}":
+            raise RefusedError(401, code, "Unauthorized")
+
+    def _working(self, token: str) -> IssuedToken | None:
+        known = self.tokens.get(token)
+        return None if known is None or self._clock() >= known.expires_at else known
+
+    def _find(self, token: str, operation: str) -> IssuedToken:
+        known = self._working(token)
+        if known is None:
+            raise RefusedError(404, NO_TOKEN[operation], "Not Found")
+        return known
+
+    def _list_scopes(self) -> list[JSON]:
+        return [
+            {
+                "id": f"{number:024x}",
+                "scope": f"{method}:{domain}/messages",
+                "method": method,
+                "endpoint": "messages",
+                "domain": domain,
+                "enabled": f"{method}:{domain}/messages" in self.scopes,
+            }
+            for number, (domain, method) in enumerate(
+                (domain, method) for domain in _DOMAINS for method in _METHODS
+            )
+        ]
+
+    def _show(self, issued: IssuedToken) -> Answer:
+        detail: JSON = {
+            "token": issued.token,
+            "name": issued.name,
+            "createdAt": self._written(issued.created_at),
+            "expireAt": self._written(issued.expires_at),
+            "updatedAt": self._written(issued.created_at),
+            "scopes": issued.scopes,
+        }
+        if issued.refresh_token is not None:
+            detail["refreshToken"] = issued.refresh_token
+        return _enveloped(detail) if self.enveloped else Answer(200, detail)
+
+    def _written(self, moment: float) -> str:
+        return datetime.fromtimestamp(moment + self.clock_ahead, UTC).isoformat()
+
+
+def _enveloped(data: Any, message: str = "") -> Answer:
+    return Answer(200, {"data": data, "success": True, "message": message, "error": None})
+
+
+_CALLS: Final = {
+    ("POST", "tokens", 0): "create_token",
+    ("GET", "tokens", 1): "get_token",
+    ("PATCH", "tokens", 1): "refresh_token",
+    ("DELETE", "tokens", 1): "delete_token",
+    ("GET", "scopes", 0): "list_scopes",
+    ("GET", "wallet", 0): "get_wallet",
+}
+
+
+def read_path(method: str, path: str) -> tuple[str, str]:
+    """Return the operation that a path under the service's prefix asks for, and its token."""
+    name, *more = path.removeprefix(OAUTH_PREFIX).strip("/").split("/")
+    return _CALLS.get((method, name, len(more)), "unknown"), more[0] if more else ""

@@ -1,0 +1,105 @@
+"""Reads the parameters of a request, each checked as the gateway checks it.
+
+The rules ask in here, and refuse with what these raise. Recipients have a module of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, TypeVar
+
+from .message import ITALY
+from .responses import (
+    JSON,
+    MISSING_BODY,
+    MISSING_SENDER,
+    NOT_JSON,
+    RefusedError,
+    invalid,
+    is_object,
+)
+
+_is_sender: Final = re.compile(r"\+?[0-9]{3,14}|(?!\+?[0-9]+$)[^\x00-\x1f]{3,11}").fullmatch
+
+
+_year_first: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})").fullmatch
+
+
+_day_first: Final = re.compile(r"(\d{2})-(\d{2})-(\d{4})").fullmatch
+
+
+_Default = TypeVar("_Default")
+
+
+def read_object(body: object) -> JSON:
+    """Return the request, which must be a JSON object."""
+    if not is_object(body):
+        raise RefusedError(400, NOT_JSON, "the request is not a JSON object")
+    return body
+
+
+def read_sender(request: JSON) -> str:
+    """Return who the message comes from."""
+    sender = request.get("sender")
+    if sender is None or sender == "":
+        raise RefusedError(422, MISSING_SENDER, "missing 'sender' parameter")
+    if not isinstance(sender, str) or not _is_sender(sender):
+        raise invalid("'sender' must have 3-11 characters, or 3-14 if numeric")
+    return sender
+
+
+def read_text(request: JSON) -> str:
+    """Return the text of the message, placeholders unfilled."""
+    text = request.get("body")
+    if text is None or text == "":
+        raise RefusedError(422, MISSING_BODY, "missing 'body' parameter")
+    if not isinstance(text, str):
+        raise invalid("'body' must be a string")
+    return text
+
+
+def read_bool(values: JSON, name: str) -> bool | None:
+    """Return the switch `name`, None if it is not given."""
+    value = values.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise invalid(f"'{name}' must be true or false")
+    return value
+
+
+def read_priority(request: JSON) -> Decimal:
+    """Return the priority, 1 if it is not given."""
+    value = request.get("priority", 1)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 1:
+        raise invalid("'priority' must be a number from 1.00 on")
+    return Decimal(str(value))
+
+
+def read_options(request: JSON) -> JSON:
+    """Return the options, none as an empty object."""
+    options = request.get("options")
+    if not options:
+        return {}
+    if not is_object(options):
+        raise invalid("'options' must be an object")
+    read_bool(options, "flash")
+    read_bool(options, "realtime")
+    return options
+
+
+def read_date(options: JSON, *, default: _Default) -> float | _Default:
+    """Return midnight in Italy of `options.timestamp_send` in wall seconds, if it is given."""
+    text = options.get("timestamp_send")
+    if text is None:
+        return default
+    if isinstance(text, str):
+        year_first, day_first = _year_first(text), _day_first(text)
+        digits = year_first.groups() if year_first else day_first and day_first.groups()[::-1]
+        if digits:
+            year, month, day = map(int, digits)
+            try:
+                return datetime(year, month, day, tzinfo=ITALY).timestamp()
+            except ValueError:  # the 31st of a short month
+                pass
+    raise invalid("'timestamp_send' must be a date like 2018-05-20 or 20-05-2018")

@@ -1,0 +1,98 @@
+"""The words for how far a text has come to one recipient: the gateway's own and the carrier's.
+
+Messages show them; a `Deliveries` picks among the failures. The carrier's report has the shape of
+Infobip's: groups of statuses 1 pending, 2 undeliverable, 3 delivered, 4 expired, 5 rejected; of
+errors 0 none, 1 handset, 2 user, 3 operator.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from .responses import JSON
+
+
+class Verdict(NamedTuple):
+    """A recipient's `state`, and the `status` and `error` of the carrier's report."""
+
+    state: str
+    status: JSON
+    error: JSON
+
+
+_STATUS_GROUPS: Final = {2: "UNDELIVERABLE", 3: "DELIVERED", 4: "EXPIRED", 5: "REJECTED"}
+
+
+_ERROR_GROUPS: Final = {0: "OK", 1: "HANDSET_ERRORS", 2: "USER_ERRORS", 3: "OPERATOR_ERRORS"}
+
+
+def _status(group: int, number: int, name: str, description: str) -> JSON:
+    return {
+        "id": number,
+        "groupId": group,
+        "groupName": _STATUS_GROUPS[group],
+        "name": name,
+        "description": description,
+    }
+
+
+def _error(group: int, number: int, name: str, description: str, *, permanent: bool) -> JSON:
+    return {
+        "id": number,
+        "name": name,
+        "description": description,
+        "groupId": group,
+        "groupName": _ERROR_GROUPS[group],
+        "permanent": permanent,
+    }
+
+
+_NO_ERROR: Final = _error(0, 0, "NO_ERROR", "No Error", permanent=False)
+
+
+AT_HANDSET: Final = Verdict(
+    "DELIVERED",
+    _status(3, 5, "DELIVERED_TO_HANDSET", "Message delivered to handset"),
+    _NO_ERROR,
+)
+
+
+AT_OPERATOR: Final = Verdict(
+    "SENT",
+    _status(3, 2, "DELIVERED_TO_OPERATOR", "Message delivered to operator"),
+    _NO_ERROR,
+)
+
+
+FAILURES: Final = (
+    Verdict(
+        "UNDELIVERABLE",
+        _status(2, 9, "UNDELIVERABLE_NOT_DELIVERED", "Message sent not delivered"),
+        _error(1, 1, "EC_UNKNOWN_SUBSCRIBER", "Unknown Subscriber", permanent=True),
+    ),
+    Verdict(
+        "EXPIRED",
+        _status(4, 15, "EXPIRED_EXPIRED", "Message expired"),
+        _error(1, 27, "EC_ABSENT_SUBSCRIBER", "Absent Subscriber", permanent=False),
+    ),
+    Verdict(
+        "REJECTED",
+        _status(5, 6, "REJECTED_NETWORK", "Network is forbidden"),
+        _error(3, 2049, "EC_IMSI_BLACKLISTED", "IMSI blacklisted", permanent=True),
+    ),
+    Verdict(
+        "UNDELIVERABLE",
+        _status(2, 4, "UNDELIVERABLE_REJECTED_OPERATOR", "Message rejected by operator"),
+        _error(3, 36, "EC_SM_DELIVERY_FAILURE", "Delivery failure", permanent=False),
+    ),
+    Verdict(
+        "EXPIRED",
+        _status(4, 20, "EXPIRED_DLR_UNKNOWN", "Message expired with unknown report"),
+        _NO_ERROR,
+    ),
+    Verdict(
+        "REJECTED",
+        _status(5, 51, "REJECTED_DESTINATION", "Destination not allowed"),
+        _error(2, 2051, "EC_NUMBER_BLACKLISTED", "Number blacklisted", permanent=True),
+    ),
+)

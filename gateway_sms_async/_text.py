@@ -1,0 +1,283 @@
+"""The text of a message: how many SMS it takes, how it is filled in, how it could be cheaper.
+
+Pure functions over strings, for anyone who sends. What a text means to the gateway is decided
+here and nowhere else. The alphabet is the GSM 7-bit default alphabet and its extension table in
+3GPP TS 23.038, without national tables; how a text is split is TS 23.040, 9.2.3.24.1.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+Encoding = Literal["GSM-7", "UCS-2"]
+
+
+_PLACEHOLDER = re.compile(r"\{\{([^{}]+)\}\}")
+
+
+_APART = re.compile(r"(\{\{[^{}]+\}\})")  # splits into text, placeholder, text, placeholder, text
+
+
+def placeholders(body: str) -> tuple[str, ...]:
+    """Return the distinct names in `{{name}}`, in the order of first use, blanks included."""
+    return tuple(dict.fromkeys(_PLACEHOLDER.findall(body))) if "{{" in body else ()
+
+
+def is_encodable(text: str) -> bool:
+    """Tell whether the text can be written as UTF-8: no half of a surrogate pair."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def missing_field(names: Iterable[str], fields: Mapping[str, str] | None) -> str | None:
+    """Return the first name that the fields give no value for; an empty text is a value."""
+    if fields is None:
+        fields = {}
+    return next((name for name in names if name not in fields), None)
+
+
+def fill(body: str, fields: Mapping[str, str] | None) -> str:
+    """Return the text as the gateway fills it for one recipient.
+
+    A placeholder without a value stays as it is written; one inside a value is not filled.
+    """
+    return _template(body)(fields) if fields else body
+
+
+@lru_cache(maxsize=16)  # a campaign fills one and the same body for everybody
+def _template(body: str) -> Callable[[Mapping[str, str]], str]:
+    pieces = _PLACEHOLDER.split(body)  # text, name, text, name, text
+    names = pieces[1::2]
+    as_written = [f"{{{{{name}}}}}" for name in names]
+
+    def filled(fields: Mapping[str, str]) -> str:
+        text = pieces.copy()
+        text[1::2] = map(fields.get, names, as_written)
+        return "".join(text)
+
+    return filled
+
+
+_BASIC = (
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+
+
+_EXTENSION = "€[]{}~^\\|\f"  # two septets each, the first of them an escape
+
+
+_is_basic = re.compile(f"[{re.escape(_BASIC)}]*").fullmatch
+
+
+_is_gsm = re.compile(f"[{re.escape(_BASIC + _EXTENSION)}]*").fullmatch
+
+
+_find_foreign = re.compile(f"[^{re.escape(_BASIC + _EXTENSION)}]").findall
+
+
+_LIMITS: dict[Encoding, tuple[int, int]] = {"GSM-7": (160, 153), "UCS-2": (70, 67)}
+"""Units of a text that fits into one part, and of each part of a text that does not."""
+
+
+_ESCAPE = "\x1b"
+
+
+_LOW_SURROGATES = range(0xDC, 0xE0)  # the high byte of the second unit of a pair
+
+
+@dataclass(frozen=True, slots=True)
+class TextSize:
+    """What a text takes on its way to a phone.
+
+    `parts` counts SMS, at least one: an empty text is sent as one. `units` counts septets in
+    GSM-7, two for an extension character such as `€`, and UTF-16 units in UCS-2, two for a
+    character beyond U+FFFF, as most emoji are. `units_left` is what is still free in the last
+    part, the vendor's `remaining_chr`.
+    """
+
+    encoding: Encoding
+    parts: int
+    units: int
+    units_left: int
+
+
+def measure(text: str) -> TextSize:
+    """Return the size of a text; a placeholder in it is measured as it is written.
+
+    The two units of one character never go into two parts: one that would leaves the last unit
+    of a part empty. Half of a surrogate pair, which cannot be sent, counts as one unit.
+    """
+    if _is_basic(text):
+        return _even("GSM-7", len(text))
+    return _with_escapes(text) if _is_gsm(text) else _in_ucs2(text)
+
+
+def _with_escapes(text: str) -> TextSize:
+    septets = text
+    for character in _EXTENSION:
+        if character in septets:  # much cheaper than replacing in vain
+            septets = septets.replace(character, _ESCAPE + character)
+    if len(septets) <= _LIMITS["GSM-7"][0]:
+        return _even("GSM-7", len(septets))
+    return _uneven("GSM-7", len(septets), lambda at: septets[at - 1] == _ESCAPE)
+
+
+def _in_ucs2(text: str) -> TextSize:
+    octets = text.encode("utf-16-be", "surrogatepass")
+    units = len(octets) // 2
+    if units == len(text) or units <= _LIMITS["UCS-2"][0]:
+        return _even("UCS-2", units)
+    return _uneven("UCS-2", units, lambda at: octets[2 * at] in _LOW_SURROGATES)
+
+
+# A million texts have a few hundred sizes, and making one takes longer than looking it up.
+_size = lru_cache(maxsize=2048)(TextSize)
+
+
+@lru_cache(maxsize=2048)
+def _even(encoding: Encoding, units: int) -> TextSize:
+    """Return the size of a text in which no pair of units can be where it is split."""
+    alone, each = _LIMITS[encoding]
+    if units <= alone:
+        return TextSize(encoding, 1, units, alone - units)
+    parts = -(-units // each)
+    return TextSize(encoding, parts, units, parts * each - units)
+
+
+def _uneven(encoding: Encoding, units: int, is_second: Callable[[int], bool]) -> TextSize:
+    """Return the size of a text of several parts, told which units are the second of a pair."""
+    each = _LIMITS[encoding][1]
+    parts, end = 1, each
+    while end < units:
+        if is_second(end):
+            end -= 1
+        parts, end = parts + 1, end + each
+    return _size(encoding, parts, units, end - units)
+
+
+def not_gsm(text: str) -> tuple[str, ...]:
+    """Return the distinct characters that force a text into UCS-2, in the order of first use."""
+    return tuple(dict.fromkeys(_find_foreign(text)))
+
+
+# What GSM-7 lacks, and what says the same in it. Written as code points: half of these cannot be
+# told from one another, and the other half cannot be seen. Left out is whatever would read
+# differently: fractions (1½ is not 11/2), № (No is a word), º and ° (1º is not 1o), arrows and other
+# signs, and every letter without its accent.
+_DOTS = "\u00b7\u2022\u2023\u2043\u2219\u22c5\u25aa\u25e6"  # bullets and middle dots
+
+
+_KIN = {
+    # Full-width forms, before the quotes: the kin of a full-width backtick is an apostrophe.
+    **{chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F)},
+    "\uffe1": "£",
+    "\uffe5": "¥",
+    # Double quotes, guillemets, double primes.
+    **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u301d\u301e\u301f\u275d\u275e", '"'),
+    **dict.fromkeys("\u2033\u2036\u02ba", '"'),
+    # Single quotes, apostrophes, okinas, primes, and accents that stand alone.
+    **dict.fromkeys("\u2018\u2019\u201a\u201b\u2039\u203a\u275b\u275c\u02bb\u02bc\u02bd", "'"),
+    **dict.fromkeys("\u2032\u2035\u02b9\u0060\u00b4\u02ca\u02cb\u1fef\u1ffd\uff40", "'"),
+    **dict.fromkeys("\u2034\u2037", "'''"),
+    # Hyphens, dashes, minus; two and three dots.
+    **dict.fromkeys(
+        "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u02d7\u2e3a\u2e3b\ufe58\ufe63", "-"
+    ),
+    **dict.fromkeys(_DOTS, "-"),
+    "\u2025": "..",
+    "\u2026": "...",
+    # Spaces, the tab among them.
+    **dict.fromkeys("\t\u00a0\u1680\u202f\u205f\u3000", " "),
+    **dict.fromkeys(map(chr, range(0x2000, 0x200B)), " "),
+    # Line ends. A phone may write what follows a lone CR over the line before it.
+    **dict.fromkeys(("\r\n", "\r", "\v", "\u0085", "\u2028", "\u2029"), "\n"),
+    # What is not seen: soft hyphens, joiners, direction marks, byte order marks, variation
+    # selectors. Not U+202E, which turns the letters round.
+    **dict.fromkeys("\u00ad\u034f\u061c\u180e\u2060\ufeff", ""),
+    **dict.fromkeys(map(chr, range(0x200B, 0x2010)), ""),
+    **dict.fromkeys("\u202a\u202b\u202c\u2066\u2067\u2068\u2069", ""),
+    **dict.fromkeys(map(chr, range(0xFE00, 0xFE10)), ""),
+    # Ligatures.
+    "\ufb00": "ff",
+    "\ufb01": "fi",
+    "\ufb02": "fl",
+    "\ufb03": "ffi",
+    "\ufb04": "ffl",
+    "\ufb05": "st",
+    "\ufb06": "st",
+    # Signs that are typed so where there is no key for them.
+    "\u00a9": "(c)",
+    "\u00ae": "(R)",
+    "\u2122": "(TM)",
+    # Ohm, kelvin, angstrom and the Greek question mark: to Unicode the same characters.
+    "\u2126": "Ω",
+    "\u212a": "K",
+    "\u212b": "Å",
+    "\u037e": ";",
+}
+
+
+_SINGLE = "".join(one for one in _KIN if len(one) == 1)
+
+
+# Not a dot between digits: it is a decimal point, or a product.
+# Compiled when they are first used, which many programs never do.
+_REPLACEABLE = rf"[{_SINGLE}](?<![0-9][{_DOTS}](?=[0-9]))(?:(?<=\r)\n)?"
+
+
+_REPLACED = rf"[A-Za-z][\u0300\u0301\u0303\u0308\u030a\u0327]|{_REPLACEABLE}"
+
+
+def to_gsm(text: str) -> str:
+    """Return the text with typographic characters replaced, if that makes it GSM-7 and no longer.
+
+    Quotes, dashes, dots, spaces, line ends, full-width forms, what is not seen, and a letter
+    whose accent follows it (`e` and U+0300): each becomes what GSM-7 has for it. A letter that
+    GSM-7 lacks is never replaced by another one.
+
+    All or nothing: a text that would still be UCS-2, or take more parts (an ellipsis becomes
+    three dots), comes back as it is. So nothing that joins emoji or letters of other scripts is
+    ever lost. A GSM-7 text comes back as it is, but for CR LF and CR, which become LF.
+
+    A placeholder is not altered and not measured; whatever is filled in may be UCS-2 again.
+    """
+    if "\r" not in text and _is_gsm(text):
+        return text
+    pieces = _APART.split(text)
+    before = "".join(pieces[::2])
+    pieces[::2] = map(_replaced, pieces[::2])
+    after = "".join(pieces[::2])
+    if not _is_gsm(after) or measure(after).parts > measure(before).parts:
+        return text
+    replaced = "".join(pieces)
+    # Full-width braces, or a joiner between two braces, may have kept a name from being one.
+    return replaced if _APART.split(replaced)[1::2] == pieces[1::2] else text
+
+
+def replacements(text: str) -> dict[str, str]:
+    """Return what `to_gsm` replaces in this text, and by what, in the order of first use.
+
+    One entry for each distinct character, or letter and accent, or CR LF; an empty value for one
+    that is left out. Empty when `to_gsm` returns the text as it is.
+    """
+    if to_gsm(text) == text:
+        return {}
+    literals = _APART.split(text)[::2]
+    return {one: _replaced(one) for literal in literals for one in re.findall(_REPLACED, literal)}
+
+
+def _replaced(literal: str) -> str:
+    return re.sub(_REPLACEABLE, _kin, unicodedata.normalize("NFC", literal))
+
+
+def _kin(found: re.Match[str]) -> str:
+    return _KIN[found[0]]

@@ -1,0 +1,208 @@
+"""What counts and lists prove about the people of one message.
+
+The protocol enters. No I/O and no state: answers go in, fates come out. Everything here errs to
+one side: a list or a count that could mean two things proves nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import NamedTuple
+
+from .._recipients.batches import Batch
+from ..models import Message
+
+__all__ = [
+    "Counts",
+    "Fate",
+    "Fates",
+    "Listing",
+    "count",
+    "fates_by_counts",
+    "fates_by_list",
+    "is_ladder",
+    "read_list",
+    "unnamed",
+]
+
+_NOT_DIGITS = re.compile(r"[^0-9]+")
+
+
+class Fate(Enum):
+    """What became of one recipient of a message."""
+
+    ACCEPTED = "on a closed message, once"
+    INVALID = "named invalid by the gateway"
+    DOUBLED = "on a closed message, more than once"
+    UNKNOWN = "not to be known"
+    UNSENT = "on no closed message"
+
+
+class Counts(NamedTuple):
+    """What the gateway counts on a whole message."""
+
+    valid: int
+    invalid: int
+
+    @property
+    def total(self) -> int:
+        """Valid and invalid together."""
+        return self.valid + self.invalid
+
+
+Fates = list[list[Fate]]
+"""One list for each batch, in the order of its recipients."""
+
+
+class Listing(NamedTuple):
+    """A list of recipients as far as it may be believed, and what in it was not ours.
+
+    `times` says how often each of our digits is listed; `strangers` counts entries that are none
+    of ours.
+    """
+
+    times: Counter[int]
+    strangers: int
+
+    @property
+    def doubled(self) -> bool:
+        """Whether anybody is listed more than once."""
+        return any(times > 1 for times in self.times.values())
+
+
+def count(message: Message) -> Counts:
+    """Return what the gateway counts on a message."""
+    return Counts(message.valid, message.invalid)
+
+
+def is_ladder(steps: Iterable[tuple[int, int]], total: int) -> bool:
+    """Whether the counts in the answers rise by exactly the size of each batch, up to `total`.
+
+    `steps` are (count of the whole message in the answer, size of the batch), in any order.
+    """
+    reached = 0
+    for count, size in sorted(steps):
+        reached += size
+        if count != reached:
+            return False
+    return reached == total
+
+
+def digits(number: str) -> int:
+    """Return what a number is known by, however the gateway writes it."""
+    return int(_NOT_DIGITS.sub("", number) or 0)
+
+
+def _keys(batch: Batch) -> list[int]:
+    return [int(number.replace("-", "")) for number in batch.numbers]
+
+
+def _named(message: Message, batches: Sequence[Batch], *, once: bool) -> set[int]:
+    """Return the digits of those of ours whom the gateway counts as invalid, as far as named.
+
+    `once`: each batch is known to be on the message once, so that a count can stand for everybody.
+    """
+    if not message.invalid:
+        return set()
+    ours = {key for batch in batches for key in _keys(batch)}
+    names = message.recipients.invalid.list
+    once = once or len(batches) == 1
+    if once and message.invalid == len(ours) != len(names) and not message.valid:
+        # Otherwise one that came twice could stand for another that was lost.
+        return ours
+    return {digits(number) for number in names} & ours
+
+
+def unnamed(message: Message, batches: Sequence[Batch], *, once: bool = False) -> int:
+    """Return how many invalid recipients the gateway counts but does not name.
+
+    `once`: each batch is known to be on the message once; all being invalid then names them all.
+    """
+    named = _named(message, batches, once=once)
+    if len(named) == message.invalid:
+        return 0
+    # Somebody may be named as often as he was added.
+    return message.invalid - sum(digits(one) in named for one in message.recipients.invalid.list)
+
+
+def read_list(
+    message: Message, batches: Sequence[Batch], numbers: Iterable[str], *, once: bool = False
+) -> Listing | None:
+    """Return a list of recipients as counts, None when it is not the whole list.
+
+    It is whole when it has as many entries as the message has valid recipients. Some gateways may
+    list the invalid ones too: those that are named (`once`: as in `unnamed`) are left out before it
+    is measured.
+    """
+    named = _named(message, batches, once=once)
+    times = Counter(key for key in map(digits, numbers) if key not in named)
+    if times.total() != message.valid:
+        return None
+    ours = {key for batch in batches for key in _keys(batch)}
+    strangers = sum(count for key, count in times.items() if key not in ours)
+    return Listing(times, strangers)
+
+
+def fates_by_counts(
+    before: Counts, final: Message, batches: Sequence[Batch], last: Batch | None
+) -> Fates | None:
+    """Return the fates on a closed message from its counts alone, None when they prove nothing.
+
+    `before` is what the look before the close counted, when each batch but the `last` was proven to
+    be on the message and all invalid ones were named; `last` went with the close (None: nobody).
+    """
+    brought = 0 if last is None else len(last)
+    if final.valid + final.invalid != before.valid + before.invalid + brought:
+        return None
+    named = _named(final, batches, once=True)
+    earlier = [batch for batch in batches if batch is not last]
+    was_invalid = _who_is_invalid(earlier, before.invalid, named)
+    if was_invalid is None:
+        return None
+    fates: Fates = []
+    for batch in batches:
+        invalid: set[int] | None = was_invalid
+        if batch is last:
+            invalid = _who_is_invalid([batch], final.invalid - before.invalid, named)
+        rest = Fate.ACCEPTED if invalid is not None else Fate.UNKNOWN
+        known = named if invalid is None else invalid
+        fates.append(
+            [Fate.INVALID if key in known else rest for key in _keys(batch)]
+            if known
+            else [rest] * len(batch)
+        )
+    return fates
+
+
+def _who_is_invalid(batches: Sequence[Batch], count: int, named: set[int]) -> set[int] | None:
+    """Return who among these the `count` invalid ones are, None when that is not to be known."""
+    if not count:
+        return set()
+    keys = {key for batch in batches for key in _keys(batch)}
+    if count == len(keys):
+        return keys
+    among_them = named & keys
+    return among_them if len(among_them) == count else None
+
+
+def fates_by_list(
+    final: Message, batches: Sequence[Batch], listing: Listing, *, once: bool = False
+) -> Fates:
+    """Return the fates on a closed message from a whole list of its recipients."""
+    named = _named(final, batches, once=once)
+    # Somebody listed whom we did not send may be one of ours, written in a way we do not know.
+    absent = Fate.UNKNOWN if listing.strangers else Fate.UNSENT
+
+    def fate(key: int) -> Fate:
+        match listing.times[key]:
+            case 0:
+                return Fate.INVALID if key in named else absent
+            case 1:
+                return Fate.ACCEPTED
+            case _:
+                return Fate.DOUBLED
+
+    return [[fate(key) for key in _keys(batch)] for batch in batches]

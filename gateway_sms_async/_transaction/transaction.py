@@ -1,0 +1,161 @@
+"""The transaction: one message that a user fills and closes.
+
+Users enter by `gateway.transaction(...)`. How it is filled is the builder's business; in here is
+what users may do with it, and when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from .._cancellation import wait_for
+from .._http.session import Session
+from .._messages.draft import Draft
+from .._receipt import Receipt
+from .._recipients.recipient import RecipientLike, Recipients
+from .._recipients.source import as_source
+from ..errors import BulkSendError
+from .builder import MessageBuilder
+from .message import State
+from .results import Tally, completed, describe, shortfall
+from .tuning import Learned
+
+__all__ = ["Transaction"]
+
+
+class Transaction:
+    """One message, filled with as many recipients as come and sent when it is closed.
+
+    An async context manager: leaving it closes the message, leaving it by an exception leaves
+    the message open, which then never sends. Or `await close()` / `await abandon()`. Several
+    tasks may `add`. Whoever is given twice is added once.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        draft: Draft,
+        tally: Tally,
+        learned: Learned,
+        *,
+        permits: asyncio.Semaphore,
+    ) -> None:
+        self._tally = tally
+        self._builder = MessageBuilder(session, draft, tally, learned, permits=permits)
+        self._adding = 0
+        self._no_adds = asyncio.Event()
+        self._no_adds.set()
+        self._ended = False
+
+    @property
+    def state(self) -> State:
+        """Where the message stands."""
+        return self._builder.message.state
+
+    @property
+    def message_id(self) -> str | None:
+        """The message's id, None until the gateway has answered the first batch."""
+        return self._builder.message.message_id
+
+    @property
+    def receipt(self) -> Receipt:
+        """What became of everyone so far."""
+        if not self._builder.counted:
+            return self._tally.receipt((self._builder.message, self._builder.unplaced()))
+        receipt = self._tally.receipt()
+        return receipt if self._builder.fault is not None else completed(receipt)
+
+    async def add(self, recipients: RecipientLike | Recipients) -> None:
+        """Add one recipient, or a sync or async iterable of them.
+
+        Takes them as fast as batches leave: at most `batch_size * (concurrency + 1)` are held.
+        Refused ones are named in the receipt. Raises BulkSendError when a batch has failed,
+        RuntimeError when the transaction has ended.
+        """
+        if self._ended:
+            raise RuntimeError(f"this transaction has ended ({self.state}); nothing can be added")
+        source = as_source(recipients)
+        self._adding += 1
+        self._no_adds.clear()
+        try:
+            await self._builder.feed(source)
+        finally:
+            self._adding -= 1
+            if not self._adding:
+                self._no_adds.set()
+        if self._builder.fault is not None:
+            self._builder.halt()
+            await self._builder.landed()
+            raise self._error()
+        if self._builder.stopped:
+            raise RuntimeError(f"this transaction has ended ({self.state}); not all were added")
+
+    async def close(self) -> Receipt:
+        """Close the message, which then goes out, and return what became of everyone.
+
+        Refuses further recipients first, and waits for those being added. A batch whose answer was
+        lost is not sent again: whether it is on the message is read from its list after the close,
+        and who is proven missing then is `unsent`. Raises BulkSendError, with the receipt, when
+        the message was not closed, or not everyone is accepted.
+        """
+        if self.state == "abandoned":
+            raise RuntimeError("this transaction was abandoned; there is nothing to close")
+        self._ended = True
+        try:
+            await self._no_adds.wait()
+            await wait_for([self._builder.finish()])
+        except asyncio.CancelledError:
+            await self._builder.stop()
+            raise
+        receipt = self.receipt
+        if self._builder.fault is not None or receipt.unsent or receipt.unknown or receipt.doubled:
+            raise self._error()
+        return receipt
+
+    async def abandon(self) -> None:
+        """Delete the message, which then never goes out; everyone taken is unsent.
+
+        Raises InvalidRequestError when it is closed already, OutcomeUnknownError when it could
+        not be told whether it is gone.
+        """
+        self._ended = True
+        self._builder.halt()
+        await wait_for(self._builder.under_way())
+        if self._builder.counted:
+            raise RuntimeError(f"this transaction has ended ({self.state})")
+        try:
+            await self._builder.message.delete()
+        finally:
+            self._builder.count()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._ended = True
+            await self._builder.stop()
+        elif not self._builder.counted:
+            await self.close()
+
+    def _error(self) -> BulkSendError:
+        receipt = self.receipt
+        reason = shortfall(receipt)
+        if self._builder.fault is not None:
+            reason = describe(self._builder.fault)
+        elif self.state != "closed":
+            reason = "stopped before it was closed"
+        error = BulkSendError(
+            f"the message did not go out to everyone: {reason}",
+            receipt=receipt,
+            reason=reason,
+        )
+        error.__cause__ = self._builder.fault
+        return error
