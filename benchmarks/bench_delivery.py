@@ -20,7 +20,7 @@ import aiohttp
 from gateway_sms_async import GatewayClient
 from gateway_sms_async._http.transport import Reply, Transport
 from gateway_sms_async.testing import Deliveries, Simulator
-from tests.virtual_time import VirtualLoop, run as run_at_once
+from tests.support.virtual_time import VirtualLoop, run as run_at_once
 
 from ._figures import Figure, Result, Size, spread
 from ._measure import child, numbers, peak_mb, process

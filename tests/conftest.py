@@ -5,11 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from gateway_sms_async import GatewayClient, RetryPolicy
+from gateway_sms_async import GatewayClient
 from gateway_sms_async.testing import Simulator
 
-# Retries without the waits of real life.
-QUICK = RetryPolicy(base_delay=0.001, max_delay=0.01)
+from .support.policy import QUICK
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -67,7 +67,9 @@ from gateway_sms_async import (
 from gateway_sms_async._http.responses import _refusal, decode
 from gateway_sms_async._messages import messages as messages_module
 
-TEXT = (Path(__file__).parent / "data" / "vendor_examples.json").read_text()
+from .support.paths import DATA
+
+TEXT = (DATA / "vendor_examples.json").read_text()
 WIRE: dict[str, Any] = json.loads(TEXT)
 # The same with every number as it is written.
 EXACT: dict[str, Any] = json.loads(TEXT, parse_float=Decimal)

@@ -15,7 +15,7 @@ from gateway_sms_async import (
 )
 from gateway_sms_async.testing import Fault, Simulator
 
-from .accounting import check, number, numbers
+from .support.accounting import check, number, numbers
 
 pytestmark = pytest.mark.anyio
 

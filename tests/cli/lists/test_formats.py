@@ -1,0 +1,630 @@
+"""The forms of a list: how each is recognised and read, and how its rows are written back."""
+
+import csv
+import gzip
+import io
+import json
+import string
+import sys
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import assume, given, strategies as st
+
+from gateway_sms_async._cli.lists.recipient_list import RecipientList, Row, open_list, write_rows
+from gateway_sms_async._cli.lists.text_file import ListError
+
+from ...support.paths import DATA
+
+ANNA, BEA = "+39-3401234567", "+39-3407654321"
+
+
+def read(path: Path | str, *fields: str, **keywords: Any) -> list[Row]:
+    with open_list(str(path), fields, **keywords) as recipients:
+        rows = list(recipients.rows())
+        assert recipients.total == len(rows)
+        assert list(recipients) == [
+            row.number if row.fields is None else (row.number, row.fields) for row in rows
+        ]
+        return rows
+
+
+def refusal(path: Path | str, *fields: str, **keywords: Any) -> str:
+    with pytest.raises(ListError) as caught:
+        read(path, *fields, **keywords)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message.removeprefix(str(path))
+
+
+def written(tmp_path: Path, content: str | bytes, name: str = "list.csv") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def back(recipients: RecipientList, *positions: int, reason: str = "why") -> str:
+    file = io.StringIO()
+    write_rows(recipients, dict.fromkeys(positions, reason), file)
+    return file.getvalue()
+
+
+# CSV
+
+
+def test_csv_with_bom_semicolons_and_a_quoted_line_break() -> None:
+    assert read(DATA / "cli_semicolons.csv", "name") == [
+        Row(2, ANNA, {"name": "Anna"}),
+        Row(6, "0039 340 7654321", {"name": "Bea"}),
+        Row(7, "340123", {"name": "Carla"}),
+    ]
+
+
+def test_fields_that_the_text_does_not_use_stay_behind() -> None:
+    with open_list(str(DATA / "cli_semicolons.csv")) as recipients:
+        assert list(recipients) == [ANNA, "0039 340 7654321", "340123"]
+    with open_list(str(DATA / "cli_semicolons.csv"), ["note"]) as recipients:
+        assert next(iter(recipients)) == (ANNA, {"note": "one\ntwo"})
+
+
+@pytest.mark.parametrize("delimiter", ",;\t|:^~!*§\x1f")
+@pytest.mark.parametrize("name", ["list.csv", "list.tsv", "list", "list.txt"])
+def test_the_delimiter_is_found_in_the_header(tmp_path: Path, delimiter: str, name: str) -> None:
+    text = f"first name; Mobile ;due\nAnna;{ANNA};\n".replace(";", delimiter)
+    assert read(written(tmp_path, text, name), "due") == [Row(2, ANNA, {"due": ""})]
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+def test_the_line_breaks_of_all_systems(tmp_path: Path, line_break: str) -> None:
+    text = f'\n"Nome\ncliente";numero\n\n"An\nna";{ANNA}\n \n; \nBea;{BEA}'
+    path = written(tmp_path, text.replace("\n", line_break))
+    assert read(path, "Nome\ncliente") == [
+        Row(5, ANNA, {"Nome\ncliente": "An\nna"}),
+        Row(9, BEA, {"Nome\ncliente": "Bea"}),
+    ]
+
+
+@pytest.mark.parametrize("line", ["sep=;", "SEP=;", '"sep=;"'])
+@pytest.mark.parametrize("name", ["list.csv", "list"])
+def test_excels_first_line_names_the_delimiter(tmp_path: Path, line: str, name: str) -> None:
+    # Found in the header, it would be the comma.
+    path = written(tmp_path, f"{line}\nname;a,number,b;NUMERO\nAnna;x;{ANNA}\n", name)
+    assert read(path) == [Row(3, ANNA, None)]
+
+
+@pytest.mark.parametrize(
+    ("given", "delimiter"),
+    [("x", "x"), (" ", " "), ("_", "_"), ("\t", "\t"), ("tab", "\t"), (r"\t", "\t"), (",", ",")],
+)
+def test_a_delimiter_that_is_given(tmp_path: Path, given: str, delimiter: str) -> None:
+    text = f"sep=;\nname;number\nA;{ANNA}\n".replace(";", delimiter).replace("sep=,", "sep=;")
+    for name in ("list.csv", "list"):
+        path = written(tmp_path, text, name)
+        assert read(path, "name", delimiter=given) == [Row(3, ANNA, {"name": "A"})]
+    with open_list(str(path), delimiter=given) as recipients:
+        first = f"sep={delimiter}\n" if delimiter != "," else ""
+        names = delimiter.join(("name", "number", "line", "reason"))
+        assert back(recipients) == f"{first}{names}\n"
+
+
+@pytest.mark.parametrize("delimiter", ["", ",;", '"', "\n"])
+def test_what_cannot_be_a_delimiter(tmp_path: Path, delimiter: str) -> None:
+    message = refusal(written(tmp_path, "number\n1\n"), delimiter=delimiter)
+    assert message == f"{delimiter!r} is no delimiter; give one character, or tab"
+
+
+@pytest.mark.parametrize(
+    "name", ["number", "Phone", "MOBILE", " telefono ", "Cellulare", "numero", "msisdn"]
+)
+def test_the_column_of_the_number_has_many_names(tmp_path: Path, name: str) -> None:
+    assert read(written(tmp_path, f"{name}\n{ANNA}\n", "list.txt")) == [Row(2, ANNA, None)]
+    assert read(written(tmp_path, f'a,"{name}"\n,{ANNA}\n', "list")) == [Row(2, ANNA, None)]
+
+
+NO_NUMBER = "no column is called number, phone, mobile, telefono, cellulare, numero or msisdn"
+
+
+@pytest.mark.parametrize(
+    ("content", "column", "message"),
+    [
+        (
+            "phone_number,Casa\n",
+            None,
+            (f":1: {NO_NUMBER}; say which one holds the number with --number-column NAME "
+            "(there are 'phone_number', 'Casa')"),
+        ),
+        (
+            "\nTelefono;casa;Cellulare\n",
+            None,
+            (":2: more than one column may hold the number: 'Telefono', 'Cellulare'; "
+            "say which one with --number-column NAME"),
+        ),
+        (
+            "Telefono;casa;\n",
+            "fax",
+            (":1: no column is called 'fax'; say which one holds the number with "
+            "--number-column NAME (there are 'Telefono', 'casa')"),
+        ),
+        (
+            "Tel,Saldo 31/12/2024\n",
+            None,
+            (f":1: {NO_NUMBER}; say which one holds the number with --number-column NAME "
+            "(there are 'Tel', …)"),
+        ),
+        (
+            "mobile:home,name\n",
+            None,
+            (f":1: {NO_NUMBER}; say which one holds the number with --number-column NAME "
+            "(there are 'mobile:home', 'name')"),
+        ),
+        ("a;Casa;CASA\n", "casa", ":1: more than one column is called 'casa'; keep one"),
+        (
+            f"{ANNA},Anna\n{BEA},Bea\n",
+            None,
+            (":1: this line holds numbers, not names of columns; put a line such as number,name "
+            "above it"),
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["list.csv", "list.txt"])
+def test_no_column_of_the_number(
+    tmp_path: Path, content: str, column: str | None, message: str, name: str
+) -> None:
+    path = written(tmp_path, f"{content}a;{ANNA}\n", name)
+    assert refusal(path, number_column=column) == message
+
+
+def test_a_delimiter_without_columns(tmp_path: Path) -> None:
+    path = written(tmp_path, "\nsep=;\n", "list")
+    assert refusal(path).startswith(f":1: {NO_NUMBER}")
+    assert refusal(path).endswith("(there are none)")
+
+
+def test_names_in_errors_are_few_and_short(tmp_path: Path) -> None:
+    columns = ",".join(f"{letter} {'x' * 60}" for letter in string.ascii_letters)
+    message = refusal(written(tmp_path, f"{columns}\n1\n"))
+    assert "'t " in message
+    assert "'u " not in message
+    assert message.endswith(", …)")
+    assert len(message) < 1200
+
+
+def test_names_may_have_digits(tmp_path: Path) -> None:
+    path = written(tmp_path, f"Telefono;Saldo 31/12/2024;20251231\n{ANNA};5;6\n")
+    assert read(path, "20251231") == [Row(2, ANNA, {"20251231": "6"})]
+
+
+@pytest.mark.parametrize("column", ["Casa", " casa", "CASA "])
+def test_the_column_of_the_number_is_given(tmp_path: Path, column: str) -> None:
+    path = written(tmp_path, f"number;Casa \n1;{ANNA}\n", "list")
+    assert read(path, number_column=column) == [Row(2, ANNA, None)]
+    both = written(tmp_path, f"number~{column}~cAsA\n1~{ANNA}~2\n", "list")
+    assert read(both, number_column=column) == [Row(2, ANNA, None)]
+
+
+def test_a_list_without_names_needs_none(tmp_path: Path) -> None:
+    path = written(tmp_path, f"{ANNA}\n", "list.csv")
+    assert refusal(path, number_column="x").startswith(":1: this line holds numbers, not names of")
+    assert refusal(written(tmp_path, f"{ANNA}\n", "list.txt"), number_column="x").startswith(":1")
+    assert read(written(tmp_path, f"{ANNA}\n", "list.txt")) == [Row(1, ANNA, None)]
+
+
+def test_a_short_row_lacks_a_field_and_stops_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path, f"name,number\nAnna\n,{ANNA},,\n")
+    assert read(path, "name") == [Row(2, "", {"name": "Anna"}), Row(3, ANNA, {"name": ""})]
+    path = written(tmp_path, f"number,name\n{ANNA}\n")
+    assert read(path, "name") == [Row(2, ANNA, {})]
+
+
+def test_a_row_must_not_have_more_cells_than_columns(tmp_path: Path) -> None:
+    assert refusal(written(tmp_path, "number,name\n1,Anna,Bea\n")) == (
+        ":2: more cells than columns; put quotes around such text"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "number"),
+    [
+        (f'="{ANNA}"', ANNA),
+        (f'"=""{ANNA}"""', ANNA),
+        (f"'{ANNA}", ANNA),
+        (f"\"='{ANNA}'\"", f"='{ANNA}'"),
+        ('="', '="'),
+        ("3.93401E+11", "3.93401E+11"),
+        ("'", ""),
+    ],
+)
+def test_excels_ways_to_write_a_number(tmp_path: Path, cell: str, number: str) -> None:
+    path = written(tmp_path, f'number,name,note\n{cell},="00""7","\'s"\n')
+    assert read(path, "name", "note") == [Row(2, number, {"name": '00"7', "note": "'s"})]
+
+
+@pytest.mark.parametrize(
+    "row",
+    ['"Anna"x,1', '"Anna,1\n+39-3401234567,Bea\n', '"Anna\n"Bea",1', f'1,"{"Anna" * 40_000}"'],
+)
+def test_a_broken_quote_is_named_by_the_line_it_begins_on(tmp_path: Path, row: str) -> None:
+    message = refusal(written(tmp_path, f"name,number\nCarla,2\n{row}"))
+    assert message.startswith(":3: broken row (")
+    assert "Anna" not in message
+
+
+def test_a_broken_quote_in_the_header(tmp_path: Path) -> None:
+    for header in ('"name,number', '"name"x,number', f'"{"x" * 150_000}",number'):
+        message = refusal(written(tmp_path, f"\n{header}\nAnna,1\n"))
+        assert message.startswith(":2: broken header (")
+        assert message.endswith("); look for a stray quote")
+    path = written(tmp_path, 'name 5",number\nAnna 6",1\n')
+    assert read(path) == [Row(2, "1", None)]
+
+
+def test_quoted_names_are_not_taken_for_json(tmp_path: Path) -> None:
+    path = written(tmp_path, f'"Nome";"Tel"\n"Anna";"{ANNA}"\n', "list")
+    assert refusal(path).startswith(f":1: {NO_NUMBER}")
+    assert read(path, number_column="Tel") == [Row(2, ANNA, None)]
+    assert read(written(tmp_path, f'"{ANNA}"\n', "list"), number_column="Tel") == [
+        Row(1, ANNA, None)
+    ]
+
+
+def test_a_field_that_no_row_can_have_is_found_first(tmp_path: Path) -> None:
+    people = written(tmp_path, "number,name,name\n1,Anna,Bea\n")
+    assert refusal(people, "city") == (
+        ":1: no column is called 'city', which the text uses (there are 'number', 'name', 'name')"
+    )
+    assert read(people, "city", allow_missing_fields=True)[0].fields == {}
+    assert refusal(people, "name") == ":1: more than one column is called 'name'; keep one"
+    numbers = DATA / "cli_numbers.txt"
+    assert refusal(numbers, "name") == (
+        ":1: numbers alone have no 'name', which the text uses; give a CSV"
+    )
+    assert read(numbers, "name", allow_missing_fields=True)[0].fields is None
+
+
+# JSON Lines
+
+
+@pytest.mark.parametrize("name", ["list.jsonl", "list.ndjson", "list.txt", "list"])
+def test_json_lines(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, (DATA / "cli_people.jsonl").read_bytes(), name)
+    assert read(path, "name", "due") == [
+        Row(1, ANNA, {"name": "Anna", "due": "12.50"}),
+        Row(2, BEA, None),
+        Row(4, "no", {}),
+    ]
+    assert read(path)[0] == Row(1, ANNA, None)
+
+
+def test_each_json_line_has_its_own_key_of_the_number(tmp_path: Path) -> None:
+    lines = ['{"Phone":"1","a":"x"}', '{"a":-2e5,"Phone":"2"}', '"3"', '{"cellulare ":"4"}']
+    path = written(tmp_path, "\n".join(lines), "list.jsonl")
+    assert read(path, "a") == [
+        Row(1, "1", {"a": "x"}),
+        Row(2, "2", {"a": "-2e5"}),
+        Row(3, "3", None),
+        Row(4, "4", {}),
+    ]
+    lines = ['{"Tel": "1", "number": "2", "tel": 3}', '{"TEL": "2"}', '"3"']
+    path = written(tmp_path, "\n".join(lines), "list")
+    assert [row.number for row in read(path, number_column="Tel")] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('{"number": "+39', "not one recipient in JSON (JSON is malformed: "),
+        ("[]", "not one recipient in JSON (an array); write one object a line"),
+        ("12", "not one recipient in JSON (Expected `str | object`, got `int`)"),
+        ("{}", "no key is called number, phone"),
+        ('{"tel": "1", "340 123 4567": 1}', "(there are 'tel', …)"),
+        ('{"phone": "1", "mobile": "2"}', "more than one key may hold the number: 'phone', 'mob"),
+        ('{"number": 393401234567}', "the number is not in quotes, so it lost its plus sign"),
+        ('{"number": null}', "the number must be text, in quotes"),
+        ('{"number": "\\ud800"}', "not one recipient in JSON ("),
+        ('{"number": "1", "name": ["Anna"]}', "a field that the text uses must be text or a num"),
+        ('{"number": "1", "name": true}', "a field that the text uses must be text or a number"),
+        ('{"number": "1", "more": ' + "[" * 100_000, "not one recipient in JSON ("),
+    ],
+)
+def test_broken_json_lines(tmp_path: Path, line: str, problem: str) -> None:
+    path = written(tmp_path, f'"+39-3401234567"\n{line}\n', "list.jsonl")
+    message = refusal(path, "name")
+    assert message.startswith(":2: ")
+    assert problem in message
+    assert "Anna" not in message
+    assert "3401" not in message
+
+
+def test_a_whole_json_document_is_not_json_lines(tmp_path: Path) -> None:
+    path = written(tmp_path, '[{"number": "1"},\n{"number": "2"}]\n', "list.json")
+    assert refusal(path) == ":1: not one recipient in JSON (an array); write one object a line"
+
+
+@pytest.mark.parametrize("name", ["list.json", "list.jsonl", "list.csv", "list"])
+def test_an_array_may_have_an_item_a_line(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, '\n [ \n{"number": "1,"},\n\n"2" , \n"3"\n]\n\n', name)
+    assert read(path) == [Row(3, "1,", None), Row(5, "2", None), Row(6, "3", None)]
+    with open_list(str(path)) as recipients:
+        assert json.loads(back(recipients, 1)) == {"number": "2", "line": 5, "reason": "why"}
+    assert refusal(written(tmp_path, '{"number": "1"},\n', name)).startswith(":1: not one rec")
+
+
+# What the file is called is no matter
+
+ENDINGS = [".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt", ".csv.gz", ""]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"number,name\nabc,Anna\n{BEA},Bea\n",
+        f"Nome;Telefono\n;{ANNA}\n",
+        f'"first\nname"|"mobile"\n;|{ANNA}\n',
+        f"\ufeffsep=;\nname;number\nAnna;{ANNA}\n",
+        '{"name": "x;number;y", "phone": "abc"}\n"12"\n',
+        f'"{ANNA}"\n"abc"\n',
+        f"abc # Anna\n{ANNA}\n",
+        f"# all\n{ANNA}\n12 # no, phone\n",
+        "12,3\n4;5\n",
+    ],
+)
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_rejects_are_read_by_any_name(tmp_path: Path, content: str, ending: str) -> None:
+    with open_list(str(written(tmp_path, content, "list"))) as recipients:
+        numbers = [row.number for row in recipients.rows()]
+        reason = "no prefix, such as phone, number; or | name"
+        once = back(recipients, *range(len(numbers)), reason=reason).encode()
+    packed = gzip.compress(once) if ending.endswith(".gz") else once
+    assert [row.number for row in read(written(tmp_path, packed, f"bad{ending}"))] == numbers
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".txt"])
+def test_numbers_alone_by_any_name(tmp_path: Path, ending: str) -> None:
+    for content in (f"{ANNA}\nabc\n", f"# May, name\n{ANNA} # x, y\nabc", f'"{ANNA}"\n"abc"\n'):
+        assert [row.number for row in read(written(tmp_path, content, f"a{ending}"))] == [
+            ANNA,
+            "abc",
+        ]
+
+
+@pytest.mark.parametrize("content", ["Tel\n", '"Tel"\n', "Tel # x\n", "# Tel\n", "12\n"])
+def test_a_csv_with_a_wrong_header_stays_one(tmp_path: Path, content: str) -> None:
+    path = written(tmp_path, f"{content}abc\n")
+    assert refusal(path).startswith(f":1: {NO_NUMBER}")
+
+
+def test_broken_json_by_the_name_of_csv(tmp_path: Path) -> None:
+    assert refusal(written(tmp_path, '{"number": "1", x\n')).startswith(":1: not one recipient in")
+    assert read(written(tmp_path, "{x};number\n;1\n"), "{x}") == [Row(2, "1", {"{x}": ""})]
+
+
+# Names of fields
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("field", ["citt\u00e0", "citta\u0300", " citt\u00e0 ", "\tcitta\u0300"])
+def test_names_are_the_same_however_they_are_composed(
+    tmp_path: Path, form: Literal["NFC", "NFD"], field: str
+) -> None:
+    name = unicodedata.normalize(form, "citt\u00e0")
+    for content in (
+        f"{name},number\nRoma,1\n",
+        f'{{"{name}":"Roma","number":"1"}}\n',
+        f'{{"{name} ":"Roma","number":"1"}}\n',
+    ):
+        assert read(written(tmp_path, content, "list"), field)[0].fields == {field: "Roma"}
+    path = written(tmp_path, f"{name};b\n1;2\n")
+    assert read(path, number_column=field) == [Row(2, "1", None)]
+
+
+def test_the_own_spelling_of_a_field_comes_first(tmp_path: Path) -> None:
+    both = ("citt\u00e0", "citta\u0300")
+    path = written(tmp_path, f"{both[0]},{both[1]},number\nA,B,1\n")
+    assert read(path, *both)[0].fields == dict(zip(both, "AB", strict=True))
+    assert refusal(path, f" {both[0]} ").endswith(" '; keep one")
+    item = {"name": "A", " name": "B", "number": "1"}
+    path = written(tmp_path, json.dumps(item), "list.jsonl")
+    assert read(path, "name", " name")[0].fields == {"name": "A", " name": "B"}
+    assert refusal(path, "name ") == ":1: more than one key is called 'name '; keep one"
+    assert read(path, " x ")[0].fields == {}
+
+
+def test_a_blank_name_is_no_column_without_one(tmp_path: Path) -> None:
+    path = written(tmp_path, "number,\n1,x\n")
+    assert refusal(path, " ").startswith(":1: no column is called ' '")
+
+
+def test_a_field_with_blanks_is_not_replaced_either(tmp_path: Path) -> None:
+    path = written(tmp_path, "number,line\n1,Red\n")
+    with open_list(str(path), [" line "]) as recipients:
+        assert back(recipients, 0) == "number,line,line_,reason\n1,Red,2,why\n"
+
+
+# Plain lines
+
+
+def test_one_number_a_line() -> None:
+    assert read(DATA / "cli_numbers.txt") == [
+        Row(1, ANNA, None),
+        Row(3, BEA, None),
+        Row(4, "abc", None),
+    ]
+
+
+def test_comments_among_numbers(tmp_path: Path) -> None:
+    text = f"# name, number\n\n {ANNA}\t# Anna # Bea\n  # no\n{BEA}#5\n#\n#x\na b #\n"
+    assert read(written(tmp_path, "#,number\n1,2\n", "list")) == [Row(2, "2", None)]
+    assert read(written(tmp_path, text, "list")) == [
+        Row(3, ANNA, None),
+        Row(5, f"{BEA}#5", None),
+        Row(8, "a b", None),
+    ]
+
+
+# The way back
+
+
+def test_csv_is_written_back_with_all_its_columns() -> None:
+    with open_list(str(DATA / "list_excel.csv"), ["Cliente"]) as recipients:
+        assert back(recipients, 0, 2, 77) == (
+            '\ufeffsep=;\nCliente;Cellulare;"Saldo\n€";;;line;reason\n'
+            'Anna Bianchi;"=""+39 340 1234567""";1.250,00;;;4;why\n'
+            '"Carla\nVerdi";3,93401E+11;;;;7;why\n'
+        )
+    with open_list(str(DATA / "list_excel_unicode.txt")) as recipients:
+        assert back(recipients, 1) == (
+            '\ufeffNome\tTelefono\tCittà\tline\treason\n"Bea ""B"""\t+39 340 7654321\tRoma\t3\twhy\n'
+        )
+
+
+def test_rejects_are_mended_and_sent_again(tmp_path: Path) -> None:
+    with open_list(str(DATA / "cli_semicolons.csv")) as recipients:
+        once = back(recipients, 2, reason="no\nprefix")
+    assert once == "\ufeffnumber;name;note;line;reason\n340123;Carla;x;7;no prefix\n"
+    path = written(tmp_path, once.replace("340123", "+39340123"))
+    assert read(path, "name", "note") == [Row(2, "+39340123", {"name": "Carla", "note": "x"})]
+    with open_list(str(path)) as recipients:
+        # Not doubled: the line is now that in the mended file.
+        assert back(recipients, 0, reason="too short") == (
+            "\ufeffnumber;name;note;line;reason\n+39340123;Carla;x;2;too short\n"
+        )
+
+
+def test_short_rows_and_additions_in_the_middle(tmp_path: Path) -> None:
+    path = written(tmp_path, "reason,number,a,b\nold,1\nold,2,x,,,\n")
+    with open_list(str(path)) as recipients:
+        assert back(recipients, 0, 1) == "reason,number,a,b,line\nwhy,1,,,2\nwhy,2,x,,3\n"
+
+
+def test_what_the_text_uses_is_not_replaced(tmp_path: Path) -> None:
+    path = written(tmp_path, "number,line\n1,Red\n")
+    with open_list(str(path), ["line"]) as recipients:
+        assert back(recipients, 0) == "number,line,line_,reason\n1,Red,2,why\n"
+    with open_list(str(path), number_column="line") as recipients:
+        assert back(recipients, 0) == "number,line,line_,reason\n1,Red,2,why\n"
+    path = written(tmp_path, '{"number":"1","reason":"x"}\n', "list.jsonl")
+    with open_list(str(path), ["reason"]) as recipients:
+        assert back(recipients, 0) == '{"number":"1","reason":"x","line":1,"reason_":"why"}\n'
+
+
+def test_json_lines_are_written_back_as_they_were(tmp_path: Path) -> None:
+    line = '{"name" : "Nicol\\u00f2", "due": 12.50, "tags": [1,  {}], "phone": "x", "line": 9}'
+    path = written(tmp_path, f'\n{line}\n"{ANNA}"\n"{BEA}"\n', "list.jsonl")
+    with open_list(str(path)) as recipients:
+        once = back(recipients, 0, 2)
+    assert once == (
+        '{"name":"Nicol\\u00f2","due":12.50,"tags":[1,  {}],"phone":"x","line":2,"reason":"why"}\n'
+        f'{{"number":"{BEA}","line":4,"reason":"why"}}\n'
+    )
+    mended = written(tmp_path, once.replace('"x"', f'"{ANNA}"'), "rejects.jsonl")
+    assert read(mended, "due") == [Row(1, ANNA, {"due": "12.50"}), Row(2, BEA, {})]
+    with open_list(str(mended)) as recipients:
+        assert json.loads(back(recipients, 1)) == {"number": BEA, "line": 2, "reason": "why"}
+    with open_list(str(path), number_column="phone") as recipients:
+        assert json.loads(back(recipients, 1)) == {"phone": ANNA, "line": 3, "reason": "why"}
+
+
+def test_plain_numbers_are_written_back_with_a_comment(tmp_path: Path) -> None:
+    path = written(tmp_path, f"# all\n{ANNA} # Anna\n34 0#1\n", "list")
+    with open_list(str(path)) as recipients:
+        once = back(recipients, 1, reason="no # prefix")
+    assert once == "34 0#1  # line 3: no # prefix\n"
+    assert read(written(tmp_path, once, "rejects")) == [Row(1, "34 0#1", None)]
+    once = once.replace("prefix", "'x', such as phone, number")
+    assert read(written(tmp_path, once, "rejects")) == [Row(1, "34 0#1", None)]
+    with open_list(str(path)) as recipients:
+        assert back(recipients) == ""
+
+
+def test_rows_are_chosen_by_what_is_in_them() -> None:
+    file = io.StringIO()
+    with open_list(str(DATA / "cli_people.jsonl"), ["name"]) as recipients:
+        write_rows(
+            recipients,
+            lambda position, row: f"{position} {row.fields}" if row.line != 2 else None,
+            file,
+        )
+    assert [json.loads(line)["reason"] for line in file.getvalue().splitlines()] == [
+        "0 {'name': 'Anna'}",
+        "2 {}",
+    ]
+
+
+# Any table
+
+CELL = st.text(st.characters(exclude_characters="\0\r", codec="utf-8"), max_size=6)
+NOT_IN_NAMES = set(" \n\u00a0_-./\\'\"()[]{}#+&?\r\0")
+DELIMITER = st.sampled_from(",;\t|") | st.characters(codec="utf-8").filter(
+    lambda one: not one.isalnum() and one not in NOT_IN_NAMES
+)
+
+
+def open_text_as_list(text: str, *fields: str, **keywords: Any) -> Iterator[RecipientList]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        with open_list("-", fields, **keywords) as recipients:
+            yield recipients
+
+
+def lines_of(table: Sequence[Sequence[str]], delimiter: str, quoting: int) -> list[str]:
+    lines: list[str] = []
+    for cells in table:
+        file = io.StringIO()
+        csv.writer(
+            file,
+            delimiter=delimiter,
+            quoting=quoting,
+            lineterminator="\n",  # type: ignore[arg-type]
+        ).writerow(cells)
+        lines.append(file.getvalue())
+    return lines
+
+
+@given(
+    st.lists(st.lists(CELL, min_size=3, max_size=3).filter(lambda row: any(map(str.strip, row))),
+        min_size=1, max_size=6),
+    DELIMITER, st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]), st.booleans(), st.data(),
+)  # fmt: skip
+def test_any_table_is_read_and_written_back(
+    table: list[list[str]], delimiter: str, quoting: int, forced: bool, data: st.DataObject
+) -> None:
+    assume(not any(cell.startswith(("=", "'")) for row in table for cell in row))
+    lines = lines_of([["a", "Phone", "b"], *table], delimiter, quoting)
+    keywords = {"delimiter": delimiter} if forced else {}
+    begins = [1 + sum(line.count("\n") for line in lines[:at]) for at in range(1, len(lines))]
+    for recipients in open_text_as_list("".join(lines), "a", "b", **keywords):
+        rows = list(recipients.rows())
+        assert rows == [
+            Row(line, number, {"a": a, "b": b})
+            for line, (a, number, b) in zip(begins, table, strict=True)
+        ]
+        positions = sorted(data.draw(st.sets(st.sampled_from(range(len(table))))))
+        assert recipients.lines(positions) == {at: rows[at].line for at in positions}
+        rejects = back(recipients, *positions)
+    for again in open_text_as_list(rejects + lines[1], "a", "b", "line", **keywords):
+        *kept, _ = again.rows()
+        assert [(row.number, row.fields) for row in kept] == [
+            (rows[at].number, {**(rows[at].fields or {}), "line": str(rows[at].line)})
+            for at in positions
+        ]
+
+
+@given(
+    st.lists(st.text(st.characters(exclude_characters="\0\r\n", codec="utf-8"), min_size=1)),
+    st.text(st.sampled_from('a1 #,;:\n"') | st.characters()) | st.just("a, number"),
+)
+def test_any_plain_or_json_line_is_written_back(numbers: list[str], reason: str) -> None:
+    objects = "".join(json.dumps({"NUMERO": number}) + "\n" for number in numbers)
+    for recipients in open_text_as_list(objects + '"last"\n'):
+        assert [row.number for row in recipients.rows()] == [*numbers, "last"]
+        everything = back(recipients, *range(recipients.total), reason=reason)
+        for again in open_text_as_list(everything):
+            assert [row.number for row in again.rows()] == [*numbers, "last"]
+    for recipients in open_text_as_list("1\n" + "\n".join(numbers)):
+        rows = list(recipients.rows())
+        everything = back(recipients, *range(recipients.total), reason=reason)
+        for again in open_text_as_list(everything):
+            assert [row.number for row in again.rows()] == [row.number for row in rows]

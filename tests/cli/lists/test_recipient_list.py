@@ -1,0 +1,507 @@
+"""Lists in files: how they are opened, what is found wrong before anything is sent, the way back.
+
+What the rows of each form mean is held by `test_formats`.
+"""
+
+import codecs
+import csv
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from gateway_sms_async._cli.lists import text_file as _files
+from gateway_sms_async._cli.lists.recipient_list import Row, open_list, read_exclusions, write_rows
+from gateway_sms_async._cli.lists.text_file import ListError, open_text
+from gateway_sms_async._recipients.numbers import normalize
+
+from ...support.paths import DATA
+
+ANNA, BEA = "+39-3401234567", "+39-3407654321"
+
+
+def read(path: Path | str, *fields: str, **keywords: Any) -> list[Row]:
+    with open_list(str(path), fields, **keywords) as recipients:
+        rows = list(recipients.rows())
+        assert recipients.total == len(rows) == len(list(recipients))
+        return rows
+
+
+def refusal(path: Path | str, *fields: str, **keywords: Any) -> str:
+    with pytest.raises(ListError) as caught:
+        read(path, *fields, **keywords)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message.removeprefix(str(path))
+
+
+def written(tmp_path: Path, content: str | bytes, name: str = "list.csv") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+# Opening
+
+
+def test_what_excel_writes() -> None:
+    assert read(DATA / "list_excel.csv", "Cliente") == [
+        Row(4, "+39 340 1234567", {"Cliente": "Anna Bianchi"}),
+        Row(5, "+393407654321", {"Cliente": 'Bea; detta "B"'}),
+        Row(7, "3,93401E+11", {"Cliente": "Carla\nVerdi"}),
+        Row(9, "0039 340 1112223", {"Cliente": "Dòra"}),
+    ]
+    assert read(DATA / "list_excel_unicode.txt", "Città", "Nome") == [
+        Row(2, "+39 340 1234567", {"Città": "Forlì", "Nome": "Anna"}),
+        Row(3, "+39 340 7654321", {"Città": "Roma", "Nome": 'Bea "B"'}),
+    ]
+
+
+@pytest.mark.parametrize("mark", ["utf-8-sig", "utf-16", "utf-32", "utf-16-be"])
+@pytest.mark.parametrize("encoding", [None, "latin-1"])
+def test_a_byte_order_mark_tells_the_encoding(
+    tmp_path: Path, mark: str, encoding: str | None
+) -> None:
+    text = "number,name\n+39-3401234567,Nicolò\n"
+    content = ("\ufeff" * (mark == "utf-16-be") + text).encode(mark)
+    assert read(written(tmp_path, content), "name", encoding=encoding) == [
+        Row(2, ANNA, {"name": "Nicolò"})
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16-le", "utf-8", "mac_roman", "cp037"])
+def test_an_encoding_that_is_given(tmp_path: Path, encoding: str) -> None:
+    path = written(tmp_path, f"number,name\n{ANNA},Nicolò\n".encode(encoding))
+    assert read(path, "name", encoding=encoding) == [Row(2, ANNA, {"name": "Nicolò"})]
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "no-such", "hex", "undefined", "utf-8\0", "", "idna", "punycode", "unicode_escape",
+        "Raw-Unicode-Escape",
+    ],
+)  # fmt: skip
+def test_an_encoding_that_there_is_not(tmp_path: Path, encoding: str) -> None:
+    assert refusal(written(tmp_path, "number\n1\n"), encoding=encoding) == (
+        f"{encoding!r} is no text encoding; give for example utf-8, cp1252 or latin-1"
+    )
+
+
+@pytest.mark.parametrize("name", ["list.csv.gz", "list.CSV", "list"])
+def test_gzip_is_known_by_its_first_bytes(tmp_path: Path, name: str) -> None:
+    text = "name,number\nNicolò,1\n".encode("utf-16")
+    path = written(tmp_path, gzip.compress(text[:9]) + gzip.compress(text[9:]), name)
+    assert read(path, "name") == [Row(2, "1", {"name": "Nicolò"})]
+
+
+def test_a_gzip_file_names_its_form_below_gz(tmp_path: Path) -> None:
+    path = written(tmp_path, gzip.compress(b'{"number"\n'), "list.jsonl.gz")
+    assert refusal(path).startswith(":1: not one recipient in JSON (")
+
+
+@pytest.mark.parametrize("broken", ["cut", "short", "flipped", "tail"])
+def test_a_broken_gzip_file(tmp_path: Path, broken: str) -> None:
+    whole = gzip.compress(b"number\n" + b"".join(b"%d\n" % n for n in range(200_000)))
+    content = {
+        "cut": whole[:-20],
+        "short": whole[:2],
+        "flipped": whole[:9000] + bytes([whole[9000] ^ 255]) + whole[9001:],
+        "tail": whole + b"something else",
+    }[broken]
+    assert refusal(written(tmp_path, content)) == (
+        ": the gzip file is broken or cut short; make or fetch it anew"
+    )
+
+
+NOT_UTF8 = "this is not UTF-8; save the file as UTF-8, or give --encoding cp1252 if it is Latin-1 or from an older Windows"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", ": nobody is listed in this file"),
+        ("\n \n", ": nobody is listed in this file"),
+        ("number,name\n", ": nobody is listed in this file"),
+        (b"number,name\n1,Anna\n2,Ni\xf2\n", f":3: {NOT_UTF8}"),
+        (b"number,name\r1,Anna\r\n2,Ni\xf2\r", f":3: {NOT_UTF8}"),
+        (b"number,name\n1,Anna\n2,Ni\xc3", f":3: {NOT_UTF8}"),
+        (
+            "number\n1\n".encode("utf-16")[:-1],
+            ":2: this is not utf-16-le; save the file as UTF-8, or give its --encoding",
+        ),
+        (
+            b"\xef\xbb\xbfnumber\n1\0\n",
+            (
+                ":2: this is not a text file, or UTF-16 without its mark; "
+                "export the list as CSV in UTF-8"
+            ),
+        ),
+        (
+            b"number\n" + b"1" * 2**20,
+            ":2: a line of more than 1 MiB is no recipient; check the file",
+        ),
+        (b"\x89PNG\r\n\x1a\n", ":1: this is not a text file; export the list as CSV in UTF-8"),
+        (b"PK\x03\x04\x14\x00", ": this is a ZIP archive; export the list as CSV in UTF-8"),
+        (
+            b"PK\x03\x04\x14\x00\x06\x00[Content_Types].xml",
+            ": this is an Excel workbook (.xlsx); export the list as CSV in UTF-8",
+        ),
+        (
+            b"PK\x03\x04\x14\x00mimetypeapplication/vnd.oasis.opendocument.spreadsheet",
+            ": this is an OpenDocument spreadsheet (.ods); export the list as CSV in UTF-8",
+        ),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500),
+            ": this is an old Excel workbook (.xls); export the list as CSV in UTF-8",
+        ),
+        (
+            gzip.compress(b"%PDF-1.4\n%\xe2\xe3", mtime=0),
+            ": this is a PDF file; export the list as CSV in UTF-8",
+        ),
+    ],
+)
+def test_bad_files(tmp_path: Path, content: str | bytes, message: str) -> None:
+    assert refusal(written(tmp_path, content)) == message
+
+
+def test_what_the_given_encoding_cannot_be(tmp_path: Path) -> None:
+    path = written(tmp_path, b"number,name\n1,\x81\n")
+    assert refusal(path, encoding="cp1252") == (
+        ":2: this is not cp1252; save the file as UTF-8, or give its --encoding"
+    )
+    assert refusal(path, encoding="UTF8") == f":2: {NOT_UTF8}"
+    half = written(tmp_path, b"number,name\n1,+2AA-\n", "half.csv")
+    assert refusal(half, encoding="utf-7").startswith(":2: this is not utf-7")
+
+
+def test_a_line_may_be_as_long_as_a_chunk_is_wide(tmp_path: Path) -> None:
+    longest = 2**20 - 1
+    path = written(tmp_path, "1\n" + ("2" * longest + "\r\n") * 2, "list.txt")
+    assert [len(row.number) for row in read(path)] == [1, longest, longest]
+    path = written(tmp_path, "1\n" + "é" * (longest // 2 + 1) + "\n", "wide.txt")
+    assert refusal(path).startswith(":2: a line of more than 1 MiB")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "UTF32"])
+def test_an_encoding_whose_mark_is_missing(tmp_path: Path, encoding: str) -> None:
+    path = written(tmp_path, f"number\n{ANNA}\n".encode("utf-32-le"))
+    name = codecs.lookup(encoding).name
+    assert refusal(path, encoding=encoding) == (
+        f":1: this is not {name} with its mark; save the file as UTF-8, or give its --encoding, "
+        f"such as {name}-le"
+    )
+
+
+TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8") | st.sampled_from("\r\n"))
+
+
+def clean(content: bytes, chunk: int, encoding: str | None = None) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_files, "_CHUNK", chunk)
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        with open_text("-", encoding) as text:
+            return "".join(text.lines())
+
+
+def universal(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@given(TEXT, st.sampled_from(["utf-8", "utf-16-le", "utf-7"]), st.booleans(), st.integers(4, 9))
+def test_text_is_the_same_wherever_it_is_cut(
+    text: str, encoding: str, packed: bool, chunk: int
+) -> None:
+    # The digit stands for no mark and no magic.
+    content = f"1{text}".encode(encoding)
+    got = clean(gzip.compress(content) if packed else content, chunk, encoding)
+    assert got == universal(f"1{text}")
+
+
+@given(TEXT, TEXT, st.integers(4, 9))
+def test_bad_bytes_are_named_by_their_line(before: str, after: str, chunk: int) -> None:
+    line = universal(f"1{before}.").count("\n") + 1
+    with pytest.raises(ListError, match=f"^standard input:{line}: this is not "):
+        clean(f"1{before}.".encode() + b"\xff" + after.encode(), chunk)
+    with pytest.raises(ListError, match=f"^standard input:{line}: this is not a text file, or"):
+        clean(f"1{before}.\0{after}".encode(), chunk)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "none.csv") == (
+        ": No such file or directory; give a file that can be read"
+    )
+    assert refusal(tmp_path) == ": Is a directory; give a file that can be read"
+
+
+def test_a_file_whose_reading_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    only_written = io.FileIO(os.open(os.devnull, os.O_WRONLY))
+    with io.TextIOWrapper(io.BufferedReader(only_written)) as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        assert refusal("-") == "standard input: Bad file descriptor; give a file that can be read"
+
+
+def test_no_place_for_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    assert "cannot keep a copy of the list (No such file" in refusal(DATA / "cli_numbers.txt")
+
+
+def test_no_room_for_the_copy(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    assert resource.RLIMIT_FSIZE
+    path = written(tmp_path, "number\n" + "1\n" * 100_000)
+    code = (
+        "import resource, signal, sys\n"
+        "from gateway_sms_async._cli.lists.recipient_list import open_list\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "try:\n"
+        "    with open_list(sys.argv[1]): pass\n"
+        "except ValueError as error: print(error)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == (
+        "cannot keep a copy of the list (File too large); "
+        "make room for temporary files, or set TMPDIR to where there is some\n"
+    )
+
+
+def test_standard_input_is_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO((DATA / "cli_people.jsonl").read_bytes()))
+    monkeypatch.setattr(sys, "stdin", stream)
+    assert [row.number for row in read("-")] == [ANNA, BEA, "no"]
+
+
+def test_standard_input_has_a_name_in_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
+    assert refusal("-") == "standard input: nobody is listed in this file"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_kept_and_read_twice(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(gzip.compress(f"{ANNA}\n".encode()),))
+    writer.start()
+    assert read(pipe) == [Row(1, ANNA, None)]
+    writer.join()
+
+
+# An open list
+
+
+def test_a_list_that_changes_or_goes_away_is_no_matter(tmp_path: Path) -> None:
+    path = written(tmp_path, f"{ANNA}\n{BEA}\n", "list.txt")
+    with open_list(str(path)) as recipients:
+        path.write_text("somebody else\n")
+        assert list(recipients) == [ANNA, BEA]
+        path.unlink()
+        assert list(recipients) == [ANNA, BEA]
+        assert recipients.name == str(path)
+
+
+def test_several_passes_do_not_disturb_each_other(tmp_path: Path) -> None:
+    numbers = [f"{n:050}" for n in range(20_000)]
+    path = written(tmp_path, "\n".join(numbers), "list.txt")
+    with open_list(str(path)) as recipients:
+        first, second = iter(recipients), iter(recipients)
+        mixed = [next(first) for _ in range(6_000)]
+        assert list(second) == numbers
+        assert mixed + list(first) == numbers
+
+
+def test_the_lines_of_positions() -> None:
+    with open_list(str(DATA / "list_excel.csv"), ["Cliente"]) as recipients:
+        assert recipients.lines([3, 0, 99]) == {0: 4, 3: 9}
+        assert recipients.lines([]) == {}
+        assert recipients.fields == ("Cliente",)
+
+
+def test_the_watch_is_told_how_far_it_is(tmp_path: Path) -> None:
+    path = written(tmp_path, "number\n" + "1\n" * 45_000)
+    told: list[int] = []
+    with open_list(str(path), watch=told.append) as recipients:
+        assert told == [20_000, 40_000, 45_000]
+        list(recipients)
+        assert len(told) == 3
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, packed: bool) -> None:
+    content = b"number,name\n" + b"+39-3401234567,Somebody\n" * 20_000
+    content += (b" " * 2_000 + b"\n") * 10_000
+    path = written(tmp_path, gzip.compress(content, 1) if packed else content)
+    del content
+    tracemalloc.start()
+    try:
+        with open_list(str(path), ["name"]) as recipients:
+            assert recipients.total == 20_000
+            write_rows(recipients, {19_999: "why"}, io.StringIO())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 2**20
+
+
+# Exclusions
+
+
+def test_exclusions_in_any_form(tmp_path: Path) -> None:
+    for name, content in {
+        "a.csv": f"\ufeffNome;Telefono\nAnna;{ANNA}\nBea;0039 340 7654321\n",
+        "b.jsonl": f'"{ANNA}"\n{{"phone": "0039 340 7654321"}}\n',
+        "c.txt": f"# left us\n{ANNA}  # in May\n0039 340 7654321\n",
+    }.items():
+        path = written(tmp_path, content, name)
+        assert list(read_exclusions(str(path), normalize)) == [ANNA, BEA]
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.jsonl", "list"])
+def test_an_empty_file_excludes_nobody(tmp_path: Path, name: str) -> None:
+    assert list(read_exclusions(str(written(tmp_path, "", name)), normalize)) == []
+    path = written(tmp_path, "\nnumber;name\n", "columns.csv")
+    assert list(read_exclusions(str(path), normalize)) == []
+
+
+def test_an_exclusion_that_is_not_understood_stops(tmp_path: Path) -> None:
+    path = written(tmp_path, f"Nome,Casa\nAnna,{ANNA}\nBea,0340 7654321\n")
+    numbers = read_exclusions(str(path), normalize, number_column="casa")
+    assert next(numbers) == ANNA
+    with pytest.raises(ListError) as caught:
+        next(numbers)
+    assert str(caught.value) == (
+        f"{path}:3: …4321: no international prefix: begin with + and the country code; "
+        "correct it, or this one would be texted"
+    )
+
+
+def test_exclusions_are_decoded_and_watched(tmp_path: Path) -> None:
+    path = written(tmp_path, "nùmero;numero\n".encode("cp1252") + b"1;2\n" * 40_001)
+    told: list[int] = []
+    numbers = read_exclusions(str(path), str, encoding="cp1252", watch=told.append)
+    assert sum(1 for _ in numbers) == 40_001
+    assert told == [20_000, 40_000]
+    with pytest.raises(ListError, match="not UTF-8"):
+        next(read_exclusions(str(path), str))
+
+
+def excluded(path: Path, **keywords: Any) -> list[str]:
+    return list(read_exclusions(str(path), normalize, **keywords))
+
+
+OTHERS = {"number_column": "Casa", "encoding": "cp1252", "delimiter": "|"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("own.csv", f"number|Casa\n1|{ANNA}\n"),
+        ("known.csv", f"Città,Telefono\nForlì,{ANNA}\n"),
+        ("sep.csv", f"sep=;\nx|y;Telefono\n;{ANNA}\n"),
+        ("plain.txt", f"# chi è andato\n{ANNA}\n"),
+        ("plain.csv", f"{ANNA}\n"),
+        ("own.jsonl", f'{{"number": "1", "casa": "{ANNA}"}}\n'),
+        ("known.jsonl", f'{{"phone": "{ANNA}", "città": "Forlì"}}\n'),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+def test_what_another_list_needs_is_tried_and_not_forced(
+    tmp_path: Path, name: str, content: str, encoding: str
+) -> None:
+    path = written(tmp_path, content.encode(encoding), name)
+    assert excluded(path, **OTHERS) == [ANNA]
+    path = written(tmp_path, gzip.compress(content.encode(encoding)), f"{name}.gz")
+    assert excluded(path, **OTHERS) == [ANNA]
+
+
+def test_the_encoding_of_exclusions_is_told_by_the_whole_file(tmp_path: Path) -> None:
+    rows = f"{ANNA};x\n" * 40_000
+    path = written(tmp_path, f"numero;name\n{rows}{BEA};Nicolò".encode("cp1252"))
+    assert excluded(path, encoding="cp1252")[-1] == BEA
+    path = written(tmp_path, f"numero\n{ANNA}\n".encode("utf-16-le"))
+    assert excluded(path, encoding="utf-16-le") == [ANNA]
+    with pytest.raises(ListError, match=":2: this is not cp1252"):
+        excluded(written(tmp_path, b"number\n\x81\n"), encoding="cp1252")
+
+
+def test_exclusions_without_any_column_of_the_number(tmp_path: Path) -> None:
+    for name, content in {
+        "a.csv": f"Tel;Nome\n{ANNA};x\n",
+        "a.jsonl": '{"Tel":"","Nome":""}',
+    }.items():
+        path = written(tmp_path, content, name)
+        with pytest.raises(ListError) as caught:
+            excluded(path, **OTHERS)
+        assert "is called 'Casa', number, phone, mobile," in str(caught.value)
+        assert str(caught.value).endswith("(there are 'Tel', 'Nome')")
+    with pytest.raises(ListError, match="is no delimiter"):
+        excluded(tmp_path / "a.csv", delimiter=";;")
+
+
+REPORT = [
+    (0, 2, ANNA, "accepted", "m1", None),
+    (1, 3, "no number", "invalid", None, "not digits"),
+    (2, 4, "+39-3400000002", "unsent", None, None),
+    (3, 5, "", "duplicate", None, None),
+    (4, 6, " ", "excluded", None, None),
+    (5, 7, "+39-3400000005", "excluded", None, None),
+    (6, None, "+39-3400000006", "unknown", "m1", None),
+    (7, 9, "+39-3400000007", "duplicate", None, None),
+]
+COLUMNS = ("position", "line", "number", "outcome", "message_id", "reason")
+GUARDED = [ANNA, "+39-3400000005", "+39-3400000006", "+39-3400000007"]
+
+
+def report_of(name: str, rows: list[tuple[Any, ...]], columns: tuple[str, ...] = COLUMNS) -> str:
+    if name.endswith(".csv"):
+        file = io.StringIO()
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+        return file.getvalue()
+    objects = [json.dumps(dict(zip(columns, row, strict=True))) for row in rows]
+    return "[\n" + ",\n".join(objects) + "\n]\n" if objects else "[]\n"
+
+
+@pytest.mark.parametrize("name", ["report.csv", "report.json"])
+def test_a_report_excludes_those_who_may_have_been_texted(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, report_of(name, REPORT), name)
+    told: list[int] = []
+    assert excluded(path, **OTHERS, watch=told.append) == GUARDED
+    assert excluded(written(tmp_path, report_of(name, []), name)) == []
+    for outcome in ("accepted", "unknown", "doubled"):
+        path = written(tmp_path, report_of(name, [(0, 1, "", outcome, "m1", None)]), name)
+        with pytest.raises(ListError, match="would be texted"):
+            excluded(path)
+
+
+@pytest.mark.parametrize("name", ["report.csv", "report.json"])
+def test_an_outcome_alone_makes_no_report(tmp_path: Path, name: str) -> None:
+    rows: list[tuple[Any, ...]] = [(ANNA, "invalid"), (BEA, "unsent")]
+    path = written(tmp_path, report_of(name, rows, ("number", "outcome")), name)
+    assert excluded(path) == [ANNA, BEA]
+    path = written(tmp_path, f'{{"number":"{ANNA}","outcome":[],"message_id":1}}', "a.jsonl")
+    assert excluded(path) == [ANNA]
+
+
+def test_a_report_that_is_cut_short_is_refused(tmp_path: Path) -> None:
+    content = report_of("report.json", REPORT)
+    for cut, problem in {
+        content.removesuffix("]\n"): ":1: this array has no end; the file is cut short",
+        content * 2: ":11: more than one array; give each as a file of its own",
+        f"[]\n{content}": ":2: more than one array; give each as a file of its own",
+    }.items():
+        path = written(tmp_path, cut, "report.json")
+        with pytest.raises(ListError) as caught:
+            excluded(path)
+        assert str(caught.value) == f"{path}{problem}"

@@ -1,0 +1,522 @@
+"""The dry look on the command line, what `bulk` says before it sends, and the files it keeps."""
+
+import csv
+import gzip
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from gateway_sms_async import RetryPolicy
+from gateway_sms_async.testing import Fault, Simulator
+
+from ..support.cli import invoke, one_line, run
+
+pytestmark = pytest.mark.anyio
+
+ANNA, BEA, CARA = "+39-3401234501", "+39-3401234502", "+44-7911123456"
+LIST = f"""name;telefono;città
+Anna;{ANNA};Roma
+Bea;{BEA};Lecce
+Bea again;0039 340 123 4502;Lecce
+Nobody;340 1234503;Pisa
+Cara;{CARA};London
+"""
+SAYING = ("--sender", "ACME", "--body", "Ciao {{name}}")
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = RetryPolicy(base_delay=0.001, max_delay=0.01, max_elapsed=0.5)
+    monkeypatch.setattr("gateway_sms_async._client._DEFAULT_RETRY", policy)
+    monkeypatch.setenv("COLUMNS", "120")
+    for name in ("OPENAPI_TOKEN", "GATEWAY_SMS_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> str:
+    path = tmp_path / "people.csv"
+    path.write_text(LIST, encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> str:
+    path = tmp_path / "many.txt"
+    path.write_text("".join(f"+39 340 {n:07}\n" for n in range(1_001)))
+    return str(path)
+
+
+def check(*args: str) -> Any:
+    return invoke("check", *args)
+
+
+# check
+
+
+def test_check_needs_no_account_and_shows_everything(people: str) -> None:
+    done = check(people, *SAYING, "--price-per-part", "0.035")
+    assert done.exit_code == 3
+    table = {
+        line.strip().split("  ")[0]: line.strip().partition("  ")[2].strip()
+        for line in done.stdout.splitlines()
+    }
+    assert table["recipients"] == "3 of 5 rows"
+    assert table["invalid"].startswith("1: no international prefix")
+    assert table["duplicates"] == "1"
+    assert table["+39"] == "2, 2 parts at 0.035 EUR"
+    assert table["parts"] == "3"
+    assert table["cost"] == "0.10 EUR"
+    assert "(line " in table["longest text"]
+    assert table["requests"] == "4 for 1 messages"
+    assert done.stderr.startswith(f"{people}:5: …03: no international prefix")
+    for shown in (done.stdout, done.stderr):
+        assert "1234501" not in shown
+        assert "1234503" not in shown
+
+
+def test_check_for_programs(people: str) -> None:
+    done = check(people, *SAYING, "--json", "--rate", "0")
+    looked_at = json.loads(done.stdout)
+    assert (looked_at["total"], looked_at["recipients"], looked_at["duplicates"]) == (5, 3, 1)
+    assert looked_at["invalid"]["count"] == 1
+    assert looked_at["countries"]["+39"] == {
+        "recipients": 2,
+        "parts": 2,
+        "price_per_part": None,
+    }
+    assert (looked_at["cost"], looked_at["seconds"]) == (None, None)
+    assert looked_at["longest"]["line"] == 2
+
+
+def test_check_is_0_when_everybody_can_be_sent_to(tmp_path: Path) -> None:
+    path = tmp_path / "people.txt"
+    path.write_text(f"{ANNA}\n{BEA}\n")
+    assert check(str(path), "--sender", "ACME", "--body", "Ciao").exit_code == 0
+
+
+def test_a_region_makes_a_number_of_it(people: str) -> None:
+    done = check(people, *SAYING, "--default-region", "it", "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["recipients"] == 4
+
+
+def test_typographic_characters_are_offered_and_replaced(people: str) -> None:
+    saying = ("--sender", "ACME", "--body", "\u201cCiao\u201d {{name}} " + "x" * 60)
+    done = check(people, *saying)
+    assert "--smart-encoding would make it 3 parts instead of 6." in done.stderr
+    assert 'It would replace \u201c by ", \u201d by "' in done.stderr
+    assert "\u201c in 3, \u201d in 3" in done.stdout
+    smart = check(people, *saying, "--smart-encoding", "--json")
+    assert 'Replaced in the text: \u201c by ", \u201d by "' in smart.stderr
+    assert json.loads(smart.stdout)["parts"] == 3
+
+
+async def test_asking_the_price(simulator: Simulator, people: str) -> None:
+    done = await run(simulator, "check", people, *SAYING, "--ask-price", "--json")
+    looked_at = json.loads(done.stdout)
+    assert looked_at["cost"] is not None
+    assert simulator.ledger == {}
+    assert len(simulator.requests) == 2
+    await run(simulator, "bulk", people, *SAYING)
+    assert len(simulator.ledger) == 3
+
+
+def test_asking_the_price_needs_a_token(people: str) -> None:
+    done = check(people, *SAYING, "--ask-price")
+    assert done.exit_code == 2
+    assert "no token" in done.stderr
+
+
+def test_one_way_to_a_price(people: str) -> None:
+    wrong = check(people, *SAYING, "--ask-price", "--price-per-part", "1")
+    assert "either --ask-price or --price-per-part" in one_line(wrong)
+
+
+def test_rejects_are_written_in_the_lists_own_form(people: str, tmp_path: Path) -> None:
+    rejects = tmp_path / "rejects.csv"
+    check(people, *SAYING, "--rejects", str(rejects))
+    [row] = csv.DictReader(io.StringIO(rejects.read_text()), delimiter=";")
+    assert (row["name"], row["telefono"], row["città"]) == ("Nobody", "340 1234503", "Pisa")
+    assert row["line"] == "5"
+    assert row["reason"].startswith("no international prefix")
+    rejects.write_text(rejects.read_text().replace("340 1234503", "+39 340 1234503"))
+    again = check(str(rejects), *SAYING, "--json")
+    assert again.exit_code == 0
+    assert json.loads(again.stdout)["recipients"] == 1
+
+
+def test_the_first_refused_rows_are_named_and_the_others_counted(tmp_path: Path) -> None:
+    path = tmp_path / "people.txt"
+    path.write_text(f"{ANNA}\n" + "no number\n" * 15)
+    done = check(str(path), "--sender", "ACME", "--body", "Ciao")
+    lines = done.stderr.splitlines()
+    assert len(lines) == 11
+    assert lines[0] == f"{path}:2: …: letters in the number"
+    assert lines[-1] == f"{path}: 5 more are invalid; --rejects FILE writes them all"
+    told = check(str(path), "--sender", "ACME", "--body", "x", "--rejects", str(tmp_path / "r"))
+    assert told.stderr.splitlines()[-1].endswith("in the file of --rejects")
+
+
+def test_who_is_excluded(people: str, tmp_path: Path) -> None:
+    first, second = tmp_path / "stop.csv", tmp_path / "stop.txt"
+    first.write_text(f"number,when\n{BEA},2026\n")
+    second.write_text("0044 7911 123456\n")
+    done = check(people, *SAYING, "--exclude", str(first), "--exclude", str(second), "--json")
+    looked_at = json.loads(done.stdout)
+    assert (looked_at["recipients"], looked_at["excluded"]) == (1, 3)
+
+
+def test_the_lists_options_also_hold_for_exclusions(people: str, tmp_path: Path) -> None:
+    path = tmp_path / "stop.csv"
+    path.write_bytes(f"città;Phone number\nRoma;{BEA}\n".encode("cp1252"))
+    options = ("--exclude", str(path), "--number-column", "Phone number", "--encoding", "cp1252")
+    listed = tmp_path / "list.csv"
+    listed.write_bytes(f"città;Phone number\nRoma;{BEA}\nLecce;{ANNA}\n".encode("cp1252"))
+    done = check(str(listed), "--sender", "ACME", "--body", "Ciao", *options, "--json")
+    assert json.loads(done.stdout)["excluded"] == 1
+
+
+def test_an_exclusion_that_cannot_be_read_is_named(people: str, tmp_path: Path) -> None:
+    path = tmp_path / "stop.txt"
+    path.write_text(f"{BEA}\n340 1234503\n")
+    message = one_line(check(people, *SAYING, "--exclude", str(path)))
+    assert message.startswith(f"{path}:2: ")
+    assert "no international prefix" in message
+    assert "1234503" not in message
+
+
+def test_check_reads_what_people_have(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv.gz"
+    path.write_bytes(gzip.compress(LIST.encode("cp1252")))
+    saying = ("--sender", "ACME", "--body", "Ciao {{città}}")
+    refused = one_line(check(str(path), *saying))
+    assert f"{path}:1: this is not UTF-8" in refused
+    assert "--encoding cp1252" in refused
+    done = check(str(path), *saying, "--encoding", "cp1252", "--json")
+    assert json.loads(done.stdout)["recipients"] == 3
+
+
+def test_the_column_is_named_when_there_are_two(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text(f"phone,mobile\n{ANNA},{BEA}\n")
+    saying = ("--sender", "ACME", "--body", "Ciao")
+    assert "--number-column" in one_line(check(str(path), *saying))
+    assert check(str(path), *saying, "--number-column", "mobile").exit_code == 0
+
+
+def test_check_teaches() -> None:
+    shown = " ".join(check("--help").stdout.split())
+    for word in (
+        "--price-per-part",
+        "--ask-price",
+        "--exclude",
+        "--smart-encoding",
+        "Sends nothing",
+    ):
+        assert word in shown
+
+
+def test_a_gateway_that_is_not_there_is_one_line_also_with_a_file_to_write(
+    people: str, tmp_path: Path
+) -> None:
+    # An OSError as it is, it once got lost where the file is closed.
+    nobody = ("--ask-price", "--base-url", "http://127.0.0.1:9", "--rate", "0")
+    rejects = tmp_path / "rejects.csv"
+    done = invoke(
+        "check", people, *SAYING, *nobody, "--rejects", str(rejects), env={"OPENAPI_TOKEN": "x"}
+    )
+    assert "could not connect" in one_line(done, code=1)
+    assert list(tmp_path.iterdir()) == [Path(people)]
+
+
+# What bulk says and asks
+
+
+async def test_bulk_says_in_a_line_what_it_will_do(simulator: Simulator, people: str) -> None:
+    done = await run(simulator, "bulk", people, *SAYING, "--price-per-part", "0.035")
+    said = "3 recipients (+39, +44), 3 parts (GSM-7), 4 requests, about 0.10 EUR, 1 invalid, 1 duplicates."
+    assert said in done.stderr.splitlines()
+    assert done.stderr.count("people.csv:5: …03") == 1
+    assert json.loads(done.stdout)["accepted"] == 3
+
+
+async def test_the_gateways_refusals_are_named_too(simulator: Simulator, people: str) -> None:
+    simulator.gateway.unroutable.add(BEA)
+    done = await run(simulator, "bulk", people, *SAYING)
+    assert "people.csv:3: +39…4502: the gateway counts it as invalid" in done.stderr
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("answer", "accepted"), [("y\n", 1_001), ("n\n", 0)])
+async def test_a_large_campaign_is_asked_about_on_a_terminal(
+    simulator: Simulator, many: str, monkeypatch: pytest.MonkeyPatch, answer: str, accepted: int
+) -> None:
+    monkeypatch.setattr("gateway_sms_async._cli.commands.campaigns._is_watched", lambda: True)
+    saying = ("--sender", "ACME", "--body", "Ciao")
+    done = await run(simulator, "bulk", many, *saying, input=answer)
+    assert "Send to 1,001 recipients now? [y/N]" in done.stderr
+    assert len(simulator.ledger) == accepted
+    assert done.exit_code == (0 if accepted else 1)
+    if not accepted:
+        assert done.stderr.endswith("Nothing was sent.\n")
+        assert not simulator.requests
+
+
+@pytest.mark.parametrize("more", [("--yes",), ("--test",)])
+async def test_what_is_not_asked_about(
+    simulator: Simulator, many: str, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("gateway_sms_async._cli.commands.campaigns._is_watched", lambda: True)
+    done = await run(simulator, "bulk", many, "--sender", "ACME", "--body", "Ciao", *more)
+    assert "[y/N]" not in done.stderr
+    assert done.exit_code == 0
+
+
+# Files to keep
+
+
+async def test_a_report_has_everybody(simulator: Simulator, people: str, tmp_path: Path) -> None:
+    stop, report = tmp_path / "stop.txt", tmp_path / "report.csv"
+    stop.write_text(f"{CARA}\n")
+    done = await run(
+        simulator, "bulk", people, *SAYING, "--exclude", str(stop), "--report", str(report)
+    )
+    [message_id] = json.loads(done.stdout)["message_ids"]
+    rows = list(csv.DictReader(io.StringIO(report.read_text(encoding="utf-8"))))
+    assert [(row["line"], row["number"], row["outcome"], row["message_id"]) for row in rows] == [
+        ("2", ANNA, "accepted", message_id),
+        ("3", BEA, "accepted", message_id),
+        ("4", "0039 340 123 4502", "duplicate", ""),
+        ("5", "340 1234503", "invalid", ""),
+        ("6", CARA, "excluded", ""),
+    ]
+    assert [row["position"] for row in rows] == list("01234")
+    assert rows[3]["reason"].startswith("no international prefix")
+
+
+async def test_a_report_in_json(simulator: Simulator, people: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    await run(simulator, "bulk", people, *SAYING, "--report", str(report))
+    rows = json.loads(report.read_text(encoding="utf-8"))
+    assert [row["outcome"] for row in rows] == [
+        "accepted",
+        "accepted",
+        "duplicate",
+        "invalid",
+        "accepted",
+    ]
+    assert rows[0]["line"] == 2
+    assert rows[2]["message_id"] is None
+
+
+async def test_the_report_of_a_journal(simulator: Simulator, people: str, tmp_path: Path) -> None:
+    journal, report = str(tmp_path / "c.db"), tmp_path / "report.csv"
+    simulator.faults.add(Fault.status(402), on="close")
+    stopped = await run(
+        simulator, "bulk", people, *SAYING, "--journal", journal, "--report", str(report)
+    )
+    assert stopped.exit_code == 5
+    assert [row["outcome"] for row in csv.DictReader(io.StringIO(report.read_text()))] == [
+        "unsent",
+        "unsent",
+        "duplicate",
+        "invalid",
+        "unsent",
+    ]
+    resumed = await run(simulator, "resume", journal, "--report", str(report))
+    [message_id] = json.loads(resumed.stdout)["message_ids"]
+    rows = list(csv.DictReader(io.StringIO(report.read_text())))
+    assert [(row["number"], row["outcome"], row["message_id"]) for row in rows] == [
+        (ANNA, "accepted", message_id),
+        (BEA, "accepted", message_id),
+        ("", "duplicate", ""),
+        ("340 1234503", "invalid", ""),
+        (CARA, "accepted", message_id),
+    ]
+    shown = tmp_path / "shown.json"
+    show = ("journal", "show", journal, "--report", str(shown))
+    await anyio.to_thread.run_sync(lambda: invoke(*show))
+    told = json.loads(shown.read_text())
+    assert [one["outcome"] for one in told] == [row["outcome"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--rejects", "x.csv", "--report", "x.csv"), "--report would overwrite the file of"),
+        (("--exclude", "stop.txt", "--report", "stop.txt"), "overwrite a file that is read"),
+        (("--journal", "x.db", "--unsent", "left.csv"), "--unsent goes without --journal"),
+        (("--verify", "never"), "verify"),
+        (("--max-cost", "much"), "max_cost"),
+        (("--max-recipients", "0"), "max_recipients"),
+    ],
+)
+async def test_what_does_not_go_together_is_refused_before_anything(  # noqa: PLR0917
+    simulator: Simulator,
+    people: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stop = tmp_path / "stop.txt"
+    stop.write_text(f"{CARA}\n")
+    assert said in one_line(await run(simulator, "bulk", people, *SAYING, *options))
+    assert not simulator.requests
+    assert stop.read_text() == f"{CARA}\n"
+
+
+async def test_what_was_in_a_file_stays_when_nothing_comes_of_it(
+    simulator: Simulator, many: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_sms_async._cli.commands.campaigns._is_watched", lambda: True)
+    report, neighbour = tmp_path / "report.csv", tmp_path / "new-report.csv"
+    report.write_text("of last week")
+    neighbour.write_text("somebody's own")
+    saying = ("--sender", "ACME", "--body", "Ciao", "--report", str(report))
+    await run(simulator, "bulk", many, *saying, input="n\n")
+    assert report.read_text() == "of last week"
+    assert sorted(one.name for one in tmp_path.glob("*")) == [  # noqa: ASYNC240
+        "many.txt",
+        "new-report.csv",
+        "report.csv",
+    ]
+    await run(simulator, "bulk", many, *saying, input="y\n")
+    assert report.read_text().startswith("position,line,number")
+    assert neighbour.read_text() == "somebody's own"
+    assert report.stat().st_mode & 0o777 == 0o600
+
+
+async def test_nobody_is_texted_twice_by_corrected_rows(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    people, bad = tmp_path / "people.csv", tmp_path / "bad.csv"
+    people.write_text(
+        "number,name\n340 7770101,Anna\n+39 340 7770101,Anna\n"
+        "+39 340 7770102\n+39 340 7770102,Bruno\n+39 340 7770103\n"
+    )
+    report = tmp_path / "report.csv"
+    done = await run(
+        simulator, "bulk", str(people), *SAYING, "--rejects", str(bad), "--report", str(report)
+    )
+    assert "give --exclude with a --report of this campaign" in done.stderr
+    rows = list(csv.DictReader(io.StringIO(bad.read_text())))
+    # He was sent to by his other row.
+    assert [row["number"] for row in rows] == ["340 7770101", "+39 340 7770103"]
+    bad.write_text(bad.read_text().replace("340 7770101,Anna", "+39 340 7770101,Anna"))
+    again = await run(simulator, "bulk", str(bad), *SAYING, "--exclude", str(report))
+    assert json.loads(again.stdout)["excluded"] == 1
+    assert max(simulator.ledger.values()) == 1
+
+
+async def test_the_excluded_are_not_left_over(
+    simulator: Simulator, many: str, tmp_path: Path
+) -> None:
+    stop, left = tmp_path / "stop.txt", tmp_path / "left.txt"
+    stop.write_text("+39 340 0000003\n+39 340 0000995\n")
+    simulator.faults.add(Fault.status(402), on="close")
+    saying = ("--sender", "ACME", "--body", "Ciao", "--batch-size", "10")
+    await run(simulator, "bulk", many, *saying, "--exclude", str(stop), "--unsent", str(left))
+    assert len(left.read_text().splitlines()) == 999
+    await run(simulator, "bulk", str(left), *saying)
+    assert not {"+39-3400000003", "+39-3400000995"} & simulator.ledger.keys()
+    assert len(simulator.ledger) == 999
+
+
+async def test_what_went_out_is_kept_though_nobody_reads_the_receipt(
+    simulator: Simulator, people: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("gateway_sms_async._cli.campaign_run.print_receipt", gone)
+    report = tmp_path / "report.csv"
+    await run(simulator, "bulk", people, *SAYING, "--report", str(report))
+    assert report.read_text().count("accepted") == 3
+
+
+@pytest.mark.parametrize("command", ["bulk", "resume"])
+async def test_a_report_that_cannot_be_written_hides_nothing(
+    simulator: Simulator, people: str, tmp_path: Path, command: str
+) -> None:
+    args: tuple[str, ...] = ("bulk", people, *SAYING)
+    if command == "resume":
+        journal = str(tmp_path / "c.db")
+        simulator.faults.add(Fault.status(402), on="close")
+        await run(simulator, *args, "--journal", journal)
+        args = ("resume", journal)
+    done = await run(simulator, *args, "--report", "/dev/full")
+    assert json.loads(done.stdout)["accepted"] == 3
+    assert "/dev/full could not be written" in done.stderr
+    assert done.exit_code == 3
+
+
+def test_smart_fields_never_make_a_text_longer(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text(f"number,name\n{ANNA},Aspetta\u2026\n", encoding="utf-8")
+    plain = ("--sender", "ACME", "--json", "--body")
+    for body in ("\U0001f44d{{name}}" + "x" * 60, "{{name}}" + "x" * 152, "{{name}}" + "x" * 20):
+        before = json.loads(check(str(path), *plain, body).stdout)["parts"]
+        after = json.loads(check(str(path), *plain, body, "--smart-encoding").stdout)["parts"]
+        assert after <= before
+
+
+def test_only_what_would_be_replaced_is_offered(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text(f"number,name\n{ANNA},Łucja\n{BEA},Bea\n", encoding="utf-8")
+    done = check(str(path), "--sender", "ACME", "--body", "“Ciao” {{name}} " + "x" * 60)
+    assert 'It would replace “ by ", ” by "\n' in done.stderr
+    assert "Ł by" not in done.stderr
+
+
+async def test_the_report_of_a_list_that_was_not_read_to_its_end(
+    simulator: Simulator, many: str, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.csv"
+    simulator.faults.add(Fault.status(402), on="open")
+    done = await run(
+        simulator,
+        "bulk",
+        many,
+        "--sender",
+        "ACME",
+        "--body",
+        "Ciao",
+        "--batch-size",
+        "10",
+        "--recipients-per-message",
+        "20",
+        "--report",
+        str(report),
+    )
+    assert done.exit_code == 1
+    rows = list(csv.DictReader(io.StringIO(report.read_text())))
+    assert len(rows) == 1_001
+    assert {row["outcome"] for row in rows} == {"unsent"}
+    assert rows[-1]["reason"] == "not read"
+
+
+def test_a_report_over_the_list_itself_is_refused(people: str) -> None:
+    refused = invoke("bulk", people, *SAYING, "--report", people, env={"OPENAPI_TOKEN": "t"})
+    assert "--report would overwrite a file that is read" in one_line(refused)
+
+
+def test_the_terminal_is_asked_only_when_both_ends_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gateway_sms_async._cli.commands.campaigns import _is_watched
+
+    monkeypatch.setattr(sys, "stdin", _Terminal())
+    monkeypatch.setattr(sys, "stderr", _Terminal())
+    assert _is_watched()
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert not _is_watched()

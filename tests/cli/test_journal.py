@@ -1,0 +1,130 @@
+"""The command line with a journal: stopped, shown, resumed, finished, purged."""
+
+import asyncio
+import json
+import signal
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from gateway_sms_async.testing import Fault, Simulator
+
+from ..support.accounting import numbers
+from ..support.cli import KEYS, env, finish, one_line, run, start, until
+
+ACME = ("--sender", "ACME", "--body", "Ciao")
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> str:
+    file = tmp_path / "people.txt"
+    file.write_text("\n".join(numbers(300)) + "\nnobody\n", encoding="utf-8")
+    return str(file)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> str:
+    return str(tmp_path / "campaign.db")
+
+
+async def test_no_credit_is_5_and_resume_goes_on_after_a_top_up(
+    simulator: Simulator, people: str, journal: str
+) -> None:
+    simulator.gateway.credit = Decimal("0.01")
+    bulk = ("bulk", people, *ACME, "--journal", journal, "--batch-size", "50")
+    stopped = await run(simulator, *bulk)
+    assert stopped.exit_code == 5, stopped.output
+    assert json.loads(stopped.stdout)["unsent"] == 300
+    assert f"gateway-sms resume {journal}" in stopped.stderr
+    assert "gateway-sms delete" not in stopped.stderr, "it is resumed, not deleted"
+    assert not simulator.ledger
+
+    [kept] = simulator.gateway.messages
+    shown = await run(simulator, "journal", "show", journal, "--rate", "0")
+    assert shown.exit_code == 2, "asks nothing, so it takes no options of a connection"
+    simulator.gateway.credit = Decimal(100)
+    done = await run(simulator, "resume", journal)
+    assert done.exit_code == 3, done.output
+    receipt = json.loads(done.stdout)
+    assert list(receipt) == KEYS
+    assert (receipt["accepted"], receipt["invalid"]["count"]) == (300, 1)
+    assert receipt["message_ids"] == [kept]
+    assert set(simulator.ledger.values()) == {1}
+
+    before = len(simulator.requests)
+    again = await run(simulator, "resume", journal)
+    assert (again.exit_code, json.loads(again.stdout)) == (3, receipt)
+    assert len(simulator.requests) == before
+
+
+async def test_ctrl_c_twice_can_be_resumed(simulator: Simulator, people: str, journal: str) -> None:
+    simulator.latency = 0.1
+    bulk = ("bulk", people, *ACME, "--journal", journal, "--batch-size", "5", "--rate", "0")
+    process = await start(*bulk, **env(simulator))
+    await until(lambda: len(simulator.requests) > 5)
+    process.send_signal(signal.SIGINT)
+    await asyncio.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    code, _, err = await finish(process)
+    assert code in {130, 4}, err
+    assert "Traceback" not in err
+    assert f"gateway-sms resume {journal}" in err
+    simulator.latency = 0.0
+    done = await run(simulator, "resume", journal)
+    assert done.exit_code == 3, done.output
+    assert len(simulator.ledger) == 300
+    assert set(simulator.ledger.values()) == {1}
+
+
+async def test_show_counts_and_purge_deletes_a_finished_one(
+    simulator: Simulator, people: str, journal: str
+) -> None:
+    simulator.faults.add(Fault.status(402, 201), on="close")
+    await run(simulator, "bulk", people, *ACME, "--journal", journal)
+    unfinished = await start("journal", "purge", journal)
+    code, out, err = await finish(unfinished)
+    assert (code, out) == (1, "")
+    assert "not finished; resume it first" in err
+    await run(simulator, "resume", journal)
+    shown = await start("journal", "show", journal)
+    code, out, err = await finish(shown)
+    assert code == 0, err
+    assert json.loads(out)["accepted"] == 300
+    for message_id in json.loads(out)["message_ids"]:
+        # It may well hold the digits of somebody.
+        out = out.replace(message_id, "")
+    assert not any(number[4:] in out + err for number in numbers(300))
+    purged = await start("journal", "purge", journal)
+    assert (await finish(purged))[0] == 0
+    assert not Path(journal).exists()  # noqa: ASYNC240
+
+
+async def test_a_journal_that_is_none_is_one_line(
+    simulator: Simulator, people: str, journal: str
+) -> None:
+    for command in (("resume", journal), ("bulk", people, *ACME, "--journal", people)):
+        one_line(await run(simulator, *command), code=1)
+    assert not simulator.requests
+
+
+async def test_a_simulated_campaign_has_no_journal(
+    simulator: Simulator, people: str, journal: str
+) -> None:
+    refused = await run(simulator, "bulk", people, *ACME, "--journal", journal, "--simulate")
+    assert "forgets everything" in one_line(refused)
+
+
+async def test_limits_careful_and_verify_reach_the_library(
+    simulator: Simulator, people: str
+) -> None:
+    careful = ("--careful", "--verify", "always", "--batch-size", "50", "--concurrency", "1")
+    limited = await run(
+        simulator, "bulk", people, *ACME, *careful, "--max-recipients", "900", "--max-cost", "6.00"
+    )
+    assert limited.exit_code == 1, limited.output
+    assert "max_cost" in limited.stderr
+    assert json.loads(limited.stdout)["accepted"] == 198
+    operations = [request.operation for request in simulator.requests]
+    assert "append" not in operations
+    assert operations.count("recipients") >= 2 * operations.count("close")

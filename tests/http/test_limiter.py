@@ -1,0 +1,592 @@
+"""The limiter: no window is ever overfull, nobody is overtaken, forgotten, or billed for leaving."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from gateway_sms_async import GatewayClient
+from gateway_sms_async._http.limiter import Gate, TokenBucket, Turn
+
+from ..support.virtual_time import VirtualLoop, run
+
+EPS = 1e-3  # of one token; what floating point and the loop's ticks may add up to
+
+rates = st.floats(0.1, 500.0)
+bursts = st.integers(1, 20)
+
+
+def overfull(times: list[float], rate: float, burst: int) -> tuple[int, int] | None:
+    """Name a window, from the i-th to the j-th departure, that holds more than it may."""
+    # rate * (t_j - t_i) + burst >= j - i + 1 for all i <= j: with v = t * rate - index it is
+    # enough to compare each v_j with the greatest v_i so far.
+    greatest, at = float("-inf"), 0
+    for j, moment in enumerate(times):
+        value = moment * rate - j
+        if value > greatest:
+            greatest, at = value, j
+        if value - greatest + burst < 1 - EPS:
+            return at, j
+    return None
+
+
+# The bucket
+
+
+@settings(deadline=None)
+@given(
+    rates,
+    bursts,
+    st.lists(
+        st.tuples(
+            st.floats(0.0, 10.0) | st.floats(0.0, 0.01) | st.just(30.0),  # time goes by
+            st.floats(0.0, 3600.0) | st.just(0.0),  # then the clock is put back
+            st.integers(1, 30),  # and so many ask
+        ),
+        max_size=60,
+    ),
+    st.floats(-1e6, 1e6),
+)
+def test_no_window_holds_more_than_rate_times_its_length_and_the_burst(rate, burst, steps, start):
+    bucket = TokenBucket(rate, burst)
+    clock, really = start, 0.0
+    departures = []
+    for forward, back, asking in steps:
+        clock += forward
+        really += forward
+        clock -= back
+        departures += [really for _ in range(asking) if bucket.take(clock)]
+    assert overfull(departures, rate, burst) is None
+
+
+def test_no_window_is_overfull_in_two_hundred_thousand_arrivals():
+    chance = random.Random(7)
+    bucket = TokenBucket(50.0, 3)
+    now, departures = 0.0, []
+    for _ in range(200_000):
+        now += chance.choice((0.0, 0.0, 0.001, 0.01, chance.expovariate(40), 1.0))
+        if bucket.take(now):
+            departures.append(now)
+    assert len(departures) > 50_000
+    assert overfull(departures, 50.0, 3) is None
+
+
+@settings(deadline=None)
+@given(rates, bursts, st.lists(st.floats(0.0, 5.0), max_size=40))
+def test_the_wait_that_is_named_is_enough_and_no_longer_than_needed(rate, burst, pauses):
+    bucket = TokenBucket(rate, burst)
+    now = 0.0
+    for pause in pauses:
+        now += pause
+        wait = bucket.wait(now)
+        assert 0.0 <= wait <= 1.0 / rate + 1e-9
+        if wait > 1e-6:
+            assert not bucket.take(now + wait * 0.99)
+        now += wait + 1e-9
+        assert bucket.take(now)
+
+
+@settings(deadline=None)
+@given(rates, bursts)
+def test_a_quiet_day_saves_up_the_burst_and_nothing_more(rate, burst):
+    bucket = TokenBucket(rate, burst)
+    taken = sum(bucket.take(86_400.0) for _ in range(burst + 5))
+    assert taken == burst
+
+
+@settings(deadline=None)
+@given(rates, st.floats(1.0, 3600.0))
+def test_a_clock_put_back_delays_nobody_by_more_than_one_token(rate, back):
+    bucket = TokenBucket(rate, 2)
+    assert bucket.take(5000.0)
+    assert bucket.take(5000.0 - back)
+    assert bucket.wait(5000.0 - back) <= 1.0 / rate + 1e-9
+    assert bucket.wait(5000.0 - back + 1.01 / rate) == 0.0
+
+
+# The gate
+
+
+@dataclass
+class Departure:
+    name: int
+    urgent: bool
+    asked: float
+    granted: float | None = None
+    left: float | None = None
+    done: float | None = None
+
+
+@dataclass
+class Crowd:
+    """Sends people through a gate and writes down what became of them."""
+
+    gate: Gate
+    loop: VirtualLoop
+    people: list[Departure] = field(default_factory=list)
+    grants: list[tuple[Turn, float]] = field(default_factory=list)
+    holders: dict[Turn, Departure] = field(default_factory=dict)
+    inside: int = 0
+    most_inside: int = 0
+
+    def __post_init__(self) -> None:
+        # A task sees its turn a moment after it was given, and much may happen in between.
+        give = self.gate._grant
+
+        def grant() -> Turn:
+            turn = give()
+            self.grants.append((turn, self.loop.time()))
+            return turn
+
+        self.gate._grant = grant
+
+    def send(self, *, urgent: bool = False, connecting: float = 0.0, flight: float = 0.0):
+        person = Departure(len(self.people), urgent, self.loop.time())
+        self.people.append(person)
+        return self.loop.create_task(self._go(person, connecting, flight))
+
+    async def _go(self, person: Departure, connecting: float, flight: float) -> None:
+        person.asked = self.loop.time()
+        turn = await self.gate.turn(urgent=person.urgent)
+        self.holders[turn] = person
+        self.inside += 1
+        self.most_inside = max(self.most_inside, self.inside)
+        try:
+            if connecting:
+                await asyncio.sleep(connecting)
+            await turn.leave()
+            person.left = self.loop.time()
+            if flight:
+                await asyncio.sleep(flight)
+            person.done = self.loop.time()
+        finally:
+            self.inside -= 1
+            turn.done()
+
+    @property
+    def granted(self) -> list[Departure]:
+        """Those who got a turn, in the order in which they were given."""
+        people = []
+        for turn, at in self.grants:
+            if (person := self.holders.get(turn)) is not None:
+                person.granted = at
+                people.append(person)
+        return people
+
+    @property
+    def departures(self) -> list[float]:
+        return sorted(person.left for person in self.people if person.left is not None)
+
+    async def join(self, *tasks: asyncio.Task[None]) -> None:
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def with_gate(
+    main: Any, *, rate: float | None = 10.0, burst: int = 1, concurrency: int = 8
+) -> Crowd:
+    """Run `main(crowd)` on virtual time and return the crowd."""
+
+    async def body(loop: VirtualLoop) -> Crowd:
+        crowd = Crowd(Gate(rate=rate, burst=burst, concurrency=concurrency), loop)
+        await main(crowd)
+        return crowd
+
+    return run(body)
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def fits(gate: Gate, concurrency: int) -> bool:
+    """Tell whether every place is free again: as many as there may be can go at once."""
+    turns = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1000):
+            for _ in range(concurrency):
+                turn = await gate.turn(urgent=False)
+                await turn.leave()
+                turns.append(turn)
+    for turn in turns:
+        turn.done()
+    return len(turns) == concurrency
+
+
+def test_turns_are_given_in_the_order_they_were_asked_for():
+    async def main(crowd):
+        await crowd.join(*(crowd.send(flight=0.3) for _ in range(60)))
+
+    crowd = with_gate(main)
+    assert [person.name for person in crowd.granted] == list(range(60))
+    assert crowd.departures == [person.left for person in crowd.people]
+
+
+def test_interactive_requests_go_before_the_bulk_that_waits():
+    async def main(crowd):
+        bulk = [crowd.send() for _ in range(20)]
+        await asyncio.sleep(0.45)
+        urgent = [crowd.send(urgent=True) for _ in range(3)]
+        await crowd.join(*bulk, *urgent)
+
+    crowd = with_gate(main)
+    order = [person.name for person in crowd.granted]
+    position = order.index(20)
+    assert order[position : position + 3] == [20, 21, 22]
+    assert position <= 6  # at most one of the bulk was on its way out already
+    bulk = [name for name in order if name < 20]
+    assert bulk == sorted(bulk)
+
+
+@pytest.mark.parametrize("rate", [None, 10.0])
+def test_never_more_under_way_than_the_concurrency(rate):
+    async def main(crowd):
+        await crowd.join(*(crowd.send(flight=5.0) for _ in range(50)))
+
+    crowd = with_gate(main, rate=rate, concurrency=4)
+    assert crowd.most_inside == 4
+    assert len(crowd.departures) == 50
+
+
+def test_without_a_rate_all_places_are_taken_at_once():
+    async def main(crowd):
+        await crowd.join(*(crowd.send(flight=1.0) for _ in range(6)))
+
+    crowd = with_gate(main, rate=None, concurrency=6)
+    assert crowd.departures[-1] - crowd.departures[0] < EPS
+
+
+@pytest.mark.parametrize("rate", [1.0, 10.0, 200.0])
+def test_a_saturated_gate_lets_its_rate_through(rate):
+    async def main(crowd):
+        await crowd.join(*(crowd.send() for _ in range(1000)))
+
+    crowd = with_gate(main, rate=rate)
+    span = crowd.departures[-1] - crowd.departures[0]
+    assert 999 / span == pytest.approx(rate, rel=0.01)
+
+
+def test_connections_that_take_time_to_open_do_not_slow_a_saturated_gate():
+    """Ten a second is ten a second, also when every connection takes 50 ms to open."""
+
+    async def main(crowd):
+        await crowd.join(*(crowd.send(connecting=0.05) for _ in range(200)))
+
+    crowd = with_gate(main, rate=10.0)
+    span = crowd.departures[-1] - crowd.departures[0]
+    assert 199 / span >= 0.95 * 10.0
+
+
+def test_a_connection_that_does_not_open_does_not_hold_up_everybody_else():
+    async def main(crowd):
+        stuck = crowd.send(connecting=30.0)
+        await asyncio.sleep(0.5)
+        await crowd.join(crowd.send(urgent=True))
+        stuck.cancel()
+        await crowd.join(stuck)
+
+    crowd = with_gate(main, rate=10.0)
+    assert crowd.people[1].left is not None
+    assert crowd.people[1].left - crowd.people[1].asked < 1.0
+
+
+def test_slow_connections_save_no_tokens_up_for_a_burst():
+    async def main(crowd):
+        await crowd.join(*(crowd.send(connecting=3.0 if n % 10 == 0 else 0.0) for n in range(60)))
+
+    crowd = with_gate(main, rate=10.0)
+    assert overfull(crowd.departures, 10.0, 1) is None
+
+
+@pytest.mark.parametrize("burst", [1, 5])
+def test_a_blocked_loop_causes_no_burst(burst):
+    async def main(crowd):
+        tasks = [crowd.send(flight=0.2) for _ in range(100)]
+        await asyncio.sleep(2.0)
+        crowd.loop.stall(30.0)
+        await crowd.join(*tasks)
+
+    crowd = with_gate(main, rate=10.0, burst=burst, concurrency=50)
+    assert overfull(crowd.departures, 10.0, burst) is None
+    after = [moment for moment in crowd.departures if moment > 1030.0]
+    in_the_next_second = [moment for moment in after if moment <= after[0] + 1.0]
+    assert len(in_the_next_second) <= 10 + burst
+
+
+def test_the_token_is_taken_at_the_moment_of_leaving():
+    """Who asked long ago, and only now has a connection, leaves no second one beside it."""
+
+    async def main(crowd):
+        slow = crowd.send(connecting=10.0)
+        await asyncio.sleep(9.99)
+        await crowd.join(slow, *(crowd.send() for _ in range(5)))
+
+    crowd = with_gate(main, rate=1.0)
+    assert overfull(crowd.departures, 1.0, 1) is None
+
+
+def test_a_cancelled_waiter_costs_nobody_a_place_or_a_token():
+    async def main(crowd):
+        tasks = [crowd.send() for _ in range(50)]
+        await asyncio.sleep(0.05)
+        for task in tasks[1::2]:
+            task.cancel()
+        await crowd.join(*tasks)
+        assert await fits(crowd.gate, 8)
+
+    crowd = with_gate(main)
+    left = [person.name for person in crowd.people if person.left is not None]
+    assert left == list(range(0, 50, 2))
+    span = crowd.departures[-1] - crowd.departures[0]
+    assert span == pytest.approx(2.4, rel=0.01)
+
+
+@pytest.mark.parametrize("rate", [None, 10.0])
+def test_a_waiter_cancelled_in_the_moment_it_is_granted_gives_its_place_on(rate):
+    async def main(crowd):
+        gate = crowd.gate
+        for _ in range(20):
+            held = await gate.turn(urgent=False)
+            await held.leave()
+            await asyncio.sleep(1.0)  # a token is there: only the place is missing
+            waiters = [asyncio.ensure_future(gate.turn(urgent=False)) for _ in range(2)]
+            await settle()
+            held.done()  # the first waiter has its turn now, and does not know yet
+            waiters[0].cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiters[0]
+            async with asyncio.timeout(5):
+                turn = await waiters[1]
+            turn.done()
+        assert await fits(gate, 1)
+
+    with_gate(main, rate=rate, concurrency=1)
+
+
+def test_cancelled_before_its_first_byte_gives_everything_back():
+    async def main(crowd):
+        for connecting in (0.0, 0.03):
+            crowd.gate.hold(1.0)
+            tasks = [crowd.send(connecting=connecting) for _ in range(30)]
+            await asyncio.sleep(1.02)
+            for task in tasks:
+                task.cancel()
+            await crowd.join(*tasks)
+        assert await fits(crowd.gate, 8)
+
+    with_gate(main)
+
+
+def test_everybody_cancelled_at_once_leaves_a_gate_that_works():
+    async def main(crowd):
+        tasks = [crowd.send(urgent=n % 3 == 0, flight=1.0) for n in range(200)]
+        await asyncio.sleep(0.35)
+        for task in tasks:
+            task.cancel()
+        await crowd.join(*tasks)
+        assert await fits(crowd.gate, 8)
+
+    with_gate(main)
+
+
+@pytest.mark.parametrize("rate", [None, 10.0])
+def test_a_hold_stops_everybody_in_line(rate):
+    async def main(crowd):
+        tasks = [crowd.send(flight=0.1) for _ in range(10)]
+        await asyncio.sleep(0.25)
+        crowd.gate.hold(30.0)
+        assert crowd.gate.held_for == pytest.approx(30.0, abs=EPS)
+        tasks += [crowd.send(urgent=True) for _ in range(3)]
+        await crowd.join(*tasks)
+
+    crowd = with_gate(main, rate=rate, concurrency=2)
+    assert len(crowd.departures) == 13
+    assert not [at for at in crowd.departures if 1000.25 + EPS < at < 1030.25 - EPS]
+
+
+@pytest.mark.parametrize("rate", [None, 10.0])
+def test_a_hold_stops_also_who_has_a_turn_but_has_not_left(rate):
+    async def main(crowd):
+        connecting = crowd.send(connecting=2.0)
+        await asyncio.sleep(1.0)
+        crowd.gate.hold(60.0)
+        await crowd.join(connecting)
+
+    crowd = with_gate(main, rate=rate)
+    assert crowd.departures[0] >= 1061.0 - EPS
+
+
+def test_a_hold_that_grows_while_somebody_waits_to_leave_is_waited_out():
+    async def main(crowd):
+        connecting = crowd.send(connecting=1.0)
+        await asyncio.sleep(0.5)
+        crowd.gate.hold(10.0)
+        await asyncio.sleep(5.0)
+        crowd.gate.hold(60.0)
+        await crowd.join(connecting)
+
+    assert with_gate(main).departures[0] >= 1065.5 - EPS
+
+
+def test_of_two_holds_the_later_end_counts():
+    async def main(crowd):
+        crowd.gate.hold(30.0)
+        crowd.gate.hold(5.0)
+        task = crowd.send()
+        await asyncio.sleep(20.0)
+        crowd.gate.hold(20.0)
+        await crowd.join(task)
+
+    assert with_gate(main).departures[0] == pytest.approx(1040.0, abs=EPS)
+
+
+def test_a_hold_is_not_followed_by_a_burst():
+    async def main(crowd):
+        crowd.gate.hold(30.0)
+        await crowd.join(*(crowd.send() for _ in range(30)))
+
+    assert overfull(with_gate(main).departures, 10.0, 1) is None
+
+
+def test_a_turn_that_came_to_nothing_costs_no_time_and_earns_none():
+    async def main(crowd):
+        for _ in range(5):
+            (await crowd.gate.turn(urgent=False)).done()
+        tasks = [crowd.send(connecting=1.0) for _ in range(5)]
+        await asyncio.sleep(2.0)
+        assert len(crowd.departures) == 1  # its token was there again
+        assert len(crowd.granted) == 1  # and the others wait in line, not on a connection
+        await crowd.join(*tasks)
+
+    assert overfull(with_gate(main, rate=0.1).departures, 0.1, 1) is None
+
+
+def test_done_without_having_left_frees_the_next():
+    async def main(crowd):
+        turn = await crowd.gate.turn(urgent=True)
+        next_one = crowd.send()
+        await asyncio.sleep(5.0)
+        assert crowd.people[0].left is None
+        turn.done()
+        await crowd.join(next_one)
+
+    assert with_gate(main, concurrency=1).departures
+
+
+def test_waiting_in_line_wakes_the_loop_only_when_somebody_may_go():
+    async def main(loop):
+        gate = Gate(rate=0.01, burst=1, concurrency=8)
+        first = await gate.turn(urgent=True)
+        await first.leave()
+        first.done()
+        rounds = itertools.count()
+        original = gate._serve
+
+        def serve():
+            next(rounds)
+            original()
+
+        gate._serve = serve
+        waiting = loop.create_task(gate.turn(urgent=True))
+        (await waiting).done()
+        return next(rounds)
+
+    assert run(main) <= 10
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["send", "send", "send", "urgent", "cancel", "hold", "stall", "rest"]),
+        st.floats(0.0, 3.0) | st.floats(0.0, 0.05) | st.just(0.0),
+        st.integers(0, 1_000_000),
+    ),
+    min_size=1,
+    max_size=50,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    steps,
+    st.none() | st.floats(0.5, 50.0),
+    st.integers(1, 4),
+    st.integers(1, 5),
+)
+def test_whatever_happens_no_window_is_overfull_and_everybody_is_served(
+    script, rate, burst, concurrency
+):
+    """Sends, cancellations, holds and blocked loops in any order."""
+    holds: list[tuple[float, float]] = []
+    cancelled: set[int] = set()
+
+    async def main(crowd):
+        tasks: list[asyncio.Task[None]] = []
+        for act, pause, number in script:
+            match act:
+                case "send" | "urgent":
+                    connecting = (0.0, 0.0, 0.01, 2.0)[number % 4]
+                    flight = (0.0, 0.5, 7.0)[number % 3]
+                    tasks.append(
+                        crowd.send(urgent=act == "urgent", connecting=connecting, flight=flight)
+                    )
+                case "cancel" if tasks:
+                    tasks[number % len(tasks)].cancel()
+                    cancelled.add(number % len(tasks))
+                case "hold":
+                    seconds = (0.5, 5.0, 300.0)[number % 3]
+                    holds.append((crowd.loop.time(), crowd.loop.time() + seconds))
+                    crowd.gate.hold(seconds)
+                case "stall":
+                    crowd.loop.stall((0.1, 30.0)[number % 2])
+            if act == "rest":
+                await asyncio.sleep(pause)
+            elif number % 5 == 0:
+                await settle()
+        async with asyncio.timeout(100_000):
+            await crowd.join(*tasks)
+        assert await fits(crowd.gate, concurrency)
+
+    crowd = with_gate(main, rate=rate, burst=burst, concurrency=concurrency)
+    assert crowd.most_inside <= concurrency
+    if rate is not None:
+        assert overfull(crowd.departures, rate, burst) is None
+    for start, end in holds:
+        assert not [at for at in crowd.departures if start + EPS < at < end - EPS]
+    for person in crowd.people:
+        assert person.name in cancelled or person.left is not None
+    for kind in (True, False):
+        order = [person.name for person in crowd.granted if person.urgent is kind]
+        assert order == sorted(order)
+    assert_urgent_first(crowd)
+
+
+def assert_urgent_first(crowd: Crowd) -> None:
+    """While somebody urgent waited, nobody of the bulk was given a turn."""
+    for bulk in crowd.granted:
+        if bulk.urgent:
+            continue
+        assert bulk.granted is not None
+        overtaken = [
+            person
+            for person in crowd.people
+            if person.urgent
+            and person.granted is not None
+            and person.asked < bulk.granted < person.granted
+        ]
+        assert not overtaken
+
+
+async def test_a_clients_requests_leave_no_faster_than_its_rate(simulator):
+    """Over a real socket: 30 at 50 a second take more than half a second."""
+    async with GatewayClient(simulator.token, base_url=simulator.url, rate=50) as gateway:
+        await asyncio.gather(*(gateway.messages.list() for _ in range(30)))
+    moments = [request.at for request in simulator.requests]
+    assert len(moments) == 30
+    assert moments[-1] - moments[0] >= 28 / 50

@@ -1,0 +1,128 @@
+"""One realtime message a minute: refused here with the seconds to wait, or waited for."""
+
+import asyncio
+
+import pytest
+
+from gateway_sms_async import BulkSendError, GatewayClient, Options, RateLimitError, RetryPolicy
+from gateway_sms_async._http.limiter import RealtimePace
+from gateway_sms_async.testing import Fault, Simulator
+
+from ..support.accounting import check, number, numbers
+
+pytestmark = pytest.mark.anyio
+
+NOW = Options(realtime=True)
+
+
+def send(gateway: GatewayClient, n: int, **more: object):
+    return gateway.messages.send(
+        sender="ACME", body="123456", recipients=number(n), options=NOW, **more
+    )
+
+
+def test_the_pace():
+    pace = RealtimePace()
+    assert pace.wait(5.0) == 0
+    pace.sent(5.0)
+    assert pace.wait(5.0) == 60
+    assert pace.wait(64.0) == 1
+    assert pace.wait(65.0) == 0
+    pace.sent(70.0)
+    pace.not_sent(5.0)
+    assert pace.wait(71.0) == 59, "somebody else's minute"
+    pace.not_sent(70.0)
+    assert pace.wait(71.0) == 0
+
+
+async def test_a_second_one_is_refused_before_any_request(
+    gateway: GatewayClient, simulator: Simulator
+):
+    await send(gateway, 1)
+    sent = len(simulator.requests)
+    with pytest.raises(RateLimitError, match="wait 60 s; nothing was sent") as caught:
+        await send(gateway, 2)
+    assert 59 < (caught.value.retry_after or 0) <= 60
+    assert len(simulator.requests) == sent
+    # Others are not held up.
+    await gateway.messages.send(sender="ACME", body="Ciao", recipients=number(3))
+    assert dict(simulator.ledger) == {number(1): 1, number(3): 1}
+
+
+async def test_views_share_the_pace(gateway: GatewayClient):
+    await send(gateway.with_options(timeout=3), 1)
+    with pytest.raises(RateLimitError):
+        await send(gateway, 2)
+
+
+async def test_what_was_not_sent_does_not_count(gateway: GatewayClient, simulator: Simulator):
+    simulator.faults.add(Fault.status(402), on="send")
+    with pytest.raises(Exception, match="402"):
+        await send(gateway, 1)
+    await send(gateway, 1)
+    assert dict(simulator.ledger) == {number(1): 1}
+
+
+async def test_a_simulated_one_does_not_count(gateway: GatewayClient):
+    await send(gateway, 1, test=True)
+    await send(gateway, 1, test=True)
+    await send(gateway, 1)
+
+
+async def test_waiting_longer_than_the_call_may_last_is_refused_at_once(gateway: GatewayClient):
+    await send(gateway, 1)
+    hasty = gateway.with_options(retry=RetryPolicy(max_elapsed=30))
+    with pytest.raises(RateLimitError):
+        await send(hasty, 2, wait_realtime=True)
+
+
+async def test_it_is_waited_for_on_request(
+    gateway: GatewayClient, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("gateway_sms_async._http.limiter._REALTIME_PAUSE", 0.1)
+    monkeypatch.setattr("gateway_sms_async._simulator.gateway._REALTIME_PAUSE", 0.05)
+    await send(gateway, 1)
+    waiting = [asyncio.create_task(send(gateway, n, wait_realtime=True)) for n in (2, 3)]
+    await asyncio.gather(*waiting)
+    assert dict(simulator.ledger) == {number(n): 1 for n in (1, 2, 3)}
+
+
+async def test_the_messages_of_a_campaign_wait_for_each_other(
+    gateway: GatewayClient, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("gateway_sms_async._http.limiter._REALTIME_PAUSE", 0.1)
+    monkeypatch.setattr("gateway_sms_async._simulator.gateway._REALTIME_PAUSE", 0.05)
+    receipt = await gateway.send_bulk(
+        numbers(6), sender="ACME", body="Ciao", options=NOW, recipients_per_message=2
+    )
+    check(receipt, simulator, set(numbers(6)))
+    assert len(receipt.message_ids) == 3
+
+
+async def test_a_campaign_that_waits_for_its_minute_can_be_stopped(
+    gateway: GatewayClient, simulator: Simulator
+):
+    stop = asyncio.Event()
+    sending = asyncio.create_task(
+        gateway.send_bulk(
+            numbers(4),
+            sender="ACME",
+            body="Ciao",
+            options=NOW,
+            recipients_per_message=2,
+            stop=stop,
+        )
+    )
+    while len(simulator.ledger) < 2 or not sum("PUT" in str(one) for one in simulator.requests):
+        await asyncio.sleep(0.01)
+    stop.set()
+    with pytest.raises(BulkSendError) as caught:
+        await sending
+    receipt = caught.value.receipt
+    check(receipt, simulator, set(numbers(4)))
+    assert (receipt.accepted, len(receipt.unsent)) == (2, 2)
+
+
+async def test_wait_realtime_is_a_bool(gateway: GatewayClient):
+    with pytest.raises(TypeError):
+        await send(gateway, 1, wait_realtime=1)

@@ -1,0 +1,152 @@
+"""Every example of the guides runs, against the simulator; links lead somewhere."""
+
+import re
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway_sms_async.testing import Dialect, Fault, Simulator
+
+from ..support.paths import ROOT
+from ..support.programs import run
+
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [*DOCS, ROOT / "README.md"]
+# A program that is a file of the tests is named before its block.
+BLOCK = re.compile(r"(?:<!-- (?P<file>\S+) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)```", re.DOTALL)
+
+
+@dataclass
+class Block:
+    page: Path
+    place: int
+    kind: str
+    text: str
+    file: str | None
+
+    def __str__(self) -> str:
+        return f"{self.page.stem}-{self.place}"
+
+
+BLOCKS = [
+    Block(page, place, found["kind"], found["text"], found["file"])
+    for page in DOCS
+    for place, found in enumerate(BLOCK.finditer(page.read_text(encoding="utf-8")), start=1)
+]
+PROGRAMS = [one for one in BLOCKS if one.kind == "python" and one.file is None]
+FILES = [one for one in BLOCKS if one.file is not None]
+# The commands of one page belong together.
+COMMANDS = {
+    page.stem: [
+        line
+        for one in BLOCKS
+        if one.page == page and one.kind == "sh"
+        for line in one.text.splitlines()
+    ]
+    for page in DOCS
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copy(ROOT / "tests" / "data" / "campaign.csv", tmp_path)
+    return tmp_path
+
+
+def test_every_block_is_of_a_kind_that_is_run_or_that_shows_output() -> None:
+    assert {one.kind for one in BLOCKS} <= {"python", "sh", "console", "json", "text"}
+    assert {one.page.stem for one in PROGRAMS + FILES} == {page.stem for page in DOCS} - {"index"}
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=str)
+async def test_programs(program: Block, folder: Path) -> None:
+    example = folder / "test_example.py"
+    example.write_text(program.text, encoding="utf-8")
+    command = [sys.executable, "-X", "dev", "-W", "error", str(example)]
+    if "def test_" in program.text:
+        command[5:] = [
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:xdist",
+            "-p",
+            "no:asyncio",
+            str(example),
+        ]
+    async with Simulator(sent_after=0.0, delivered_after=0.1) as simulator:
+        printed = await run(command, simulator, folder)
+    assert printed
+    assert "stopped" not in printed
+    assert "Not sent" not in printed
+
+
+@pytest.mark.parametrize(
+    ("broken", "found"),
+    [
+        (Dialect(opens_send_after=0.1), "1: it was sent by itself"),
+        (Dialect(split_close=True), "2: it stayed open"),
+        (Dialect(closed_takes_puts=True), "2: a closed message took more"),
+        (Dialect(refusals_apply_half=True), "3: a refused request has added somebody"),
+        (Dialect(deletes_undone=True), "4: it came back"),
+    ],
+    ids=["sends-open", "splits-close", "takes-more", "applies-refused", "undoes-delete"],
+)
+async def test_the_check_of_the_promises_finds_each_that_is_broken(
+    broken: Dialect, found: str, folder: Path
+) -> None:
+    [program] = [one for one in PROGRAMS if one.page.stem == "guarantees"]
+    async with Simulator(dialect=broken) as simulator:
+        # The stranger is let in, to be refused by a fault: only those can be applied by halves.
+        simulator.tokens.add("a-token-that-is-none")
+        simulator.faults.add(Fault.status(401), on="append")
+        with pytest.raises(AssertionError, match=found):
+            await run([sys.executable, "-c", program.text], simulator, folder)
+
+
+# Eight commands one after another, each a process of its own.
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("page", [page for page in COMMANDS if COMMANDS[page]])
+async def test_commands(page: str, folder: Path) -> None:
+    async with Simulator(sent_after=0.0, delivered_after=0.1) as simulator:
+        for line in COMMANDS[page]:
+            assert line.startswith("gateway-sms "), line
+            # 3: done, and the list holds wrong numbers on purpose.
+            printed = await run(["sh", "-c", f"{line} || test $? -eq 3"], simulator, folder)
+            assert printed or shlex.split(line)[1:3] == ["journal", "purge"]
+
+
+def test_programs_that_are_files_are_word_for_word() -> None:
+    for block in FILES:
+        assert block.file is not None
+        assert block.text == (ROOT / block.file).read_text(encoding="utf-8"), block
+
+
+def anchors(page: Path) -> set[str]:
+    """The names of a page's headings, as the forges make them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one).strip().lower().replace(" ", "-") for one in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        linked = (page.parent / name).resolve() if name else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+def test_the_index_names_every_guide() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    for page in DOCS:
+        assert page.stem == "index" or f"]({page.name})" in index

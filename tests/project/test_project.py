@@ -1,0 +1,197 @@
+"""The project: dependencies, what CI runs, what a release holds."""
+
+import ast
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import venv
+import zipfile
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+import gateway_sms_async
+
+from ..support.paths import ROOT
+
+PACKAGE = ROOT / "gateway_sms_async"
+
+
+def test_every_module_says_what_it_does() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+
+
+def test_all_is_what_there_is() -> None:
+    assert sorted(gateway_sms_async.__all__) == list(gateway_sms_async.__all__)
+    for name in gateway_sms_async.__all__:
+        assert getattr(gateway_sms_async, name) is not None
+
+
+def test_four_dependencies_and_no_more() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {re.match(r"[a-z]+", one)[0] for one in project["dependencies"]}  # type: ignore[index]
+    assert names == {"aiohttp", "anyio", "backoff", "msgspec"}
+    assert version("gateway-sms-async") == gateway_sms_async.__version__
+
+
+def test_ci_tests_the_very_floors_that_are_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    tested = dict(re.findall(r'"([a-z-]+)==([\d.]+)"', ci))
+    ours = {"dev", "docs", "release", "test"}
+    users = [one for name in extras.keys() - ours for one in extras[name]]
+    floors = dict(one.split(">=") for one in [*project["dependencies"], *users])
+    # What the tests listen with is of the same version as the API.
+    assert tested.pop("opentelemetry-sdk") == tested["opentelemetry-api"]
+    assert tested.keys() == floors.keys()
+    for name, floor in floors.items():
+        assert re.fullmatch(re.escape(floor) + r"(\.0)*", tested[name]), name
+
+
+def test_the_readmes_commands_are_what_ci_runs() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    commands = re.findall(r"^pip install .*$", readme, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        assert command in ci
+
+
+def build(kind: str, source: Path, target: Path) -> Path:
+    """Build one distribution with the backend installed here: no registry is asked."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", kind, "--directory", target]
+    subprocess.run(command, check=True, capture_output=True, cwd=source)
+    [built] = target.glob("*.whl" if kind == "wheel" else "*.tar.gz")
+    return built
+
+
+def files(folder: str, *suffixes: str) -> set[str]:
+    return {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix in suffixes
+    }
+
+
+def test_the_sdist_holds_all_that_is_kept_and_nothing_else(tmp_path: Path) -> None:
+    sdist = build("sdist", ROOT, tmp_path)
+    with tarfile.open(sdist) as archive:
+        members = archive.getmembers()
+    assert all(member.isfile() for member in members)
+    names = [PurePosixPath(member.name) for member in members]
+    assert {name.parts[0] for name in names} == {sdist.name.removesuffix(".tar.gz")}
+    inside = {str(PurePosixPath(*name.parts[1:])) for name in names}
+    assert {name.split("/")[0] for name in inside} == {
+        ".ci",
+        ".github",
+        ".gitignore",
+        "CHANGELOG.md",
+        "LICENSE",
+        "PKG-INFO",
+        "README.md",
+        "benchmarks",
+        "docs",
+        "examples",
+        "gateway_sms_async",
+        "pyproject.toml",
+        "tests",
+    }
+    for folder in (
+        "gateway_sms_async",
+        "tests",
+        "benchmarks",
+        "docs",
+        "examples",
+        ".ci",
+        ".github",
+    ):
+        assert {name for name in inside if name.startswith(folder + "/")} == files(
+            folder,
+            "",
+            ".css",
+            ".csv",
+            ".db",
+            ".jinja2",
+            ".json",
+            ".jsonl",
+            ".md",
+            ".py",
+            ".txt",
+            ".typed",
+            ".yml",
+        ) - {"benchmarks/results.json"}
+
+
+def test_the_wheel_comes_from_the_sdist_and_works_without_the_checkout(tmp_path: Path) -> None:
+    with tarfile.open(build("sdist", ROOT, tmp_path)) as archive:
+        archive.extractall(tmp_path / "sdist", filter="data")
+    [source] = (tmp_path / "sdist").iterdir()
+    wheel = build("wheel", source, tmp_path)
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name for name in names if ".dist-info/" not in name} == files(
+        "gateway_sms_async", ".py", ".typed"
+    )
+    assert {name.partition(".dist-info/")[2] for name in names if ".dist-info/" in name} == {
+        "METADATA",
+        "RECORD",
+        "WHEEL",
+        "entry_points.txt",
+        "licenses/LICENSE",
+    }
+    venv.create(tmp_path / "env", with_pip=False)
+    [site] = (tmp_path / "env" / "lib").glob("python*/site-packages")
+    zipfile.ZipFile(wheel).extractall(site)
+    # The dependencies of this very environment, found after the wheel's own files.
+    [installed] = {str(Path(ast.__file__).parent), *sys.path} & {
+        path for path in sys.path if path.endswith("site-packages")
+    }
+    (site / "dependencies.pth").write_text(installed, encoding="utf-8")
+    probe = (
+        "import gateway_sms_async as g; "
+        "g.GatewayClient('token'); "
+        "from gateway_sms_async.testing import Simulator; "
+        "print(g.__file__, g.__version__)"
+    )
+    answer = subprocess.run(
+        [tmp_path / "env" / "bin" / "python", "-I", "-c", probe],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    ).stdout
+    assert answer.startswith(str(tmp_path / "env"))
+    assert answer.strip().endswith(gateway_sms_async.__version__)
+
+
+# A full commit, and in words which version that is.
+PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+
+
+@pytest.mark.parametrize(
+    "workflow", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.stem
+)
+def test_workflows_use_pinned_actions_with_the_least_rights(workflow: Path) -> None:
+    text = workflow.read_text(encoding="utf-8")
+    actions = re.findall(r"uses: (.+)", text)
+    assert actions
+    assert [one for one in actions if not PINNED.fullmatch(one)] == []
+    assert "\npermissions: {}\n" in text
+    assert "secrets." not in text
+    assert text.count("persist-credentials: false") == text.count("actions/checkout@")
+
+
+def test_what_is_published_is_what_was_built_and_checked() -> None:
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    build, publish = text.partition("\n  publish:\n")[::2]
+    assert "bash .ci/run" in build
+    assert "bash .ci/dist" in build
+    # The job that may publish runs nothing of ours.
+    assert "run:" not in publish
+    assert "actions/checkout@" not in publish
+    assert "id-token: write" in publish
+    assert "environment:" in publish

@@ -1,0 +1,61 @@
+"""Where a run looks into the library: requests that leave, commits of the journal, the clock."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gateway_sms_async._campaign import backlog
+from gateway_sms_async._http.transport import Transport
+from gateway_sms_async._journal.store import Store
+from tests.support.virtual_time import ReplayLoop
+
+EPOCH = 1_700_000_000.0
+"""The wall clock when the loop's is at zero."""
+
+Passing = Callable[[str, str], None]
+"""Called with what passes ("request", "commit"), and on which side of it ("before", "after")."""
+
+
+@contextlib.contextmanager
+def hooked(loop: ReplayLoop, passing: Passing) -> Iterator[None]:
+    """Let a run see requests leave and the journal commit, and own the clock."""
+    with contextlib.ExitStack() as stack:
+
+        def patch(owner: Any, name: str, value: Any) -> None:
+            original = getattr(owner, name)
+            setattr(owner, name, value)
+            stack.callback(setattr, owner, name, original)
+
+        attempt = Transport.attempt
+
+        @functools.wraps(attempt)
+        def attempting(self: Any, *args: Any, leave: Any, **kwargs: Any) -> Any:
+            async def leaving() -> None:
+                await leave()
+                passing("request", "before")
+                loop.call_soon(passing, "request", "after")
+
+            return attempt(self, *args, leave=leaving, **kwargs)
+
+        patch(Transport, "attempt", attempting)
+        for name in ("add_people", "publish", "commit"):
+            patch(Store, name, _watched(getattr(Store, name), passing))
+        # Rows of the journal that no batch fits into evenly.
+        patch(backlog, "_TOGETHER", 3)
+        patch(time, "time", lambda: EPOCH + loop.time())
+        yield
+
+
+def _watched(write: Callable[..., Any], passing: Passing) -> Callable[..., Any]:
+    @functools.wraps(write)
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        passing("commit", "before")
+        done = write(*args, **kwargs)
+        passing("commit", "after")
+        return done
+
+    return watched

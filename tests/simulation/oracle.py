@@ -1,0 +1,139 @@
+"""Holds receipts against the ledger, which alone knows who was texted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gateway_sms_async import Receipt
+
+from .plan import Schedule
+
+
+def key_of(number: str) -> str:
+    return "".join(filter(str.isdigit, number))
+
+
+class Judge:
+    """Holds receipts against the ledger. Knows the source, and nothing of the library's insides."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+        self._lacks = "{{" in schedule.body and not schedule.allow_missing_fields
+        self._by_gateway = {key_of(number) for number in schedule.unroutable}
+        self._no_objects = dict(schedule.dialect).get("object_lists") is False
+        self.repeated = dict(schedule.dialect).get("repeat_puts") is True
+
+    def _people(self, total: int) -> tuple[set[int], int, dict[str, int]]:
+        """Return positions refused before a request, how many repeats, and the rest's places."""
+        refused: set[int] = set()
+        repeats = 0
+        places: dict[str, int] = {}
+        for position, item in enumerate(self._schedule.source[:total]):
+            if item.number is None or (self._lacks and item.fields is None):
+                refused.add(position)
+            elif key_of(item.number) in places:
+                repeats += 1
+            else:
+                places[key_of(item.number)] = position
+        return refused, repeats, places
+
+    def doubles(self, ledger: Mapping[str, int], receipt: Receipt | None) -> Iterator[str]:
+        """Nobody is texted twice; behind a proxy that repeats, nobody without it being said."""
+        twice = {key_of(number) for number, times in ledger.items() if times > 1}
+        if twice and self.repeated and self._schedule.mode != "careful":
+            if receipt is None:
+                return
+            twice -= {key_of(number) for number in (*receipt.doubled, *receipt.unknown)}
+        if twice:
+            yield f"texted twice: {sorted(twice)}"
+
+    def check(self, receipt: Receipt, ledger: Mapping[str, int]) -> Iterator[str]:
+        """Everyone is accounted for once, and as the ledger has it."""
+        yield from self.doubles(ledger, receipt)
+        texted = {key_of(number) for number in ledger}
+        refused, repeats, places = self._people(receipt.total)
+        if not 0 <= receipt.total <= len(self._schedule.source):
+            yield f"total {receipt.total} of a source of {len(self._schedule.source)}"
+        named = {
+            name: [key_of(number) for number in getattr(receipt, name)]
+            for name in ("doubled", "unknown", "unsent")
+        }
+        rest = len(receipt.invalid) + receipt.duplicates + receipt.excluded
+        parts = receipt.accepted + rest + sum(map(len, named.values()))
+        if parts != receipt.total:
+            yield f"the parts add up to {parts}, not to {receipt.total}"
+        if receipt.duplicates != repeats or receipt.excluded:
+            yield f"{receipt.duplicates} duplicates, {receipt.excluded} excluded of {repeats} repeats"
+        yield from self._check_invalid(receipt, refused, places, texted)
+        invalid = {one.position for one in receipt.invalid}
+        left = {key for key, place in places.items() if place not in invalid}
+        for name, keys in named.items():
+            if len(set(keys)) != len(keys) or not left.issuperset(keys):
+                yield f"{name} names somebody twice, or in another part too, or a stranger"
+            left -= set(keys)
+        if gone := texted.intersection(named["unsent"]):
+            yield f"texted though called unsent: {sorted(gone)}"
+        if len(left) != receipt.accepted:
+            yield f"accepted {receipt.accepted}, but {len(left)} are left over"
+        if missing := left - texted:
+            yield f"not texted though called accepted: {sorted(missing)}"
+        if (
+            strangers := texted
+            - left
+            - set(named["doubled"])
+            - set(named["unknown"])
+            - invalid_keys(places, invalid)
+            - set(named["unsent"])
+        ):
+            yield f"texted, and in no part of the receipt: {sorted(strangers)}"
+        yield from self._check_outcomes(receipt, refused | invalid, places, named)
+        if receipt.complete and (named["unknown"] or named["unsent"] or named["doubled"]):
+            yield "complete, though somebody is unknown, unsent or doubled"
+
+    def _check_outcomes(
+        self,
+        receipt: Receipt,
+        invalid: set[int],
+        places: Mapping[str, int],
+        named: Mapping[str, list[str]],
+    ) -> Iterator[str]:
+        """One by one they say what the counts and the names say."""
+        expected = ["duplicate"] * receipt.total
+        for key, place in places.items():
+            found = [name for name, keys in named.items() if key in keys]
+            expected[place] = found[0] if found else "accepted"
+        for place in invalid:
+            expected[place] = "invalid"
+        told = [one.name for one in receipt.outcomes]
+        if told != expected:
+            yield f"the outcomes are {told}, not {expected}"
+        for one in receipt.outcomes:
+            if (one.reason is not None) != (one.name == "invalid"):
+                yield f"{one.name} for the reason {one.reason}"
+            if one.name == "accepted" and one.message_id not in receipt.message_ids:
+                yield f"{one.name} on a message that is not closed"
+
+    def _check_invalid(
+        self, receipt: Receipt, refused: set[int], places: Mapping[str, int], texted: set[str]
+    ) -> Iterator[str]:
+        positions = [one.position for one in receipt.invalid]
+        if len(set(positions)) != len(positions):
+            yield "invalid names a place twice"
+        if not refused <= set(positions):
+            yield f"not called invalid: places {sorted(refused - set(positions))}"
+        source = self._schedule.source
+        for one in receipt.invalid:
+            if one.position >= len(source) or source[one.position].text != one.number:
+                yield f"invalid at place {one.position} is not what stood there"
+            elif one.position not in refused:
+                key = key_of(source[one.position].number or "")
+                if places.get(key) != one.position:
+                    yield f"called invalid at place {one.position}, which is a repeat"
+                elif key in texted:
+                    yield f"texted though called invalid: {key}"
+                elif key not in self._by_gateway and not self._no_objects:
+                    yield f"called invalid, which the gateway never said: {key}"
+
+
+def invalid_keys(places: Mapping[str, int], invalid: set[int]) -> set[str]:
+    return {key for key, place in places.items() if place in invalid}

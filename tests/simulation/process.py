@@ -1,0 +1,172 @@
+"""One process of a campaign, and whatever ends it from outside, also in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import anyio
+
+from gateway_sms_async import GatewayClient, Progress, Receipt
+from tests.support.virtual_time import ReplayLoop
+
+from .plan import End
+
+
+class Cable(aiohttp.UnixConnector):
+    """The client's connections, which a kill cuts all at once."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, limit=0, force_close=False, keepalive_timeout=5.0)
+        self._transports: list[Any] = []
+        self._cut = False
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Any:
+        self._check()
+        connection = await super().connect(*args, **kwargs)
+        if connection.transport not in self._transports:
+            self._transports.append(connection.transport)
+        if self._cut:
+            connection.close()
+        self._check()
+        return connection
+
+    def _check(self) -> None:
+        if self._cut:
+            raise aiohttp.ClientConnectionError("the process is dead")
+
+    def cut(self) -> None:
+        """Let nothing through any more; what is in the kernel's buffers still arrives."""
+        self._cut = True
+        for transport in self._transports:
+            transport.abort()
+
+
+class Life:
+    """One process: it begins, may be ended from outside, and can be killed at any point.
+
+    `journal` is where its journal is; after a kill that is a copy, as the dead have left it.
+    """
+
+    def __init__(
+        self,
+        end: End | None,
+        *,
+        loop: ReplayLoop,
+        gateway: GatewayClient,
+        cable: Cable,
+        journal: Path,
+        events: Counter[str],
+    ) -> None:
+        self._end = end
+        self._loop = loop
+        self._gateway = gateway
+        self._cable = cable
+        self._events = events
+        self._passed: Counter[str] = Counter()
+        self._scope = anyio.CancelScope()
+        self._task: asyncio.Task[Any] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._over = False
+        self.journal = journal
+        self.stop = asyncio.Event()
+        self.told: list[Progress] = []
+        self.killed = False
+        self.cancels = False
+        self.fails = False
+        self.too_late = False
+        self.struck_at = 0.0
+
+    async def guard(self, campaign: Callable[[], Coroutine[Any, Any, Receipt]]) -> Receipt:
+        """Run the campaign inside whatever may cancel it."""
+        end = self._end
+        self.too_late = self._closing is not None
+        if end is not None and end.how == "timeout":
+            try:
+                async with asyncio.timeout(end.when) as limit:
+                    return await campaign()
+            finally:
+                self.cancels = limit.expired()
+                self.struck_at = limit.when() or 0.0
+        if end is None or end.how != "scope":
+            return await campaign()
+        with self._scope:
+            return await campaign()
+        # A scope swallows the cancellation; what is awaited has nothing to return.
+        raise asyncio.CancelledError
+
+    def begin(self, task: asyncio.Task[Any]) -> None:
+        """Wait for the moment to strike."""
+        self._task = task
+        end = self._end
+        if end is None or end.how == "timeout":
+            return
+        if end.at == "time":
+            self._timer = self._loop.call_later(end.when, self._strike)
+        elif end.at == "round":
+            self._loop.at_round(self._loop.rounds + int(end.when), self._strike)
+
+    def finish(self) -> None:
+        """Take note that the campaign is over: nothing can strike it any more."""
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def passing(self, what: str, side: str) -> None:
+        """Strike, if this is the point."""
+        if side == "before":
+            self._passed[what] += 1
+        end = self._end
+        if self._over or end is None or end.at != what or end.side != side:
+            return
+        if self._passed[what] != end.when:
+            return
+        if end.how == "fail":
+            self.fails = True
+            self._events["a failed write"] += 1
+            raise sqlite3.OperationalError("disk I/O error")
+        if end.lag:
+            self._loop.at_round(self._loop.rounds + end.lag, self._kill)
+        else:
+            self._kill()
+
+    def _strike(self) -> None:
+        assert self._end is not None
+        assert self._task is not None
+        if self._over or self._task.done():
+            return
+        how = self._end.how
+        self.struck_at = self._loop.time()
+        self._events[how] += 1
+        self.cancels = how in {"cancel", "scope"}
+        if how == "cancel":
+            self._task.cancel()
+        elif how == "scope":
+            self._scope.cancel()
+        elif how == "stop":
+            self.stop.set()
+        else:
+            self._closing = self._loop.create_task(self._gateway.aclose())
+
+    def _kill(self) -> None:
+        """End the process in the middle: the journal stays as it is, the sockets close."""
+        if self.killed or self._over:
+            return
+        self.killed = True
+        self._events["killed"] += 1
+        theirs = self.journal
+        self.journal = theirs.parent.parent / str(int(theirs.parent.name) + 1) / theirs.name
+        self.journal.parent.mkdir()
+        for file in theirs.parent.glob(theirs.name + "*"):
+            shutil.copy(file, self.journal.parent / file.name)
+        self._cable.cut()
+        # What still runs writes to the old journal and to dead sockets.
+        if self._task is not None:
+            self._loop.call_soon(self._task.cancel)

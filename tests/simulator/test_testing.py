@@ -1,0 +1,149 @@
+"""What users' own tests stand on: assertions that say what differs, faults in one line, the recipes."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway_sms_async import GatewayClient, GatewayError, OutcomeUnknownError, RateLimitError
+from gateway_sms_async.testing import Simulator
+
+from ..support.paths import EXAMPLES
+
+ANNA, BRUNO = "+39 340 1234567", "+39 340 7654321"
+
+
+async def send(gateway: GatewayClient, **given: object) -> None:
+    keywords = {"sender": "ACME", "body": "Ciao", "recipients": ANNA, **given}
+    await gateway.messages.send(**keywords)  # type: ignore[arg-type]
+
+
+async def test_what_was_sent_has_its_fields_filled_in(
+    gateway: GatewayClient, simulator: Simulator
+) -> None:
+    people = [(ANNA, {"name": "Anna"}), (BRUNO, {"name": "Bruno"})]
+    await gateway.send_bulk(people, sender="ACME", body="Ciao {{name}}")
+    simulator.assert_sent({ANNA: "Ciao Anna", "0039 340 765 43 21": ["Ciao Bruno"]})
+    assert simulator.sent_to("+39-3401234567") == simulator.sent_to(ANNA) == ["Ciao Anna"]
+    [first, second] = simulator.texts
+    assert first.sender == "ACME"
+    assert first.message_id == second.message_id
+
+
+async def test_open_messages_and_simulated_sends_were_not_sent(
+    gateway: GatewayClient, simulator: Simulator
+) -> None:
+    await send(gateway, test=True)
+    await send(gateway, transaction=True)
+    simulator.assert_sent({})
+
+
+async def test_an_assertion_says_line_by_line_what_differs(
+    gateway: GatewayClient, simulator: Simulator
+) -> None:
+    await send(gateway)
+    await send(gateway)
+    await send(gateway, recipients=BRUNO, body="Addio")
+    with pytest.raises(AssertionError) as caught:
+        simulator.assert_sent({ANNA: "Ciao", BRUNO: "Ciao", "+44 7911 123456": "Hello"})
+    assert str(caught.value).splitlines() == [
+        "what was sent is not what was expected:",
+        "  +39 340 1234567: not expected: 'Ciao'",
+        "  +39 340 7654321: not sent: 'Ciao'",
+        "  +39 340 7654321: not expected: 'Addio'",
+        "  +44 7911 123456: not sent: 'Hello'",
+    ]
+    simulator.assert_sent({ANNA: ["Ciao", "Ciao"], BRUNO: "Addio"})
+
+
+async def test_a_long_list_of_differences_is_cut(simulator: Simulator) -> None:
+    with pytest.raises(AssertionError, match="and 5 differences more") as caught:
+        simulator.assert_sent({f"+39 340 {n:07}": "Ciao" for n in range(25)})
+    assert len(str(caught.value).splitlines()) == 22
+
+
+async def test_one_number_written_in_two_ways_is_a_mistake_of_the_test(
+    simulator: Simulator,
+) -> None:
+    with pytest.raises(ValueError, match="expected twice"):
+        simulator.assert_sent({ANNA: "Ciao", "0039 340 1234567": "Ciao"})
+
+
+async def test_the_next_request_fails_and_the_one_after_does_not(
+    gateway: GatewayClient, simulator: Simulator
+) -> None:
+    simulator.fail_next("POST", after_apply=True)
+    simulator.fail_next("list", status=403)
+    with pytest.raises(OutcomeUnknownError):
+        await send(gateway)
+    assert simulator.sent_to(ANNA) == ["Ciao"]
+    await send(gateway)
+    assert simulator.sent_to(ANNA) == ["Ciao", "Ciao"]
+
+
+async def test_nothing_was_applied_unless_that_is_asked_for(
+    gateway: GatewayClient, simulator: Simulator
+) -> None:
+    simulator.fail_next("send")
+    with pytest.raises(OutcomeUnknownError):
+        await send(gateway)
+    simulator.assert_sent({})
+
+
+async def test_an_answer_of_ones_own(gateway: GatewayClient, simulator: Simulator) -> None:
+    simulator.fail_next(status=429, retry_after=1000)
+    with pytest.raises(RateLimitError) as caught:
+        await send(gateway)
+    assert caught.value.retry_after == 1000
+
+
+async def test_the_same_answer_for_ever(gateway: GatewayClient, simulator: Simulator) -> None:
+    simulator.fail_next("send", status=422, error=777, times=None)
+    for _ in range(2):
+        with pytest.raises(GatewayError) as refused:
+            await send(gateway)
+        assert getattr(refused.value, "code", None) == 777
+
+
+@pytest.mark.parametrize("given", [{"error": 212}, {"retry_after": 1}], ids=["error", "retry"])
+async def test_parts_of_an_answer_need_an_answer(
+    simulator: Simulator, given: dict[str, int]
+) -> None:
+    with pytest.raises(ValueError, match="give its status"):
+        simulator.fail_next(**given)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="neither an HTTP method nor an operation"):
+        simulator.fail_next("put")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("recipe", "setting"),
+    [
+        ("anyio", "addopts = -p no:asyncio"),
+        ("pytest_asyncio", "asyncio_default_fixture_loop_scope = function"),
+    ],
+    ids=["anyio", "pytest_asyncio"],
+)
+def test_the_recipe_works_in_a_project_of_its_own(
+    recipe: str, setting: str, tmp_path: Path
+) -> None:
+    pytest.importorskip(recipe, reason="it is in the extra `dev`")
+    shutil.copy(EXAMPLES / f"recipe_{recipe}.py", tmp_path / "test_mine.py")
+    settings = f"[pytest]\nfilterwarnings = error\n{setting}\n"
+    (tmp_path / "pytest.ini").write_text(settings, encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^4 passed", done.stdout, re.MULTILINE), done.stdout

@@ -1,0 +1,284 @@
+"""Campaigns in processes of their own, which kill themselves with SIGKILL at a point asked for.
+
+`python -m tests.support.children.campaign_child` imports everything once, then forks a child for each `Child` that
+a line of its standard input asks for; those of one line run at the same time, let go together.
+A point is passed before and after each write of the journal and each request that leaves, when
+bytes were handed to the kernel, and when bytes of an answer came from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+
+from gateway_sms_async import BulkSendError, GatewayClient, GatewayError, Receipt
+from gateway_sms_async._campaign import backlog
+from gateway_sms_async._http import transport as _transport
+from gateway_sms_async._journal.store import Store
+from gateway_sms_async.testing import Simulator
+
+from ...support.paths import ROOT
+from ...support.policy import QUICK
+
+
+@dataclass(kw_only=True)
+class Campaign:
+    """What is sent; `fields` are made up for each recipient when the text has a placeholder."""
+
+    numbers: list[str]
+    body: str = "Ciao"
+    concurrency: int = 2
+    options: dict[str, Any] = field(default_factory=dict)
+
+    async def send(self, gateway: GatewayClient, journal: Path | str) -> Receipt:
+        source: list[Any] = list(self.numbers)
+        if "{{" in self.body:
+            source = [(number, {"name": number[-4:]}) for number in source]
+        return await gateway.send_bulk(
+            source,
+            sender="ACME",
+            body=self.body,
+            concurrency=self.concurrency,
+            journal=journal,
+            **self.options,
+        )
+
+
+@dataclass(kw_only=True)
+class Child:
+    """One process: it sends `campaign`, or resumes when there is none.
+
+    `kill` is the point at which it kills itself, from 1; `after` the seconds after which it is
+    killed from outside.
+    """
+
+    url: str
+    journal: str
+    campaign: Campaign | None = None
+    kill: int | None = None
+    after: float | None = None
+
+
+@dataclass(kw_only=True)
+class Ended:
+    """How a child ended: by a signal, or with a receipt or an error and what it has done."""
+
+    signal: int = 0
+    receipt: dict[str, Any] | None = None
+    error: str | None = None
+    text: str = ""
+    requests: int = 0
+    points: list[str] = field(default_factory=list)
+
+    @property
+    def killed(self) -> bool:
+        return self.signal == signal.SIGKILL
+
+
+class Zygote:
+    """The process that forks; for use from any event loop."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.children.campaign_child"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    async def run(self, *children: Child) -> list[Ended]:
+        """Let children run at the same time, to their end."""
+        line = json.dumps([asdict(child) for child in children])
+        answer = await asyncio.to_thread(self._ask, line)
+        return [Ended(**one) for one in json.loads(answer)]
+
+    def close(self) -> None:
+        with self._process:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._process.wait(10)
+
+    def _ask(self, line: str) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
+
+
+# --- in the child ------------------------------------------------------------------------------
+
+
+class _Points:
+    """Counts the points that are passed, and kills at one of them."""
+
+    def __init__(self, kill: int | None) -> None:
+        self._kill = kill
+        self.passed: list[str] = []
+        self.requests = 0
+
+    def passing(self, name: str) -> None:
+        self.passed.append(name)
+        if len(self.passed) == self._kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, owner: Any, name: str) -> None:
+        """Pass a point before and after a call."""
+        original = getattr(owner, name)
+
+        @functools.wraps(original)
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            self.passing(f"before {name}")
+            done = original(*args, **kwargs)
+            self.passing(f"after {name}")
+            return done
+
+        setattr(owner, name, watched)
+
+    def after_bytes(self, name: str) -> None:
+        """Pass a point after bytes went through a TCP socket."""
+        original = getattr(socket.socket, name)
+
+        @functools.wraps(original)
+        def watched(one: socket.socket, *args: Any) -> Any:
+            done = original(one, *args)
+            if one.family != socket.AF_UNIX:
+                self.passing(f"after {name}")
+            return done
+
+        setattr(socket.socket, name, watched)
+
+    def around_requests(self) -> None:
+        attempt = _transport.Transport.attempt
+
+        @functools.wraps(attempt)
+        def attempting(one: Any, method: str, *args: Any, leave: Any, **kwargs: Any) -> Any:
+            async def leaving() -> None:
+                self.passing(f"before {method}")
+                await leave()
+                self.requests += 1
+                self.passing(f"after {method} may leave")
+
+            return attempt(one, method, *args, leave=leaving, **kwargs)
+
+        _transport.Transport.attempt = attempting  # type: ignore[method-assign]
+
+
+async def _live(child: Child, ready: Callable[[], object]) -> Receipt:
+    async with GatewayClient(
+        Simulator().token, base_url=child.url, rate=None, timeout=5, retry=QUICK
+    ) as gateway:
+        ready()
+        if child.campaign is None:
+            return await gateway.resume_bulk(child.journal)
+        return await child.campaign.send(gateway, child.journal)
+
+
+def _be(child: Child, ready: Callable[[], object]) -> Ended:
+    points = _Points(child.kill)
+    for name in ("add_people", "publish", "commit"):
+        points.around(Store, name)
+    # Several rows of people, though there are only a few.
+    backlog._TOGETHER = 2
+    points.around(os, "link")
+    points.around_requests()
+    for name in ("send", "sendmsg", "recv"):
+        points.after_bytes(name)
+    ended = Ended()
+    try:
+        ended.receipt = asyncio.run(_live(child, ready)).to_dict()
+    except GatewayError as error:
+        ended.error, ended.text = type(error).__name__, str(error)
+        if isinstance(error, BulkSendError):
+            ended.receipt = error.receipt.to_dict()
+    except BaseException as error:
+        ended.error, ended.text = type(error).__name__, traceback.format_exc()
+    ended.requests = points.requests
+    ended.points = points.passed
+    return ended
+
+
+# --- in the zygote -----------------------------------------------------------------------------
+
+
+def _fork(child: Child, ready: int, gate: tuple[int, int]) -> tuple[int, int]:
+    """Return the id of the process, and where to read how it ended."""
+    reading, writing = os.pipe()
+    if process := os.fork():
+        os.close(writing)
+        return process, reading
+    # From here on we are the child, and never return.
+    try:
+        os.close(0)
+        os.close(gate[1])
+
+        def wait_for_the_others() -> None:
+            os.write(ready, b".")
+            os.read(gate[0], 1)
+
+        answer = json.dumps(asdict(_be(child, wait_for_the_others))).encode()
+        while answer:
+            answer = answer[os.write(writing, answer) :]
+    finally:
+        os._exit(0)
+
+
+def _run(children: Sequence[Child]) -> list[Ended]:
+    gate = os.pipe()
+    ready, is_ready = os.pipe()
+    forked = [_fork(child, is_ready, gate) for child in children]
+    os.close(gate[0])
+    os.close(is_ready)
+    for _ in children:
+        os.read(ready, 1)
+    os.close(gate[1])
+    os.close(ready)
+    ended: list[Ended] = []
+    for child, (process, reading) in zip(children, forked, strict=True):
+        if child.after is not None:
+            time.sleep(child.after)
+            os.kill(process, signal.SIGKILL)
+        with os.fdopen(reading, "rb") as answers:
+            answer = answers.read()
+        _, status = os.waitpid(process, 0)
+        if os.WIFSIGNALED(status):
+            ended.append(Ended(signal=os.WTERMSIG(status)))
+        else:
+            ended.append(Ended(**json.loads(answer)))
+    return ended
+
+
+def _child(asked: dict[str, Any]) -> Child:
+    campaign = asked.pop("campaign")
+    return Child(**asked, campaign=None if campaign is None else Campaign(**campaign))
+
+
+def main() -> None:
+    # What is loaded when it is first used is loaded here, once.
+    asyncio.run(anyio.lowlevel.checkpoint())
+    gc.freeze()
+    for line in sys.stdin:
+        ended = _run([_child(one) for one in json.loads(line)])
+        sys.stdout.write(json.dumps([asdict(one) for one in ended]) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
