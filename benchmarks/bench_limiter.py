@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from gateway_sms_async._http.limiter import Gate
+from gateway_sms_async._http.limiter import RateLimiter
 
 from ._figures import Figure, Result, Size, spread, spreads
 from ._measure import Server, client, drive, serve, take_turns
@@ -55,27 +55,27 @@ async def _sends(url: str, rate: float, burst: int, count: int) -> None:
 
 
 async def _at_the_gate(rate: float, burst: int, count: int) -> list[float]:
-    gate = Gate(rate=rate, burst=burst, concurrency=_CONCURRENCY)
+    gate = RateLimiter(rate=rate, burst=burst, concurrency=_CONCURRENCY)
     loop = asyncio.get_running_loop()
     departures: list[float] = []
 
-    async def leave() -> None:
-        turn = await gate.turn(urgent=True)
-        await turn.leave()
+    async def depart() -> None:
+        slot = await gate.slot(urgent=True)
+        await slot.depart()
         departures.append(loop.time())
-        turn.done()
+        slot.done()
 
-    await drive(leave, count, _CONCURRENCY)
+    await drive(depart, count, _CONCURRENCY)
     return departures
 
 
 async def _free_passes(count: int) -> float:
-    gate = Gate(rate=1e9, burst=1_000, concurrency=1)
+    gate = RateLimiter(rate=1e9, burst=1_000, concurrency=1)
     began = time.process_time()
     for _ in range(count):
-        turn = gate.turn_at_once() or await gate.turn(urgent=True)
-        await turn.leave()
-        turn.done()
+        slot = gate.try_acquire() or await gate.slot(urgent=True)
+        await slot.depart()
+        slot.done()
     return (time.process_time() - began) / count * 1e6
 
 

@@ -9,7 +9,7 @@ import asyncio
 import json
 import sys
 
-from gateway_sms_async._recipients.number_set import SeenNumbers
+from gateway_sms_async._recipients.number_set import NumberSet
 
 from ._figures import Figure, Result, Size, spread
 from ._measure import child, client, numbers, peak_mb, serve
@@ -54,7 +54,7 @@ async def _campaign(count: int, url: str) -> None:
 
 
 def _check(count: int) -> None:
-    seen = SeenNumbers()
+    seen = NumberSet()
     assert all(seen.add(int(number.replace("-", ""))) for number in numbers(count))
 
 

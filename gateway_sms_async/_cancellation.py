@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 import anyio
 
-__all__ = ["LANDING_TIME", "land", "wait_for"]
+__all__ = ["GRACE_PERIOD", "drain", "wait_for"]
 
 T = TypeVar("T")
 
-LANDING_TIME = 5.0
+GRACE_PERIOD = 5.0
 """Seconds that requests under way are given to land when a campaign is stopped or cancelled."""
 
 
@@ -28,10 +28,10 @@ async def wait_for(tasks: Collection[asyncio.Task[None]]) -> None:
         await asyncio.wait(list(tasks))
 
 
-async def land(tasks: Collection[asyncio.Task[Any]], deadline: float | None = None) -> None:
+async def drain(tasks: Collection[asyncio.Task[Any]], deadline: float | None = None) -> None:
     """Give tasks their time to end, whatever cancels the caller; then cancel what is left.
 
-    `deadline` is on the loop's clock, LANDING_TIME from now if not given.
+    `deadline` is on the loop's clock, GRACE_PERIOD from now if not given.
 
     A cancellation that arrives meanwhile is raised at the end.
     """
@@ -39,7 +39,7 @@ async def land(tasks: Collection[asyncio.Task[Any]], deadline: float | None = No
     cancelled: asyncio.CancelledError | None = None
     loop = asyncio.get_running_loop()
     if deadline is None:
-        deadline = loop.time() + LANDING_TIME
+        deadline = loop.time() + GRACE_PERIOD
     pending = set(tasks)
     with anyio.CancelScope(shield=True):
         while pending:

@@ -28,16 +28,16 @@ from ._arguments import (
     check_timeout,
     check_verify,
 )
-from ._auth.account import Way
+from ._auth.account import ConnectionSettings
 from ._auth.api_key import RenewedToken
 from ._auth.environment import token_source
 from ._campaign.campaign import Campaign
 from ._campaign.resume import resumed
 from ._campaign.stored import stored_receipt
-from ._cancellation import LANDING_TIME
+from ._cancellation import GRACE_PERIOD
 from ._events import Event, Stats, check_listener, emitter
 from ._http.address import check_proxy, choose_base_url
-from ._http.limiter import Gate
+from ._http.limiter import RateLimiter
 from ._http.retry import RetryPolicy, check_retry
 from ._http.session import Session
 from ._http.tokens import TokenKeeper, TokenSource
@@ -48,13 +48,13 @@ from ._messages.api import message_path
 from ._messages.draft import Draft, Options
 from ._messages.messages import Messages
 from ._receipt import Progress, Receipt
-from ._recipients.batches import Intake, read_excluded
+from ._recipients.batches import Batcher, read_excluded
 from ._recipients.national import number_reader
 from ._recipients.recipient import Recipients
 from ._recipients.source import Source
-from ._transaction.results import Tally
+from ._transaction.results import Results
 from ._transaction.transaction import Transaction
-from ._transaction.tuning import Learned
+from ._transaction.tuning import Tuning
 from .errors import InvalidRequestError, JournalError, NotFoundError
 from .models import Message
 
@@ -134,10 +134,12 @@ class GatewayClient:
                 self._base_url, concurrency=concurrency, connector=connector, proxy=proxy
             )
             if isinstance(source, RenewedToken):
-                source.travel(
-                    Way(connector=connector, proxy=proxy, timeout=self._timeout, policy=self._retry)
+                source.use(
+                    ConnectionSettings(
+                        connector=connector, proxy=proxy, timeout=self._timeout, policy=self._retry
+                    )
                 )
-            gate = Gate(rate=rate, burst=burst, concurrency=concurrency)
+            gate = RateLimiter(rate=rate, burst=burst, concurrency=concurrency)
             return Session(
                 transport,
                 gate,
@@ -211,7 +213,7 @@ class GatewayClient:
             for campaign in list(shared.campaigns):
                 campaign.halt("the client was closed")
             try:
-                with anyio.move_on_after(LANDING_TIME):
+                with anyio.move_on_after(GRACE_PERIOD):
                     for campaign in list(shared.campaigns):
                         await campaign.done.wait()
             finally:
@@ -261,8 +263,8 @@ class GatewayClient:
         return Transaction(
             session,
             draft,
-            Tally(Intake(draft.placeholders, allow_missing_fields=False), session),
-            Learned(batch_size=check_count("batch_size", batch_size), per_message=sys.maxsize),
+            Results(Batcher(draft.placeholders, allow_missing_fields=False), session),
+            Tuning(batch_size=check_count("batch_size", batch_size), per_message=sys.maxsize),
             permits=asyncio.Semaphore(self._check_concurrency(concurrency)),
         )
 
@@ -357,7 +359,7 @@ class GatewayClient:
             session,
             draft,
             source,
-            Intake(
+            Batcher(
                 draft.placeholders,
                 allow_missing_fields=allow_missing_fields,
                 read=read,

@@ -29,8 +29,8 @@ __all__ = [
     "Stats",
     "check_listener",
     "emitter",
-    "placed",
-    "shown_id",
+    "parse_path",
+    "safe_id",
 ]
 
 _logger = logging.getLogger("gateway_sms_async")
@@ -212,21 +212,21 @@ def emitter(on_event: Callable[[Event], object]) -> Emit:
 _ID = re.compile(r"[A-Za-z0-9_-]{20,64}", re.ASCII)
 
 
-def shown_id(message_id: str | None) -> str | None:
+def safe_id(message_id: str | None) -> str | None:
     """Return an id as an event may show it: None when it could be anything else."""
     return message_id if message_id is not None and _ID.fullmatch(message_id) else None
 
 
-def placed(path: str) -> tuple[str, str | None]:
+def parse_path(path: str) -> tuple[str, str | None]:
     """Return the template of a request's path, and the id of the message that stands in it."""
     match path.split("/"):
         case ["", "messages", ""]:
             return path, None
         case ["", "messages", message_id]:
-            return "/messages/{id}", shown_id(message_id)
+            return "/messages/{id}", safe_id(message_id)
         case ["", "messages", message_id, "recipients", number]:
             template = "/messages/{id}/recipients/" + ("{number}" if number else "")
-            return template, shown_id(message_id)
+            return template, safe_id(message_id)
         case _:
             # Whatever it will be, it must not be shown, nor stop a request.
             return "/", None

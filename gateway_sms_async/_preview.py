@@ -26,7 +26,7 @@ from ._arguments import (
 from ._client import GatewayClient
 from ._messages.draft import Draft, Options
 from ._receipt import InvalidRecipient
-from ._recipients.batches import Batch, Intake, read_excluded
+from ._recipients.batches import Batch, Batcher, read_excluded
 from ._recipients.national import number_reader
 from ._recipients.numbers import calling_code
 from ._recipients.recipient import Recipient, Recipients
@@ -129,17 +129,17 @@ async def preview(
     price = None if price_per_part is None else check_cost("price_per_part", price_per_part)
     source = Source(recipients)
     read = number_reader(default_region, strict=check_flag("strict_numbers", strict_numbers))
-    intake = Intake(
+    batcher = Batcher(
         draft.placeholders,
         allow_missing_fields=allow_missing_fields,
         read=read,
         excluded=await read_excluded(exclude, number_reader(default_region)),
     )
     count = _Count(draft)
-    async for batch in _batches(source, intake):
+    async for batch in _batches(source, batcher):
         count.add(batch)
         if on_read is not None:
-            on_read(intake.total)
+            on_read(batcher.total)
     prices = dict.fromkeys(count.countries, price)
     if price is None and gateway is not None:
         simulate = partial(
@@ -148,16 +148,16 @@ async def preview(
         prices = {
             code: await _ask_price(simulate, samples) for code, samples in count.samples.items()
         }
-    return _conclude(intake, count, prices, plan, rate)
+    return _conclude(batcher, count, prices, plan, rate)
 
 
-async def _batches(source: Source, intake: Intake) -> AsyncIterator[Batch]:
+async def _batches(source: Source, batcher: Batcher) -> AsyncIterator[Batch]:
     while not source.exhausted:
         items = await source.ready()
         at_end = False
         while not at_end:
             batch = Batch()
-            at_end = intake.fill(items, batch, _SLICE)
+            at_end = batcher.fill(items, batch, _SLICE)
             if batch:
                 yield batch
             await asyncio.sleep(0)
@@ -310,7 +310,7 @@ async def _ask_price(
 
 
 def _conclude(
-    intake: Intake,
+    batcher: Batcher,
     count: _Count,
     prices: Mapping[str, Decimal | None],
     plan: _Plan,
@@ -326,11 +326,11 @@ def _conclude(
     costs = [_cost(country) for country in countries.values()]
     known = [cost for cost in costs if cost is not None]
     return Preview(
-        total=intake.total,
+        total=batcher.total,
         recipients=count.recipients,
-        invalid=tuple(intake.invalid),
-        duplicates=intake.duplicates,
-        excluded=intake.excluded,
+        invalid=tuple(batcher.invalid),
+        duplicates=batcher.duplicates,
+        excluded=batcher.excluded,
         countries=countries,
         parts=count.parts,
         spread=dict(sorted(count.spread.items())),

@@ -33,8 +33,8 @@ from gateway_sms_async import (
     RetryEvent,
     RetryPolicy,
 )
-from gateway_sms_async._events import placed, shown_id
-from gateway_sms_async._http.endpoint import Flight
+from gateway_sms_async._events import parse_path, safe_id
+from gateway_sms_async._http.endpoint import WireStatus
 from gateway_sms_async.testing import Dialect, Fault, Simulator
 
 A, B = "+39-3401234567", "+39-3401234568"
@@ -432,12 +432,15 @@ async def test_what_stops_the_listener_leaves_a_batch_doubtful(simulator: Simula
 
     async with listening(simulator, on_event=stopping) as (client, _):
         opened = await client.messages.send(**SENDING, recipients=A, transaction=True)
-        flight = Flight()
+        wire_status = WireStatus()
         with pytest.raises(Stop):
             await client.messages.put(
-                opened.id, b'{"recipients": ["+39-3401234568"], "transaction": true}', True, flight
+                opened.id,
+                b'{"recipients": ["+39-3401234568"], "transaction": true}',
+                True,
+                wire_status,
             )
-        assert flight.on_wire
+        assert wire_status.on_wire
         assert client.stats.requests == 2
 
 
@@ -466,7 +469,7 @@ async def test_views_tell_the_same_listener(simulator: Simulator) -> None:
 
 @given(st.from_regex(r"/messages/[^/]*(/recipients/[^/]*)?", fullmatch=True))
 def test_a_template_shows_nothing_of_the_path(path: str) -> None:
-    template, message_id = placed(path)
+    template, message_id = parse_path(path)
     assert template in {
         "/messages/",
         "/messages/{id}",
@@ -477,15 +480,15 @@ def test_a_template_shows_nothing_of_the_path(path: str) -> None:
 
 
 def test_a_path_that_nobody_thought_of_is_not_shown() -> None:
-    assert placed("/people/+39-3401234567") == ("/", None)
+    assert parse_path("/people/+39-3401234567") == ("/", None)
 
 
 @pytest.mark.parametrize(
     "odd", [None, "", "3401234567", "393401234567", "0039-340-1234567", "Ciao", "a" * 65, "a b" * 9]
 )
 def test_what_could_be_a_number_or_a_text_is_no_id(odd: str | None) -> None:
-    assert shown_id(odd) is None
-    assert shown_id("5af0c2a1d7e3b40001a2b3c4") == "5af0c2a1d7e3b40001a2b3c4"
+    assert safe_id(odd) is None
+    assert safe_id("5af0c2a1d7e3b40001a2b3c4") == "5af0c2a1d7e3b40001a2b3c4"
 
 
 # In the log

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from gateway_sms_async import GatewayClient, Outcome, read_journal
-from gateway_sms_async._journal.records import runs, without
+from gateway_sms_async._journal.records import ranges, without
 from gateway_sms_async._receipt import InvalidRecipient, Mark, Marks
 from gateway_sms_async.testing import Fault, Simulator
 
@@ -70,7 +70,7 @@ def test_an_invalid_one_has_its_reason():
         told[5]
 
 
-RUNS = st.lists(st.integers(0, 60), unique=True, max_size=30).map(runs)
+RUNS = st.lists(st.integers(0, 60), unique=True, max_size=30).map(ranges)
 
 
 @given(RUNS, RUNS)

@@ -11,7 +11,15 @@ from .._http.address import PRODUCTION, SANDBOX
 from .._http.retry import RetryPolicy
 from .._http.transport import ConnectorLike
 
-__all__ = ["CONSOLE", "OAUTH", "OAUTH_SANDBOX", "Account", "Token", "Way", "missing_scopes"]
+__all__ = [
+    "CONSOLE",
+    "OAUTH",
+    "OAUTH_SANDBOX",
+    "Account",
+    "ConnectionSettings",
+    "Token",
+    "missing_scopes",
+]
 
 _DAY = 24 * 60 * 60.0
 
@@ -45,7 +53,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class ConnectionSettings:
     """How requests travel: through which connector or proxy, and with how much patience."""
 
     connector: ConnectorLike | None = None

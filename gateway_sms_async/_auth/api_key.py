@@ -20,7 +20,7 @@ import anyio
 from .._arguments import check_count
 from .._http.address import PRODUCTION, SANDBOX, check_address
 from ..errors import AuthenticationError, GatewayError, InvalidRequestError, NotFoundError
-from .account import OAUTH, OAUTH_SANDBOX, Account, Token, Way
+from .account import OAUTH, OAUTH_SANDBOX, Account, ConnectionSettings, Token
 from .oauth import OAuth
 from .token_file import KeptToken, keep_token, read_token
 
@@ -60,7 +60,7 @@ class RenewedToken:
         self._ttl = ttl
         self._name = name
         self._file = file
-        self._way = Way()
+        self._way = ConnectionSettings()
         self._is_address_given = True
         self._held: Token | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -69,12 +69,12 @@ class RenewedToken:
         self._failure: GatewayError | None = None
         self._not_before = 0.0
 
-    def travel(self, way: Way) -> None:
+    def use(self, way: ConnectionSettings) -> None:
         """Send requests from now on as the client sends its own."""
         self._way = way
 
     @property
-    def at_hand(self) -> str | None:
+    def cached(self) -> str | None:
         """The token to use now, if nobody has to be asked for it."""
         token = self._held
         if token is None:
@@ -93,7 +93,7 @@ class RenewedToken:
         Raises AuthenticationError when there is none to be had, another GatewayError when the
         OAuth service cannot be reached for so long as the client's retry policy allows.
         """
-        return self.at_hand or (await self._ask(None)).value
+        return self.cached or (await self._ask(None)).value
 
     async def renew(self, rejected: str) -> str:
         """Return another token than `rejected`, as `token` does."""

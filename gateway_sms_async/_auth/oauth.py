@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from .._http.responses import decode, refused
-from .._http.retry import AttemptFailed, Outcome, backoff_delay, repeating
+from .._http.retry import AttemptFailed, AttemptResult, backoff_delay, repeating
 from .._http.tokens import check_token
 from .._http.transport import Reply, Transport, TransportFault
 from ..errors import (
@@ -34,7 +34,7 @@ from ..errors import (
     UnexpectedResponseError,
 )
 from ..models import parse_money, parse_time
-from .account import CONSOLE, Account, Token, Way, missing_scopes
+from .account import CONSOLE, Account, ConnectionSettings, Token, missing_scopes
 
 __all__ = ["OAuth"]
 
@@ -121,7 +121,7 @@ class _Request:
 class OAuth:
     """The calls that an account can make."""
 
-    def __init__(self, account: Account, way: Way) -> None:
+    def __init__(self, account: Account, way: ConnectionSettings) -> None:
         self.account = account
         self._way = way
 
@@ -250,19 +250,19 @@ class OAuth:
                 f"{asked}: HTTP {reply.status} with a body that is not the documented one",
                 status=reply.status,
             )
-            raise AttemptFailed(Outcome.AMBIGUOUS, odd)
+            raise AttemptFailed(AttemptResult.AMBIGUOUS, odd)
         except TransportFault as fault:
             fault.error.args = (f"OAuth service, {fault.error}",)
-            failed = AttemptFailed(Outcome.AMBIGUOUS, fault.error)
+            failed = AttemptFailed(AttemptResult.AMBIGUOUS, fault.error)
             failed.permanent = fault.permanent
         except AttemptFailed as error:
             failed = error
         if (
-            failed.outcome in {Outcome.AMBIGUOUS, Outcome.REJECTED_429}
+            failed.outcome in {AttemptResult.AMBIGUOUS, AttemptResult.REJECTED_429}
             and not failed.permanent
             and request.tries < policy.max_attempts
         ):
-            least = _LEAST_HOLD if failed.outcome is Outcome.REJECTED_429 else 0.0
+            least = _LEAST_HOLD if failed.outcome is AttemptResult.REJECTED_429 else 0.0
             wait = backoff_delay(policy, request.tries, floor=failed.retry_after, least=least)
             if _left(request) - wait > min(_LEAST_TIME, policy.max_elapsed / 2):
                 failed.wait = wait
@@ -281,7 +281,7 @@ class OAuth:
                 token=request.credentials,
                 timeout=min(way.timeout, _left(request)),
                 cap=_CAP,
-                leave=_at_once,
+                depart=_at_once,
                 scheme=request.scheme,
             )
         finally:

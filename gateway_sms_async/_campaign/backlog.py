@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from .._journal.journal import Journal
-from .._journal.records import Runs
-from .._recipients.batches import Batch, Intake
+from .._journal.records import Ranges
+from .._recipients.batches import Batch, Batcher
 from .._recipients.source import Source
 
 __all__ = ["Backlog"]
@@ -42,11 +42,11 @@ class Backlog:
         self._batches.clear()
         self._pending.clear()
 
-    def expect(self, people: Runs) -> None:
+    def expect(self, people: Ranges) -> None:
         """Take note of people who are kept in the journal."""
         self._pending.extend(people)
 
-    async def keep(self, source: Source, intake: Intake, tell: Callable[[], None]) -> None:
+    async def keep(self, source: Source, batcher: Batcher, tell: Callable[[], None]) -> None:
         """Write a whole source to the journal; cut off, whoever was taken is here all the same."""
         assert self._journal is not None
         batch = Batch()
@@ -56,7 +56,7 @@ class Backlog:
                 at_end = False
                 try:
                     while not at_end:
-                        at_end = intake.fill(items, batch, _TOGETHER)
+                        at_end = batcher.fill(items, batch, _TOGETHER)
                         if len(batch) == _TOGETHER:
                             full, batch = batch, Batch()
                             await self._keep(full)
@@ -66,7 +66,7 @@ class Backlog:
                     if at_end:
                         source.drained()
                     elif source.one_at_a_time:
-                        intake.fill(items, batch, len(batch) + 1)
+                        batcher.fill(items, batch, len(batch) + 1)
             if batch:
                 full, batch = batch, Batch()
                 await self._keep(full)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._journal.records import Finished, Runs, runs
+from .._journal.records import Finished, Ranges, ranges
 from .._receipt import Receipt
 from .._recipients.batches import Batch
 
@@ -19,5 +19,5 @@ def _finished(receipt: Receipt) -> Finished:
     )
 
 
-def _ordinals(batches: list[Batch]) -> Runs:
-    return [run for batch in batches for run in runs(batch.ordinals)]
+def _ordinals(batches: list[Batch]) -> Ranges:
+    return [run for batch in batches for run in ranges(batch.ordinals)]

@@ -14,25 +14,25 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from .._cancellation import LANDING_TIME, land
+from .._cancellation import GRACE_PERIOD, drain
 from .._http.session import Session
 from .._journal.journal import Journal
-from .._journal.records import Ended, Went
+from .._journal.records import Ended, RunSummary
 from .._journal.schema import Settings
 from .._messages.draft import Draft
 from .._receipt import Progress, Receipt
-from .._recipients.batches import Batch, Intake
+from .._recipients.batches import Batch, Batcher
 from .._recipients.source import Source
 from .._transaction.builder import MessageBuilder
-from .._transaction.message import StartAnewError
+from .._transaction.message import RestartMessageError
 from .._transaction.reconcile import Fate
-from .._transaction.results import Tally, completed, describe, part, shortfall
-from .._transaction.spending import Ceiling
-from .._transaction.tuning import Learned
+from .._transaction.results import Results, completed, describe, group_by_outcome, shortfall
+from .._transaction.spending import SpendingLimit
+from .._transaction.tuning import Tuning
 from ..errors import BulkSendError, JournalError, LimitReachedError
 from .backlog import Backlog
 from .bookkeeping import _finished, _ordinals
-from .progress import Reporter
+from .progress import ProgressReporter
 
 __all__ = ["ROUNDS", "Campaign"]
 
@@ -47,7 +47,7 @@ _PEOPLE_AHEAD = 200_000
 class Campaign:
     """Runs once. `halt` may be called from outside at any time.
 
-    What `tally`, `learned`, `ceiling` and `backlog` hold at the start is what an earlier run of
+    What `results`, `tuning`, `spending` and `backlog` hold at the start is what an earlier run of
     the campaign has left.
     """
 
@@ -56,11 +56,11 @@ class Campaign:
         session: Session,
         draft: Draft,
         source: Source,
-        intake: Intake,
+        batcher: Batcher,
         settings: Settings,
         *,
         journal: Journal | None = None,
-        tally: Tally | None = None,
+        results: Results | None = None,
         concurrency: int,
         on_progress: Callable[[Progress], object] | None,
         total: int | None = None,
@@ -68,23 +68,23 @@ class Campaign:
         self._session = session
         self._draft = draft
         self._source = source
-        self._intake = intake
+        self._batcher = batcher
         self._settings = settings
         self._journal = journal
         self._permits = asyncio.Semaphore(concurrency)
         self._ahead = asyncio.Semaphore(
             _messages_at_once(settings, concurrency, rate=session.rate, realtime=draft.is_realtime)
         )
-        self._reporter = Reporter(on_progress)
+        self._reporter = ProgressReporter(on_progress)
         self._total = total
-        self.tally: Tally = tally or Tally(intake, session)
-        self.learned: Learned = Learned(
+        self.results: Results = results or Results(batcher, session)
+        self.tuning: Tuning = Tuning(
             batch_size=settings.batch_size,
             per_message=settings.recipients_per_message,
             careful=settings.careful,
             verify_always=settings.verify_always,
         )
-        self.ceiling: Ceiling = Ceiling(
+        self.spending: SpendingLimit = SpendingLimit(
             max_recipients=settings.max_recipients,
             max_cost=None if settings.max_cost is None else Decimal(settings.max_cost),
         )
@@ -96,7 +96,7 @@ class Campaign:
         self._feeder: asyncio.Task[None] | None = None
         self._reason: str | None = None
         self._cause: Exception | None = None
-        self._latest: StartAnewError | None = None
+        self._latest: RestartMessageError | None = None
         self._halting = asyncio.Event()
         self._objects_known = asyncio.Event()
         self._rounds_over = False
@@ -121,7 +121,7 @@ class Campaign:
             if watcher is not None:
                 watcher.cancel()
             try:
-                await land([*self._reporter.tasks, *([watcher] if watcher else [])])
+                await drain([*self._reporter.tasks, *([watcher] if watcher else [])])
             finally:
                 try:
                     await self._close_journal()
@@ -149,14 +149,14 @@ class Campaign:
         return MessageBuilder(
             self._session,
             self._draft,
-            self.tally,
-            self.learned,
+            self.results,
+            self.tuning,
             permits=self._permits,
             replaceable=True,
             on_change=self._changed,
             journal=self._journal,
             number=number,
-            ceiling=self.ceiling,
+            spending=self.spending,
         )
 
     def adopt(self, builder: MessageBuilder) -> None:
@@ -206,8 +206,8 @@ class Campaign:
 
     async def _feed(self) -> None:
         if self._journal is not None and not self._journal.published:
-            await self.backlog.keep(self._source, self._intake, self._tell)
-            await self._journal.publish(self._settings, self._intake)
+            await self.backlog.keep(self._source, self._batcher, self._tell)
+            await self._journal.publish(self._settings, self._batcher)
         while self._adopted and self._reason is None:
             await self._fill_and_finish(self._adopted.popleft())
         # A source may swallow the cancellation that a halt sends it.
@@ -225,7 +225,7 @@ class Campaign:
         if not self._source.exhausted:
             await builder.feed(self._source)
         finishing = builder.finish(on_sent=self._ahead.release)
-        if builder.brings_objects and self.learned.objects_understood is None:
+        if builder.brings_objects and self.tuning.objects_understood is None:
             # The first objects go alone: others would only be deleted with them.
             known = asyncio.create_task(self._objects_known.wait())
             try:
@@ -260,7 +260,7 @@ class Campaign:
         """Look after the builders, and tell whoever listens how far it is."""
         for builder in self._live:
             fault = builder.fault
-            if isinstance(fault, StartAnewError):
+            if isinstance(fault, RestartMessageError):
                 self._latest = fault
             elif isinstance(fault, LimitReachedError):
                 self._stop_at_limit(fault)
@@ -270,11 +270,11 @@ class Campaign:
             if builder.counted:
                 self._settle(builder)
         self._live = [one for one in self._live if not one.counted]
-        if self.learned.careful and not self._is_careful and self._published:
+        if self.tuning.careful and not self._is_careful and self._published:
             assert self._journal is not None
             self._is_careful = True
             self._journal.note(self._went())
-        if self.learned.objects_understood is not None:
+        if self.tuning.objects_understood is not None:
             self._objects_known.set()
         self._tell()
 
@@ -284,13 +284,13 @@ class Campaign:
         self._returned.extend(builder.left_over)
         sent = message.state == "closed" and message.final is not None
         valid = message.final.valid if sent and message.final is not None else 0
-        self.ceiling.ended(message.number, valid, message.price)
+        self.spending.ended(message.number, valid, message.price)
         # Left open, but given up: its people go to another message.
-        replaced = message.state == "left_open" and isinstance(builder.fault, StartAnewError)
+        replaced = message.state == "left_open" and isinstance(builder.fault, RestartMessageError)
         at_its_end = message.state in {"closed", "abandoned"} or (replaced and self._reason is None)
         if self._journal is None or message.message_id is None or not at_its_end:
             return
-        parted = part(message.fates_on_it())
+        parted = group_by_outcome(message.fates_on_it())
         self._journal.note(
             Ended(
                 message.number,
@@ -311,21 +311,21 @@ class Campaign:
     def _progress(self) -> Progress:
         waiting = sum(one.waiting for one in self._live if not one.counted)
         left = sum(map(len, self._returned)) + len(self.backlog)
-        progress = self.tally.progress(self._total, waiting + left)
+        progress = self.results.progress(self._total, waiting + left)
         # Once nothing leaves any more, those who are left are unsent.
         return replace(progress, unsent=progress.unsent + left) if self._reason else progress
 
     async def _land(self) -> None:
         """Give all that is under way its time, the feeder first: it may have more of them."""
-        deadline = asyncio.get_running_loop().time() + LANDING_TIME
+        deadline = asyncio.get_running_loop().time() + GRACE_PERIOD
         try:
             if self._feeder is not None:
-                await land([self._feeder], deadline)
+                await drain([self._feeder], deadline)
                 if not self._feeder.cancelled():
                     self._feeder.exception()
         finally:
             try:
-                await land([task for one in self._live for task in one.tasks()], deadline)
+                await drain([task for one in self._live for task in one.tasks()], deadline)
             finally:
                 # What ended just now may not have come to it yet.
                 for builder in list(self._live):
@@ -333,19 +333,19 @@ class Campaign:
 
     async def _collect(self) -> None:
         """Count those who are given no message any more as unsent."""
-        self.tally.add_unsent(self._returned)
+        self.results.add_unsent(self._returned)
         self._returned = []
         try:
             while (batch := await self.backlog.take(self._settings.batch_size)) is not None:
-                self.tally.add_unsent([batch])
+                self.results.add_unsent([batch])
         except JournalError as error:
             # They are in the journal, but cannot be read from it: counted, and not named.
-            self.tally.add_unreadable(len(self.backlog))
+            self.results.add_unreadable(len(self.backlog))
             self.backlog.clear()
             self.halt(str(error), error)
 
     async def _conclude(self) -> Receipt:
-        receipt = completed(self.tally.receipt())
+        receipt = completed(self.results.receipt())
         # A stop that comes when everything has gone out has stopped nothing.
         unkept = self._journal is not None and not self._published
         if unkept or not self._source.exhausted:
@@ -388,18 +388,18 @@ class Campaign:
     def _published(self) -> bool:
         return self._journal is not None and self._journal.published
 
-    def _went(self) -> Went:
-        learned = self.learned
-        return Went(
-            self.tally.requests,
-            self.tally.retries,
-            self.tally.elapsed,
-            learned.batch_size,
-            learned.per_message,
-            learned.careful,
-            learned.objects_understood,
-            learned.lists_hold_invalid,
-            str(self.ceiling.wasted(self.learned.orphans)),
+    def _went(self) -> RunSummary:
+        tuning = self.tuning
+        return RunSummary(
+            self.results.requests,
+            self.results.retries,
+            self.results.elapsed,
+            tuning.batch_size,
+            tuning.per_message,
+            tuning.careful,
+            tuning.objects_understood,
+            tuning.lists_hold_invalid,
+            str(self.spending.wasted(self.tuning.orphans)),
         )
 
     def _note_went(self) -> None:

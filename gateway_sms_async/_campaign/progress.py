@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from .._receipt import Progress
 
-__all__ = ["Reporter"]
+__all__ = ["ProgressReporter"]
 
 _logger = logging.getLogger("gateway_sms_async")
 
@@ -20,7 +20,7 @@ _logger = logging.getLogger("gateway_sms_async")
 _PROGRESS_EVERY = 0.25
 
 
-class Reporter:
+class ProgressReporter:
     """Calls `on_progress` at most four times a second, and once more at the end.
 
     `tasks` are the awaitables that it returned, while they run.

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from .._http.session import Session
 from .._journal.journal import Journal
-from .._journal.records import Closing, Resumed
+from .._journal.records import CloseIntent, Resumed
 from .._journal.replay import SavedMessage
 from .._journal.schema import Saved, Settings
 from .._messages.draft import Draft, Options
@@ -19,11 +19,11 @@ from .._receipt import Progress
 from .._recipients.batches import Batch
 from .._recipients.source import Source
 from .._transaction.builder import MessageBuilder
-from .._transaction.closing import Fence
-from .._transaction.message import MessageOnWire
+from .._transaction.closing import MessageCloser
+from .._transaction.message import OutgoingMessage
 from .._transaction.reconcile import Counts
 from .campaign import Campaign
-from .stored import _accepted, _count, _tally
+from .stored import _accepted, _count, _results
 
 __all__ = ["resumed"]
 
@@ -37,17 +37,17 @@ async def resumed(
     on_progress: Callable[[Progress], object] | None,
 ) -> Campaign:
     """Return a campaign that goes on where its journal ends."""
-    tally = await _tally(journal, saved, session)
+    results = await _results(journal, saved, session)
     source = Source(())
     source.exhausted = True
     campaign = Campaign(
         session,
         _draft(saved.settings),
         source,
-        tally.intake,
+        results.batcher,
         saved.settings,
         journal=journal,
-        tally=tally,
+        results=results,
         concurrency=concurrency,
         on_progress=on_progress,
         total=saved.total,
@@ -55,15 +55,15 @@ async def resumed(
     journal.note(Resumed())
     position = saved.position
     for went in position.went[-1:]:
-        learned = campaign.learned
-        learned.batch_size, learned.per_message = went.batch_size, went.per_message
-        learned.careful = learned.careful or went.careful
-        learned.objects_understood = went.objects_understood
-        learned.lists_hold_invalid = went.lists_hold_invalid
+        tuning = campaign.tuning
+        tuning.batch_size, tuning.per_message = went.batch_size, went.per_message
+        tuning.careful = tuning.careful or went.careful
+        tuning.objects_understood = went.objects_understood
+        tuning.lists_hold_invalid = went.lists_hold_invalid
     if any(one.ended is not None and one.ended.doubled for one in position.messages.values()):
-        campaign.learned.careful = True
-    campaign.ceiling.spent_before = position.wasted
-    campaign.learned.orphans = position.orphans
+        campaign.tuning.careful = True
+    campaign.spending.spent_before = position.wasted
+    campaign.tuning.orphans = position.orphans
     campaign.next_number = position.next_number
     campaign.backlog.expect(position.pending())
     for message in position.messages.values():
@@ -74,7 +74,7 @@ async def resumed(
         elif message.ended is not None:
             price = message.ended.price
             people = _accepted(message) if message.ended.state == "closed" else 0
-            campaign.ceiling.ended(
+            campaign.spending.ended(
                 message.number, people, None if price is None else Decimal(price)
             )
     return campaign
@@ -88,19 +88,19 @@ def _reserve(campaign: Campaign, message: SavedMessage) -> None:
     elif message.closing is not None:
         cost = message.closing.cost
     people = _count(message.people)
-    campaign.ceiling.ended(message.number, people, None if cost is None else Decimal(cost))
+    campaign.spending.ended(message.number, people, None if cost is None else Decimal(cost))
 
 
 async def _builder(campaign: Campaign, journal: Journal, saved: SavedMessage) -> MessageBuilder:
     """Return a message of an earlier run, ready to be gone on with."""
     builder = campaign.new_message(saved.number)
-    given: list[tuple[int, Batch, int | None]] = []
+    assigned: list[tuple[int, Batch, int | None]] = []
     for number, batch in sorted(saved.batches.items()):
-        given.append((number, await journal.people(batch.people), batch.count))
+        assigned.append((number, await journal.people(batch.people), batch.count))
     assert saved.message_id is not None
-    builder.restore(saved.message_id, given)
+    builder.restore(saved.message_id, assigned)
     if saved.abandoning and not saved.may_be_closed:
-        builder.go_on_by(_delete)
+        builder.finish_with(_delete)
     elif saved.sending is not None:
         _go_on_sending(builder, saved.sending.reference)
     elif saved.closing is not None:
@@ -109,35 +109,35 @@ async def _builder(campaign: Campaign, journal: Journal, saved: SavedMessage) ->
         _go_on_closing(builder, closing, last)
     elif saved.closed_elsewhere:
         builder.message.closed_elsewhere = True
-        builder.go_on_by(_settle_closed_elsewhere)
+        builder.finish_with(_settle_closed_elsewhere)
     return builder
 
 
 def _go_on_sending(builder: MessageBuilder, reference: str | None) -> None:
     builder.message.restore_close(None)
 
-    async def recover(message: MessageOnWire, _: Fence) -> None:
-        await message.recover_plain(reference)
+    async def recover(message: OutgoingMessage, _: MessageCloser) -> None:
+        await message.recover_single(reference)
 
-    builder.go_on_by(recover)
+    builder.finish_with(recover)
 
 
-def _go_on_closing(builder: MessageBuilder, closing: Closing, last: Batch | None) -> None:
-    given = builder.message.restore_close(last)
+def _go_on_closing(builder: MessageBuilder, closing: CloseIntent, last: Batch | None) -> None:
+    assigned = builder.message.restore_close(last)
     before = Counts(closing.valid, closing.invalid)
 
-    async def close(_: MessageOnWire, fence: Fence) -> None:
-        await fence.go_on_closing(given, before, proven=closing.proven)
+    async def close(_: OutgoingMessage, fence: MessageCloser) -> None:
+        await fence.resume_close(assigned, before, proven=closing.proven)
 
-    builder.go_on_by(close)
+    builder.finish_with(close)
 
 
-async def _settle_closed_elsewhere(message: MessageOnWire, fence: Fence) -> None:
+async def _settle_closed_elsewhere(message: OutgoingMessage, fence: MessageCloser) -> None:
     await fence.settle_closed_elsewhere()
     message.check_settled()
 
 
-async def _delete(message: MessageOnWire, _: Fence) -> None:
+async def _delete(message: OutgoingMessage, _: MessageCloser) -> None:
     await message.delete()
 
 

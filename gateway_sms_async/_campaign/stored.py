@@ -14,9 +14,9 @@ from .._journal.records import without
 from .._journal.replay import SavedMessage
 from .._journal.schema import Saved
 from .._receipt import Mark, Marks, Receipt
-from .._recipients.batches import Intake
+from .._recipients.batches import Batcher
 from .._transaction.reconcile import Fate
-from .._transaction.results import Tally
+from .._transaction.results import Results
 from ..errors import JournalError
 
 __all__ = ["journal_numbers", "purge_journal", "read_campaign", "read_journal", "stored_receipt"]
@@ -81,27 +81,27 @@ async def journal_numbers(path: str | PathLike[str]) -> AsyncIterator[tuple[int,
 
 async def stored_receipt(journal: Journal, saved: Saved) -> Receipt:
     """Return the receipt of a campaign as its journal has it."""
-    tally = await _tally(journal, saved, None)
+    results = await _results(journal, saved, None)
     for message in saved.position.messages.values():
         if message.ended is not None:
             if message.ended.unknown:
-                await _add_ended(journal, tally, message)
+                await _add_ended(journal, results, message)
             continue
         state = "unknown" if message.may_be_closed else "left_open"
-        tally.add_message(message.message_id, state, None)
+        results.add_message(message.message_id, state, None)
         if message.may_be_closed:
             people = await journal.people(message.people)
-            tally.add_people({Fate.UNKNOWN: [people]}, message.message_id)
+            results.add_people({Fate.UNKNOWN: [people]}, message.message_id)
         elif message.message_id is not None:
-            tally.add_people({Fate.UNSENT: [await journal.people(message.people)]})
+            results.add_people({Fate.UNSENT: [await journal.people(message.people)]})
     for run in saved.position.pending():
-        tally.add_people({Fate.UNSENT: [await journal.people([run])]})
+        results.add_people({Fate.UNSENT: [await journal.people([run])]})
     finished = saved.position.finished
     if finished is None:
         elapsed = saved.position.went[-1].elapsed if saved.position.went else 0.0
-        return replace(tally.receipt(), elapsed=elapsed)
+        return replace(results.receipt(), elapsed=elapsed)
     return replace(
-        tally.receipt(),
+        results.receipt(),
         message_ids=tuple(finished.message_ids),
         open_message_ids=tuple(finished.open_message_ids),
         requests=finished.requests,
@@ -112,16 +112,16 @@ async def stored_receipt(journal: Journal, saved: Saved) -> Receipt:
     )
 
 
-async def _tally(journal: Journal, saved: Saved, session: Session | None) -> Tally:
+async def _results(journal: Journal, saved: Saved, session: Session | None) -> Results:
     """Return the accounts of everyone whose message has come to its end."""
-    intake = Intake((), allow_missing_fields=True)
-    intake.total, intake.duplicates = saved.total, saved.duplicates
-    intake.excluded = _count(saved.excluded)
-    intake.invalid = saved.invalid
-    await _mark_source(intake.marks, journal, saved)
+    batcher = Batcher((), allow_missing_fields=True)
+    batcher.total, batcher.duplicates = saved.total, saved.duplicates
+    batcher.excluded = _count(saved.excluded)
+    batcher.invalid = saved.invalid
+    await _mark_source(batcher.marks, journal, saved)
     went = saved.position.went[-1:]
-    tally = Tally(
-        intake,
+    results = Results(
+        batcher,
         session,
         requests=sum(one.requests for one in went),
         retries=sum(one.retries for one in went),
@@ -129,8 +129,8 @@ async def _tally(journal: Journal, saved: Saved, session: Session | None) -> Tal
     )
     for message in saved.position.messages.values():
         if message.ended is not None and not message.ended.unknown:
-            await _add_ended(journal, tally, message)
-    return tally
+            await _add_ended(journal, results, message)
+    return results
 
 
 async def _mark_source(marks: Marks, journal: Journal, saved: Saved) -> None:
@@ -143,25 +143,25 @@ async def _mark_source(marks: Marks, journal: Journal, saved: Saved) -> None:
         marks.mark(batch.positions, Mark.UNSENT)
 
 
-async def _add_ended(journal: Journal, tally: Tally, message: SavedMessage) -> None:
+async def _add_ended(journal: Journal, results: Results, message: SavedMessage) -> None:
     ended = message.ended
     assert ended is not None
-    tally.add_message(
+    results.add_message(
         ended.message_id, ended.state, None if ended.price is None else Decimal(ended.price)
     )
-    tally.add_accepted(_accepted(message))
+    results.add_accepted(_accepted(message))
     if ended.state == "closed":
         # Those unsent are left as they are: another message may have taken them.
         others = (*ended.invalid, *ended.doubled, *ended.unknown, *ended.unsent)
         async for batch in journal.batches(without(message.people, others)):
-            tally.mark(batch, Mark.ACCEPTED, ended.message_id)
+            results.mark(batch, Mark.ACCEPTED, ended.message_id)
     for fate, people in (
         (Fate.INVALID, ended.invalid),
         (Fate.DOUBLED, ended.doubled),
         (Fate.UNKNOWN, ended.unknown),
     ):
         if people:
-            tally.add_people({fate: [await journal.people(people)]}, ended.message_id)
+            results.add_people({fate: [await journal.people(people)]}, ended.message_id)
 
 
 def _accepted(message: SavedMessage) -> int:
@@ -173,5 +173,5 @@ def _accepted(message: SavedMessage) -> int:
     return _count(message.people) - _count(others)
 
 
-def _count(runs: Sequence[tuple[int, int]]) -> int:
-    return sum(end - first for first, end in runs)
+def _count(ranges: Sequence[tuple[int, int]]) -> int:
+    return sum(end - first for first, end in ranges)

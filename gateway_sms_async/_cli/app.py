@@ -14,7 +14,7 @@ from typing import Any, cast
 import typer
 
 from ..errors import GatewayError, OutcomeUnknownError
-from .terminal.console import say, say_how_to_look
+from .terminal.console import print_lookup_hint, say
 
 __all__ = [
     "FAILED",
@@ -25,8 +25,8 @@ __all__ = [
     "WRONG_USE",
     "app",
     "command",
-    "heeding",
     "run",
+    "signal_handlers",
 ]
 
 app: typer.Typer = typer.Typer(
@@ -86,7 +86,7 @@ def run(function: Callable[[], int | None]) -> int:
         return function() or 0
     except OutcomeUnknownError as error:
         say(f"gateway-sms: {error}")
-        say_how_to_look(error.reference)
+        print_lookup_hint(error.reference)
         return UNKNOWN
     except GatewayError as error:
         say(f"gateway-sms: {error}")
@@ -105,14 +105,14 @@ def run(function: Callable[[], int | None]) -> int:
 
 
 @contextmanager
-def heeding(heed: Callable[[int], None]) -> Generator[None]:
+def signal_handlers(handler: Callable[[int], None]) -> Generator[None]:
     """Pass SIGINT and SIGTERM on, where the system and the thread have them."""
     numbers: tuple[signal.Signals, ...] = ()
     if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
         numbers = (signal.SIGINT, signal.SIGTERM)
     loop = asyncio.get_running_loop()
     for number in numbers:
-        loop.add_signal_handler(number, heed, number)
+        loop.add_signal_handler(number, handler, number)
     try:
         yield
     finally:

@@ -24,11 +24,11 @@ from .options import Content, of_message, option, read_text
 from .terminal.preview import say_offer, say_refused
 from .terminal.progress import reading_shown
 
-__all__ = ["File", "Pace", "Plan", "Text", "Who", "opened"]
+__all__ = ["CampaignInput", "File", "RecipientOptions", "SendingOptions", "TextOptions", "opened"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Who:
+class RecipientOptions:
     """The options that say who is sent to, besides the list itself."""
 
     number_column: Annotated[
@@ -77,7 +77,7 @@ class Who:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Text:
+class TextOptions:
     """The options that say what is sent."""
 
     body: Annotated[str | None, of_message("The text; {{name}} stands for a column.")] = None
@@ -109,7 +109,7 @@ class Text:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
+class SendingOptions:
     """The options that say how recipients travel."""
 
     batch_size: Annotated[int, option("Recipients in one request.")] = 500
@@ -133,7 +133,7 @@ File = Annotated[
 ]
 
 
-class Plan:
+class CampaignInput:
     """A list and a text, read and looked at: what `check` shows and `bulk` sends."""
 
     def __init__(
@@ -152,8 +152,8 @@ class Plan:
     async def preview(
         self,
         content: Content,
-        who: Who,
-        pace: Pace,
+        who: RecipientOptions,
+        pace: SendingOptions,
         *,
         verify: str = "auto",
         rate: float | None,
@@ -200,7 +200,7 @@ def _smart(body: str, recipient: RecipientLike) -> RecipientLike:
 
 
 @contextmanager
-def opened(file: str, text: Text, who: Who) -> Generator[Plan]:
+def opened(file: str, text: TextOptions, who: RecipientOptions) -> Generator[CampaignInput]:
     """Read a list and a text; ValueError or OSError, in words, for what cannot be used."""
     body = text.read()
     excluded = who.excluded()
@@ -217,4 +217,4 @@ def opened(file: str, text: Text, who: Who) -> Generator[Plan]:
                     watch=watch,
                 )
             )
-        yield Plan(rows, body, excluded, smart=text.smart_encoding)
+        yield CampaignInput(rows, body, excluded, smart=text.smart_encoding)

@@ -14,12 +14,12 @@ from typing import Any
 from .._client import GatewayClient
 from .._receipt import Progress, Receipt
 from ..errors import BulkSendError
-from .app import FAILED, INTERRUPTED, RESUMABLE, SOME_INVALID, UNKNOWN, heeding
+from .app import FAILED, INTERRUPTED, RESUMABLE, SOME_INVALID, UNKNOWN, signal_handlers
 from .terminal.console import say
 from .terminal.progress import progress_shown
 from .terminal.receipt import print_receipt, summarize
 
-__all__ = ["Campaign"]
+__all__ = ["CampaignRun"]
 
 Send = Callable[
     [GatewayClient, Callable[[Progress], None], asyncio.Event], Coroutine[Any, Any, Receipt]
@@ -27,7 +27,7 @@ Send = Callable[
 """Starts a campaign that reports its progress and can be stopped."""
 
 
-class Campaign:
+class CampaignRun:
     """A campaign that heeds signals: the first one stops it, the second one breaks it off."""
 
     def __init__(self, send: Send, *, total: int | None, journal: str | None) -> None:
@@ -50,7 +50,7 @@ class Campaign:
                     show(progress)
 
                 sending = asyncio.create_task(self._send(gateway, report, self._stop))
-                with heeding(partial(self._heed, sending)):
+                with signal_handlers(partial(self._heed, sending)):
                     await asyncio.wait([sending])
         try:
             self.receipt = sending.result()

@@ -22,7 +22,7 @@ from .login import FoundToken, find_token
 from .terminal.console import print_json, say
 from .terminal.messages import print_message
 
-__all__ = ["Account", "Content", "Id", "of_message", "option", "parse_day", "read_text"]
+__all__ = ["AccountOptions", "Content", "Id", "of_message", "option", "parse_day", "read_text"]
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ def parse_day(text: str) -> date:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Account:
+class AccountOptions:
     """The options that all commands share: where requests go, with which token, how fast."""
 
     token_file: Annotated[

@@ -11,7 +11,7 @@ import typer
 from .._campaign.stored import read_campaign
 from .._http.address import PRODUCTION, SANDBOX, choose_base_url
 from .._receipt import Receipt
-from .options import Account, option
+from .options import AccountOptions, option
 from .terminal.console import say
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="The ids of messages.")]
@@ -37,11 +37,13 @@ class _Sent(NamedTuple):
     """
 
     message_ids: list[str]
-    account: Account
+    account: AccountOptions
     unsettled: list[str]
 
 
-def _sent(ids: Sequence[str] | None, journals: Sequence[Path] | None, account: Account) -> _Sent:
+def _sent(
+    ids: Sequence[str] | None, journals: Sequence[Path] | None, account: AccountOptions
+) -> _Sent:
     message_ids = list(ids or ())
     if not message_ids and not journals:
         raise ValueError("give the ids of messages, or --journal with that of a campaign")
@@ -65,7 +67,7 @@ def _sent(ids: Sequence[str] | None, journals: Sequence[Path] | None, account: A
     return _Sent(list(dict.fromkeys(message_ids)), account, unsettled)
 
 
-def _at(base_url: str, account: Account) -> Account:
+def _at(base_url: str, account: AccountOptions) -> AccountOptions:
     if account.sandbox or account.base_url:
         return account
     # Whoever made the file could name any address, and the token goes there.

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from ..models import Message, RecipientReport
 from .state import DeliveryState
 
-__all__ = ["Sieve", "Standing", "key_of", "pack"]
+__all__ = ["ListFilter", "RecipientStates", "key_of", "pack"]
 
 # A state's code is its place here, from the least to the most advanced.
 _STATES = tuple(DeliveryState)
@@ -49,11 +49,11 @@ def key_of(number: str) -> int:
 
 
 def pack(key: int, state: DeliveryState) -> int:
-    """Write a recipient of a list as the integer that `Standing.advance` takes."""
+    """Write a recipient of a list as the integer that `RecipientStates.advance` takes."""
     return key << _CODE_BITS | _CODES[state]
 
 
-class Standing:
+class RecipientStates:
     """The states in which the recipients of one message are known to be.
 
     A number that is on the message several times has that many states; a list does not tell
@@ -167,7 +167,7 @@ def _match(known: list[int], listed: list[tuple[int, int]]) -> tuple[list[int], 
 _INVALID = "INVALID"
 
 
-class Sieve:
+class ListFilter:
     """Takes one list of `message` entry by entry, each once; tells which ones are recipients.
 
     - An entry that comes again, as where pages overlap, is none: it would stand for somebody who
@@ -185,12 +185,12 @@ class Sieve:
         self._named = {key_of(one) for one in message.recipients.invalid.list}
         self._seen: set[tuple[str, str, bytes]] = set()
 
-    def admits(self, entry: RecipientReport) -> bool:
+    def accepts(self, entry: RecipientReport) -> bool:
         """Whether this entry is a recipient."""
         return self.is_new(entry) and self.is_valid(entry)
 
     def is_new(self, entry: RecipientReport) -> bool:
-        """Whether this entry was not there before; the first half of `admits`."""
+        """Whether this entry was not there before; the first half of `accepts`."""
         if entry.id is not None:
             before = len(self._seen)
             self._seen.add((entry.id, entry.number, bytes(entry.wire_i)))
@@ -200,7 +200,7 @@ class Sieve:
         return True
 
     def is_valid(self, entry: RecipientReport) -> bool:
-        """Whether this entry, which is new, is no invalid number; the second half of `admits`."""
+        """Whether this entry, which is new, is no invalid number; the second half of `accepts`."""
         if self.invalid < self._most_invalid and (
             entry.state == _INVALID or key_of(entry.number) in self._named
         ):

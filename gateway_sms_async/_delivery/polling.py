@@ -20,7 +20,7 @@ from .._messages.api import message_path
 from .._messages.messages import Messages
 from ..errors import APIError, AuthenticationError, GatewayError, InvalidRequestError, NotFoundError
 from ..models import Message, RecipientReport
-from .listing import Sieve, Standing, key_of, pack
+from .listing import ListFilter, RecipientStates, key_of, pack
 from .state import DeliveryState, state_of
 from .summary import DeliveryChange, DeliverySummary, MessageDelivery, Unfinished
 
@@ -72,12 +72,12 @@ _ALL_DELIVERED = 2
 
 
 @dataclass(slots=True)
-class _Watch:
+class _Followed:
     """One message while it is followed; times are on the loop's clock."""
 
     message_id: str
     due: float
-    standing: Standing = field(default_factory=Standing)
+    standing: RecipientStates = field(default_factory=RecipientStates)
     message: Message | None = None
     error: GatewayError | None = None
     over: bool = False
@@ -113,7 +113,7 @@ class _Watch:
         )
 
 
-class _Following:
+class DeliveryPoller:
     """Looks at messages as each is due. Lists are read `eager`ly, or as late as will do."""
 
     def __init__(
@@ -126,7 +126,7 @@ class _Following:
         self._began = self._loop.time()
         self._timeout = timeout
         self._deadline = self._began + timeout
-        self.watches = [_Watch(one, self._began) for one in dict.fromkeys(message_ids)]
+        self.watches = [_Followed(one, self._began) for one in dict.fromkeys(message_ids)]
         self.left = [watch for watch in self.watches if not watch.over]
 
     def summary(self) -> DeliverySummary:
@@ -152,7 +152,7 @@ class _Following:
         self.left = [one for one in self.left if not one.over]
         return changes
 
-    async def _look(self, watch: _Watch) -> Sequence[DeliveryChange]:
+    async def _look(self, watch: _Followed) -> Sequence[DeliveryChange]:
         """Look at a message, and read its list when that is due."""
         now = self._loop.time()
         is_last = now >= self._last_looks_at
@@ -173,7 +173,7 @@ class _Following:
             watch.end("timed out")
         return changes
 
-    async def _get(self, watch: _Watch) -> Message | None:
+    async def _get(self, watch: _Followed) -> Message | None:
         """Return what the gateway says about a message; end it and return None if in vain."""
         try:
             message = await self._messages.get(watch.message_id)
@@ -222,7 +222,9 @@ class _Following:
             return "scheduled"
         return None
 
-    def _is_list_due(self, watch: _Watch, message: Message, now: float, *, is_last: bool) -> bool:
+    def _is_list_due(
+        self, watch: _Followed, message: Message, now: float, *, is_last: bool
+    ) -> bool:
         moved = _has_begun(message) if watch.seen is None else _look_of(message) != watch.seen
         waited = math.inf if watch.listed_at is None else now - watch.listed_at
         pause = self._bytes / _BYTES_A_SECOND
@@ -239,7 +241,7 @@ class _Following:
         return unlisted >= math.ldexp(rest, min(watch.agreed, _MOST_DOUBLINGS))
 
     async def _read_list(
-        self, watch: _Watch, message: Message, now: float
+        self, watch: _Followed, message: Message, now: float
     ) -> Sequence[DeliveryChange]:
         """Read a message's list, take in what has changed, and drop it."""
         before = watch.listed_at, watch.seen, watch.settled
@@ -252,13 +254,13 @@ class _Following:
             # or came too slowly has taken its bytes.
             watch.listed_at, watch.seen, watch.settled = before
             raise
-        sieve = Sieve(message)
+        sieve = ListFilter(message)
         kept: list[RecipientReport] = []
         packed: list[int] = []
         for place, report in enumerate(reports):
             if place % _SLICE == 0:
                 await asyncio.sleep(0)
-            if sieve.admits(report):
+            if sieve.accepts(report):
                 kept.append(report)
                 packed.append(pack(key_of(report.number), state_of(report)))
         moved = watch.standing.advance(packed)
@@ -272,7 +274,7 @@ class _Following:
 
 
 def _judge(
-    watch: _Watch, message: Message, now: float, *, listed: int, invalid: int, stood: bool
+    watch: _Followed, message: Message, now: float, *, listed: int, invalid: int, stood: bool
 ) -> None:
     """Decide from a list just taken in whether everybody is final, and what to rely on.
 
@@ -339,7 +341,7 @@ async def wait_until_final(
     ids = [message_ids] if isinstance(message_ids, str) else list(message_ids)
     for message_id in ids:
         message_path(message_id)
-    following = _Following(session, ids, timeout=timeout, eager=False)
+    following = DeliveryPoller(session, ids, timeout=timeout, eager=False)
     while following.left:
         await following.step()
         if on_progress is not None:
@@ -353,7 +355,7 @@ async def follow(
     session: Session, message_id: str, *, timeout: float | None
 ) -> AsyncIterator[DeliveryChange]:
     """See `GatewayClient.delivery`."""
-    following = _Following(
+    following = DeliveryPoller(
         session, [message_id], timeout=math.inf if timeout is None else timeout, eager=True
     )
     while following.left:

@@ -15,14 +15,14 @@ from .._events import (
     HoldEvent,
     OperationName,
     RetryEvent,
-    placed,
-    shown_id,
+    parse_path,
+    safe_id,
 )
 from ..models import Message
-from .retry import AttemptFailed, Operation, Outcome
+from .retry import AttemptFailed, AttemptResult, Operation
 from .transport import Reply
 
-__all__ = ["Asked", "Watch"]
+__all__ = ["AttemptContext", "AttemptObserver"]
 
 _NAMES: dict[Operation, OperationName] = {
     Operation.READ: "read",
@@ -35,17 +35,17 @@ _NAMES: dict[Operation, OperationName] = {
 }
 
 
-_OUTCOMES: dict[Outcome, AttemptOutcome] = {
-    Outcome.NOT_SENT: "not_sent",
-    Outcome.REJECTED: "rejected",
-    Outcome.REJECTED_401: "rejected",
-    Outcome.REJECTED_429: "rejected",
-    Outcome.DONE: "done",
-    Outcome.AMBIGUOUS: "ambiguous",
+_OUTCOMES: dict[AttemptResult, AttemptOutcome] = {
+    AttemptResult.NOT_SENT: "not_sent",
+    AttemptResult.REJECTED: "rejected",
+    AttemptResult.REJECTED_401: "rejected",
+    AttemptResult.REJECTED_429: "rejected",
+    AttemptResult.DONE: "done",
+    AttemptResult.AMBIGUOUS: "ambiguous",
 }
 
 
-class Asked(NamedTuple):
+class AttemptContext(NamedTuple):
     """What an attempt asks for: `size` is the bytes of its body."""
 
     operation: Operation
@@ -55,7 +55,7 @@ class Asked(NamedTuple):
     size: int
 
 
-class Watch:
+class AttemptObserver:
     """One attempt from its beginning. It tells once, by the first of its ends that comes.
 
     `waited` is the seconds that it waited to leave once its turn had come.
@@ -67,25 +67,25 @@ class Watch:
         "_emit",
         "_loop",
         "_message_id",
+        "_reported",
         "_started",
         "_template",
-        "_told",
         "_tries",
         "waited",
     )
 
-    def __init__(self, emit: Emit, asked: Asked, *, tries: int) -> None:
+    def __init__(self, emit: Emit, asked: AttemptContext, *, tries: int) -> None:
         self._emit = emit
         self._asked = asked
         self._tries = tries
-        self._template, self._message_id = placed(asked.path)
+        self._template, self._message_id = parse_path(asked.path)
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         self._began: float | None = None
-        self._told = False
+        self._reported = False
         self.waited: float = 0.0
 
-    def begins(self) -> None:
+    def started(self) -> None:
         """Take note that its turn has come: what follows is the request itself."""
         self._began = self._loop.time()
 
@@ -93,7 +93,7 @@ class Watch:
         """Tell that it was answered with a yes, and this data."""
         if self._message_id is None:
             one = cast("tuple[object, ...]", data)[0] if isinstance(data, tuple) else data
-            self._message_id = shown_id(one.id) if isinstance(one, Message) else None
+            self._message_id = safe_id(one.id) if isinstance(one, Message) else None
         self._tell("done", None, reply)
 
     def failed(self, failed: AttemptFailed, reply: Reply | None) -> None:
@@ -105,7 +105,7 @@ class Watch:
         operation = _NAMES[self._asked.operation]
         self._emit(HoldEvent(operation=operation, seconds=seconds, retry_after=asked))
 
-    def repeats(self, wait: float, error: Exception, budget_left: int) -> None:
+    def will_retry(self, wait: float, error: Exception, budget_left: int) -> None:
         """Tell that another attempt follows."""
         self._emit(
             RetryEvent(
@@ -118,16 +118,16 @@ class Watch:
             )
         )
 
-    def broken_off(self, error: BaseException, *, sent: bool) -> None:
+    def aborted(self, error: BaseException, *, sent: bool) -> None:
         """Tell that something from outside ended it, such as a cancellation."""
         self._tell("ambiguous" if sent else "not_sent", error, None)
 
     def _tell(
         self, outcome: AttemptOutcome, error: BaseException | None, reply: Reply | None
     ) -> None:
-        if self._told:
+        if self._reported:
             return
-        self._told = True
+        self._reported = True
         now = self._loop.time()
         began = self._began
         # What ended in line may have an error with the status of an earlier answer.

@@ -9,10 +9,10 @@ from typing import Generic, TypeVar
 import msgspec
 
 from ..models import Envelope
-from .attempts import Watch
+from .attempts import AttemptObserver
 from .retry import AttemptFailed, Operation
 
-__all__ = ["CONTROL_CAP", "LIST_CAP", "Flight", "Wire"]
+__all__ = ["CONTROL_CAP", "LIST_CAP", "Endpoint", "WireStatus"]
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ LIST_CAP = 64 * 1024 * 1024
 """The most bytes of an answer, once unpacked: about one message, or about a list."""
 
 
-class Wire(Generic[T]):
+class Endpoint(Generic[T]):
     """How one kind of request is written and its answer read."""
 
     __slots__ = ("cap", "decoder", "method", "operation")
@@ -41,7 +41,7 @@ class Wire(Generic[T]):
         self.cap: int = cap
 
 
-class Flight:
+class WireStatus:
     """Lets whoever started a call see whether it is on the wire, also after cancelling it.
 
     `lost` counts attempts whose answer was lost.
@@ -58,13 +58,13 @@ class Flight:
 class _Call(Generic[T]):
     """One call while it lasts. `deadline` is on the loop's clock."""
 
-    wire: Wire[T]
+    endpoint: Endpoint[T]
     path: str
     payload: bytes | None
-    flight: Flight
+    wire_status: WireStatus
     accepts: Callable[[T], bool] | None
     deadline: float
     tries: int = 0
     renewed: bool = False
     failed: AttemptFailed | None = None
-    watch: Watch | None = None
+    observer: AttemptObserver | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-__all__ = ["Gate", "RealtimePace", "TokenBucket", "Turn"]
+__all__ = ["RateLimiter", "RealtimePace", "Slot", "TokenBucket"]
 
 _REALTIME_PAUSE = 60.0
 
@@ -67,29 +67,29 @@ class RealtimePace:
             self._free_at = 0.0
 
 
-class Turn:
-    """One request's way through the gate: `leave` just before its first byte, then `done`."""
+class Slot:
+    """One request's way through the gate: `depart` just before its first byte, then `done`."""
 
-    __slots__ = ("_gate", "left")
+    __slots__ = ("_limiter", "left")
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, limiter: RateLimiter) -> None:
+        self._limiter = limiter
         self.left: bool = False
 
-    def leave_at_once(self) -> bool:
+    def try_depart(self) -> bool:
         """Take the token, unless the rate or a hold still asks to wait."""
-        return self._gate.leave_at_once(self)
+        return self._limiter.try_depart(self)
 
-    async def leave(self) -> None:
+    async def depart(self) -> None:
         """Wait out whatever the rate and a hold still ask for, then take the token."""
-        await self._gate.leave(self)
+        await self._limiter.depart(self)
 
     def done(self) -> None:
         """Give back the place. Must be called once, whatever happened."""
-        self._gate.done(self)
+        self._limiter.done(self)
 
 
-class Gate:
+class RateLimiter:
     """Hands out turns, at most `concurrency` at once.
 
     `rate` is requests a second, None for no limit; `burst` how many may follow each other at
@@ -105,8 +105,8 @@ class Gate:
         self.concurrency = concurrency
         self._free = concurrency
         self._held_until = 0.0
-        self._urgent: deque[asyncio.Future[Turn]] = deque()
-        self._bulk: deque[asyncio.Future[Turn]] = deque()
+        self._urgent: deque[asyncio.Future[Slot]] = deque()
+        self._bulk: deque[asyncio.Future[Slot]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -130,17 +130,17 @@ class Gate:
         """Let nothing leave for so long, whoever asked."""
         self._held_until = max(self._held_until, self._loop.time() + seconds)
 
-    def turn_at_once(self) -> Turn | None:
+    def try_acquire(self) -> Slot | None:
         """Return a turn if nobody is in line and none has to be waited for."""
         if self._free > 0 and not (self._urgent or self._bulk) and not self._wait_for(self._turns):
             return self._grant()
         return None
 
-    async def turn(self, *, urgent: bool) -> Turn:
+    async def slot(self, *, urgent: bool) -> Slot:
         """Wait in line. Cancelling costs nobody a place."""
-        if (turn := self.turn_at_once()) is not None:
-            return turn
-        waiter: asyncio.Future[Turn] = self._loop.create_future()
+        if (slot := self.try_acquire()) is not None:
+            return slot
+        waiter: asyncio.Future[Slot] = self._loop.create_future()
         (self._urgent if urgent else self._bulk).append(waiter)
         self._serve()
         try:
@@ -152,34 +152,34 @@ class Gate:
                 waiter.cancel()
             raise
 
-    def leave_at_once(self, turn: Turn) -> bool:
-        """See `Turn.leave_at_once`."""
+    def try_depart(self, slot: Slot) -> bool:
+        """See `Slot.try_depart`."""
         if self._wait_for(self._departures) > 0.0:
             return False
         if self._departures is not None:
             self._departures.take(self._loop.time())
-        turn.left = True
+        slot.left = True
         return True
 
-    async def leave(self, turn: Turn) -> None:
-        """See `Turn.leave`."""
+    async def depart(self, slot: Slot) -> None:
+        """See `Slot.depart`."""
         # Not an event: what is waited for is the clock, which may have to be asked again.
-        while not self.leave_at_once(turn):  # noqa: ASYNC110
+        while not self.try_depart(slot):  # noqa: ASYNC110
             await asyncio.sleep(self._wait_for(self._departures))
 
-    def done(self, turn: Turn) -> None:
-        """See `Turn.done`."""
+    def done(self, slot: Slot) -> None:
+        """See `Slot.done`."""
         self._free += 1
-        if self._turns is not None and not turn.left:
+        if self._turns is not None and not slot.left:
             self._turns.give_back()
         if self._urgent or self._bulk:
             self._serve()
 
-    def _grant(self) -> Turn:
+    def _grant(self) -> Slot:
         self._free -= 1
         if self._turns is not None:
             self._turns.take(self._loop.time())
-        return Turn(self)
+        return Slot(self)
 
     def _wait_for(self, bucket: TokenBucket | None) -> float:
         if bucket is None and not self._held_until:
@@ -207,7 +207,7 @@ class Gate:
             (self._urgent or self._bulk).popleft()
             waiter.set_result(self._grant())
 
-    def _next(self) -> asyncio.Future[Turn] | None:
+    def _next(self) -> asyncio.Future[Slot] | None:
         for queue in (self._urgent, self._bulk):
             while queue:
                 if not queue[0].done():

@@ -24,7 +24,7 @@ from ..errors import (
     UnexpectedResponseError,
 )
 from ..models import Envelope, Refusal
-from .retry import AttemptFailed, Outcome, parse_retry_after
+from .retry import AttemptFailed, AttemptResult, parse_retry_after
 from .transport import Reply
 
 __all__ = ["decode", "judge", "refused"]
@@ -57,7 +57,7 @@ def judge(
         or (accepts is not None and not accepts(envelope.data))
     ):
         raise AttemptFailed(
-            Outcome.AMBIGUOUS,
+            AttemptResult.AMBIGUOUS,
             UnexpectedResponseError(
                 f"{method}: HTTP {reply.status} with a body that is not the documented one",
                 status=reply.status,
@@ -112,14 +112,14 @@ def refused(reply: Reply, asked: str, hints: Mapping[tuple[int, int | None], str
     if kind is not None and (refusal is not None or status in _REFUSED_BY_STATUS):
         if (status, code) == (422, _CODE_CLOSED):
             kind = TransactionClosedError
-        outcome = {401: Outcome.REJECTED_401, 429: Outcome.REJECTED_429}.get(
-            status, Outcome.REJECTED
+        outcome = {401: AttemptResult.REJECTED_401, 429: AttemptResult.REJECTED_429}.get(
+            status, AttemptResult.REJECTED
         )
         error: GatewayError = kind(
             said + hint, status=status, code=code, retry_after=retry_after, detail=detail
         )
     else:
-        outcome = Outcome.AMBIGUOUS
+        outcome = AttemptResult.AMBIGUOUS
         error = (
             ServerError(said, status=status, code=code, retry_after=retry_after)
             if 500 <= status < 600  # noqa: PLR2004

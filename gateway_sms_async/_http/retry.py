@@ -23,8 +23,8 @@ __all__ = [
     "TABLE",
     "Action",
     "AttemptFailed",
+    "AttemptResult",
     "Operation",
-    "Outcome",
     "RetryBudget",
     "RetryPolicy",
     "action",
@@ -44,7 +44,7 @@ HOLD_CAP = 300.0
 """Seconds: a longer `Retry-After` is an error, not a wait."""
 
 
-class Outcome(Enum):
+class AttemptResult(Enum):
     """What one attempt came to."""
 
     NOT_SENT = "nothing was written"
@@ -78,28 +78,28 @@ class Action(Enum):
 
 
 _ALIKE = {
-    Outcome.NOT_SENT: Action.REPEAT,
-    Outcome.REJECTED: Action.RAISE,
-    Outcome.REJECTED_401: Action.RENEW,
-    Outcome.REJECTED_429: Action.HOLD,
+    AttemptResult.NOT_SENT: Action.REPEAT,
+    AttemptResult.REJECTED: Action.RAISE,
+    AttemptResult.REJECTED_401: Action.RENEW,
+    AttemptResult.REJECTED_429: Action.HOLD,
 }
 
 
 # Only what happens to an ambiguous attempt depends on the request. Reading twice harms nobody. An
 # open that was lost is an orphan which never sends, so another may be opened. All the others
 # could reach somebody twice: they are looked into by whoever made them, never repeated here.
-TABLE: dict[Operation, dict[Outcome, Action]] = {
-    Operation.READ: _ALIKE | {Outcome.AMBIGUOUS: Action.REPEAT},
-    Operation.SEND: _ALIKE | {Outcome.AMBIGUOUS: Action.UNKNOWN},
-    Operation.OPEN: _ALIKE | {Outcome.AMBIGUOUS: Action.REPEAT},
-    Operation.APPEND: _ALIKE | {Outcome.AMBIGUOUS: Action.UNKNOWN},
-    Operation.CLOSE: _ALIKE | {Outcome.AMBIGUOUS: Action.UNKNOWN},
-    Operation.UPDATE: _ALIKE | {Outcome.AMBIGUOUS: Action.UNKNOWN},
-    Operation.DELETE: _ALIKE | {Outcome.AMBIGUOUS: Action.UNKNOWN},
+TABLE: dict[Operation, dict[AttemptResult, Action]] = {
+    Operation.READ: _ALIKE | {AttemptResult.AMBIGUOUS: Action.REPEAT},
+    Operation.SEND: _ALIKE | {AttemptResult.AMBIGUOUS: Action.UNKNOWN},
+    Operation.OPEN: _ALIKE | {AttemptResult.AMBIGUOUS: Action.REPEAT},
+    Operation.APPEND: _ALIKE | {AttemptResult.AMBIGUOUS: Action.UNKNOWN},
+    Operation.CLOSE: _ALIKE | {AttemptResult.AMBIGUOUS: Action.UNKNOWN},
+    Operation.UPDATE: _ALIKE | {AttemptResult.AMBIGUOUS: Action.UNKNOWN},
+    Operation.DELETE: _ALIKE | {AttemptResult.AMBIGUOUS: Action.UNKNOWN},
 }
 
 
-def action(operation: Operation, outcome: Outcome) -> Action:
+def action(operation: Operation, outcome: AttemptResult) -> Action:
     """Look up what to do about an attempt that was not done."""
     return TABLE[operation][outcome]
 
@@ -162,7 +162,7 @@ class AttemptFailed(Exception):  # noqa: N818 - it never leaves the session; not
     """
 
     def __init__(
-        self, outcome: Outcome, error: GatewayError, *, retry_after: float | None = None
+        self, outcome: AttemptResult, error: GatewayError, *, retry_after: float | None = None
     ) -> None:
         super().__init__(outcome)
         self.outcome = outcome

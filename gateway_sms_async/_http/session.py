@@ -17,16 +17,16 @@ import msgspec
 from .._events import Emit, Stats
 from ..errors import GatewayError, GatewayTimeoutError, OutcomeUnknownError, RateLimitError
 from ..models import parse_money
-from .attempts import Asked, Watch
-from .endpoint import Flight, Wire, _Call
-from .limiter import Gate, RealtimePace, Turn
+from .attempts import AttemptContext, AttemptObserver
+from .endpoint import Endpoint, WireStatus, _Call
+from .limiter import RateLimiter, RealtimePace, Slot
 from .responses import judge
 from .retry import (
     HOLD_CAP,
     Action,
     AttemptFailed,
+    AttemptResult,
     Operation,
-    Outcome,
     RetryBudget,
     RetryPolicy,
     action,
@@ -54,9 +54,9 @@ _ADDS_NOBODY = {Operation.READ, Operation.DELETE}
 class _Shared:
     """What all views of one session have in common."""
 
-    def __init__(self, transport: Transport, gate: Gate, tokens: TokenKeeper) -> None:
+    def __init__(self, transport: Transport, limiter: RateLimiter, tokens: TokenKeeper) -> None:
         self.transport = transport
-        self.gate = gate
+        self.limiter = limiter
         self.tokens = tokens
         self.requests = 0
         self.retries = 0
@@ -78,14 +78,14 @@ class Session:
     def __init__(
         self,
         transport: Transport,
-        gate: Gate,
+        limiter: RateLimiter,
         tokens: TokenKeeper,
         *,
         timeout: float,
         policy: RetryPolicy,
         emit: Emit | None = None,
     ) -> None:
-        self._shared = _Shared(transport, gate, tokens)
+        self._shared = _Shared(transport, limiter, tokens)
         self.emit = emit
         self.timeout = timeout
         self.policy = policy
@@ -116,7 +116,7 @@ class Session:
     @property
     def rate(self) -> float | None:
         """Requests a second, None for no limit."""
-        return self._shared.gate.rate
+        return self._shared.limiter.rate
 
     @property
     def realtime(self) -> RealtimePace:
@@ -133,11 +133,11 @@ class Session:
         shared = self._shared
         return Stats(
             open=not shared.transport.closed,
-            concurrency=shared.gate.concurrency,
-            in_flight=shared.gate.in_flight,
-            waiting_interactive=shared.gate.waiting(urgent=True),
-            waiting_bulk=shared.gate.waiting(urgent=False),
-            held_for=shared.gate.held_for,
+            concurrency=shared.limiter.concurrency,
+            in_flight=shared.limiter.in_flight,
+            waiting_interactive=shared.limiter.waiting(urgent=True),
+            waiting_bulk=shared.limiter.waiting(urgent=False),
+            held_for=shared.limiter.held_for,
             budget_left=shared.budget.left,
             budget_capacity=shared.budget.CAPACITY,
             requests=shared.requests,
@@ -151,11 +151,11 @@ class Session:
 
     async def call(
         self,
-        wire: Wire[T],
+        endpoint: Endpoint[T],
         path: str,
         payload: bytes | None = None,
         *,
-        flight: Flight | None = None,
+        wire_status: WireStatus | None = None,
         accepts: Callable[[T], bool] | None = None,
     ) -> T:
         """Make one request, repeated as its row of the table allows, and return its `data`.
@@ -171,7 +171,7 @@ class Session:
         if asyncio.get_running_loop() is not shared.loop:
             raise RuntimeError("this GatewayClient belongs to another event loop; open one here")
         deadline = shared.loop.time() + self.policy.max_elapsed
-        call = _Call(wire, path, payload, flight or Flight(), accepts, deadline)
+        call = _Call(endpoint, path, payload, wire_status or WireStatus(), accepts, deadline)
         failed: AttemptFailed
         try:
             return await self.attempt(call)
@@ -183,11 +183,11 @@ class Session:
                 return await _attempt_repeatedly(self, call)
             except AttemptFailed as error:
                 failed = error
-        if call.watch is not None:
+        if call.observer is not None:
             # It ended in line, before an attempt; one that was made has told already.
-            call.watch.failed(failed, None)
+            call.observer.failed(failed, None)
         # Raised out here: what the caller gets has one cause at most, and it is ours.
-        raise _last_word(wire.operation, failed)
+        raise _last_word(endpoint.operation, failed)
 
     async def attempt(self, call: _Call[T]) -> T:
         """Make one attempt; raise AttemptFailed, with a `wait` if there may be another."""
@@ -196,9 +196,9 @@ class Session:
             failed, call.failed = call.failed, None
             raise failed
         shared = self._shared
-        watch = call.watch = None if self.emit is None else self._watch(call, self.emit)
-        token = shared.tokens.at_hand or await self._in_time(call, shared.tokens.current())
-        turn = shared.gate.turn_at_once() or await self._turn(call)
+        observer = call.observer = None if self.emit is None else self._observe(call, self.emit)
+        token = shared.tokens.cached or await self._in_time(call, shared.tokens.current())
+        slot = shared.limiter.try_acquire() or await self._turn(call)
         # Who waits in line may wait long.
         token = shared.tokens.newest(token)
         reply: Reply | None = None
@@ -207,109 +207,111 @@ class Session:
                 raise RuntimeError("this GatewayClient is closed; open a new one")
             self._check_halted(call)
             timeout = self._time_for(call)
-            if watch is not None:
-                watch.begins()
+            if observer is not None:
+                observer.started()
             reply = await shared.transport.attempt(
-                call.wire.method,
+                call.endpoint.method,
                 call.path,
                 call.payload,
                 token=token,
                 timeout=timeout,
-                cap=call.wire.cap,
-                leave=partial(self._leave, call, turn),
+                cap=call.endpoint.cap,
+                depart=partial(self._depart, call, slot),
             )
-            envelope = judge(reply, call.wire.method, call.wire.decoder, call.accepts)
+            envelope = judge(reply, call.endpoint.method, call.endpoint.decoder, call.accepts)
         except TransportFault as fault:
             failed = _unanswered(fault)
         except AttemptFailed as error:
             failed = error
         except BaseException as error:
-            _broken_off(call, error)
+            _aborted(call, error)
             raise
         else:
             # While it still counts as under way: what stops the listener leaves it doubtful.
-            if watch is not None:
-                watch.done(reply, envelope.data)
-            call.flight.on_wire = False
+            if observer is not None:
+                observer.done(reply, envelope.data)
+            call.wire_status.on_wire = False
             shared.budget.succeeded(retried=call.tries > 0)
             if bytes(envelope.credit) != b"null":
                 shared.credit = envelope.credit.copy()
             return envelope.data
         finally:
-            turn.done()
+            slot.done()
         await self._failed(call, failed, reply, token)
         raise failed
 
-    async def _leave(self, call: _Call[Any], turn: Turn) -> None:
+    async def _depart(self, call: _Call[Any], slot: Slot) -> None:
         """Wait until the request may leave, and count it."""
         shared = self._shared
-        if not turn.leave_at_once():
+        if not slot.try_depart():
             asked = shared.loop.time()
             try:
-                await turn.leave()
+                await slot.depart()
             finally:
-                if call.watch is not None:
-                    call.watch.waited += shared.loop.time() - asked
+                if call.observer is not None:
+                    call.observer.waited += shared.loop.time() - asked
         self._check_halted(call)
         self.requests += 1
         shared.requests += 1
         if call.tries:
             self.retries += 1
             shared.retries += 1
-        call.flight.on_wire = True
+        call.wire_status.on_wire = True
 
     async def _failed(
         self, call: _Call[Any], failed: AttemptFailed, reply: Reply | None, token: str
     ) -> None:
         """Tell of an attempt that was not done, count it, and decide what follows."""
-        watch, shared = call.watch, self._shared
-        if watch is not None:
-            watch.failed(failed, reply)
-        call.flight.on_wire = False
-        call.flight.lost += failed.outcome is Outcome.AMBIGUOUS
+        observer, shared = call.observer, self._shared
+        if observer is not None:
+            observer.failed(failed, reply)
+        call.wire_status.on_wire = False
+        call.wire_status.lost += failed.outcome is AttemptResult.AMBIGUOUS
         call.tries += 1
         await self._decide(call, failed, token)
-        if watch is not None and failed.wait is not None:
-            held = failed.outcome is Outcome.REJECTED_429
-            wait = shared.gate.held_for if held else failed.wait
-            watch.repeats(wait, failed.error, shared.budget.left)
+        if observer is not None and failed.wait is not None:
+            held = failed.outcome is AttemptResult.REJECTED_429
+            wait = shared.limiter.held_for if held else failed.wait
+            observer.will_retry(wait, failed.error, shared.budget.left)
 
-    def _watch(self, call: _Call[Any], emit: Emit) -> Watch:
+    def _observe(self, call: _Call[Any], emit: Emit) -> AttemptObserver:
         size = 0 if call.payload is None else len(call.payload)
         base_url = self._shared.transport.base_url
-        asked = Asked(call.wire.operation, call.wire.method, base_url, call.path, size)
-        return Watch(emit, asked, tries=call.tries + 1)
+        asked = AttemptContext(
+            call.endpoint.operation, call.endpoint.method, base_url, call.path, size
+        )
+        return AttemptObserver(emit, asked, tries=call.tries + 1)
 
     def _hold(self, call: _Call[Any], seconds: float, asked: float | None) -> None:
         """Let nothing leave for so long, and tell of it where that is news."""
-        gate = self._shared.gate
-        before = gate.held_for
-        gate.hold(seconds)
-        if call.watch is not None and gate.held_for > before:
-            call.watch.holds(gate.held_for, asked)
+        limiter = self._shared.limiter
+        before = limiter.held_for
+        limiter.hold(seconds)
+        if call.observer is not None and limiter.held_for > before:
+            call.observer.holds(limiter.held_for, asked)
 
-    async def _turn(self, call: _Call[Any]) -> Turn:
+    async def _turn(self, call: _Call[Any]) -> Slot:
         """Wait in line: interactive calls to their deadline, bulk ones as long as it takes."""
         shared = self._shared
         loop = shared.loop
         if self.bulk:
             asked = loop.time()
-            turn = await shared.gate.turn(urgent=False)
+            slot = await shared.limiter.slot(urgent=False)
             call.deadline += loop.time() - asked
-            return turn
-        held = shared.gate.held_for
+            return slot
+        held = shared.limiter.held_for
         if loop.time() + held < call.deadline:
             try:
                 async with asyncio.timeout_at(call.deadline):
-                    return await shared.gate.turn(urgent=True)
+                    return await shared.limiter.slot(urgent=True)
             except TimeoutError:
-                held = shared.gate.held_for
+                held = shared.limiter.held_for
         error = _no_room()
         if held > 0.0:
             error = RateLimitError(
                 f"the gateway asked to wait {held:.0f} s more", status=429, retry_after=held
             )
-        raise AttemptFailed(Outcome.NOT_SENT, error)
+        raise AttemptFailed(AttemptResult.NOT_SENT, error)
 
     async def _in_time(self, call: _Call[Any], token: Awaitable[str]) -> str:
         """Wait for a token, which may come from anywhere, no longer than the call may take."""
@@ -320,12 +322,14 @@ class Session:
         except TimeoutError:
             if not limit.expired():
                 raise
-        raise AttemptFailed(Outcome.NOT_SENT, GatewayTimeoutError("no token within max_elapsed"))
+        raise AttemptFailed(
+            AttemptResult.NOT_SENT, GatewayTimeoutError("no token within max_elapsed")
+        )
 
     async def _decide(self, call: _Call[Any], failed: AttemptFailed, token: str) -> None:
         """Give the failure a `wait` if the table, the policy and the budget allow another try."""
         shared = self._shared
-        deed = action(call.wire.operation, failed.outcome)
+        deed = action(call.endpoint.operation, failed.outcome)
         halted = self._is_halted(call)
         if deed is Action.RENEW and not call.renewed and not halted:
             call.renewed = True
@@ -363,7 +367,7 @@ class Session:
         if left >= self.timeout:
             return self.timeout
         if left < self._least:
-            raise AttemptFailed(Outcome.NOT_SENT, _no_room())
+            raise AttemptFailed(AttemptResult.NOT_SENT, _no_room())
         return left
 
     def _left(self, call: _Call[Any]) -> float:
@@ -375,22 +379,24 @@ class Session:
         return min(_LEAST_TIME, self.timeout, self.policy.max_elapsed / 2)
 
     def _is_halted(self, call: _Call[Any]) -> bool:
-        return self.halted and call.wire.operation not in _ADDS_NOBODY
+        return self.halted and call.endpoint.operation not in _ADDS_NOBODY
 
     def _check_halted(self, call: _Call[Any]) -> None:
         if self.halted and self._is_halted(call):
-            raise AttemptFailed(Outcome.NOT_SENT, GatewayError("stopped before it was sent"))
+            raise AttemptFailed(AttemptResult.NOT_SENT, GatewayError("stopped before it was sent"))
 
 
 def _unanswered(fault: TransportFault) -> AttemptFailed:
-    failed = AttemptFailed(Outcome.AMBIGUOUS if fault.sent else Outcome.NOT_SENT, fault.error)
+    failed = AttemptFailed(
+        AttemptResult.AMBIGUOUS if fault.sent else AttemptResult.NOT_SENT, fault.error
+    )
     failed.permanent = fault.permanent
     return failed
 
 
-def _broken_off(call: _Call[Any], error: BaseException) -> None:
-    if call.watch is not None:
-        call.watch.broken_off(error, sent=call.flight.on_wire)
+def _aborted(call: _Call[Any], error: BaseException) -> None:
+    if call.observer is not None:
+        call.observer.aborted(error, sent=call.wire_status.on_wire)
 
 
 def _no_room() -> GatewayError:

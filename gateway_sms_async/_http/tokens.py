@@ -37,7 +37,7 @@ class CachedTokenSource(TokenSource, Protocol):
     """A source that can often hand its token out without waiting."""
 
     @property
-    def at_hand(self) -> str | None:
+    def cached(self) -> str | None:
         """The token to use now, None when `token` has to be awaited."""
         ...
 
@@ -73,10 +73,10 @@ class TokenKeeper:
         self._answers = 0
 
     @property
-    def at_hand(self) -> str | None:
+    def cached(self) -> str | None:
         """The token to use now, if nobody has to be asked for it."""
         if self._cached is not None:
-            return self._cached.at_hand
+            return self._cached.cached
         return self._fixed
 
     async def current(self) -> str:

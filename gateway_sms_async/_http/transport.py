@@ -83,10 +83,10 @@ class _SentTwice(Exception):  # noqa: N818
 class _Departure:
     """Travels with one request as its middleware, and learns whether its first byte left."""
 
-    __slots__ = ("leave", "sent")
+    __slots__ = ("depart", "sent")
 
-    def __init__(self, leave: Callable[[], Awaitable[None]]) -> None:
-        self.leave = leave
+    def __init__(self, depart: Callable[[], Awaitable[None]]) -> None:
+        self.depart = depart
         self.sent = False
 
     async def __call__(
@@ -115,7 +115,7 @@ class _Request(aiohttp.ClientRequest):
         departure = self.departure
         if departure.sent:
             raise _SentTwice
-        await departure.leave()
+        await departure.depart()
         if conn.protocol is None or not conn.protocol.connected:
             # It was closed while the rate held this request back.
             raise _Dropped
@@ -188,16 +188,16 @@ class Transport:
         token: str,
         timeout: float,
         cap: int,
-        leave: Callable[[], Awaitable[None]],
+        depart: Callable[[], Awaitable[None]],
         scheme: str = "Bearer",
     ) -> Reply:
         """Send one request once and read the whole answer.
 
         `scheme` says how `token` proves who is asking: what follows it in `Authorization`.
-        `timeout` is seconds for all of it, `cap` bytes of the body once unpacked; `leave` is
+        `timeout` is seconds for all of it, `cap` bytes of the body once unpacked; `depart` is
         awaited just before the first byte. Raises TransportFault.
         """
-        departure = _Departure(leave)
+        departure = _Departure(depart)
         headers = {hdrs.AUTHORIZATION: f"{scheme} {token}"}
         if payload is not None:
             headers[hdrs.CONTENT_TYPE] = "application/json"

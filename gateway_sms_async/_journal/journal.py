@@ -19,9 +19,9 @@ import msgspec
 
 from .._cancellation import _to_its_end
 from .._receipt import InvalidRecipient, Mark
-from .._recipients.batches import Batch, Intake
+from .._recipients.batches import Batch, Batcher
 from ..errors import JournalCorruptError, JournalError
-from .records import Record, Runs, decode, encode, runs
+from .records import Ranges, Record, decode, encode, ranges
 from .replay import replay
 from .schema import (
     Saved,
@@ -92,25 +92,25 @@ class Journal:
                     for i, written in enumerate(batch.written)
                     if written != batch.numbers[i]
                 },
-                runs(batch.positions),
+                ranges(batch.positions),
                 batch.fields,
             )
         )
         await self._run(self._opened.add_people, first, value)
         self.people_written += len(batch)
 
-    async def publish(self, settings: Settings, intake: Intake) -> None:
+    async def publish(self, settings: Settings, batcher: Batcher) -> None:
         """Make the source durable: from here on a resume needs nothing but this file."""
         taken = _Taken(
-            intake.total,
-            intake.duplicates,
+            batcher.total,
+            batcher.duplicates,
             self.people_written,
             # What somebody wrote may be no text that can be encoded.
             [
                 (one.number.encode(errors="backslashreplace").decode(), one.reason, one.position)
-                for one in intake.invalid
+                for one in batcher.invalid
             ],
-            runs(list(intake.marks.where(Mark.EXCLUDED))) if intake.excluded else [],
+            ranges(list(batcher.marks.where(Mark.EXCLUDED))) if batcher.excluded else [],
         )
         meta = {"settings": _encode(settings), "taken": _encode(taken)}
 
@@ -121,7 +121,7 @@ class Journal:
 
         await self._run(publish)
 
-    async def batches(self, people: Runs) -> AsyncIterator[Batch]:
+    async def batches(self, people: Ranges) -> AsyncIterator[Batch]:
         """Go through the people with these ordinals as they are kept, some at a time."""
         for first, end in people:
             at = first
@@ -136,7 +136,7 @@ class Journal:
                 yield row.cut(at - start, stop - start)
                 at = stop
 
-    async def people(self, people: Runs) -> Batch:
+    async def people(self, people: Ranges) -> Batch:
         """Return the people with these ordinals."""
         found = Batch()
         async for part in self.batches(people):

@@ -12,35 +12,35 @@ import msgspec
 from msgspec import Struct
 
 __all__ = [
-    "Abandoning",
-    "Added",
-    "Adding",
+    "AbandonIntent",
+    "AppendIntent",
+    "Appended",
+    "BatchReleased",
+    "CloseIntent",
     "CloseRefused",
     "ClosedElsewhere",
-    "Closing",
     "Ended",
     "Finished",
+    "OpenIntent",
     "Opened",
-    "Opening",
+    "Ranges",
     "Record",
     "Resumed",
-    "Runs",
-    "SendingPlainly",
-    "TakenBack",
-    "Went",
+    "RunSummary",
+    "SingleSendIntent",
     "decode",
     "encode",
-    "runs",
+    "ranges",
 ]
 
-Runs = list[tuple[int, int]]
+Ranges = list[tuple[int, int]]
 
 
-class Opening(Struct, tag="opening", array_like=True, frozen=True):
+class OpenIntent(Struct, tag="opening", array_like=True, frozen=True):
     """Intent, durable before the POST: a message is opened with these."""
 
     message: int
-    people: Runs
+    people: Ranges
 
 
 class Opened(Struct, tag="opened", array_like=True, frozen=True):
@@ -51,15 +51,15 @@ class Opened(Struct, tag="opened", array_like=True, frozen=True):
     count: int
 
 
-class Adding(Struct, tag="adding", array_like=True, frozen=True):
+class AppendIntent(Struct, tag="adding", array_like=True, frozen=True):
     """Intent, durable before the PUT: a batch is added. Batch 0 is the one that opened."""
 
     message: int
     batch: int
-    people: Runs
+    people: Ranges
 
 
-class Added(Struct, tag="added", array_like=True, frozen=True):
+class Appended(Struct, tag="added", array_like=True, frozen=True):
     """The gateway's answer: how many it counts on the message now."""
 
     message: int
@@ -67,14 +67,14 @@ class Added(Struct, tag="added", array_like=True, frozen=True):
     count: int
 
 
-class TakenBack(Struct, tag="taken back", array_like=True, frozen=True):
+class BatchReleased(Struct, tag="taken back", array_like=True, frozen=True):
     """A batch is proven not to be applied: it never left, or was refused completely."""
 
     message: int
     batch: int
 
 
-class Closing(Struct, tag="closing", array_like=True, frozen=True):
+class CloseIntent(Struct, tag="closing", array_like=True, frozen=True):
     """Intent, durable before the first byte of the close, which carries `people`.
 
     `valid` and `invalid` are what the look before it counted; `proven`: each batch was proven to
@@ -82,7 +82,7 @@ class Closing(Struct, tag="closing", array_like=True, frozen=True):
     """
 
     message: int
-    people: Runs
+    people: Ranges
     valid: int
     invalid: int
     proven: bool
@@ -101,13 +101,13 @@ class ClosedElsewhere(Struct, tag="closed elsewhere", array_like=True, frozen=Tr
     message: int
 
 
-class Abandoning(Struct, tag="abandoning", array_like=True, frozen=True):
+class AbandonIntent(Struct, tag="abandoning", array_like=True, frozen=True):
     """Intent, durable before the DELETE: the message is never closed from here on."""
 
     message: int
 
 
-class SendingPlainly(Struct, tag="sending", array_like=True, frozen=True):
+class SingleSendIntent(Struct, tag="sending", array_like=True, frozen=True):
     """Intent, durable before a POST that sends: the message's people go out by it alone."""
 
     message: int
@@ -128,14 +128,14 @@ class Ended(Struct, tag="ended", array_like=True, frozen=True):
     state: str
     message_id: str | None
     price: str | None
-    invalid: Runs
-    doubled: Runs
-    unknown: Runs
-    unsent: Runs
+    invalid: Ranges
+    doubled: Ranges
+    unknown: Ranges
+    unsent: Ranges
     accepted: int | None = None
 
 
-class Went(Struct, tag="went", array_like=True, frozen=True):
+class RunSummary(Struct, tag="went", array_like=True, frozen=True):
     """What a run of the campaign took, and what it has learned for the next one."""
 
     requests: int
@@ -162,19 +162,19 @@ class Finished(Struct, tag="finished", array_like=True, frozen=True):
 
 
 Record = (
-    Opening
+    OpenIntent
     | Opened
-    | Adding
-    | Added
-    | TakenBack
-    | Closing
+    | AppendIntent
+    | Appended
+    | BatchReleased
+    | CloseIntent
     | CloseRefused
     | ClosedElsewhere
-    | Abandoning
-    | SendingPlainly
+    | AbandonIntent
+    | SingleSendIntent
     | Resumed
     | Ended
-    | Went
+    | RunSummary
     | Finished
 )
 
@@ -185,7 +185,7 @@ encode: Callable[[Record], bytes] = msgspec.msgpack.Encoder().encode
 decode: Callable[[bytes], Record] = msgspec.msgpack.Decoder(Record).decode
 
 
-def runs(ordinals: Sequence[int]) -> Runs:
+def ranges(ordinals: Sequence[int]) -> Ranges:
     """Write rising or unordered ordinals as runs."""
     if not ordinals:
         return []
@@ -193,18 +193,18 @@ def runs(ordinals: Sequence[int]) -> Runs:
     # Most are one run, and comparing lists is much faster than walking through one.
     if isinstance(ordinals, range) or ordinals == list(range(first, end)):
         return [(first, end)]
-    return list(_runs(ordinals))
+    return list(_ranges(ordinals))
 
 
-def without(people: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> Runs:
+def without(people: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> Ranges:
     """Return the runs of those people who are not among the others."""
     if not others:
         return list(people)
     gone = {one for run in others for one in range(*run)}
-    return runs([one for run in people for one in range(*run) if one not in gone])
+    return ranges([one for run in people for one in range(*run) if one not in gone])
 
 
-def _runs(ordinals: Iterable[int]) -> Iterable[tuple[int, int]]:
+def _ranges(ordinals: Iterable[int]) -> Iterable[tuple[int, int]]:
     first: int | None = None
     end = 0
     for one in ordinals:

@@ -11,22 +11,22 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from .records import (
-    Abandoning,
-    Added,
-    Adding,
+    AbandonIntent,
+    Appended,
+    AppendIntent,
+    BatchReleased,
     ClosedElsewhere,
+    CloseIntent,
     CloseRefused,
-    Closing,
     Ended,
     Finished,
     Opened,
-    Opening,
+    OpenIntent,
+    Ranges,
     Record,
     Resumed,
-    Runs,
-    SendingPlainly,
-    TakenBack,
-    Went,
+    RunSummary,
+    SingleSendIntent,
 )
 
 __all__ = ["Position", "SavedBatch", "SavedMessage", "replay"]
@@ -36,7 +36,7 @@ __all__ = ["Position", "SavedBatch", "SavedMessage", "replay"]
 class SavedBatch:
     """A batch that was about to be sent. `count` is what its answer counted, None without one."""
 
-    people: Runs
+    people: Ranges
     count: int | None = None
 
 
@@ -47,19 +47,19 @@ class SavedMessage:
     number: int
     message_id: str | None = None
     batches: dict[int, SavedBatch] = field(default_factory=dict[int, SavedBatch])
-    closing: Closing | None = None
+    closing: CloseIntent | None = None
     abandoning: bool = False
     closed_elsewhere: bool = False
-    sending: SendingPlainly | None = None
+    sending: SingleSendIntent | None = None
     given_back: bool = False
     reckoned: bool = False
     ended: Ended | None = None
 
     @property
-    def people(self) -> Runs:
+    def people(self) -> Ranges:
         """Everyone who is or may be on it."""
-        runs = [run for batch in self.batches.values() for run in batch.people]
-        return runs + (self.closing.people if self.closing is not None else [])
+        ranges = [run for batch in self.batches.values() for run in batch.people]
+        return ranges + (self.closing.people if self.closing is not None else [])
 
     @property
     def is_unfinished(self) -> bool:
@@ -87,7 +87,7 @@ class Position:
     def __init__(self, people: int) -> None:
         self._where = bytearray(people)
         self.messages: dict[int, SavedMessage] = {}
-        self.went: list[Went] = []
+        self.went: list[RunSummary] = []
         self.finished: Finished | None = None
 
     @property
@@ -110,21 +110,21 @@ class Position:
         """What the runs so far may have paid for messages that did not go out."""
         return Decimal((self.went[-1].wasted if self.went else None) or 0)
 
-    def pending(self) -> Runs:
+    def pending(self) -> Ranges:
         """Return those who are on no message that may still go out."""
-        runs: Runs = []
+        ranges: Ranges = []
         end = 0
         where = bytes(self._where)
         while (first := where.find(_PENDING, end)) >= 0:
             end = where.find(_GIVEN, first)
             end = len(where) if end < 0 else end
-            runs.append((first, end))
-        return runs
+            ranges.append((first, end))
+        return ranges
 
     def apply(self, record: Record) -> None:  # noqa: C901, PLR0912 - one case for each record
         """Take one record in."""
         match record:
-            case Went():
+            case RunSummary():
                 self.went.append(record)
                 for message in self.messages.values():
                     message.reckoned = True
@@ -135,25 +135,25 @@ class Position:
             case Resumed():
                 self.give_back_unanswered()
                 return
-            case Opening():
+            case OpenIntent():
                 message = self.messages[record.message] = SavedMessage(record.message)
             case _:
                 message = self.messages[record.message]
         match record:
-            case Opening(people=people):
+            case OpenIntent(people=people):
                 message.batches[0] = SavedBatch(people)
                 self._mark(people, _GIVEN)
             case Opened():
                 message.message_id = record.message_id
                 message.batches[0].count = record.count
-            case Adding():
+            case AppendIntent():
                 message.batches[record.batch] = SavedBatch(record.people)
                 self._mark(record.people, _GIVEN)
-            case Added():
+            case Appended():
                 message.batches[record.batch].count = record.count
-            case TakenBack():
+            case BatchReleased():
                 self._mark(message.batches.pop(record.batch).people, _PENDING)
-            case Closing(people=people):
+            case CloseIntent(people=people):
                 message.closing = record
                 self._mark(people, _GIVEN)
             case CloseRefused():
@@ -162,10 +162,10 @@ class Position:
                 message.closing = message.sending = None
             case ClosedElsewhere():
                 message.closed_elsewhere = True
-            case Abandoning():
+            case AbandonIntent():
                 # Only its answer, or giving it up, lets its people go to another message.
                 message.abandoning = True
-            case SendingPlainly():
+            case SingleSendIntent():
                 message.sending = record
             case Ended():
                 message.ended = record

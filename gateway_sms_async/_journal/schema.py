@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from .._receipt import InvalidRecipient
-from .records import Runs
+from .records import Ranges
 from .replay import Position
 
 __all__ = ["Saved", "Settings"]
@@ -40,7 +40,7 @@ class _Taken(Struct, frozen=True):
     duplicates: int
     people: int
     invalid: list[tuple[str, str, int]]
-    excluded: Runs = []
+    excluded: Ranges = []
 
 
 class _Row(Struct, array_like=True):
@@ -48,7 +48,7 @@ class _Row(Struct, array_like=True):
 
     numbers: list[str]
     written: dict[int, str]
-    positions: Runs
+    positions: Ranges
     fields: dict[int, dict[str, str]]
 
 
@@ -59,7 +59,7 @@ class Saved:
     settings: Settings
     total: int
     duplicates: int
-    excluded: Runs
+    excluded: Ranges
     people: int
     invalid: list[InvalidRecipient]
     position: Position

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from .._http.endpoint import LIST_CAP, Wire
+from .._http.endpoint import LIST_CAP, Endpoint
 from .._http.retry import Operation
 from ..models import Envelope, Message, MessageSummary, RecipientReport
 
@@ -19,32 +19,34 @@ _ONE = msgspec.json.Decoder(Envelope[tuple[Message] | Message])
 _REPORTS = msgspec.json.Decoder(Envelope[list[RecipientReport]])
 
 
-_LIST = Wire("GET", Operation.READ, msgspec.json.Decoder(Envelope[list[MessageSummary]]), LIST_CAP)
+_LIST = Endpoint(
+    "GET", Operation.READ, msgspec.json.Decoder(Envelope[list[MessageSummary]]), LIST_CAP
+)
 
 
-_GET = Wire("GET", Operation.READ, _ONE)
+_GET = Endpoint("GET", Operation.READ, _ONE)
 
 
-_SEND = Wire("POST", Operation.SEND, _ONE)
+_SEND = Endpoint("POST", Operation.SEND, _ONE)
 
 
-_OPEN = Wire("POST", Operation.OPEN, _ONE)
+_OPEN = Endpoint("POST", Operation.OPEN, _ONE)
 
 
 _PUT = {
-    True: Wire("PUT", Operation.APPEND, _ONE),
-    False: Wire("PUT", Operation.CLOSE, _ONE),
-    None: Wire("PUT", Operation.UPDATE, _ONE),
+    True: Endpoint("PUT", Operation.APPEND, _ONE),
+    False: Endpoint("PUT", Operation.CLOSE, _ONE),
+    None: Endpoint("PUT", Operation.UPDATE, _ONE),
 }
 
 
-_DELETE = Wire("DELETE", Operation.DELETE, msgspec.json.Decoder(Envelope[Any]))
+_DELETE = Endpoint("DELETE", Operation.DELETE, msgspec.json.Decoder(Envelope[Any]))
 
 
-_RECIPIENTS = Wire("GET", Operation.READ, _REPORTS, LIST_CAP)
+_RECIPIENTS = Endpoint("GET", Operation.READ, _REPORTS, LIST_CAP)
 
 
-_RECIPIENT = Wire("GET", Operation.READ, _REPORTS)
+_RECIPIENT = Endpoint("GET", Operation.READ, _REPORTS)
 
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)

@@ -20,8 +20,8 @@ from decimal import Decimal
 from msgspec import UNSET
 
 from .._arguments import check_flag
-from .._events import CloseEvent, shown_id
-from .._http.endpoint import Flight
+from .._events import CloseEvent, safe_id
+from .._http.endpoint import WireStatus
 from .._http.session import Session
 from .._recipients.numbers import normalize
 from .._recipients.recipient import Recipient, RecipientLike, coerce
@@ -246,22 +246,28 @@ class Messages:
         payload = draft.payload(wire, transaction=False, reference=reference)
         return await self._send(draft, payload, reference)
 
-    async def open_transaction(self, payload: bytes, flight: Flight | None = None) -> Message:
+    async def open_transaction(
+        self, payload: bytes, wire_status: WireStatus | None = None
+    ) -> Message:
         """Send a POST that is already written and sends nothing; for the transaction builder."""
-        return _one(await self._session.call(_OPEN, "/messages/", payload, flight=flight))
+        return _one(await self._session.call(_OPEN, "/messages/", payload, wire_status=wire_status))
 
     async def put(
         self,
         message_id: str,
         payload: bytes,
         transaction: bool | None,  # noqa: FBT001 - the field's own three values
-        flight: Flight | None = None,
+        wire_status: WireStatus | None = None,
     ) -> Message:
         """Send a PUT that is already written; for the transaction builder."""
         path = message_path(message_id)
         return _one(
             await self._session.call(
-                _PUT[transaction], path, payload, flight=flight, accepts=_about(message_id)
+                _PUT[transaction],
+                path,
+                payload,
+                wire_status=wire_status,
+                accepts=_about(message_id),
             )
         )
 
@@ -319,7 +325,7 @@ class Messages:
         emit(
             CloseEvent(
                 result="left_open" if message.transaction else "closed",
-                message_id=shown_id(message.id),
+                message_id=safe_id(message.id),
                 accepted=message.valid,
                 invalid=message.invalid,
                 price=message.price,

@@ -13,13 +13,13 @@ from itertools import chain, compress
 from .._receipt import InvalidRecipient, Mark, Marks
 from .._text import is_encodable, missing_field
 from ..errors import InvalidNumberError
-from .number_set import SeenNumbers
+from .number_set import NumberSet
 from .numbers import all_normalized, digits_key, digits_keys, normalize
 from .recipient import coerce
 from .source import Held, Items, Refused, Taken, reason_of, written_of
 from .wire import WireRecipients, pack
 
-__all__ = ["Batch", "Intake", "read_excluded"]
+__all__ = ["Batch", "Batcher", "read_excluded"]
 
 # Items looked at before the event loop gets a turn: a source of nothing but refused numbers
 # must not stop the world.
@@ -100,7 +100,7 @@ class Batch:
         return pack(self.numbers, [self.fields.get(i, {}) for i in range(len(self.numbers))])
 
 
-class Intake:
+class Batcher:
     """Decides about each recipient, campaign-wide: valid, seen before, or refused and why.
 
     `read` turns a number as written into the gateway's form, or raises InvalidNumberError;
@@ -119,7 +119,7 @@ class Intake:
         self._read = read
         self._excluded = excluded
         # Who is excluded is found like a duplicate, at no cost for everybody else.
-        self._seen = SeenNumbers()
+        self._seen = NumberSet()
         if not self._seen.add_all(tuple(excluded)):
             for key in excluded:
                 self._seen.add(key)

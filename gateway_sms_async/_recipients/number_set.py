@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["SeenNumbers"]
+__all__ = ["NumberSet"]
 
 _IN_SET = 1_000_000
 
@@ -36,7 +36,7 @@ _WIDTH = _REST_BITS // 8
 _BUCKETS = 1 << (_BITS - _REST_BITS)
 
 
-class SeenNumbers:
+class NumberSet:
     """A set of the digits of numbers, as integers of at most 15 digits."""
 
     __slots__ = ("_buckets", "_first")

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 
-from .._cancellation import land, wait_for
-from .._http.endpoint import Flight
+from .._cancellation import drain, wait_for
+from .._http.endpoint import WireStatus
 from .._http.session import Session
 from .._journal.journal import Journal
 from .._messages.draft import Draft
@@ -28,11 +28,18 @@ from ..errors import (
     RateLimitError,
     ServerError,
 )
-from .closing import Fence
-from .message import Given, MessageOnWire, Standing, StartAnewError, batch_event, close_event
-from .results import Tally
-from .spending import Ceiling
-from .tuning import Learned, shrinking
+from .closing import MessageCloser
+from .message import (
+    AssignedBatch,
+    BatchState,
+    OutgoingMessage,
+    RestartMessageError,
+    batch_event,
+    close_event,
+)
+from .results import Results
+from .spending import SpendingLimit
+from .tuning import Tuning, shrinking
 
 __all__ = ["MessageBuilder"]
 
@@ -55,24 +62,26 @@ class MessageBuilder:
         self,
         session: Session,
         draft: Draft,
-        tally: Tally,
-        learned: Learned,
+        results: Results,
+        tuning: Tuning,
         *,
         permits: asyncio.Semaphore,
         replaceable: bool = False,
         on_change: Callable[[], None] | None = None,
         journal: Journal | None = None,
         number: int = 0,
-        ceiling: Ceiling | None = None,
+        spending: SpendingLimit | None = None,
     ) -> None:
         self._replaceable = replaceable
         self._session = session
-        self._message = MessageOnWire(
-            Messages(session), draft, session.policy, learned, journal=journal, number=number
+        self._message = OutgoingMessage(
+            Messages(session), draft, session.policy, tuning, journal=journal, number=number
         )
-        self._fence = Fence(self._message, replaceable=self._replaceable, ceiling=ceiling)
-        self._tally = tally
-        self._learned = learned
+        self._closer = MessageCloser(
+            self._message, replaceable=self._replaceable, spending=spending
+        )
+        self._results = results
+        self._tuning = tuning
         self._permits = permits
         self._on_change = on_change
         # Always keeps somebody for the close: a full buffer leaves only when somebody follows.
@@ -80,10 +89,10 @@ class MessageBuilder:
         self._ready: deque[Batch] = deque()
         self._set_aside: list[Batch] = []
         self._taken = 0
-        self._flights: dict[asyncio.Task[None], Flight] = {}
+        self._flights: dict[asyncio.Task[None], WireStatus] = {}
         self._sender: asyncio.Task[None] | None = None
         self._opened = asyncio.Event()
-        self._way: Callable[[MessageOnWire, Fence], Awaitable[None]] | None = None
+        self._procedure: Callable[[OutgoingMessage, MessageCloser], Awaitable[None]] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._in_close = False
         self._fault: Exception | None = None
@@ -92,7 +101,7 @@ class MessageBuilder:
         self.left_over: list[Batch] = []
 
     @property
-    def message(self) -> MessageOnWire:
+    def message(self) -> OutgoingMessage:
         """The message itself."""
         return self._message
 
@@ -119,9 +128,9 @@ class MessageBuilder:
     @property
     def room(self) -> int:
         """How many recipients may still be given; 0 also when a failure or a doubt forbids it."""
-        if self.stopped or self._way is not None:
+        if self.stopped or self._procedure is not None:
             return 0
-        room = self._learned.limit - self._taken
+        room = self._tuning.limit - self._taken
         if self._closes_next:
             room = min(room, self._size - len(self._buffer))
         return max(0, room)
@@ -129,14 +138,14 @@ class MessageBuilder:
     @property
     def wanted(self) -> int:
         """How many recipients the next batch offered should have; 0 when there is no room."""
-        batches = len(self._message.given) + len(self._ready) + bool(self._buffer)
+        batches = len(self._message.assigned) + len(self._ready) + bool(self._buffer)
         return min(self.room, self._size_after(batches))
 
     @property
     def brings_objects(self) -> bool:
         """Whether anybody on it travels in a list of objects."""
         return self._buffer.is_object_list or any(
-            one.batch.is_object_list for one in self._message.given
+            one.batch.is_object_list for one in self._message.assigned
         )
 
     async def feed(self, source: Source) -> None:
@@ -163,15 +172,17 @@ class MessageBuilder:
         else:
             self._push(batch)
 
-    def restore(self, message_id: str, given: Sequence[tuple[int, Batch, int | None]]) -> None:
+    def restore(self, message_id: str, assigned: Sequence[tuple[int, Batch, int | None]]) -> None:
         """Go on with a message of an earlier run: (number, batch, count in its answer) each."""
-        self._message.restore(message_id, given)
-        self._taken = sum(len(batch) for _, batch, _ in given)
+        self._message.restore(message_id, assigned)
+        self._taken = sum(len(batch) for _, batch, _ in assigned)
         self._opened.set()
 
-    def go_on_by(self, way: Callable[[MessageOnWire, Fence], Awaitable[None]]) -> None:
+    def finish_with(
+        self, procedure: Callable[[OutgoingMessage, MessageCloser], Awaitable[None]]
+    ) -> None:
         """Finish a restored message in another way than by closing it."""
-        self._way = way
+        self._procedure = procedure
 
     def finish(self, on_sent: Callable[[], None] | None = None) -> asyncio.Task[None]:
         """Start to close in a task of its own; what goes wrong is in `fault`.
@@ -195,16 +206,16 @@ class MessageBuilder:
             return
         self._counted = True
         self._message.leave()
-        self.left_over = [*self._tally.add(self._message), *filter(len, self.unplaced())]
+        self.left_over = [*self._results.add(self._message), *filter(len, self.unplaced())]
         if self._session.emit is not None and self._message.message_id is not None:
             self._session.emit(close_event(self._message))
         if not self._replaceable:
-            self._tally.add_unsent(self.left_over)
+            self._results.add_unsent(self.left_over)
         self._changed()
 
     def skip(self) -> None:
         """Open no message for those who were taken, if none is open yet."""
-        if not self._message.given:
+        if not self._message.assigned:
             self._halted = True
 
     def halt(self) -> None:
@@ -212,19 +223,19 @@ class MessageBuilder:
         self._halted = self._session.halted = True
         if self._sender is not None:
             self._sender.cancel()
-        for task, flight in self._flights.items():
-            if not flight.on_wire:
+        for task, wire_status in self._flights.items():
+            if not wire_status.on_wire:
                 task.cancel()
         message = self._message
         # What has closed another message may have closed this one: it must be looked at.
-        at_stake = message.close_begun or self._learned.closed_elsewhere
+        at_stake = message.close_begun or self._tuning.closed_elsewhere
         if self._finishing and self._in_close and not at_stake:
             self._finishing.cancel()
 
     def unplaced(self) -> list[Batch]:
         """Return those who were taken and are not on the message, nor about to be."""
-        given = any(one.batch is self._buffer for one in self._message.given)
-        return [*self._set_aside, *self._ready, *([] if given else [self._buffer])]
+        assigned = any(one.batch is self._buffer for one in self._message.assigned)
+        return [*self._set_aside, *self._ready, *([] if assigned else [self._buffer])]
 
     def under_way(self) -> list[asyncio.Task[None]]:
         """Return what is under way, without starting to finish."""
@@ -234,7 +245,7 @@ class MessageBuilder:
             *([self._finishing] if self._finishing else []),
         ]
 
-    async def landed(self) -> None:
+    async def drained(self) -> None:
         """Wait until no batch is under way, or about to be."""
         await self._sent()
         await wait_for(self._flights)
@@ -243,7 +254,7 @@ class MessageBuilder:
         """Let nothing new leave, give what is on the wire its time, and count everyone."""
         self.halt()
         try:
-            await land(self.under_way())
+            await drain(self.under_way())
         finally:
             self.count()
 
@@ -252,23 +263,23 @@ class MessageBuilder:
     @property
     def _sealed(self) -> bool:
         """Whether nothing may be added to the message but what its close brings."""
-        careful = self._learned.careful and bool(self._message.given)
-        return self._replaceable and (careful or self._message.doubtful)
+        careful = self._tuning.careful and bool(self._message.assigned)
+        return self._replaceable and (careful or self._message.in_doubt)
 
     @property
     def _closes_next(self) -> bool:
         """Whether only the close can still bring somebody who is taken now."""
-        careful = self._replaceable and self._learned.careful and bool(self._ready)
+        careful = self._replaceable and self._tuning.careful and bool(self._ready)
         return careful or self._sealed
 
     @property
     def _size(self) -> int:
         """How many recipients the buffer may hold."""
-        return self._size_after(len(self._message.given) + len(self._ready))
+        return self._size_after(len(self._message.assigned) + len(self._ready))
 
     def _size_after(self, batches: int) -> int:
         """How many recipients the next batch may hold after so many of the message."""
-        return shrinking(self._learned.size(objects=bool(self._buffer.fields)), batches)
+        return shrinking(self._tuning.size(objects=bool(self._buffer.fields)), batches)
 
     async def _take_some(self, items: Items) -> bool:
         """Fill the buffer, or send it when it is full and somebody follows; True at the end."""
@@ -304,18 +315,18 @@ class MessageBuilder:
     def _take_late(self, items: Items) -> None:
         late = Batch()
         self._take(items, late if self._counted else self._buffer, len(self._buffer) + 1)
-        self._tally.add_unsent([late])
+        self._results.add_unsent([late])
 
     def _take(self, items: Items, batch: Batch, size: int) -> bool:
         held = len(batch)
-        at_end = self._tally.intake.fill(items, batch, size)
+        at_end = self._results.batcher.fill(items, batch, size)
         self._taken += len(batch) - held
         self._changed()
         return at_end
 
     def _pieces(self, batch: Batch) -> list[Batch]:
         """Cut a batch into what one request may hold."""
-        size = self._learned.size(objects=bool(batch.fields))
+        size = self._tuning.size(objects=bool(batch.fields))
         pieces: list[Batch] = []
         while len(batch) > size:
             piece, batch = batch.split(size)
@@ -325,7 +336,7 @@ class MessageBuilder:
     async def _send_ready(self) -> None:
         """Send what is ready as permits come free, or set it aside when nothing may be added."""
         while self._ready and not self.stopped and not self._sealed:
-            if self._message.given:
+            if self._message.assigned:
                 # Without a permit: others can use it while this message is being opened.
                 await self._opened.wait()
             await self._permits.acquire()
@@ -354,28 +365,28 @@ class MessageBuilder:
 
     def _launch(self, batch: Batch) -> asyncio.Task[None]:
         """Send a batch in a task of its own."""
-        flight = Flight()
-        first = not self._message.given
-        given = self._message.give(batch)
-        task = asyncio.create_task(self._fly(given, flight, first=first))
-        self._flights[task] = flight
-        task.add_done_callback(lambda task: self._landed(task, given))
+        wire_status = WireStatus()
+        first = not self._message.assigned
+        assigned = self._message.assign(batch)
+        task = asyncio.create_task(self._fly(assigned, wire_status, first=first))
+        self._flights[task] = wire_status
+        task.add_done_callback(lambda task: self._landed(task, assigned))
         return task
 
-    async def _fly(self, given: Given, flight: Flight, *, first: bool) -> None:
+    async def _fly(self, assigned: AssignedBatch, wire_status: WireStatus, *, first: bool) -> None:
         with self._filing_faults():
             if first:
-                await self._message.open(given, flight)
+                await self._message.open(assigned, wire_status)
                 self._opened.set()
             elif not self.stopped and not self._sealed:
-                await self._message.append(given, flight)
+                await self._message.append(assigned, wire_status)
 
-    def _landed(self, task: asyncio.Task[None], given: Given) -> None:
+    def _landed(self, task: asyncio.Task[None], assigned: AssignedBatch) -> None:
         self._flights.pop(task)
         if self._session.emit is not None:
-            self._session.emit(batch_event(self._message, given))
-        if given.standing is Standing.WAITING:
-            self._set_aside.append(self._message.take_back(given))
+            self._session.emit(batch_event(self._message, assigned))
+        if assigned.state is BatchState.PENDING:
+            self._set_aside.append(self._message.release(assigned))
         self._changed()
 
     async def _finish(self, on_sent: Callable[[], None] | None) -> None:
@@ -391,36 +402,36 @@ class MessageBuilder:
                 if not self.stopped:
                     await self._close()
         with self._filing_faults():
-            if isinstance(self._fault, StartAnewError) and not self._halted:
+            if isinstance(self._fault, RestartMessageError) and not self._halted:
                 await self._give_up()
         with self._filing_faults():
             if self._message.closed_elsewhere:
-                await self._fence.settle_closed_elsewhere()
-            elif self._learned.closed_elsewhere and self._message.state == "open":
-                await self._fence.settle_if_closed_elsewhere()
+                await self._closer.settle_closed_elsewhere()
+            elif self._tuning.closed_elsewhere and self._message.state == "open":
+                await self._closer.settle_if_closed_elsewhere()
 
     async def _close(self) -> None:
-        if self._way is not None:
+        if self._procedure is not None:
             self._in_close = True
-            await self._way(self._message, self._fence)
+            await self._procedure(self._message, self._closer)
             return
         await self._send_rest()
         await wait_for(self._flights)
         if self._message.batches and not self.stopped:
             self._in_close = True
-            await self._fence.close(self._buffer or None)
+            await self._closer.close(self._buffer or None)
 
     async def _send_rest(self) -> None:
         """Send all but those who are kept for the close: at least one if there are two."""
         await self._send_one_by_one()
         objects = self._buffer.is_object_list
         keep = min(len(self._buffer), self._size)
-        if not self._message.given or (objects and not self._learned.objects_understood):
+        if not self._message.assigned or (objects and not self._tuning.objects_understood):
             # Nobody is called invalid for a close whose list of objects was not understood.
             keep = min(keep, 1)
-        if not self._message.given:
+        if not self._message.assigned:
             keep = min(keep, len(self._buffer) - 1)
-        if self._learned.closes_alone:
+        if self._tuning.close_empty:
             keep = 0
         head, self._buffer = self._buffer.split(len(self._buffer) - max(keep, 0))
         if head:
@@ -456,7 +467,7 @@ class MessageBuilder:
 
     def _fail(self, error: Exception) -> None:
         # What makes a message start anew matters less than what then keeps it from it.
-        if self._fault is None or isinstance(self._fault, StartAnewError):
+        if self._fault is None or isinstance(self._fault, RestartMessageError):
             self._fault = error
         self._opened.set()
         self._changed()

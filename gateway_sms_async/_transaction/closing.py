@@ -20,22 +20,22 @@ from ..errors import (
     RateLimitError,
 )
 from ..models import Message
-from .message import Given, MessageOnWire, Standing, StartAnewError
+from .message import AssignedBatch, BatchState, OutgoingMessage, RestartMessageError
 from .reconcile import (
     Counts,
     Fate,
     Fates,
     Listing,
     count,
+    counts_add_up,
     fates_by_counts,
     fates_by_list,
-    is_ladder,
     read_list,
     unnamed,
 )
-from .spending import Ceiling
+from .spending import SpendingLimit
 
-__all__ = ["Fence"]
+__all__ = ["MessageCloser"]
 
 _CLOSE_TRIES = 5
 
@@ -43,7 +43,7 @@ _CLOSE_TRIES = 5
 _LOOKS_AT_AN_OPEN_LIST = 3
 
 
-class Fence:
+class MessageCloser:
     """Closes one message, so that everyone on it is accepted, invalid, doubled or unsent.
 
     `replaceable`: the people of a message that cannot be proven may be given another one, so it
@@ -51,12 +51,12 @@ class Fence:
     """
 
     def __init__(
-        self, message: MessageOnWire, *, replaceable: bool, ceiling: Ceiling | None = None
+        self, message: OutgoingMessage, *, replaceable: bool, spending: SpendingLimit | None = None
     ) -> None:
         self._message = message
-        self._ceiling = ceiling
+        self._spending = spending
         self._replaceable = replaceable
-        self._learned = message.learned
+        self._tuning = message.tuning
 
     async def close(self, last: Batch | None) -> None:
         """Look, close with the last batch, look again and settle; raise if it did not come to that.
@@ -73,16 +73,18 @@ class Fence:
             message.found_all_invalid(before)
             return
         self._reserve(before, 0 if last is None else len(last))
-        given = None if last is None else message.give(last)
-        cost = None if self._ceiling is None else self._ceiling.cost(message.number)
-        await message.intend_close(given, count(before), proven=proven, cost=cost)
-        await self._close(given, count(before), proven=proven)
+        assigned = None if last is None else message.assign(last)
+        cost = None if self._spending is None else self._spending.cost(message.number)
+        await message.intend_close(assigned, count(before), proven=proven, cost=cost)
+        await self._close(assigned, count(before), proven=proven)
 
-    async def go_on_closing(self, last: Given | None, before: Counts, *, proven: bool) -> None:
+    async def resume_close(
+        self, last: AssignedBatch | None, before: Counts, *, proven: bool
+    ) -> None:
         """Go on from an intent to close that an earlier process left: look first."""
-        others = [one for one in self._message.given if one is not last]
+        others = [one for one in self._message.assigned if one is not last]
         # The intent was proven for those who were acknowledged then, and for nobody else.
-        proven = proven and all(one.standing is Standing.ACKNOWLEDGED for one in others)
+        proven = proven and all(one.state is BatchState.ACKNOWLEDGED for one in others)
         if not await self._settle_if_closed(last, before, None, proven=proven):
             await self._message.wait_for_turn()
             await self._close(last, before, proven=proven)
@@ -111,9 +113,9 @@ class Fence:
 
     def _reserve(self, seen: Message, brought: int) -> None:
         """Raise LimitReachedError if this close would cross what the campaign may spend."""
-        if self._ceiling is not None:
-            self._ceiling.reserve(
-                self._message.number, seen.valid, seen.price, brought, self._learned.orphans
+        if self._spending is not None:
+            self._spending.reserve(
+                self._message.number, seen.valid, seen.price, brought, self._tuning.orphans
             )
 
     async def _look(self) -> tuple[Message, bool]:
@@ -126,22 +128,22 @@ class Fence:
             raise message.gone(error) from error
         message.check_open(seen)
         self._check_objects(seen)
-        ladder = not message.doubtful and is_ladder(message.steps, count(seen).total)
+        ladder = not message.in_doubt and counts_add_up(message.counts_by_batch, count(seen).total)
         proven = ladder and not unnamed(seen, message.batches, once=True)
-        if not ladder and self._learned.careful and self._replaceable:
-            raise StartAnewError(f"message {message.id} is not what was acknowledged")
-        if not proven or self._learned.verify_always:
+        if not ladder and self._tuning.careful and self._replaceable:
+            raise RestartMessageError(f"message {message.id} is not what was acknowledged")
+        if not proven or self._tuning.verify_always:
             seen = await self._look_at_list(seen, ladder=ladder)
         return seen, proven
 
     def _check_objects(self, seen: Message) -> None:
         """Never close on people whom the gateway may only not understand."""
         lists = [len(batch) for batch in self._message.batches if batch.is_object_list]
-        if not lists or self._learned.objects_understood:
+        if not lists or self._tuning.objects_understood:
             return
-        self._learned.objects_understood = seen.invalid < min(lists)
-        if not self._learned.objects_understood:
-            raise StartAnewError(
+        self._tuning.objects_understood = seen.invalid < min(lists)
+        if not self._tuning.objects_understood:
+            raise RestartMessageError(
                 f"the gateway may not understand lists of objects (message {self._message.id}): "
                 "each is sent by itself"
             )
@@ -169,9 +171,9 @@ class Fence:
             raise self._start_carefully("holds somebody twice, or somebody else")
         if unnamed(seen, message.batches, once=ladder):
             # Shown on a message that does not change: its list leaves the invalid ones out.
-            self._learned.lists_hold_invalid = False
+            self._tuning.lists_hold_invalid = False
         if sum(listing.times.values()) + seen.invalid < message.acknowledged:
-            self._learned.careful = True
+            self._tuning.careful = True
         return seen
 
     async def _read_open_list(self, seen: Message, *, once: bool) -> tuple[Listing | None, Message]:
@@ -196,13 +198,13 @@ class Fence:
                 "so nothing has gone out. Check the numbers, or use recipients_per_message=1"
             )
 
-    def _start_carefully(self, why: str) -> StartAnewError:
-        self._learned.careful = True
-        return StartAnewError(f"message {self._message.id} {why}")
+    def _start_carefully(self, why: str) -> RestartMessageError:
+        self._tuning.careful = True
+        return RestartMessageError(f"message {self._message.id} {why}")
 
     # The close and after
 
-    async def _close(self, last: Given | None, before: Counts, *, proven: bool) -> None:
+    async def _close(self, last: AssignedBatch | None, before: Counts, *, proven: bool) -> None:
         message = self._message
         people: WireRecipients = () if last is None else last.batch.to_wire()
         payload = encode(MessageUpdate(recipients=people, transaction=False))
@@ -217,7 +219,7 @@ class Fence:
         raise GatewayError(f"message {message.id} did not close after {_CLOSE_TRIES} requests")
 
     async def _after_refusal(
-        self, refusal: APIError, payload: bytes, last: Given | None, before: Counts
+        self, refusal: APIError, payload: bytes, last: AssignedBatch | None, before: Counts
     ) -> None:
         """Look what a complete no has left, and raise it unless something better can be done."""
         message = self._message
@@ -232,22 +234,22 @@ class Fence:
             raise refusal
         # This gateway takes no empty list, and nobody is left to close with.
         people = max(count(seen).total, sum(map(len, message.batches)))
-        if people > 1 and self._learned.closes_alone:
+        if people > 1 and self._tuning.close_empty:
             raise GatewayError(
                 f"message {message.id} cannot be closed: the gateway takes recipients with a close "
                 "without closing, and no close without recipients. Use recipients_per_message=1"
             ) from refusal
         if people > 1:
-            raise StartAnewError(f"message {message.id} cannot be closed with nobody")
+            raise RestartMessageError(f"message {message.id} cannot be closed with nobody")
         alone = message.batches[0]
         await message.delete()
         # It may have been paid for already, and is now once more.
-        self._learned.orphans += 1
+        self._tuning.orphans += 1
         self._reserve(seen, 0)
-        await message.send_plainly(alone)
+        await message.send_single(alone)
 
     async def _settle_if_closed(
-        self, last: Given | None, before: Counts, answer: Message | None, *, proven: bool
+        self, last: AssignedBatch | None, before: Counts, answer: Message | None, *, proven: bool
     ) -> bool:
         """Look again: settle and return True if closed, False if open as before the close."""
         message = self._message
@@ -257,8 +259,8 @@ class Fence:
                 return False
             # Its people are on the message but it is open: closing again would add them twice.
             await message.delete()
-            self._learned.closes_alone = True
-            raise StartAnewError(
+            self._tuning.close_empty = True
+            raise RestartMessageError(
                 f"message {message.id} took its last recipients but did not close; it was deleted"
             )
         agreed = answer is None or count(answer) == count(after)
@@ -266,7 +268,7 @@ class Fence:
         return True
 
     async def _settle(
-        self, last: Given | None, before: Counts, final: Message, *, proven: bool
+        self, last: AssignedBatch | None, before: Counts, final: Message, *, proven: bool
     ) -> None:
         message = self._message
         batches = message.batches
@@ -275,10 +277,10 @@ class Fence:
             brought = None if last is None else last.batch
             fates = fates_by_counts(before, final, batches, brought)
         listed: Fates | None = None
-        if fates is None or _has(fates, Fate.UNKNOWN) or self._learned.verify_always:
+        if fates is None or _has(fates, Fate.UNKNOWN) or self._tuning.verify_always:
             listed = await self._fates_by_list(final, once=fates is not None)
         may_believe = self._may_believe(final, once=fates is not None)
-        if listed is None and self._learned.verify_always and may_believe:
+        if listed is None and self._tuning.verify_always and may_believe:
             # Who asks for the list does not go by counts alone.
             fates = None
         fates = listed or fates or [[Fate.UNKNOWN] * len(batch) for batch in batches]
@@ -325,19 +327,19 @@ class Fence:
     def _may_believe(self, final: Message, *, once: bool) -> bool:
         """Whether a list can be whole: unnamed invalid ones in a growing list would hide it."""
         return not unnamed(final, self._message.batches, once=once) or (
-            self._learned.lists_hold_invalid is False
+            self._tuning.lists_hold_invalid is False
         )
 
     def _learn(self, fates: Fates) -> None:
         """Go carefully after anybody was doubled, or acknowledged and is missing."""
-        for given, batch_fates in zip(
-            (one for one in self._message.given if one.standing is not Standing.WAITING),
+        for assigned, batch_fates in zip(
+            (one for one in self._message.assigned if one.state is not BatchState.PENDING),
             fates,
             strict=True,
         ):
-            lost = given.standing is Standing.ACKNOWLEDGED and Fate.UNSENT in batch_fates
+            lost = assigned.state is BatchState.ACKNOWLEDGED and Fate.UNSENT in batch_fates
             if lost or Fate.DOUBLED in batch_fates:
-                self._learned.careful = True
+                self._tuning.careful = True
 
     async def _look_again(self) -> Message:
         """Read the message until there is an answer: outside the retry budget, but slowly."""

@@ -16,22 +16,22 @@ from enum import Enum, auto
 from operator import attrgetter
 from typing import Literal
 
-from .._events import BatchEvent, BatchOutcome, CloseEvent, CloseResult, shown_id
-from .._http.endpoint import Flight
+from .._events import BatchEvent, BatchOutcome, CloseEvent, CloseResult, safe_id
+from .._http.endpoint import WireStatus
 from .._http.retry import RetryPolicy
 from .._journal.journal import Journal
 from .._journal.records import (
-    Abandoning,
-    Added,
-    Adding,
+    AbandonIntent,
+    Appended,
+    AppendIntent,
+    BatchReleased,
     ClosedElsewhere,
+    CloseIntent,
     CloseRefused,
-    Closing,
     Opened,
-    Opening,
-    SendingPlainly,
-    TakenBack,
-    runs,
+    OpenIntent,
+    SingleSendIntent,
+    ranges,
 )
 from .._messages.draft import Draft, MessageUpdate, encode
 from .._messages.messages import Messages
@@ -48,13 +48,13 @@ from ..errors import (
 from ..models import Message
 from .reconcile import Counts, Fate, Fates, count
 from .requests import _TOO_LARGE, _fate_of_one
-from .tuning import Learned
+from .tuning import Tuning
 
 __all__ = [
-    "Given",
-    "MessageOnWire",
-    "Standing",
-    "StartAnewError",
+    "AssignedBatch",
+    "BatchState",
+    "OutgoingMessage",
+    "RestartMessageError",
     "State",
     "batch_event",
     "close_event",
@@ -63,43 +63,43 @@ __all__ = [
 State = Literal["new", "open", "closing", "closed", "left_open", "abandoned", "unknown"]
 
 
-class StartAnewError(GatewayError):
+class RestartMessageError(GatewayError):
     """Nothing of a message has gone out or will, and its people need another message.
 
     A campaign gives them one; from a transaction used directly it comes out as the cause.
     """
 
 
-class Standing(Enum):
+class BatchState(Enum):
     """How far one batch has come into its message."""
 
-    WAITING = auto()
+    PENDING = auto()
     """Not on the wire, or proven not to be applied."""
-    FLYING = auto()
+    IN_FLIGHT = auto()
     """On its way; its answer is still to come."""
-    DOUBTFUL = auto()
+    IN_DOUBT = auto()
     """Its answer was lost: it may be on the message, now or later."""
     ACKNOWLEDGED = auto()
     """The gateway said yes."""
 
 
 @dataclass(slots=True, eq=False)
-class Given:
+class AssignedBatch:
     """A batch of a message. `count` is what its answer counted on the whole message."""
 
     batch: Batch
     number: int
-    standing: Standing = Standing.WAITING
+    state: BatchState = BatchState.PENDING
     count: int = 0
 
 
-_standing_of = attrgetter("standing")
+_state_of = attrgetter("state")
 
 
-class MessageOnWire:
+class OutgoingMessage:
     """A message from its first batch to its end.
 
-    `number` is what the journal knows it by. `given` are the batches that were meant for it, in
+    `number` is what the journal knows it by. `assigned` are the batches that were meant for it, in
     order; those taken back are no longer among them.
     """
 
@@ -108,7 +108,7 @@ class MessageOnWire:
         messages: Messages,
         draft: Draft,
         policy: RetryPolicy,
-        learned: Learned,
+        tuning: Tuning,
         *,
         journal: Journal | None = None,
         number: int = 0,
@@ -116,21 +116,21 @@ class MessageOnWire:
         self.messages = messages
         self.draft = draft
         self.policy = policy
-        self.learned = learned
+        self.tuning = tuning
         self.number = number
         self.message_id: str | None = None
         self.state: State = "new"
-        self.given: list[Given] = []
+        self.assigned: list[AssignedBatch] = []
         self._next = 0
-        self._allowed = learned.limit
+        self._allowed = tuning.limit
         self.closed_elsewhere: bool = False
         self.final: Message | None = None
         self.seen: Message | None = None
         self._journal = journal
         # From the first byte of a close until it is proven closed or deleted, its people are
         # accepted or unknown, never unsent.
-        self._close_flight = Flight()
-        self.close_doubtful: bool = False
+        self._close_status = WireStatus()
+        self.close_in_doubt: bool = False
         self._fates: Fates | None = None
 
     # What is known
@@ -144,25 +144,25 @@ class MessageOnWire:
     @property
     def batches(self) -> list[Batch]:
         """The batches that are or may be on the message."""
-        return [one.batch for one in self.given if one.standing is not Standing.WAITING]
+        return [one.batch for one in self.assigned if one.state is not BatchState.PENDING]
 
     @property
     def acknowledged(self) -> int:
         """How many recipients the gateway has said yes to."""
-        return sum(len(one.batch) for one in self.given if one.standing is Standing.ACKNOWLEDGED)
+        return sum(len(one.batch) for one in self.assigned if one.state is BatchState.ACKNOWLEDGED)
 
     @property
-    def doubtful(self) -> bool:
+    def in_doubt(self) -> bool:
         """Whether the answer to a batch was lost."""
-        return Standing.DOUBTFUL in map(_standing_of, self.given)
+        return BatchState.IN_DOUBT in map(_state_of, self.assigned)
 
     @property
-    def steps(self) -> list[tuple[int, int]]:
+    def counts_by_batch(self) -> list[tuple[int, int]]:
         """For each acknowledged batch: what its answer counted, and its size."""
         return [
             (one.count, len(one.batch))
-            for one in self.given
-            if one.standing is Standing.ACKNOWLEDGED
+            for one in self.assigned
+            if one.state is BatchState.ACKNOWLEDGED
         ]
 
     @property
@@ -174,13 +174,13 @@ class MessageOnWire:
     @property
     def close_begun(self) -> bool:
         """Whether a byte of a close may have reached the gateway."""
-        return self.close_doubtful or self._close_flight.on_wire
+        return self.close_in_doubt or self._close_status.on_wire
 
     def fates(self) -> Iterator[tuple[Batch, Sequence[Fate]]]:
         """Say what became of everyone on the message, as far as it has come."""
         yield from self.fates_on_it()
-        for one in self.given:
-            if one.standing is Standing.WAITING:
+        for one in self.assigned:
+            if one.state is BatchState.PENDING:
                 yield one.batch, [Fate.UNSENT] * len(one.batch)
 
     def fates_on_it(self) -> Iterable[tuple[Batch, Sequence[Fate]]]:
@@ -193,79 +193,79 @@ class MessageOnWire:
 
     # What it does
 
-    def give(self, batch: Batch) -> Given:
+    def assign(self, batch: Batch) -> AssignedBatch:
         """Take note of a batch that is about to be sent: from here on it is counted here."""
-        given = Given(batch, self._next)
+        assigned = AssignedBatch(batch, self._next)
         self._next += 1
-        self.given.append(given)
-        return given
+        self.assigned.append(assigned)
+        return assigned
 
-    def take_back(self, given: Given) -> Batch:
+    def release(self, assigned: AssignedBatch) -> Batch:
         """Return a batch that is proven not to be on the message."""
-        assert given.standing is Standing.WAITING
-        self.given.remove(given)
-        return given.batch
+        assert assigned.state is BatchState.PENDING
+        self.assigned.remove(assigned)
+        return assigned.batch
 
-    async def open(self, given: Given, flight: Flight | None = None) -> None:
+    async def open(self, assigned: AssignedBatch, wire_status: WireStatus | None = None) -> None:
         """Open the message with its first batch."""
-        flight = flight or Flight()
-        await self._intend_batch(Opening(self.number, runs(given.batch.ordinals)), given)
-        payload = self.draft.payload(given.batch.to_wire(), transaction=True)
+        wire_status = wire_status or WireStatus()
+        await self._intend_batch(OpenIntent(self.number, ranges(assigned.batch.ordinals)), assigned)
+        payload = self.draft.payload(assigned.batch.to_wire(), transaction=True)
         try:
-            message = await self.messages.open_transaction(payload, flight)
+            message = await self.messages.open_transaction(payload, wire_status)
         except GatewayError as error:
-            self._note(TakenBack(self.number, given.number))
-            self.check_size(error, payload, given.batch)
+            self._note(BatchReleased(self.number, assigned.number))
+            self.check_size(error, payload, assigned.batch)
             raise
         finally:
             # Opened as they may be, they never send; but they may cost.
-            self.learned.orphans += (flight.lost + flight.on_wire) * len(given.batch)
+            self.tuning.orphans += (wire_status.lost + wire_status.on_wire) * len(assigned.batch)
         self.message_id = message.id
         self.state = "open"
-        self._acknowledge(given, message, payload)
-        self._note(Opened(self.number, message.id, given.count))
+        self._acknowledge(assigned, message, payload)
+        self._note(Opened(self.number, message.id, assigned.count))
         self.check_open(message)
-        self._check_objects(given.batch, message)
+        self._check_objects(assigned.batch, message)
 
-    async def append(self, given: Given, flight: Flight | None = None) -> None:
+    async def append(self, assigned: AssignedBatch, wire_status: WireStatus | None = None) -> None:
         """Add a batch; at most once on the wire, whatever comes of it.
 
         A lost answer raises nothing: the batch is doubtful from then on.
         """
-        flight = flight or Flight()
+        wire_status = wire_status or WireStatus()
         await self._intend_batch(
-            Adding(self.number, given.number, runs(given.batch.ordinals)), given
+            AppendIntent(self.number, assigned.number, ranges(assigned.batch.ordinals)), assigned
         )
-        payload = encode(MessageUpdate(recipients=given.batch.to_wire(), transaction=True))
-        given.standing = Standing.FLYING
+        payload = encode(MessageUpdate(recipients=assigned.batch.to_wire(), transaction=True))
+        assigned.state = BatchState.IN_FLIGHT
         try:
-            message = await self.messages.put(self.id, payload, True, flight)
+            message = await self.messages.put(self.id, payload, True, wire_status)
         except OutcomeUnknownError:
-            given.standing = Standing.DOUBTFUL
+            assigned.state = BatchState.IN_DOUBT
             return
         except TransactionClosedError as error:
-            self._not_applied(given)
+            self._not_applied(assigned)
             raise TransactionClosedError(
                 str(self._closed_elsewhere()), status=error.status, code=error.code
             ) from error
         except NotFoundError as error:
-            self._not_applied(given)
+            self._not_applied(assigned)
             raise self.gone(error) from error
         except GatewayError as error:
-            self._not_applied(given)
-            self.check_size(error, payload, given.batch)
+            self._not_applied(assigned)
+            self.check_size(error, payload, assigned.batch)
             raise
         except BaseException:
-            if flight.on_wire:
-                given.standing = Standing.DOUBTFUL
+            if wire_status.on_wire:
+                assigned.state = BatchState.IN_DOUBT
             else:
-                self._not_applied(given)
+                self._not_applied(assigned)
             raise
         if message.transaction:
-            self._acknowledge(given, message, payload)
-            self._note(Added(self.number, given.number, given.count))
+            self._acknowledge(assigned, message, payload)
+            self._note(Appended(self.number, assigned.number, assigned.count))
             return
-        given.standing = Standing.DOUBTFUL
+        assigned.state = BatchState.IN_DOUBT
         self.check_open(message)
 
     async def look(self) -> Message:
@@ -277,10 +277,10 @@ class MessageOnWire:
         """Read the numbers of its recipients, as the gateway writes them."""
         return [report.number for report in await self.messages.recipients(self.id)]
 
-    def gone(self, error: NotFoundError) -> StartAnewError:
+    def gone(self, error: NotFoundError) -> RestartMessageError:
         """Take note that a message that was never closed is not there (any more)."""
         self.state = "abandoned"
-        return StartAnewError(f"message {self.id} is gone: {error}")
+        return RestartMessageError(f"message {self.id} is gone: {error}")
 
     def check_open(self, seen: Message) -> None:
         """Raise when the message is closed though nobody here closed it."""
@@ -298,10 +298,10 @@ class MessageOnWire:
         """Raise StartAnewError when a request was too large and a smaller one may do."""
         too_large = isinstance(error, APIError) and error.status == _TOO_LARGE
         held = self.acknowledged
-        if too_large and self.learned.shrink(len(payload), len(batch), held, self._allowed):
-            raise StartAnewError(
-                f"{error}: going on with {self.learned.batch_size} recipients a request and "
-                f"{self.learned.per_message} a message"
+        if too_large and self.tuning.shrink(len(payload), len(batch), held, self._allowed):
+            raise RestartMessageError(
+                f"{error}: going on with {self.tuning.batch_size} recipients a request and "
+                f"{self.tuning.per_message} a message"
             ) from error
 
     async def wait_for_turn(self) -> None:
@@ -310,12 +310,17 @@ class MessageOnWire:
             await self.messages.realtime_turn(math.inf)
 
     async def intend_close(
-        self, last: Given | None, before: Counts, *, proven: bool, cost: Decimal | None = None
+        self,
+        last: AssignedBatch | None,
+        before: Counts,
+        *,
+        proven: bool,
+        cost: Decimal | None = None,
     ) -> None:
         """Make the intent to close durable; `cost` is what was reserved for it."""
-        people = [] if last is None else runs(last.batch.ordinals)
-        reckoned = None if cost is None else str(cost)
-        record = Closing(self.number, people, before.valid, before.invalid, proven, reckoned)
+        people = [] if last is None else ranges(last.batch.ordinals)
+        accounted = None if cost is None else str(cost)
+        record = CloseIntent(self.number, people, before.valid, before.invalid, proven, accounted)
         try:
             await self._intend(record)
         except BaseException:
@@ -323,16 +328,16 @@ class MessageOnWire:
             self._note(CloseRefused(self.number))
             raise
 
-    async def close_once(self, payload: bytes, last: Given | None) -> Message | None:
+    async def close_once(self, payload: bytes, last: AssignedBatch | None) -> Message | None:
         """Send the close once; None when its answer is lost, or says that it is closed.
 
         Raises what is proven to have changed nothing.
         """
         self.state = "closing"
         if last is not None:
-            last.standing = Standing.DOUBTFUL
+            last.state = BatchState.IN_DOUBT
         try:
-            answer = await self.messages.put(self.id, payload, False, self._close_flight)
+            answer = await self.messages.put(self.id, payload, False, self._close_status)
         except (OutcomeUnknownError, TransactionClosedError):
             answer = None
         except BaseException:
@@ -340,7 +345,7 @@ class MessageOnWire:
                 self._close_refused(last)
             raise
         # Also after a yes: only a message seen closed has proven where its people are.
-        self.close_doubtful = True
+        self.close_in_doubt = True
         return answer
 
     async def delete(self) -> None:
@@ -348,7 +353,7 @@ class MessageOnWire:
         if self.message_id is None:
             self.state = "abandoned"
             return
-        await self._intend(Abandoning(self.number))
+        await self._intend(AbandonIntent(self.number))
         try:
             await self.messages.delete(self.id)
         except NotFoundError:
@@ -363,20 +368,20 @@ class MessageOnWire:
                 f"message {self.id} is still there after the gateway said it was deleted"
             )
         self.state = "abandoned"
-        self.close_doubtful = False
+        self.close_in_doubt = False
 
-    async def send_plainly(self, batch: Batch) -> None:
+    async def send_single(self, batch: Batch) -> None:
         """Send to one recipient alone by a POST of its own; the message itself is deleted."""
         # The POST is the close now: while it lasts, nobody can be called unsent.
         self.state = "closing"
         reference = None if self.draft.has_custom else secrets.token_hex(16)
         try:
-            await self._intend(SendingPlainly(self.number, reference))
+            await self._intend(SingleSendIntent(self.number, reference))
         except BaseException:
             self.state = "abandoned"
             self._note(CloseRefused(self.number))
             raise
-        self.close_doubtful = True
+        self.close_in_doubt = True
         try:
             sent = await self.messages.send_draft(self.draft, batch.to_wire(), reference)
             self.message_id = sent.id
@@ -387,7 +392,7 @@ class MessageOnWire:
             final = await self._see_sent(rejected.message)
         except GatewayError:
             self.state = "abandoned"
-            self.close_doubtful = False
+            self.close_in_doubt = False
             raise
         self.message_id = final.id
         self.settled([[_fate_of_one(final)] * len(batch)], final)
@@ -421,16 +426,16 @@ class MessageOnWire:
             doubt = self.close_begun or self.closed_elsewhere
             self.state = "unknown" if doubt else "left_open"
 
-    def restore(self, message_id: str, given: Iterable[tuple[int, Batch, int | None]]) -> None:
+    def restore(self, message_id: str, assigned: Iterable[tuple[int, Batch, int | None]]) -> None:
         """Go on with a message of an earlier run; a batch without a count is doubtful."""
         self.message_id = message_id
         self.state = "open"
-        for number, batch, counted in given:
-            standing = Standing.DOUBTFUL if counted is None else Standing.ACKNOWLEDGED
-            self.given.append(Given(batch, number, standing, counted or 0))
+        for number, batch, counted in assigned:
+            state = BatchState.IN_DOUBT if counted is None else BatchState.ACKNOWLEDGED
+            self.assigned.append(AssignedBatch(batch, number, state, counted or 0))
             self._next = max(self._next, number + 1)
 
-    async def recover_plain(self, reference: str | None) -> None:
+    async def recover_single(self, reference: str | None) -> None:
         """Look for a message of its own that an earlier run may have sent."""
         final = None if reference is None else await self.messages.find(reference)
         if final is None or final.transaction:
@@ -442,19 +447,19 @@ class MessageOnWire:
         self.message_id = final.id
         self.settled([[_fate_of_one(final)] * len(batch) for batch in self.batches], final)
 
-    def restore_close(self, last: Batch | None) -> Given | None:
+    def restore_close(self, last: Batch | None) -> AssignedBatch | None:
         """Take note that an earlier run may have sent a close, with the last batch."""
         self.state = "closing"
-        self.close_doubtful = True
+        self.close_in_doubt = True
         if last is None:
             return None
-        given = self.give(last)
-        given.standing = Standing.DOUBTFUL
-        return given
+        assigned = self.assign(last)
+        assigned.state = BatchState.IN_DOUBT
+        return assigned
 
     def note_closed_elsewhere(self) -> None:
         """Take note that it is closed though nobody here closed it."""
-        self.closed_elsewhere = self.learned.closed_elsewhere = True
+        self.closed_elsewhere = self.tuning.closed_elsewhere = True
         self._note(ClosedElsewhere(self.number))
 
     def check_settled(self) -> None:
@@ -462,12 +467,14 @@ class MessageOnWire:
         if self._fates is None:
             raise self._closed_elsewhere()
 
-    async def _intend_batch(self, record: Opening | Adding, given: Given) -> None:
+    async def _intend_batch(
+        self, record: OpenIntent | AppendIntent, assigned: AssignedBatch
+    ) -> None:
         """Make the intent durable; cut off meanwhile, the batch has not left."""
         try:
             await self._intend(record)
         except BaseException:
-            self._note(TakenBack(self.number, given.number))
+            self._note(BatchReleased(self.number, assigned.number))
             raise
 
     async def _is_still_there(self) -> bool:
@@ -480,49 +487,51 @@ class MessageOnWire:
             return False
         return True
 
-    def _acknowledge(self, given: Given, message: Message, payload: bytes) -> None:
-        given.standing = Standing.ACKNOWLEDGED
-        given.count = count(message).total
+    def _acknowledge(self, assigned: AssignedBatch, message: Message, payload: bytes) -> None:
+        assigned.state = BatchState.ACKNOWLEDGED
+        assigned.count = count(message).total
         self.seen = message
-        self.learned.taken(len(payload))
+        self.tuning.taken(len(payload))
 
-    def _close_refused(self, last: Given | None) -> None:
+    def _close_refused(self, last: AssignedBatch | None) -> None:
         self.state = "open"
         if last is not None:
-            last.standing = Standing.WAITING
+            last.state = BatchState.PENDING
         self._note(CloseRefused(self.number))
 
-    def _not_applied(self, given: Given) -> None:
-        given.standing = Standing.WAITING
-        self._note(TakenBack(self.number, given.number))
+    def _not_applied(self, assigned: AssignedBatch) -> None:
+        assigned.state = BatchState.PENDING
+        self._note(BatchReleased(self.number, assigned.number))
 
     def _check_objects(self, batch: Batch, message: Message) -> None:
         """Never call people invalid because a list of objects is not understood."""
-        if not batch.is_object_list or self.learned.objects_understood:
+        if not batch.is_object_list or self.tuning.objects_understood:
             return
-        self.learned.objects_understood = bool(message.valid)
+        self.tuning.objects_understood = bool(message.valid)
         if not message.valid:
-            raise StartAnewError(
+            raise RestartMessageError(
                 f"the gateway counts all of a list of objects on message {self.id} as invalid: "
                 "each is sent by itself"
             )
 
     async def _intend(
-        self, record: Opening | Adding | Closing | Abandoning | SendingPlainly
+        self, record: OpenIntent | AppendIntent | CloseIntent | AbandonIntent | SingleSendIntent
     ) -> None:
         if self._journal is not None:
             await self._journal.intend(record)
 
-    def _note(self, record: Opened | Added | TakenBack | CloseRefused | ClosedElsewhere) -> None:
+    def _note(
+        self, record: Opened | Appended | BatchReleased | CloseRefused | ClosedElsewhere
+    ) -> None:
         if self._journal is not None:
             self._journal.note(record)
 
 
-_OUTCOMES: dict[Standing, BatchOutcome] = {
-    Standing.WAITING: "unsent",
-    Standing.FLYING: "doubtful",
-    Standing.DOUBTFUL: "doubtful",
-    Standing.ACKNOWLEDGED: "acknowledged",
+_OUTCOMES: dict[BatchState, BatchOutcome] = {
+    BatchState.PENDING: "unsent",
+    BatchState.IN_FLIGHT: "doubtful",
+    BatchState.IN_DOUBT: "doubtful",
+    BatchState.ACKNOWLEDGED: "acknowledged",
 }
 
 
@@ -533,18 +542,18 @@ _RESULTS: dict[State, CloseResult] = {
 }
 
 
-def batch_event(message: MessageOnWire, given: Given) -> BatchEvent:
+def batch_event(message: OutgoingMessage, assigned: AssignedBatch) -> BatchEvent:
     """Return what to tell of a batch that has landed."""
     return BatchEvent(
         number=message.number,
-        message_id=shown_id(message.message_id),
-        batch=given.number,
-        recipients=len(given.batch),
-        outcome=_OUTCOMES[given.standing],
+        message_id=safe_id(message.message_id),
+        batch=assigned.number,
+        recipients=len(assigned.batch),
+        outcome=_OUTCOMES[assigned.state],
     )
 
 
-def close_event(message: MessageOnWire) -> CloseEvent:
+def close_event(message: OutgoingMessage) -> CloseEvent:
     """Return what to tell of a message that goes no further."""
     people = dict.fromkeys(Fate, 0)
     for _, fates in message.fates_on_it():
@@ -552,7 +561,7 @@ def close_event(message: MessageOnWire) -> CloseEvent:
             people[fate] += fates.count(fate)
     return CloseEvent(
         result=_RESULTS.get(message.state, "unknown"),
-        message_id=shown_id(message.message_id),
+        message_id=safe_id(message.message_id),
         number=message.number,
         accepted=people[Fate.ACCEPTED],
         invalid=people[Fate.INVALID],

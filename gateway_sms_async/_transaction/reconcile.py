@@ -21,9 +21,9 @@ __all__ = [
     "Fates",
     "Listing",
     "count",
+    "counts_add_up",
     "fates_by_counts",
     "fates_by_list",
-    "is_ladder",
     "read_list",
     "unnamed",
 ]
@@ -78,13 +78,13 @@ def count(message: Message) -> Counts:
     return Counts(message.valid, message.invalid)
 
 
-def is_ladder(steps: Iterable[tuple[int, int]], total: int) -> bool:
+def counts_add_up(counts_by_batch: Iterable[tuple[int, int]], total: int) -> bool:
     """Whether the counts in the answers rise by exactly the size of each batch, up to `total`.
 
-    `steps` are (count of the whole message in the answer, size of the batch), in any order.
+    `counts_by_batch` are (count of the whole message in the answer, size of the batch), in any order.
     """
     reached = 0
-    for count, size in sorted(steps):
+    for count, size in sorted(counts_by_batch):
         reached += size
         if count != reached:
             return False

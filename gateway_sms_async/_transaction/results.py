@@ -14,12 +14,12 @@ from decimal import Decimal
 
 from .._http.session import Session
 from .._receipt import InvalidRecipient, Mark, Marks, Progress, Receipt
-from .._recipients.batches import Batch, Intake
+from .._recipients.batches import Batch, Batcher
 from ..errors import GatewayError
-from .message import MessageOnWire
+from .message import OutgoingMessage
 from .reconcile import Fate
 
-__all__ = ["Parted", "Tally", "completed", "describe", "part", "shortfall"]
+__all__ = ["OutcomeGroups", "Results", "completed", "describe", "group_by_outcome", "shortfall"]
 
 _REFUSED = "the gateway counts it as invalid"
 
@@ -27,12 +27,12 @@ _REFUSED = "the gateway counts it as invalid"
 _MARKS = {fate: Mark[fate.name] for fate in Fate}
 
 
-Parted = dict[Fate, list[Batch]]
+OutcomeGroups = dict[Fate, list[Batch]]
 
 
-def part(people: Iterable[tuple[Batch, Sequence[Fate]]]) -> Parted:
+def group_by_outcome(people: Iterable[tuple[Batch, Sequence[Fate]]]) -> OutcomeGroups:
     """Return the people of a message by what became of them."""
-    parted: Parted = {fate: [] for fate in Fate}
+    parted: OutcomeGroups = {fate: [] for fate in Fate}
     for batch, fates in people:
         if fates.count(Fate.ACCEPTED) == len(fates):
             parted[Fate.ACCEPTED].append(batch)
@@ -63,7 +63,7 @@ class _Counts:
     def copy(self) -> _Counts:
         return _Counts(**{name: copy(value) for name, value in vars(self).items()})
 
-    def add_people(self, parted: Parted, message_id: str | None) -> None:
+    def add_people(self, parted: OutcomeGroups, message_id: str | None) -> None:
         for fate, batches in parted.items():
             for batch in batches:
                 self.marks.mark(batch.positions, _MARKS[fate], message_id)
@@ -90,12 +90,12 @@ class _Counts:
         if state == "closed" and price is not None:
             self.cost = (self.cost or Decimal()) + price
 
-    def add(self, message: MessageOnWire) -> None:
-        self.add_people(part(message.fates()), message.message_id)
+    def add(self, message: OutgoingMessage) -> None:
+        self.add_people(group_by_outcome(message.fates()), message.message_id)
         self.add_message(message.message_id, message.state, message.price)
 
 
-class Tally:
+class Results:
     """Adds up the messages of one campaign; those still under way are counted when asked for.
 
     `requests`, `retries` and `elapsed` are what earlier runs of it took; `session` counts this run,
@@ -104,29 +104,29 @@ class Tally:
 
     def __init__(
         self,
-        intake: Intake,
+        batcher: Batcher,
         session: Session | None,
         *,
         requests: int = 0,
         retries: int = 0,
         elapsed: float = 0.0,
     ) -> None:
-        self.intake = intake
+        self.batcher = batcher
         self._session = session
         self._started = time.monotonic() - elapsed
         self._requests = requests
         self._retries = retries
-        self._counts = _Counts(intake.marks)
+        self._counts = _Counts(batcher.marks)
 
-    def add(self, message: MessageOnWire) -> list[Batch]:
+    def add(self, message: OutgoingMessage) -> list[Batch]:
         """Count a message that goes no further; return its people who are on no closed message."""
-        parted = part(message.fates())
+        parted = group_by_outcome(message.fates())
         unsent = parted[Fate.UNSENT]
         self._counts.add_people(parted | {Fate.UNSENT: []}, message.message_id)
         self._counts.add_message(message.message_id, message.state, message.price)
         return unsent
 
-    def add_people(self, parted: Parted, message_id: str | None = None) -> None:
+    def add_people(self, parted: OutcomeGroups, message_id: str | None = None) -> None:
         """Count people of a message of an earlier run."""
         self._counts.add_people({fate: [] for fate in Fate} | parted, message_id)
 
@@ -151,7 +151,7 @@ class Tally:
         """Count unsent recipients whose numbers cannot be read."""
         self._counts.unsent.extend(["?"] * people)
 
-    def receipt(self, under_way: tuple[MessageOnWire, Sequence[Batch]] | None = None) -> Receipt:
+    def receipt(self, under_way: tuple[OutgoingMessage, Sequence[Batch]] | None = None) -> Receipt:
         """Account for everyone taken; `under_way` is a message not added yet, and who waits."""
         counts = self._counts
         if under_way is not None:
@@ -161,13 +161,13 @@ class Tally:
             for batch in waiting:
                 counts.unsent.extend(batch.numbers)
                 counts.marks.mark(batch.positions, Mark.UNSENT)
-        invalid = sorted((*self.intake.invalid, *counts.invalid), key=lambda one: one.position)
+        invalid = sorted((*self.batcher.invalid, *counts.invalid), key=lambda one: one.position)
         return Receipt(
-            total=self.intake.total,
+            total=self.batcher.total,
             accepted=counts.accepted,
             invalid=tuple(invalid),
-            duplicates=self.intake.duplicates,
-            excluded=self.intake.excluded,
+            duplicates=self.batcher.duplicates,
+            excluded=self.batcher.excluded,
             doubled=tuple(sorted(counts.doubled)),
             unknown=tuple(sorted(counts.unknown)),
             unsent=tuple(sorted(counts.unsent)),
@@ -177,7 +177,7 @@ class Tally:
             retries=self.retries,
             elapsed=self.elapsed,
             cost=counts.cost,
-            outcomes=counts.marks.outcomes(self.intake.total, invalid),
+            outcomes=counts.marks.outcomes(self.batcher.total, invalid),
         )
 
     @property
@@ -197,16 +197,16 @@ class Tally:
 
     def progress(self, total: int | None, waiting: int) -> Progress:
         """Say how far it is; `waiting` recipients are taken but not acknowledged."""
-        counts, intake = self._counts, self.intake
+        counts, batcher = self._counts, self.batcher
         elapsed = self.elapsed
-        done = intake.total - waiting
+        done = batcher.total - waiting
         rate = done / elapsed if elapsed > 0 else 0.0
         return Progress(
             total=total,
-            read=intake.total,
+            read=batcher.total,
             accepted=counts.accepted,
-            invalid=len(intake.invalid) + len(counts.invalid),
-            duplicates=intake.duplicates,
+            invalid=len(batcher.invalid) + len(counts.invalid),
+            duplicates=batcher.duplicates,
             unknown=len(counts.unknown),
             unsent=len(counts.unsent),
             elapsed=elapsed,

@@ -11,12 +11,12 @@ from typing import TypeVar
 
 from ..errors import LimitReachedError
 
-__all__ = ["Ceiling"]
+__all__ = ["SpendingLimit"]
 
 T = TypeVar("T", int, Decimal)
 
 
-class Ceiling:
+class SpendingLimit:
     """Limits on recipients and euro; None for no limit.
 
     What deleted messages cost, and opened ones whose answer was lost, counts as spent: the gateway

@@ -19,8 +19,8 @@ from .._recipients.source import as_source
 from ..errors import BulkSendError
 from .builder import MessageBuilder
 from .message import State
-from .results import Tally, completed, describe, shortfall
-from .tuning import Learned
+from .results import Results, completed, describe, shortfall
+from .tuning import Tuning
 
 __all__ = ["Transaction"]
 
@@ -37,13 +37,13 @@ class Transaction:
         self,
         session: Session,
         draft: Draft,
-        tally: Tally,
-        learned: Learned,
+        results: Results,
+        tuning: Tuning,
         *,
         permits: asyncio.Semaphore,
     ) -> None:
-        self._tally = tally
-        self._builder = MessageBuilder(session, draft, tally, learned, permits=permits)
+        self._results = results
+        self._builder = MessageBuilder(session, draft, results, tuning, permits=permits)
         self._adding = 0
         self._no_adds = asyncio.Event()
         self._no_adds.set()
@@ -63,8 +63,8 @@ class Transaction:
     def receipt(self) -> Receipt:
         """What became of everyone so far."""
         if not self._builder.counted:
-            return self._tally.receipt((self._builder.message, self._builder.unplaced()))
-        receipt = self._tally.receipt()
+            return self._results.receipt((self._builder.message, self._builder.unplaced()))
+        receipt = self._results.receipt()
         return receipt if self._builder.fault is not None else completed(receipt)
 
     async def add(self, recipients: RecipientLike | Recipients) -> None:
@@ -87,7 +87,7 @@ class Transaction:
                 self._no_adds.set()
         if self._builder.fault is not None:
             self._builder.halt()
-            await self._builder.landed()
+            await self._builder.drained()
             raise self._error()
         if self._builder.stopped:
             raise RuntimeError(f"this transaction has ended ({self.state}); not all were added")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Learned", "shrinking"]
+__all__ = ["Tuning", "shrinking"]
 
 
 def shrinking(size: int, batches: int) -> int:
@@ -22,7 +22,7 @@ def shrinking(size: int, batches: int) -> int:
 
 
 @dataclass(slots=True)
-class Learned:
+class Tuning:
     """What all messages of a campaign go by.
 
     - `batch_size`: recipients in one request; `per_message`: on one message.
@@ -31,7 +31,7 @@ class Learned:
     - `objects_understood`: whether lists of objects are, None while not known.
     - `lists_hold_invalid`: whether lists of recipients hold the invalid ones too, likewise.
     - `closed_elsewhere`: a message was found closed though nobody here closed it.
-    - `closes_alone`: a close brings nobody, because one that did took them and did not close.
+    - `close_empty`: a close brings nobody, because one that did took them and did not close.
     - `orphans`: recipients on messages that were opened and lost, or replaced after they had cost.
     - `largest_taken`: bytes of the largest request that the gateway took.
     """
@@ -43,14 +43,14 @@ class Learned:
     objects_understood: bool | None = None
     lists_hold_invalid: bool | None = None
     closed_elsewhere: bool = False
-    closes_alone: bool = False
+    close_empty: bool = False
     orphans: int = 0
     largest_taken: int = 0
 
     @property
     def limit(self) -> int:
         """How many recipients the next message may hold."""
-        requests = 1 if self.closes_alone else 2
+        requests = 1 if self.close_empty else 2
         most = requests * self.size(objects=True) if self.careful else self.per_message
         return min(self.per_message, most)
 

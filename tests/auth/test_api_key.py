@@ -254,7 +254,7 @@ async def test_a_refresh_that_is_refused_falls_back_to_the_key(
 
 async def test_a_refresh_whose_answer_was_lost_falls_back_to_the_key(simulator: Simulator) -> None:
     source = key_of(simulator)
-    source.travel(auth.Way(policy=QUICK))
+    source.use(auth.ConnectionSettings(policy=QUICK))
     first = await source.token()
     simulator.faults.add(Fault.close(after_apply=True), on="refresh_token")
     assert await source.renew(first) in simulator.oauth.tokens
@@ -540,7 +540,7 @@ async def test_a_token_in_the_file_that_still_works_outlasts_an_outage(
         source = auth.RenewedToken(account, ttl=60, name="x", file=file)
     assert await source.token() == first
     # Once it is refused there is nothing left to hope for.
-    source.travel(auth.Way(policy=QUICK))
+    source.use(auth.ConnectionSettings(policy=QUICK))
     with pytest.raises(GatewayError):
         await source.renew(first)
 
@@ -667,7 +667,7 @@ async def test_the_key_follows_no_redirect(status: str) -> None:
         moved = http(b"", f"Location: {elsewhere.url}/tokens", status=status)
         async with RawServer(say(moved)) as server:
             source = ApiKey(EMAIL, KEY, oauth_url=server.url)
-            source.travel(auth.Way(policy=ONCE))
+            source.use(auth.ConnectionSettings(policy=ONCE))
             with pytest.raises(UnexpectedResponseError, match="OAuth service, POST: HTTP 30"):
                 await source.token()
         assert not elsewhere.requests
@@ -814,7 +814,7 @@ async def test_nothing_secret_is_shown(
     asyncio.get_running_loop().set_debug(True)
     simulator.faults.add(fault, times=None)
     source = ApiKey(EMAIL, KEY, oauth_url=simulator.oauth_url)
-    source.travel(auth.Way(policy=QUICK, timeout=1))
+    source.use(auth.ConnectionSettings(policy=QUICK, timeout=1))
     source._held = Token(value="held-canary", refresh="fresh-canary", made_at=0, expires_at=1)
     with pytest.raises(GatewayError) as caught:
         await CALLS[call](source)

@@ -137,7 +137,7 @@ async def test_what_hangs_is_cut_off_within_five_seconds(
 ) -> None:
     # The five seconds are made short; that they are kept is what is tested.
     for place in ("_campaign.campaign", "_client", "_cancellation"):
-        monkeypatch.setattr(f"gateway_sms_async.{place}.LANDING_TIME", 0.2)
+        monkeypatch.setattr(f"gateway_sms_async.{place}.GRACE_PERIOD", 0.2)
     event = asyncio.Event()
     async with Simulator() as simulator:
         simulator.faults.add(Fault.hang(after_apply=True), on="close")

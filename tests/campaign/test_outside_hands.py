@@ -20,7 +20,7 @@ from gateway_sms_async import (
     RetryPolicy,
     read_journal,
 )
-from gateway_sms_async._journal.records import Adding, SendingPlainly, decode
+from gateway_sms_async._journal.records import AppendIntent, SingleSendIntent, decode
 from gateway_sms_async._journal.store import Store
 from gateway_sms_async.testing import Dialect, Fault, RecordedRequest, Simulator
 
@@ -70,7 +70,7 @@ async def test_an_intent_that_was_cut_off_is_taken_back(
 
     def slow(self: Store, values: Sequence[bytes]) -> None:
         nonlocal intents
-        intents += sum(isinstance(decode(value), Adding) for value in values)
+        intents += sum(isinstance(decode(value), AppendIntent) for value in values)
         if intents > 1:
             time.sleep(0.05)
         commit(self, values)
@@ -138,7 +138,7 @@ async def test_a_plain_send_that_was_stopped_before_it_left_is_sent_by_a_resume(
     loop = asyncio.get_running_loop()
 
     def slow(self: Store, values: Sequence[bytes]) -> None:
-        if any(isinstance(decode(value), SendingPlainly) for value in values):
+        if any(isinstance(decode(value), SingleSendIntent) for value in values):
             loop.call_soon_threadsafe(stop.set)
             time.sleep(0.05)
         commit(self, values)

@@ -22,7 +22,7 @@ import pytest
 from rich.console import Console
 
 from gateway_sms_async import GatewayClient, Message, RetryPolicy
-from gateway_sms_async._cli.terminal.live_table import Standing, _Table, standing
+from gateway_sms_async._cli.terminal.live_table import MessageFigures, _Table, standing
 from gateway_sms_async._delivery.state import DeliveryState
 from gateway_sms_async._delivery.summary import DeliverySummary, MessageDelivery
 from gateway_sms_async._simulator.message import Message as SimulatedMessage
@@ -230,7 +230,7 @@ def test_statistics_that_are_ahead_of_the_list_are_shown(gateway_message: Any) -
     counts = dict.fromkeys(DeliveryState, 0) | {DeliveryState.PENDING: 10}
     message = gateway_message(delivered=7, error=2)
     told = MessageDelivery(message_id="abc", counts=counts, message=message)
-    assert standing(told) == Standing(7, 2, 1)
+    assert standing(told) == MessageFigures(7, 2, 1)
     # They may count what is not there.
     told = MessageDelivery(
         message_id="abc", counts=counts, message=gateway_message(delivered=70, error=20)
@@ -238,7 +238,7 @@ def test_statistics_that_are_ahead_of_the_list_are_shown(gateway_message: Any) -
     assert standing(told).recipients == 10
     assert min(standing(told)) >= 0
     done = MessageDelivery(message_id="abc", counts=counts, message=message, complete=True)
-    assert standing(done) == Standing(0, 0, 10)
+    assert standing(done) == MessageFigures(0, 0, 10)
 
 
 @pytest.fixture

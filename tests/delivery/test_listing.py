@@ -7,20 +7,20 @@ import json
 import msgspec
 from hypothesis import given, strategies as st
 
-from gateway_sms_async._delivery.listing import Sieve
+from gateway_sms_async._delivery.listing import ListFilter
 from gateway_sms_async.models import Message, RecipientReport
 
 from ..support.recipients import recipient
 
 
-def sieve(invalid: int, named: tuple[str, ...] = ()) -> Sieve:
+def sieve(invalid: int, named: tuple[str, ...] = ()) -> ListFilter:
     counts = {"valid": {"count": 9}, "invalid": {"total": invalid, "list": named}}
     document = {"id": "a", "transaction": False, "recipients": counts}
-    return Sieve(msgspec.json.decode(json.dumps(document), type=Message))
+    return ListFilter(msgspec.json.decode(json.dumps(document), type=Message))
 
 
-def through(through_it: Sieve, *listed: RecipientReport) -> list[int]:
-    return [place for place, one in enumerate(listed) if through_it.admits(one)]
+def through(through_it: ListFilter, *listed: RecipientReport) -> list[int]:
+    return [place for place, one in enumerate(listed) if through_it.accepts(one)]
 
 
 def test_an_entry_that_is_repeated_is_one() -> None:

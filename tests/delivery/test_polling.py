@@ -29,7 +29,7 @@ from gateway_sms_async import (
     RetryPolicy,
     ServerError,
 )
-from gateway_sms_async._delivery.listing import Standing, key_of, pack
+from gateway_sms_async._delivery.listing import RecipientStates, key_of, pack
 from gateway_sms_async._simulator.message import Message as SimulatedMessage
 from gateway_sms_async.testing import Deliveries, Dialect, Fault, Simulator
 
@@ -50,7 +50,7 @@ few = st.integers(1, 6)
 def test_a_number_once_on_a_message_follows_the_table(
     lists: list[dict[int, DeliveryState]], seed: int
 ) -> None:
-    standing, known = Standing(), dict[int, DeliveryState]()
+    standing, known = RecipientStates(), dict[int, DeliveryState]()
     for listed in lists:
         entries = list(listed.items())
         random.Random(seed).shuffle(entries)
@@ -72,7 +72,7 @@ entries = st.lists(st.tuples(st.integers(1, 3), states), max_size=8)
 def test_numbers_listed_several_times_only_move_forward_too(
     lists: list[list[tuple[int, DeliveryState]]], seed: int
 ) -> None:
-    standing = Standing()
+    standing = RecipientStates()
     before, most = standing.counts(), Counter[int]()
     for listed in lists:
         packed = [pack(*entry) for entry in listed]
@@ -94,7 +94,7 @@ def test_numbers_listed_several_times_only_move_forward_too(
 
 
 def test_of_two_with_one_number_the_order_in_the_list_does_not_matter() -> None:
-    standing = Standing()
+    standing = RecipientStates()
     standing.advance([pack(7, DELIVERED), pack(7, PENDING)])
     assert standing.advance([pack(7, PENDING), pack(7, DELIVERED)]) == []
     assert standing.advance([pack(7, PENDING)]) == []
@@ -104,7 +104,7 @@ def test_of_two_with_one_number_the_order_in_the_list_does_not_matter() -> None:
 
 
 def test_who_is_missing_stays_as_known() -> None:
-    standing = Standing()
+    standing = RecipientStates()
     standing.advance([pack(1, DELIVERED), pack(2, PENDING), pack(3, OPERATOR)])
     assert standing.advance([pack(2, UNDELIVERED)]) == [0]
     assert standing.advance([]) == []
@@ -125,12 +125,12 @@ def test_a_number_is_known_by_its_digits(written: str) -> None:
 
 @pytest.mark.parametrize("odd", ["", "nobody", "+" + "9" * 5000])
 def test_whatever_is_listed_as_a_number_has_a_key(odd: str) -> None:
-    standing = Standing()
+    standing = RecipientStates()
     assert standing.advance([pack(key_of(odd), DELIVERED)]) == [0]
 
 
 def test_a_gateway_that_masks_all_numbers_is_followed_by_counts() -> None:
-    standing = Standing()
+    standing = RecipientStates()
     for final in range(0, 20_001, 5000):
         listed = [pack(key_of("***"), DELIVERED if n < final else PENDING) for n in range(20_000)]
         assert len(standing.advance(listed)) == min(final, 5000)
@@ -140,7 +140,7 @@ def test_a_gateway_that_masks_all_numbers_is_followed_by_counts() -> None:
 
 def test_a_recipient_takes_eight_bytes() -> None:
     listed = [pack(key_of(number(n)), PENDING) for n in range(20_000)]
-    standing = Standing()
+    standing = RecipientStates()
     tracemalloc.start()
     try:
         standing.advance(listed)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from gateway_sms_async import GatewayClient
-from gateway_sms_async._http.limiter import Gate, TokenBucket, Turn
+from gateway_sms_async._http.limiter import RateLimiter, Slot, TokenBucket
 
 from ..support.virtual_time import VirtualLoop, run
 
@@ -128,11 +128,11 @@ class Departure:
 class Crowd:
     """Sends people through a gate and writes down what became of them."""
 
-    gate: Gate
+    gate: RateLimiter
     loop: VirtualLoop
     people: list[Departure] = field(default_factory=list)
-    grants: list[tuple[Turn, float]] = field(default_factory=list)
-    holders: dict[Turn, Departure] = field(default_factory=dict)
+    grants: list[tuple[Slot, float]] = field(default_factory=list)
+    holders: dict[Slot, Departure] = field(default_factory=dict)
     inside: int = 0
     most_inside: int = 0
 
@@ -140,42 +140,42 @@ class Crowd:
         # A task sees its turn a moment after it was given, and much may happen in between.
         give = self.gate._grant
 
-        def grant() -> Turn:
-            turn = give()
-            self.grants.append((turn, self.loop.time()))
-            return turn
+        def grant() -> Slot:
+            slot = give()
+            self.grants.append((slot, self.loop.time()))
+            return slot
 
         self.gate._grant = grant
 
-    def send(self, *, urgent: bool = False, connecting: float = 0.0, flight: float = 0.0):
+    def send(self, *, urgent: bool = False, connecting: float = 0.0, wire_status: float = 0.0):
         person = Departure(len(self.people), urgent, self.loop.time())
         self.people.append(person)
-        return self.loop.create_task(self._go(person, connecting, flight))
+        return self.loop.create_task(self._go(person, connecting, wire_status))
 
-    async def _go(self, person: Departure, connecting: float, flight: float) -> None:
+    async def _go(self, person: Departure, connecting: float, wire_status: float) -> None:
         person.asked = self.loop.time()
-        turn = await self.gate.turn(urgent=person.urgent)
-        self.holders[turn] = person
+        slot = await self.gate.slot(urgent=person.urgent)
+        self.holders[slot] = person
         self.inside += 1
         self.most_inside = max(self.most_inside, self.inside)
         try:
             if connecting:
                 await asyncio.sleep(connecting)
-            await turn.leave()
+            await slot.depart()
             person.left = self.loop.time()
-            if flight:
-                await asyncio.sleep(flight)
+            if wire_status:
+                await asyncio.sleep(wire_status)
             person.done = self.loop.time()
         finally:
             self.inside -= 1
-            turn.done()
+            slot.done()
 
     @property
     def granted(self) -> list[Departure]:
         """Those who got a turn, in the order in which they were given."""
         people = []
-        for turn, at in self.grants:
-            if (person := self.holders.get(turn)) is not None:
+        for slot, at in self.grants:
+            if (person := self.holders.get(slot)) is not None:
                 person.granted = at
                 people.append(person)
         return people
@@ -194,7 +194,7 @@ def with_gate(
     """Run `main(crowd)` on virtual time and return the crowd."""
 
     async def body(loop: VirtualLoop) -> Crowd:
-        crowd = Crowd(Gate(rate=rate, burst=burst, concurrency=concurrency), loop)
+        crowd = Crowd(RateLimiter(rate=rate, burst=burst, concurrency=concurrency), loop)
         await main(crowd)
         return crowd
 
@@ -206,23 +206,23 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def fits(gate: Gate, concurrency: int) -> bool:
+async def fits(gate: RateLimiter, concurrency: int) -> bool:
     """Tell whether every place is free again: as many as there may be can go at once."""
     turns = []
     with suppress(TimeoutError):
         async with asyncio.timeout(1000):
             for _ in range(concurrency):
-                turn = await gate.turn(urgent=False)
-                await turn.leave()
-                turns.append(turn)
-    for turn in turns:
-        turn.done()
+                slot = await gate.slot(urgent=False)
+                await slot.depart()
+                turns.append(slot)
+    for slot in turns:
+        slot.done()
     return len(turns) == concurrency
 
 
 def test_turns_are_given_in_the_order_they_were_asked_for():
     async def main(crowd):
-        await crowd.join(*(crowd.send(flight=0.3) for _ in range(60)))
+        await crowd.join(*(crowd.send(wire_status=0.3) for _ in range(60)))
 
     crowd = with_gate(main)
     assert [person.name for person in crowd.granted] == list(range(60))
@@ -248,7 +248,7 @@ def test_interactive_requests_go_before_the_bulk_that_waits():
 @pytest.mark.parametrize("rate", [None, 10.0])
 def test_never_more_under_way_than_the_concurrency(rate):
     async def main(crowd):
-        await crowd.join(*(crowd.send(flight=5.0) for _ in range(50)))
+        await crowd.join(*(crowd.send(wire_status=5.0) for _ in range(50)))
 
     crowd = with_gate(main, rate=rate, concurrency=4)
     assert crowd.most_inside == 4
@@ -257,7 +257,7 @@ def test_never_more_under_way_than_the_concurrency(rate):
 
 def test_without_a_rate_all_places_are_taken_at_once():
     async def main(crowd):
-        await crowd.join(*(crowd.send(flight=1.0) for _ in range(6)))
+        await crowd.join(*(crowd.send(wire_status=1.0) for _ in range(6)))
 
     crowd = with_gate(main, rate=None, concurrency=6)
     assert crowd.departures[-1] - crowd.departures[0] < EPS
@@ -308,7 +308,7 @@ def test_slow_connections_save_no_tokens_up_for_a_burst():
 @pytest.mark.parametrize("burst", [1, 5])
 def test_a_blocked_loop_causes_no_burst(burst):
     async def main(crowd):
-        tasks = [crowd.send(flight=0.2) for _ in range(100)]
+        tasks = [crowd.send(wire_status=0.2) for _ in range(100)]
         await asyncio.sleep(2.0)
         crowd.loop.stall(30.0)
         await crowd.join(*tasks)
@@ -353,18 +353,18 @@ def test_a_waiter_cancelled_in_the_moment_it_is_granted_gives_its_place_on(rate)
     async def main(crowd):
         gate = crowd.gate
         for _ in range(20):
-            held = await gate.turn(urgent=False)
-            await held.leave()
+            held = await gate.slot(urgent=False)
+            await held.depart()
             await asyncio.sleep(1.0)  # a token is there: only the place is missing
-            waiters = [asyncio.ensure_future(gate.turn(urgent=False)) for _ in range(2)]
+            waiters = [asyncio.ensure_future(gate.slot(urgent=False)) for _ in range(2)]
             await settle()
             held.done()  # the first waiter has its turn now, and does not know yet
             waiters[0].cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiters[0]
             async with asyncio.timeout(5):
-                turn = await waiters[1]
-            turn.done()
+                slot = await waiters[1]
+            slot.done()
         assert await fits(gate, 1)
 
     with_gate(main, rate=rate, concurrency=1)
@@ -386,7 +386,7 @@ def test_cancelled_before_its_first_byte_gives_everything_back():
 
 def test_everybody_cancelled_at_once_leaves_a_gate_that_works():
     async def main(crowd):
-        tasks = [crowd.send(urgent=n % 3 == 0, flight=1.0) for n in range(200)]
+        tasks = [crowd.send(urgent=n % 3 == 0, wire_status=1.0) for n in range(200)]
         await asyncio.sleep(0.35)
         for task in tasks:
             task.cancel()
@@ -399,7 +399,7 @@ def test_everybody_cancelled_at_once_leaves_a_gate_that_works():
 @pytest.mark.parametrize("rate", [None, 10.0])
 def test_a_hold_stops_everybody_in_line(rate):
     async def main(crowd):
-        tasks = [crowd.send(flight=0.1) for _ in range(10)]
+        tasks = [crowd.send(wire_status=0.1) for _ in range(10)]
         await asyncio.sleep(0.25)
         crowd.gate.hold(30.0)
         assert crowd.gate.held_for == pytest.approx(30.0, abs=EPS)
@@ -458,7 +458,7 @@ def test_a_hold_is_not_followed_by_a_burst():
 def test_a_turn_that_came_to_nothing_costs_no_time_and_earns_none():
     async def main(crowd):
         for _ in range(5):
-            (await crowd.gate.turn(urgent=False)).done()
+            (await crowd.gate.slot(urgent=False)).done()
         tasks = [crowd.send(connecting=1.0) for _ in range(5)]
         await asyncio.sleep(2.0)
         assert len(crowd.departures) == 1  # its token was there again
@@ -470,11 +470,11 @@ def test_a_turn_that_came_to_nothing_costs_no_time_and_earns_none():
 
 def test_done_without_having_left_frees_the_next():
     async def main(crowd):
-        turn = await crowd.gate.turn(urgent=True)
+        slot = await crowd.gate.slot(urgent=True)
         next_one = crowd.send()
         await asyncio.sleep(5.0)
         assert crowd.people[0].left is None
-        turn.done()
+        slot.done()
         await crowd.join(next_one)
 
     assert with_gate(main, concurrency=1).departures
@@ -482,9 +482,9 @@ def test_done_without_having_left_frees_the_next():
 
 def test_waiting_in_line_wakes_the_loop_only_when_somebody_may_go():
     async def main(loop):
-        gate = Gate(rate=0.01, burst=1, concurrency=8)
-        first = await gate.turn(urgent=True)
-        await first.leave()
+        gate = RateLimiter(rate=0.01, burst=1, concurrency=8)
+        first = await gate.slot(urgent=True)
+        await first.depart()
         first.done()
         rounds = itertools.count()
         original = gate._serve
@@ -494,7 +494,7 @@ def test_waiting_in_line_wakes_the_loop_only_when_somebody_may_go():
             original()
 
         gate._serve = serve
-        waiting = loop.create_task(gate.turn(urgent=True))
+        waiting = loop.create_task(gate.slot(urgent=True))
         (await waiting).done()
         return next(rounds)
 
@@ -532,9 +532,11 @@ def test_whatever_happens_no_window_is_overfull_and_everybody_is_served(
             match act:
                 case "send" | "urgent":
                     connecting = (0.0, 0.0, 0.01, 2.0)[number % 4]
-                    flight = (0.0, 0.5, 7.0)[number % 3]
+                    wire_status = (0.0, 0.5, 7.0)[number % 3]
                     tasks.append(
-                        crowd.send(urgent=act == "urgent", connecting=connecting, flight=flight)
+                        crowd.send(
+                            urgent=act == "urgent", connecting=connecting, wire_status=wire_status
+                        )
                     )
                 case "cancel" if tasks:
                     tasks[number % len(tasks)].cancel()

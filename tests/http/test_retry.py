@@ -13,8 +13,8 @@ from gateway_sms_async import RetryPolicy
 from gateway_sms_async._http.retry import (
     TABLE,
     Action,
+    AttemptResult,
     Operation,
-    Outcome,
     RetryBudget,
     backoff_delay,
     parse_retry_after,
@@ -252,12 +252,14 @@ def test_the_policy_has_its_documented_defaults_and_cannot_be_changed():
 
 def test_only_reading_and_an_open_that_never_sends_are_repeated_when_in_doubt():
     repeated = {
-        operation for operation in Operation if TABLE[operation][Outcome.AMBIGUOUS] is Action.REPEAT
+        operation
+        for operation in Operation
+        if TABLE[operation][AttemptResult.AMBIGUOUS] is Action.REPEAT
     }
     assert repeated == {Operation.READ, Operation.OPEN}
 
 
 def test_every_outcome_but_done_has_an_action_in_every_row():
-    failures = set(Outcome) - {Outcome.DONE}
+    failures = set(AttemptResult) - {AttemptResult.DONE}
     assert all(set(row) == failures for row in TABLE.values())
     assert set(TABLE) == set(Operation)

@@ -170,14 +170,14 @@ async def test_aiohttp_by_itself_sends_twice_so_the_test_above_bites(method, reu
 async def test_a_transport_says_sent_and_asks_to_leave_once(method):
     leaves = []
 
-    async def leave() -> None:
+    async def depart() -> None:
         leaves.append(method)
 
     async with RawServer(drop, FINE) as server:
         transport = await transport_to(server.url)
         with pytest.raises(TransportFault) as caught:
             await transport.attempt(
-                method, "/x", b"{}", token=TOKEN, timeout=5, cap=100, leave=leave
+                method, "/x", b"{}", token=TOKEN, timeout=5, cap=100, depart=depart
             )
         await transport.close()
         assert caught.value.sent
@@ -190,7 +190,7 @@ async def test_without_the_guard_against_repeats_a_second_one_still_does_not_lea
 ):
     """There are two guards: this is the one that is left when the first fails."""
 
-    async def leave() -> None:
+    async def depart() -> None:
         pass
 
     async def passes(departure, request, handler):
@@ -203,7 +203,7 @@ async def test_without_the_guard_against_repeats_a_second_one_still_does_not_lea
         transport = await transport_to(server.url)
         with pytest.raises(TransportFault) as caught:
             await transport.attempt(
-                method, "/x", b"{}", token=TOKEN, timeout=5, cap=1000, leave=leave
+                method, "/x", b"{}", token=TOKEN, timeout=5, cap=1000, depart=depart
             )
         await transport.close()
         assert len(server.requests) == 1
@@ -223,10 +223,10 @@ async def test_a_connection_that_closes_while_a_request_is_held_back_has_sent_no
     async with RawServer(FINE) as server:
         transport = await transport_to(server.url)
         more = {"token": TOKEN, "timeout": 5, "cap": 1000}
-        await transport.attempt("PUT", "/x", b"{}", leave=nothing, **more)
+        await transport.attempt("PUT", "/x", b"{}", depart=nothing, **more)
         [exchange] = server.requests
         with pytest.raises(TransportFault) as caught:
-            await transport.attempt("PUT", "/x", b"{}", leave=until_it_is_closed, **more)
+            await transport.attempt("PUT", "/x", b"{}", depart=until_it_is_closed, **more)
         await transport.close()
         assert not caught.value.sent
         assert len(server.requests) == 1
@@ -236,14 +236,14 @@ async def test_an_exception_before_the_first_byte_leaves_nothing_on_the_wire():
     class NotYetError(Exception):
         pass
 
-    async def leave() -> None:
+    async def depart() -> None:
         raise NotYetError
 
     async with RawServer(FINE) as server:
         transport = await transport_to(server.url)
         with pytest.raises(NotYetError):
             await transport.attempt(
-                "PUT", "/x", b"{}", token=TOKEN, timeout=5, cap=100, leave=leave
+                "PUT", "/x", b"{}", token=TOKEN, timeout=5, cap=100, depart=depart
             )
         await transport.close()
         assert server.requests == []
@@ -257,7 +257,7 @@ async def test_a_connection_closed_while_waiting_to_leave_is_a_fault_and_not_a_s
         await closing.wait()
         exchange.close()
 
-    async def leave_at_once() -> None:
+    async def try_depart() -> None:
         pass
 
     async with RawServer(answer_then_close, FINE) as server:
@@ -269,9 +269,9 @@ async def test_a_connection_closed_while_waiting_to_leave_is_a_fault_and_not_a_s
 
         transport = await transport_to(server.url)
         options: dict[str, Any] = {"token": TOKEN, "timeout": 5, "cap": 10_000}
-        await transport.attempt("GET", "/a", None, leave=leave_at_once, **options)
+        await transport.attempt("GET", "/a", None, depart=try_depart, **options)
         with pytest.raises(TransportFault):
-            await transport.attempt("PUT", "/b", b"{}", leave=leave_late, **options)
+            await transport.attempt("PUT", "/b", b"{}", depart=leave_late, **options)
         await transport.close()
         assert count(server, "PUT") == 0
 
@@ -548,7 +548,7 @@ async def test_a_no_that_comes_before_the_body_was_taken_ends_the_call():
         await gone.wait()
         writer.transport.abort()
 
-    async def leave() -> None:
+    async def depart() -> None:
         pass
 
     gone = asyncio.Event()
@@ -564,7 +564,7 @@ async def test_a_no_that_comes_before_the_body_was_taken_ends_the_call():
                 token=TOKEN,
                 timeout=0.5,
                 cap=1000,
-                leave=leave,
+                depart=depart,
             )
         assert (reply.status, reply.body) == (413, body)
     finally:

@@ -5,7 +5,7 @@ from hypothesis import given, strategies as st
 
 from gateway_sms_async import GatewayClient
 from gateway_sms_async._recipients import number_set as seen
-from gateway_sms_async._recipients.number_set import SeenNumbers
+from gateway_sms_async._recipients.number_set import NumberSet
 from gateway_sms_async.testing import Simulator
 
 from ..support.accounting import check, numbers
@@ -30,7 +30,7 @@ KEYS = st.lists(st.one_of(st.integers(0, HIGHEST), st.integers(0, 20), ALIKE), m
 def test_it_agrees_with_a_set(keys, in_set):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(seen, "_IN_SET", in_set)
-        ours, naive = SeenNumbers(), set()
+        ours, naive = NumberSet(), set()
         for key in keys:
             assert ours.add(key) == (key not in naive)
             naive.add(key)

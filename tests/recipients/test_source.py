@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from gateway_sms_async import GatewayClient, Recipient
-from gateway_sms_async._recipients.batches import Batch, Intake
+from gateway_sms_async._recipients.batches import Batch, Batcher
 from gateway_sms_async._recipients.source import Items
 from gateway_sms_async.testing import Simulator
 
@@ -32,11 +32,11 @@ def made(kind: str, n: int, reused: dict[str, str]) -> Any:
     }[kind]
 
 
-def told(intake: Intake, batches: list[Batch]) -> list[Any]:
+def told(batcher: Batcher, batches: list[Batch]) -> list[Any]:
     return [
-        intake.total,
-        intake.duplicates,
-        [(one.position, one.reason, one.number) for one in intake.invalid],
+        batcher.total,
+        batcher.duplicates,
+        [(one.position, one.reason, one.number) for one in batcher.invalid],
         [
             (at, batch.numbers[i], batch.written[i], batch.fields.get(i))
             for batch in batches
@@ -46,13 +46,13 @@ def told(intake: Intake, batches: list[Batch]) -> list[Any]:
 
 
 def taken(source: Iterator[Any], size: int, placeholders: tuple[str, ...]) -> list[Any]:
-    intake = Intake(placeholders, allow_missing_fields=False)
+    batcher = Batcher(placeholders, allow_missing_fields=False)
     items, batches = Items(source), [Batch()]
-    while not intake.fill(items, batches[-1], size):
+    while not batcher.fill(items, batches[-1], size):
         if len(batches[-1]) == size:
             batches.append(Batch())
     assert all(len(batch) == size for batch in batches[:-1])
-    return told(intake, batches)
+    return told(batcher, batches)
 
 
 @given(st.lists(KINDS, max_size=40), st.integers(1, 12), st.sampled_from([(), ("name",)]))
@@ -62,10 +62,10 @@ def test_many_at_once_come_to_the_same_as_one_by_one(kinds, size, placeholders):
         for n, kind in enumerate(kinds):
             yield made(kind, n, reused)
 
-    intake, batch = Intake(placeholders, allow_missing_fields=False), Batch()
+    batcher, batch = Batcher(placeholders, allow_missing_fields=False), Batch()
     for one in source():
-        intake.fill(Items([one]), batch, len(batch) + 2)
-    assert taken(source(), size, placeholders) == told(intake, [batch])
+        batcher.fill(Items([one]), batch, len(batch) + 2)
+    assert taken(source(), size, placeholders) == told(batcher, [batch])
 
 
 @given(st.lists(KINDS, max_size=20), st.integers(1, 8), st.integers(0, 20))
@@ -80,14 +80,14 @@ def test_whoever_has_left_a_source_that_raises_is_counted(kinds, size, at):
             left += 1
             yield made(kind, n, {})
 
-    intake, items, batch = Intake((), allow_missing_fields=False), Items(source()), Batch()
+    batcher, items, batch = Batcher((), allow_missing_fields=False), Items(source()), Batch()
     try:
-        while not intake.fill(items, batch, len(batch) + size):
-            assert intake.total == left
+        while not batcher.fill(items, batch, len(batch) + size):
+            assert batcher.total == left
     except OSError:
         pass
-    assert intake.total == left == min(at, len(kinds))
-    assert left == len(batch) + len(intake.invalid) + intake.duplicates
+    assert batcher.total == left == min(at, len(kinds))
+    assert left == len(batch) + len(batcher.invalid) + batcher.duplicates
 
 
 @pytest.mark.anyio

@@ -16,13 +16,13 @@ import pytest
 
 from gateway_sms_async._http import responses as _verdict, retry as _retry, transport as _transport
 from gateway_sms_async._journal import journal, replay
-from gateway_sms_async._journal.records import Added, Ended, Record, Resumed
+from gateway_sms_async._journal.records import Appended, Ended, Record, Resumed
 from gateway_sms_async._journal.replay import Position
-from gateway_sms_async._recipients.batches import Batch, Intake
+from gateway_sms_async._recipients.batches import Batch, Batcher
 from gateway_sms_async._transaction import closing as fence, reconcile as settle
 from gateway_sms_async._transaction.builder import MessageBuilder
-from gateway_sms_async._transaction.closing import Fence
-from gateway_sms_async._transaction.message import Given, MessageOnWire, Standing
+from gateway_sms_async._transaction.closing import MessageCloser
+from gateway_sms_async._transaction.message import AssignedBatch, BatchState, OutgoingMessage
 from gateway_sms_async._transaction.reconcile import Fate, Listing
 from gateway_sms_async.errors import GatewayError, OutcomeUnknownError, ServerError
 
@@ -42,7 +42,7 @@ def aiohttp_repeats(patch: pytest.MonkeyPatch) -> None:
         return await handler(request)
 
     async def no_tripwire(request: Any, connection: Any) -> Any:
-        await request.departure.leave()
+        await request.departure.depart()
         request.departure.sent = True
         return await aiohttp.ClientRequest.send(request, connection)
 
@@ -67,7 +67,7 @@ def repeat_sends(patch: pytest.MonkeyPatch) -> None:
 
 def _repeat(patch: pytest.MonkeyPatch, operation: _retry.Operation) -> None:
     row = _retry.TABLE[operation]
-    patch.setitem(row, _retry.Outcome.AMBIGUOUS, _retry.Action.REPEAT)
+    patch.setitem(row, _retry.AttemptResult.AMBIGUOUS, _retry.Action.REPEAT)
 
 
 def repeat_after_5xx(patch: pytest.MonkeyPatch) -> None:
@@ -77,7 +77,7 @@ def repeat_after_5xx(patch: pytest.MonkeyPatch) -> None:
     def refused(*args: Any) -> _retry.AttemptFailed:
         failed = original(*args)
         if isinstance(failed.error, ServerError):
-            failed.outcome = _retry.Outcome.NOT_SENT
+            failed.outcome = _retry.AttemptResult.NOT_SENT
         return failed
 
     patch.setattr(_verdict, "refused", refused)
@@ -102,96 +102,100 @@ def nothing_was_sent(patch: pytest.MonkeyPatch) -> None:
 def counts_for_the_list(patch: pytest.MonkeyPatch) -> None:
     """Tell from counts alone who is missing."""
 
-    async def by_counts(self: Fence, final: Any, **_: Any) -> list[list[Fate]]:
-        given = [one for one in self._message.given if one.standing is not Standing.WAITING]
-        missing = sum(len(one.batch) for one in given) - final.valid
+    async def by_counts(self: MessageCloser, final: Any, **_: Any) -> list[list[Fate]]:
+        assigned = [one for one in self._message.assigned if one.state is not BatchState.PENDING]
+        missing = sum(len(one.batch) for one in assigned) - final.valid
         fates: list[list[Fate]] = []
-        for one in given:
-            gone = one.standing is Standing.DOUBTFUL and missing > 0
+        for one in assigned:
+            gone = one.state is BatchState.IN_DOUBT and missing > 0
             missing -= len(one.batch) if gone else 0
             fates.append([Fate.UNSENT if gone else Fate.ACCEPTED] * len(one.batch))
         return fates
 
-    patch.setattr(Fence, "_fates_by_list", by_counts)
+    patch.setattr(MessageCloser, "_fates_by_list", by_counts)
 
 
 def wait_then_resend(patch: pytest.MonkeyPatch) -> None:
     """Wait, list, and send a missing batch into the open message once more."""
-    original = MessageOnWire.append
+    original = OutgoingMessage.append
 
-    async def append(self: MessageOnWire, given: Given, flight: Any = None) -> None:
-        await original(self, given, flight)
-        if given.standing is not Standing.DOUBTFUL:
+    async def append(
+        self: OutgoingMessage, assigned: AssignedBatch, wire_status: Any = None
+    ) -> None:
+        await original(self, assigned, wire_status)
+        if assigned.state is not BatchState.IN_DOUBT:
             return
         await asyncio.sleep(15)
         listed = {settle.digits(number) for number in await self.list_numbers()}
-        if not listed & {settle.digits(number) for number in given.batch.numbers}:
-            await original(self, given, flight)
+        if not listed & {settle.digits(number) for number in assigned.batch.numbers}:
+            await original(self, assigned, wire_status)
 
-    patch.setattr(MessageOnWire, "append", append)
+    patch.setattr(OutgoingMessage, "append", append)
 
 
 def no_ladder(patch: pytest.MonkeyPatch) -> None:
     """Do not hold the counts against what was acknowledged."""
-    patch.setattr(fence, "is_ladder", lambda *_: True)
+    patch.setattr(fence, "counts_add_up", lambda *_: True)
 
 
 def no_fence(patch: pytest.MonkeyPatch) -> None:
     """Give a batch whose answer was lost to another message before this one is closed."""
-    original = MessageOnWire.append
+    original = OutgoingMessage.append
 
-    async def append(self: MessageOnWire, given: Given, flight: Any = None) -> None:
-        await original(self, given, flight)
-        if given.standing is Standing.DOUBTFUL:
-            self._not_applied(given)
+    async def append(
+        self: OutgoingMessage, assigned: AssignedBatch, wire_status: Any = None
+    ) -> None:
+        await original(self, assigned, wire_status)
+        if assigned.state is BatchState.IN_DOUBT:
+            self._not_applied(assigned)
 
-    patch.setattr(MessageOnWire, "append", append)
+    patch.setattr(OutgoingMessage, "append", append)
 
 
 def no_look_before_the_close(patch: pytest.MonkeyPatch) -> None:
     """Close without looking."""
 
-    async def look(self: Fence) -> Any:
+    async def look(self: MessageCloser) -> Any:
         return self._message.seen, True
 
-    patch.setattr(Fence, "_look", look)
+    patch.setattr(MessageCloser, "_look", look)
 
 
 def no_look_after_the_close(patch: pytest.MonkeyPatch) -> None:
     """Take the answer to the close for the proof of it."""
-    original, look = MessageOnWire.close_once, Fence._look_again
+    original, look = OutgoingMessage.close_once, MessageCloser._look_again
 
-    async def close_once(self: MessageOnWire, payload: bytes, last: Any) -> Any:
+    async def close_once(self: OutgoingMessage, payload: bytes, last: Any) -> Any:
         self.answer = await original(self, payload, last)  # type: ignore[attr-defined]
         return self.answer  # type: ignore[attr-defined]
 
-    async def look_again(self: Fence) -> Any:
+    async def look_again(self: MessageCloser) -> Any:
         answer = getattr(self._message, "answer", None)
         if answer is None:
             return await look(self)
         self._message.seen = answer
         return answer
 
-    patch.setattr(MessageOnWire, "close_once", close_once)
-    patch.setattr(Fence, "_look_again", look_again)
+    patch.setattr(OutgoingMessage, "close_once", close_once)
+    patch.setattr(MessageCloser, "_look_again", look_again)
 
 
 def intent_after_its_bytes(patch: pytest.MonkeyPatch) -> None:
     """Write the intent to close when the close is answered."""
-    intend, close = MessageOnWire.intend_close, MessageOnWire.close_once
+    intend, close = OutgoingMessage.intend_close, OutgoingMessage.close_once
     later: dict[int, Callable[[], Awaitable[None]]] = {}
 
-    async def intend_close(self: MessageOnWire, *args: Any, **more: Any) -> None:
+    async def intend_close(self: OutgoingMessage, *args: Any, **more: Any) -> None:
         later[id(self)] = lambda: intend(self, *args, **more)
 
-    async def close_once(self: MessageOnWire, payload: bytes, last: Any) -> Any:
+    async def close_once(self: OutgoingMessage, payload: bytes, last: Any) -> Any:
         answer = await close(self, payload, last)
         if (write := later.pop(id(self), None)) is not None:
             await write()
         return answer
 
-    patch.setattr(MessageOnWire, "intend_close", intend_close)
-    patch.setattr(MessageOnWire, "close_once", close_once)
+    patch.setattr(OutgoingMessage, "intend_close", intend_close)
+    patch.setattr(OutgoingMessage, "close_once", close_once)
 
 
 def intents_not_durable(patch: pytest.MonkeyPatch) -> None:
@@ -206,41 +210,47 @@ def intents_not_durable(patch: pytest.MonkeyPatch) -> None:
 
 def acknowledge_before_the_answer(patch: pytest.MonkeyPatch) -> None:
     """Write that a batch is there before the gateway has said so."""
-    original = MessageOnWire.append
+    original = OutgoingMessage.append
 
-    async def append(self: MessageOnWire, given: Given, flight: Any = None) -> None:
-        await self._intend(_adding(self, given))
-        self._note(Added(self.number, given.number, self.acknowledged + len(given.batch)))
-        await original(self, given, flight)
+    async def append(
+        self: OutgoingMessage, assigned: AssignedBatch, wire_status: Any = None
+    ) -> None:
+        await self._intend(_adding(self, assigned))
+        self._note(Appended(self.number, assigned.number, self.acknowledged + len(assigned.batch)))
+        await original(self, assigned, wire_status)
 
-    patch.setattr(MessageOnWire, "append", append)
+    patch.setattr(OutgoingMessage, "append", append)
 
 
-def _adding(message: MessageOnWire, given: Given) -> Any:
-    from gateway_sms_async._journal.records import Adding, runs
+def _adding(message: OutgoingMessage, assigned: AssignedBatch) -> Any:
+    from gateway_sms_async._journal.records import AppendIntent, ranges
 
-    return Adding(message.number, given.number, runs(given.batch.ordinals))
+    return AppendIntent(message.number, assigned.number, ranges(assigned.batch.ordinals))
 
 
 def siblings_cancelled(patch: pytest.MonkeyPatch) -> None:
     """Cancel the other batches when one is lost, and take them for not sent."""
-    append, fly_alone = MessageOnWire.append, MessageBuilder._fly
+    append, fly_alone = OutgoingMessage.append, MessageBuilder._fly
 
-    async def cancellable(self: MessageOnWire, given: Given, flight: Any = None) -> None:
+    async def cancellable(
+        self: OutgoingMessage, assigned: AssignedBatch, wire_status: Any = None
+    ) -> None:
         try:
-            await append(self, given, flight)
+            await append(self, assigned, wire_status)
         except asyncio.CancelledError:
-            if given.standing is not Standing.WAITING:
-                self._not_applied(given)
+            if assigned.state is not BatchState.PENDING:
+                self._not_applied(assigned)
 
-    async def fly(self: MessageBuilder, given: Given, flight: Any, *, first: bool) -> None:
-        await fly_alone(self, given, flight, first=first)
-        if given.standing is Standing.DOUBTFUL:
+    async def fly(
+        self: MessageBuilder, assigned: AssignedBatch, wire_status: Any, *, first: bool
+    ) -> None:
+        await fly_alone(self, assigned, wire_status, first=first)
+        if assigned.state is BatchState.IN_DOUBT:
             for task in self._flights:
                 if task is not asyncio.current_task():
                     task.cancel()
 
-    patch.setattr(MessageOnWire, "append", cancellable)
+    patch.setattr(OutgoingMessage, "append", cancellable)
     patch.setattr(MessageBuilder, "_fly", fly)
 
 
@@ -257,44 +267,44 @@ def the_last_batch_dropped(patch: pytest.MonkeyPatch) -> None:
 
 def unsent_after_a_close_was_begun(patch: pytest.MonkeyPatch) -> None:
     """Call people unsent though a close may have reached the gateway."""
-    patch.setattr(MessageOnWire, "close_begun", property(lambda _: False))
+    patch.setattr(OutgoingMessage, "close_begun", property(lambda _: False))
 
 
 def an_unanswered_delete_is_done(patch: pytest.MonkeyPatch) -> None:
     """Delete what did not close at once, and take a DELETE without an answer for done."""
-    original, settle_if_closed = MessageOnWire.delete, Fence._settle_if_closed
+    original, settle_if_closed = OutgoingMessage.delete, MessageCloser._settle_if_closed
 
-    async def delete(self: MessageOnWire) -> None:
+    async def delete(self: OutgoingMessage) -> None:
         try:
             await original(self)
         except (OutcomeUnknownError, ServerError):
             self.state = "abandoned"
-            self.close_doubtful = False
+            self.close_in_doubt = False
 
-    async def or_deleted(self: Fence, *args: Any, **more: Any) -> bool:
+    async def or_deleted(self: MessageCloser, *args: Any, **more: Any) -> bool:
         closed = await settle_if_closed(self, *args, **more)
         if not closed:
             await self._message.delete()
-            raise fence.StartAnewError("it did not close at once")
+            raise fence.RestartMessageError("it did not close at once")
         return closed
 
-    patch.setattr(MessageOnWire, "delete", delete)
-    patch.setattr(Fence, "_settle_if_closed", or_deleted)
+    patch.setattr(OutgoingMessage, "delete", delete)
+    patch.setattr(MessageCloser, "_settle_if_closed", or_deleted)
 
 
 def a_close_is_undone_by_hope(patch: pytest.MonkeyPatch) -> None:
     """Give up a close that cannot be read by deleting nothing and sending again."""
-    original = Fence._look_again
+    original = MessageCloser._look_again
 
-    async def look_again(self: Fence) -> Any:
+    async def look_again(self: MessageCloser) -> Any:
         try:
             return await self._message.look()
         except GatewayError as error:
-            self._message.close_doubtful = False
-            raise fence.StartAnewError("the close is taken for lost") from error
+            self._message.close_in_doubt = False
+            raise fence.RestartMessageError("the close is taken for lost") from error
 
     assert original is not None
-    patch.setattr(Fence, "_look_again", look_again)
+    patch.setattr(MessageCloser, "_look_again", look_again)
 
 
 def a_list_of_any_length(patch: pytest.MonkeyPatch) -> None:
@@ -322,7 +332,7 @@ def numbers_as_written_and_strangers_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(settle, "digits", as_written)
     patch.setattr(fence, "fates_by_list", fates)
     patch.setattr(
-        Fence,
+        MessageCloser,
         "_read_open_list",
         lambda self, seen, **_: _answer((Listing(settle.Counter(), 0), seen)),
     )
@@ -377,24 +387,24 @@ def a_message_to_be_finished_takes_more(patch: pytest.MonkeyPatch) -> None:
     room = original.fget
 
     def with_room(self: MessageBuilder) -> int:
-        way, self._way = self._way, None
+        procedure, self._procedure = self._procedure, None
         try:
             return room(self)
         finally:
-            self._way = way
+            self._procedure = procedure
 
     patch.setattr(MessageBuilder, "room", property(with_room))
 
 
 def each_message_for_itself(patch: pytest.MonkeyPatch) -> None:
     """Look for repeated numbers in one slice of the source only."""
-    original = Intake.fill
+    original = Batcher.fill
 
-    def fill(self: Intake, items: Any, batch: Batch, size: int) -> bool:
+    def fill(self: Batcher, items: Any, batch: Batch, size: int) -> bool:
         self._seen.clear()
         return original(self, items, batch, size)
 
-    patch.setattr(Intake, "fill", fill)
+    patch.setattr(Batcher, "fill", fill)
 
 
 PLANTS: list[Plant] = [

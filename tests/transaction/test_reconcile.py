@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import assume, example, given, settings, strategies as st
+from hypothesis import given, assume, example, settings, strategies as st
 
 from gateway_sms_async._recipients.batches import Batch
 from gateway_sms_async._transaction.reconcile import (
@@ -18,9 +18,9 @@ from gateway_sms_async._transaction.reconcile import (
     Fate,
     Listing,
     count,
+    counts_add_up,
     fates_by_counts,
     fates_by_list,
-    is_ladder,
     read_list,
     unnamed,
 )
@@ -60,9 +60,9 @@ def flat(fates: list[list[Fate]]) -> list[Fate]:
 # --- the ladder --------------------------------------------------------------------------------
 
 
-def climbs(steps: list[tuple[int, int]], total: int) -> bool:
+def climbs(counts_by_batch: list[tuple[int, int]], total: int) -> bool:
     """Whether in some order each batch brought the count to what its own answer says."""
-    for order in itertools.permutations(steps):
+    for order in itertools.permutations(counts_by_batch):
         reached = 0
         for counted, size in order:
             reached += size
@@ -75,13 +75,13 @@ def climbs(steps: list[tuple[int, int]], total: int) -> bool:
 
 
 @given(
-    steps=st.lists(st.tuples(st.integers(0, 12), st.integers(1, 4)), max_size=5),
+    counts_by_batch=st.lists(st.tuples(st.integers(0, 12), st.integers(1, 4)), max_size=5),
     total=st.integers(0, 14),
 )
 def test_a_ladder_is_what_some_order_of_the_batches_explains(
-    steps: list[tuple[int, int]], total: int
+    counts_by_batch: list[tuple[int, int]], total: int
 ) -> None:
-    assert is_ladder(steps, total) == climbs(steps, total)
+    assert counts_add_up(counts_by_batch, total) == climbs(counts_by_batch, total)
 
 
 @given(sizes=st.lists(st.integers(1, 9), max_size=6), data=st.data())
@@ -89,7 +89,7 @@ def test_batches_that_landed_once_each_are_a_ladder_in_any_order_of_answers(
     sizes: list[int], data: st.DataObject
 ) -> None:
     answers = list(zip(itertools.accumulate(sizes), sizes, strict=True))
-    assert is_ladder(data.draw(st.permutations(answers)), sum(sizes))
+    assert counts_add_up(data.draw(st.permutations(answers)), sum(sizes))
 
 
 @given(
@@ -100,12 +100,12 @@ def test_lost_and_doubled_batches_are_no_ladder(sizes: list[int], strike: list[i
     # One is dropped by the gateway (0) though answered as if taken, or carried out twice (2), where
     # the answer is the first one. That of the second one could fill the gap of a dropped one.
     reached = 0
-    steps: list[tuple[int, int]] = []
+    counts_by_batch: list[tuple[int, int]] = []
     for size, times in zip(sizes, strike, strict=False):
-        steps.append((reached + size, size))
+        counts_by_batch.append((reached + size, size))
         reached += size * times
     once = all(times == 1 for times in strike[: len(sizes)])
-    assert is_ladder(steps, reached) == once
+    assert counts_add_up(counts_by_batch, reached) == once
 
 
 @pytest.mark.parametrize("lost_first", [True, False])
@@ -114,21 +114,21 @@ def test_a_lost_and_a_doubled_batch_of_one_size_are_no_ladder_though_the_total_f
     lost_first: bool, size: int, others: list[int]
 ) -> None:
     reached = 0
-    steps: list[tuple[int, int]] = []
+    counts_by_batch: list[tuple[int, int]] = []
     for one in others:
         reached += one
-        steps.append((reached, one))
-    steps.append((reached + size, size))
+        counts_by_batch.append((reached, one))
+    counts_by_batch.append((reached + size, size))
     if lost_first:
-        steps.append((reached + size, size))
+        counts_by_batch.append((reached + size, size))
     else:
-        steps.append((reached + 3 * size, size))
-    assert not is_ladder(steps, reached + 2 * size)
+        counts_by_batch.append((reached + 3 * size, size))
+    assert not counts_add_up(counts_by_batch, reached + 2 * size)
 
 
 def test_nobody_is_a_ladder_to_nothing() -> None:
-    assert is_ladder([], 0)
-    assert not is_ladder([], 1)
+    assert counts_add_up([], 0)
+    assert not counts_add_up([], 1)
 
 
 # --- a world that knows the truth, and what the gateway shows of it -----------------------------
@@ -139,7 +139,7 @@ class Truth:
     """A closed message: how often each batch landed, and whose numbers cannot be sent to."""
 
     batches: list[list[str]]
-    landed: list[int]
+    drained: list[int]
     bad: set[str]
     strangers: int = 0
     named: int | None = None
@@ -151,7 +151,7 @@ class Truth:
     def entries(self) -> list[str]:
         held = [
             one
-            for people, times in zip(self.batches, self.landed, strict=True)
+            for people, times in zip(self.batches, self.drained, strict=True)
             for one in people * times
         ]
         return held + [f"{STRANGER}{n}" for n in range(self.strangers)]
@@ -299,8 +299,8 @@ def test_a_lost_and_a_doubled_batch_of_one_size_are_told_apart_by_the_list(
     sizes = [size, size, *more]
     fresh = iter(numbers(sum(sizes)))
     batches = [list(itertools.islice(fresh, one)) for one in sizes]
-    landed = [2, 0, *[1] * len(more)]
-    truth = Truth(batches, landed, set(), rewritten=rewritten)
+    drained = [2, 0, *[1] * len(more)]
+    truth = Truth(batches, drained, set(), rewritten=rewritten)
     listing = read_list(truth.message, truth.sent, truth.listed)
     assert listing is not None, "the count alone would pass"
     assert listing.doubled
@@ -381,8 +381,8 @@ def test_counts_never_prove_what_is_not_so(
     seen = Truth(early, [1] * len(early), wrong, named=named).message
     # Counts are asked for only when all invalid ones before the close were named.
     assume(not unnamed(seen, [batch(one) for one in early]))
-    landed = [1] * len(early) + ([last_landed] if with_last else [])
-    truth = Truth(batches, landed, wrong, named=named)
+    drained = [1] * len(early) + ([last_landed] if with_last else [])
+    truth = Truth(batches, drained, wrong, named=named)
     sent = truth.sent
     fates = fates_by_counts(count(seen), truth.message, sent, sent[-1] if with_last else None)
     if fates is None:

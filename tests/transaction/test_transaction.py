@@ -468,9 +468,9 @@ async def test_a_close_answered_with_yes_but_still_open_is_made_again(
 
 
 @pytest.mark.parametrize("native", [True, False], ids=["task.cancel", "anyio scope"])
-@pytest.mark.parametrize("steps", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55])
+@pytest.mark.parametrize("counts_by_batch", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55])
 async def test_cancelled_anywhere_everyone_is_accounted_for(
-    gateway: GatewayClient, simulator: Simulator, steps: int, native: bool
+    gateway: GatewayClient, simulator: Simulator, counts_by_batch: int, native: bool
 ) -> None:
     simulator.latency = 0.003
     transaction = gateway.transaction(**ACME, batch_size=5, concurrency=3)
@@ -480,7 +480,7 @@ async def test_cancelled_anywhere_everyone_is_accounted_for(
             await transaction.add(numbers(40))
 
     async def after_some_steps() -> None:
-        for _ in range(steps):
+        for _ in range(counts_by_batch):
             await asyncio.sleep(0.001)
 
     if native:
@@ -520,7 +520,7 @@ async def test_cancelled_while_the_close_is_in_the_air_waits_for_its_answer(
 async def test_a_close_still_in_the_air_at_the_end_of_its_time_is_unknown(
     gateway: GatewayClient, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway_sms_async._cancellation.LANDING_TIME", 0.1)
+    monkeypatch.setattr("gateway_sms_async._cancellation.GRACE_PERIOD", 0.1)
     transaction = gateway.transaction(**ACME)
     await transaction.add(numbers(3))
     simulator.faults.add(Fault.hang(after_apply=True), on="close")

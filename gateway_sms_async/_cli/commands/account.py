@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from ... import ApiKey, GatewayError
-from ..._auth.account import CONSOLE, Token, Way, missing_scopes
+from ..._auth.account import CONSOLE, ConnectionSettings, Token, missing_scopes
 from ..._auth.api_key import RenewedToken
 from ..._auth.environment import email_in_environment, key_in_environment, pair_in_environment
 from ..._auth.oauth import OAuth
@@ -22,7 +22,7 @@ from ..._http.address import PRODUCTION, SANDBOX, choose_base_url
 from ..._http.tokens import StaticToken
 from ..app import command
 from ..login import LOGIN_TTL, FoundToken, Login, find_login, login_file
-from ..options import Account, of_connection
+from ..options import AccountOptions, of_connection
 from ..terminal.console import print_json, print_lines, say
 
 _ENVIRONMENTS = {PRODUCTION: "production", SANDBOX: "sandbox"}
@@ -111,7 +111,7 @@ def _revoke(login: Login) -> bool:
     kept = login.kept
     account = ApiKey(*pair, sandbox=kept.sandbox, oauth_url=kept.oauth_url).account
     try:
-        asyncio.run(OAuth(account, Way()).delete(kept.token.value))
+        asyncio.run(OAuth(account, ConnectionSettings()).delete(kept.token.value))
     except GatewayError as error:
         say(f"gateway-sms: {error}")
         return False
@@ -119,7 +119,7 @@ def _revoke(login: Login) -> bool:
 
 
 @command("gateway-sms whoami", "gateway-sms whoami --sandbox --json")
-def whoami(account: Account) -> None:
+def whoami(account: AccountOptions) -> None:
     """Show which token commands use: its environment, scopes and end, and the account's credit.
 
     The token itself is not shown. The scopes and the end of one that was given as it is are known
@@ -141,7 +141,7 @@ def whoami(account: Account) -> None:
         )
 
 
-async def _ask(account: Account, found: FoundToken) -> dict[str, Any]:
+async def _ask(account: AccountOptions, found: FoundToken) -> dict[str, Any]:
     address = account.address()
     oauth = _oauth(account, found)
     email: str | None = None
@@ -167,7 +167,7 @@ async def _ask(account: Account, found: FoundToken) -> dict[str, Any]:
     }
 
 
-def _oauth(account: Account, found: FoundToken) -> OAuth | None:
+def _oauth(account: AccountOptions, found: FoundToken) -> OAuth | None:
     """Return the account's OAuth service, where the API key is at hand."""
     source = found.source
     if isinstance(source, StaticToken):
@@ -175,11 +175,11 @@ def _oauth(account: Account, found: FoundToken) -> OAuth | None:
             return None
         source = ApiKey(*pair, sandbox=account.address() == SANDBOX)
         source.check_opens(account.address())
-    way = Way(timeout=account.timeout)
+    way = ConnectionSettings(timeout=account.timeout)
     return None if source.account.api_key is None else OAuth(source.account, way)
 
 
-async def _credit(account: Account, oauth: OAuth | None) -> Decimal | None:
+async def _credit(account: AccountOptions, oauth: OAuth | None) -> Decimal | None:
     if oauth is not None:
         return await oauth.credit()
     async with account.client() as gateway:

@@ -20,10 +20,10 @@ from ..._preview import Preview
 from ..._recipients.national import number_reader
 from ..._text import to_gsm
 from ..app import FAILED, INTERRUPTED, SOME_INVALID, command
-from ..campaign_input import File, Pace, Text, Who, opened
-from ..campaign_run import Campaign
+from ..campaign_input import File, RecipientOptions, SendingOptions, TextOptions, opened
+from ..campaign_run import CampaignRun
 from ..lists.recipient_list import write_rows
-from ..options import _REPORT, Account, Content, option
+from ..options import _REPORT, AccountOptions, Content, option
 from ..output_file import check_outputs, open_output
 from ..reports.campaign import left_over, refused, write_report
 from ..terminal.console import say
@@ -42,10 +42,10 @@ def check(
     *,
     file: File,
     content: Content,
-    text: Text,
-    who: Who,
-    pace: Pace,
-    account: Account,
+    text: TextOptions,
+    who: RecipientOptions,
+    pace: SendingOptions,
+    account: AccountOptions,
     ask_price: Annotated[
         bool,
         option(
@@ -99,10 +99,10 @@ def bulk(
     *,
     file: File,
     content: Content,
-    text: Text,
-    who: Who,
-    pace: Pace,
-    account: Account,
+    text: TextOptions,
+    who: RecipientOptions,
+    pace: SendingOptions,
+    account: AccountOptions,
     journal: Annotated[
         Path | None,
         option("Keep what is needed to go on after a crash in this new file; see `resume`."),
@@ -174,7 +174,7 @@ def bulk(
         if not (yes or simulate or content.test) and (refusal := _ask(looked_at)):
             say("Nothing was sent.")
             return refusal
-        campaign = Campaign(
+        campaign = CampaignRun(
             lambda gateway, progress, stop: gateway.send_bulk(
                 plan,
                 sender=content.sender,

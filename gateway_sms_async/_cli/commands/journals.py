@@ -10,8 +10,8 @@ import typer
 from ... import purge_journal, read_journal
 from ..._receipt import Receipt
 from ..app import FAILED, UNKNOWN, command
-from ..campaign_run import Campaign
-from ..options import _REPORT, Account, option
+from ..campaign_run import CampaignRun
+from ..options import _REPORT, AccountOptions, option
 from ..output_file import check_outputs, open_output
 from ..reports.campaign import write_journal_report
 from ..terminal.console import say
@@ -25,7 +25,7 @@ journals: typer.Typer = typer.Typer(no_args_is_help=True, rich_markup_mode="rich
 @command("gateway-sms resume campaign.db")
 def resume(
     journal: Annotated[str, typer.Argument(metavar="JOURNAL", help="What --journal wrote.")],
-    account: Account,
+    account: AccountOptions,
     report: Annotated[Path | None, option(_REPORT)] = None,
 ) -> int:
     """Go on with a campaign that was stopped or has crashed, and print its receipt as JSON.
@@ -33,7 +33,7 @@ def resume(
     Messages that may have been closed are looked at first; nobody is sent to again who may have
     been texted. A finished campaign prints its receipt; nothing is sent.
     """
-    campaign = Campaign(
+    campaign = CampaignRun(
         lambda gateway, report, stop: gateway.resume_bulk(journal, on_progress=report, stop=stop),
         total=None,
         journal=journal,

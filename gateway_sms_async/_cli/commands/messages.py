@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from ..app import SOME_INVALID, UNKNOWN, app, command
-from ..options import Account, Content, Id, of_message, option, parse_day
-from ..terminal.console import print_json, say, say_how_to_look
+from ..options import AccountOptions, Content, Id, of_message, option, parse_day
+from ..terminal.console import print_json, print_lookup_hint, say
 from ..terminal.messages import print_messages, print_recipients
 from .journals import journals
 
@@ -28,7 +28,7 @@ def send(
     to: Annotated[list[str], option("A number, with its country code; may be repeated.")],
     body: Annotated[str, of_message("The text.")],
     content: Content,
-    account: Account,
+    account: AccountOptions,
 ) -> int:
     """Send one message and print it."""
     options = content.options()
@@ -47,7 +47,7 @@ def send(
         )
     except KeyboardInterrupt:
         say("gateway-sms: interrupted; the message may have been sent.")
-        say_how_to_look(reference)
+        print_lookup_hint(reference)
         return UNKNOWN
     account.show(message)
     if message.invalid:
@@ -57,20 +57,20 @@ def send(
 
 
 @command("gateway-sms list --json")
-def list_(account: Account) -> None:
+def list_(account: AccountOptions) -> None:
     """List the messages of the account."""
     messages = account.ask(lambda messages: messages.list())
     (print_json if account.as_json else print_messages)(messages)
 
 
 @command("gateway-sms show 5af5ed8d1b6b8c0001b2c3d4")
-def show(message_id: Id, account: Account) -> None:
+def show(message_id: Id, account: AccountOptions) -> None:
     """Show one message: its state, its counts, its price."""
     account.show(account.ask(lambda messages: messages.get(message_id)))
 
 
 @command("gateway-sms recipients 5af5ed8d1b6b8c0001b2c3d4 --json")
-def recipients(message_id: Id, account: Account) -> None:
+def recipients(message_id: Id, account: AccountOptions) -> None:
     """List the recipients of a message, and what became of each."""
     reports = account.ask(lambda messages: messages.recipients(message_id))
     (print_json if account.as_json else print_recipients)(reports)
@@ -83,7 +83,7 @@ def reschedule(
         date,
         typer.Argument(parser=parse_day, metavar="DATE", help="A day, as 2030-12-31."),
     ],
-    account: Account,
+    account: AccountOptions,
 ) -> None:
     """Move a message that has not been sent yet to another day."""
     account.show(account.ask(lambda messages: messages.reschedule(message_id, day)))
@@ -92,7 +92,7 @@ def reschedule(
 @command("gateway-sms delete 5af5ed8d1b6b8c0001b2c3d4 --yes")
 def delete(
     message_id: Id,
-    account: Account,
+    account: AccountOptions,
     *,
     yes: Annotated[bool, option("Do not ask.", "--yes")] = False,
 ) -> None:

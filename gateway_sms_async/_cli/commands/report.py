@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from ... import GatewayClient, GatewayError, NotFoundError
-from ..._delivery.listing import Sieve
+from ..._delivery.listing import ListFilter
 from ..._delivery.statistics import DeliveryStatistics
 from ..app import FAILED, RESUMABLE, SOME_INVALID, command
-from ..options import Account, option
+from ..options import AccountOptions, option
 from ..output_file import Output, check_outputs, open_output
 from ..reports.deliveries import RetryList, write_deliveries, write_header
 from ..reports.html import write_page
@@ -37,7 +37,7 @@ class _Deliveries:
         self._retry = retry
         self._everybody = everybody
 
-    async def read(self, account: Account) -> None:
+    async def read(self, account: AccountOptions) -> None:
         """Ask for all of it. The GatewayError says of which message it is."""
         if self._everybody is not None:
             self._everybody.write_part(write_header)
@@ -65,7 +65,7 @@ class _Deliveries:
         # About 1 kB each, so only those of one message are ever there.
         listed = await gateway.messages.recipients(message_id)
         self.message_ids.append(message_id)
-        sieve = Sieve(message)
+        sieve = ListFilter(message)
         entries = list(filter(sieve.is_new, listed))
         recipients = 0
         for one in entries:
@@ -151,7 +151,7 @@ def _write_retry(
 def report(
     *,
     ids: Ids = None,
-    account: Account,
+    account: AccountOptions,
     journals: Journals = None,
     everybody: Annotated[
         Path | None,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from ..._delivery.summary import DeliverySummary
-from ..app import FAILED, INTERRUPTED, RESUMABLE, SOME_INVALID, command, heeding
-from ..options import Account, option
+from ..app import FAILED, INTERRUPTED, RESUMABLE, SOME_INVALID, command, signal_handlers
+from ..options import AccountOptions, option
 from ..selection import Ids, Journals, _sent
 from ..terminal.console import say
 from ..terminal.live_table import Show, is_known, shown, total
@@ -26,7 +26,7 @@ _NOT_TO_BE_FOLLOWED = {
 class _Tracking:
     """Messages as they are followed, and where they stood last."""
 
-    def __init__(self, message_ids: Sequence[str], account: Account, seconds: float) -> None:
+    def __init__(self, message_ids: Sequence[str], account: AccountOptions, seconds: float) -> None:
         self._message_ids = message_ids
         self._account = account
         self._seconds = seconds
@@ -45,11 +45,11 @@ class _Tracking:
                 gateway.wait_delivered(self._message_ids, timeout=self._seconds, on_progress=keep)
             )
 
-            def heed(number: int) -> None:
+            def handler(number: int) -> None:
                 self.signal = number
                 following.cancel()
 
-            with heeding(heed):
+            with signal_handlers(handler):
                 await asyncio.wait([following])
         if not following.cancelled():
             following.result()
@@ -95,7 +95,7 @@ class _Tracking:
 def track(
     *,
     ids: Ids = None,
-    account: Account,
+    account: AccountOptions,
     journals: Journals = None,
     seconds: Annotated[
         float,

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from .columns import NumberColumn, looks_like_number
 from .formats import Form, Header, JSONLines, PlainLines, Table, is_json
-from .text_file import ListError, Text
+from .text_file import ListError, TextFile
 
 __all__ = ["choose_form"]
 
@@ -36,7 +36,7 @@ _EXCEL_DELIMITER = re.compile(r'"?sep=([^"\n])"?\n?', re.IGNORECASE)
 
 
 def choose_form(
-    text: Text,
+    text: TextFile,
     *,
     number_column: str | None = None,
     delimiter: str | None = None,
@@ -72,7 +72,9 @@ def _is_json_lines(first: str, suffix: str) -> bool:
     return first == "[" or (first.startswith("{") and is_json(first))
 
 
-def _choose_by_cells(text: Text, opening: _Opening, column: NumberColumn, *, is_csv: bool) -> Form:
+def _choose_by_cells(
+    text: TextFile, opening: _Opening, column: NumberColumn, *, is_csv: bool
+) -> Form:
     """Look for a column of the number first; `is_csv` as far as the file's name tells."""
     first = opening.first.lstrip()
     # A comment after a number may hold anything, and is no cell.
@@ -104,7 +106,7 @@ class _Opening(NamedTuple):
     line: int
 
 
-def _read_opening(text: Text) -> _Opening:
+def _read_opening(text: TextFile) -> _Opening:
     excel, delimiter = "", None
     for line, content in enumerate(text.lines(), 1):
         if not excel and (found := _EXCEL_DELIMITER.fullmatch(content)):
@@ -127,7 +129,7 @@ def _has_cells(first: str) -> bool:
     return any(map(str.isalpha, first)) and any(one in first for one in _USUAL_DELIMITERS)
 
 
-def _begins_with_number(text: Text) -> bool:
+def _begins_with_number(text: TextFile) -> bool:
     """Tell whether the first line that is no comment is a number without other cells."""
     _, number, _ = next(PlainLines(text).rows(()), (0, "", None))
     return looks_like_number(number) and not any(one in number for one in _USUAL_DELIMITERS)
@@ -137,7 +139,7 @@ def _begins_with_number(text: Text) -> bool:
 
 
 def _find_headers(
-    text: Text, opening: _Opening, delimiters: Iterable[str] | None, column: NumberColumn
+    text: TextFile, opening: _Opening, delimiters: Iterable[str] | None, column: NumberColumn
 ) -> Iterator[Header]:
     """Return the headers by the delimiters that make one of the cells a column of the number.
 
@@ -157,7 +159,7 @@ def _list_delimiters(first: str) -> list[str]:
     return candidates
 
 
-def _guess_header(text: Text, opening: _Opening) -> Header:
+def _guess_header(text: TextFile, opening: _Opening) -> Header:
     """Return the header by the usual delimiter that makes the most columns of it."""
     headers = list(_try_headers(text, opening, _USUAL_DELIMITERS))
     if not headers:
@@ -165,13 +167,13 @@ def _guess_header(text: Text, opening: _Opening) -> Header:
     return max(headers, key=lambda header: len(header.columns))
 
 
-def _try_headers(text: Text, opening: _Opening, delimiters: Iterable[str]) -> Iterator[Header]:
+def _try_headers(text: TextFile, opening: _Opening, delimiters: Iterable[str]) -> Iterator[Header]:
     for delimiter in delimiters:
         with suppress(ListError):
             yield _parse_header(text, opening, delimiter)
 
 
-def _parse_header(text: Text, opening: _Opening, delimiter: str) -> Header:
+def _parse_header(text: TextFile, opening: _Opening, delimiter: str) -> Header:
     # A name may hold line breaks, so it is more than the first line that counts.
     lines = islice(text.lines(), opening.line - 1, None)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)

@@ -23,7 +23,7 @@ from .columns import (
     name_additions,
     show_names,
 )
-from .text_file import ListError, Text
+from .text_file import ListError, TextFile
 
 __all__ = ["Form", "Header", "JSONLines", "PlainLines", "Record", "Table", "is_json"]
 
@@ -87,7 +87,7 @@ class Header(NamedTuple):
 class Table:
     """CSV. A row that is short lacks values; one with blanks alone is none."""
 
-    def __init__(self, text: Text, header: Header, number_column: NumberColumn) -> None:
+    def __init__(self, text: TextFile, header: Header, number_column: NumberColumn) -> None:
         self._text = text
         self._header = header
         self._names = [name.strip() for name in header.columns]
@@ -214,7 +214,7 @@ class JSONLines:
     They may be those of one array whose brackets have lines of their own, as in a report.
     """
 
-    def __init__(self, text: Text, number_column: NumberColumn) -> None:
+    def __init__(self, text: TextFile, number_column: NumberColumn) -> None:
         self._text = text
         self._number_column = number_column
 
@@ -345,7 +345,7 @@ def _is_number(written: bytes) -> bool:
 class PlainLines:
     """Numbers alone; from a # on, at the beginning or after a blank, stands a comment."""
 
-    def __init__(self, text: Text) -> None:
+    def __init__(self, text: TextFile) -> None:
         self._text = text
 
     def check_fields(self, fields: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-__all__ = ["ListError", "Text", "open_text"]
+__all__ = ["ListError", "TextFile", "open_text"]
 
 _CHUNK = 256 * 1024
 """Bytes that are cleaned at once; as text in UTF-8 they stay below `_LONGEST`."""
@@ -70,7 +70,7 @@ class ListError(ValueError):
     """A file that is no list; the text says what is wrong, where, and what to do about it."""
 
 
-class Text:
+class TextFile:
     """The clean text of one file, to be gone through any number of times.
 
     `name` is what errors call the file; `marked` tells whether it began with a byte order mark.
@@ -116,7 +116,7 @@ class _Pass(io.RawIOBase):
 @contextmanager
 def open_text(
     path: str, encoding: str | None = None, *, utf8_first: bool = False
-) -> Generator[Text]:
+) -> Generator[TextFile]:
     """Copy a file, `-` for standard input, and hand out its text.
 
     gzip is unpacked. A byte order mark tells the encoding, else `encoding` does, else it is
@@ -132,7 +132,7 @@ def open_text(
                 marked = _fill_utf8_first(copy, source, encoding)
             else:
                 marked = _fill(copy, source, encoding)
-        yield Text(copy, name, marked=marked)
+        yield TextFile(copy, name, marked=marked)
 
 
 def _check_encoding(encoding: str) -> str:

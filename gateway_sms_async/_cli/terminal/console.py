@@ -17,7 +17,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["duration", "print_json", "print_lines", "say", "say_how_to_look"]
+__all__ = ["duration", "print_json", "print_lines", "print_lookup_hint", "say"]
 
 
 def say(text: str) -> None:
@@ -32,7 +32,7 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def say_how_to_look(reference: str | None) -> None:
+def print_lookup_hint(reference: str | None) -> None:
     """Say how to find out about a message whose fate is not known."""
     if reference is None:
         say("Look at it before anything else: gateway-sms list, then gateway-sms show ID")

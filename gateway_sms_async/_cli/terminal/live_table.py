@@ -22,7 +22,7 @@ from ..._delivery.summary import DeliverySummary, MessageDelivery
 from ..figures import Share
 from .deliveries import bar, is_plain
 
-__all__ = ["Show", "Standing", "is_known", "shown", "standing", "total"]
+__all__ = ["MessageFigures", "Show", "is_known", "shown", "standing", "total"]
 
 _WIDE = 110
 
@@ -43,7 +43,7 @@ _FAILED = (DeliveryState.UNDELIVERED, DeliveryState.EXPIRED, DeliveryState.REJEC
 Show = Callable[[DeliverySummary], None]
 
 
-class Standing(NamedTuple):
+class MessageFigures(NamedTuple):
     """How many recipients of a message have it, will not get it, and are still undecided."""
 
     delivered: int
@@ -56,7 +56,7 @@ class Standing(NamedTuple):
         return sum(self)
 
 
-def standing(message: MessageDelivery) -> Standing:
+def standing(message: MessageDelivery) -> MessageFigures:
     """Return where a message stands, by its list of recipients or by its newer statistics."""
     counts = message.counts
     delivered = counts[DeliveryState.DELIVERED]
@@ -69,7 +69,7 @@ def standing(message: MessageDelivery) -> Standing:
         failed = min(max(failed, statistics.error or 0), people - delivered)
         delivered = min(max(delivered, statistics.delivered or 0), people - failed)
         undecided = people - delivered - failed
-    return Standing(delivered, failed, undecided)
+    return MessageFigures(delivered, failed, undecided)
 
 
 def is_known(message: MessageDelivery) -> bool:
@@ -78,13 +78,13 @@ def is_known(message: MessageDelivery) -> bool:
     return any(part is not None for part in parts)
 
 
-def total(summary: DeliverySummary) -> Standing:
+def total(summary: DeliverySummary) -> MessageFigures:
     """Return where all of it stands."""
     each = [standing(message) for message in summary.messages]
     return (
-        Standing(*(sum(counts) for counts in zip(*each, strict=True)))
+        MessageFigures(*(sum(counts) for counts in zip(*each, strict=True)))
         if each
-        else Standing(0, 0, 0)
+        else MessageFigures(0, 0, 0)
     )
 
 
@@ -144,7 +144,7 @@ class _Table:
         room = width - _WITHOUT_BAR - (_ID if self._is_wide else _SHORT_ID)
         # Without room for a share and its bar neither is shown, rather than cut off.
         self._bar = max(0, min(room, _LONGEST_BAR))
-        self._last: dict[str, tuple[Standing, float]] = {}
+        self._last: dict[str, tuple[MessageFigures, float]] = {}
 
     def draw(self, summary: DeliverySummary) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="")
@@ -162,7 +162,7 @@ class _Table:
             self._add(table, message.message_id, standing(message), _remark(message))
         return table
 
-    def _add(self, table: Table, name: str, now: Standing, remark: str) -> None:
+    def _add(self, table: Table, name: str, now: MessageFigures, remark: str) -> None:
         before = self._last.get(name)
         if before is None or before[0] != now:
             self._last[name] = now, time.time()
