@@ -33,13 +33,13 @@ def hooked(loop: ReplayLoop, passing: Passing) -> Iterator[None]:
         attempt = Transport.attempt
 
         @functools.wraps(attempt)
-        def attempting(self: Any, *args: Any, leave: Any, **kwargs: Any) -> Any:
+        def attempting(self: Any, *args: Any, depart: Any, **kwargs: Any) -> Any:
             async def leaving() -> None:
-                await leave()
+                await depart()
                 passing("request", "before")
                 loop.call_soon(passing, "request", "after")
 
-            return attempt(self, *args, leave=leaving, **kwargs)
+            return attempt(self, *args, depart=leaving, **kwargs)
 
         patch(Transport, "attempt", attempting)
         for name in ("add_people", "publish", "commit"):

@@ -169,14 +169,14 @@ class _Points:
         attempt = _transport.Transport.attempt
 
         @functools.wraps(attempt)
-        def attempting(one: Any, method: str, *args: Any, leave: Any, **kwargs: Any) -> Any:
+        def attempting(one: Any, method: str, *args: Any, depart: Any, **kwargs: Any) -> Any:
             async def leaving() -> None:
                 self.passing(f"before {method}")
-                await leave()
+                await depart()
                 self.requests += 1
                 self.passing(f"after {method} may leave")
 
-            return attempt(one, method, *args, leave=leaving, **kwargs)
+            return attempt(one, method, *args, depart=leaving, **kwargs)
 
         _transport.Transport.attempt = attempting  # type: ignore[method-assign]
 
