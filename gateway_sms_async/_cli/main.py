@@ -6,14 +6,13 @@ import typer
 
 from .. import __version__
 from .app import app
-from .commands import account, campaigns, journals, messages, report, simulator, track
+
+# Importing a module registers its commands; `--help` lists them in this order.
+from .commands import messages, campaigns, journals, report, track, account, simulator  # isort: skip
 
 __all__ = ["app"]
 
 _COMMANDS = (messages, campaigns, journals, report, track, account, simulator)
-app.add_typer(
-    journals.journals, name="journal", help="Look at or delete the journal of a campaign."
-)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's own way to call it

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from gateway_sms_async import RetryPolicy
 from gateway_sms_async._cli import login as _login
-from gateway_sms_async._cli.app import app
+from gateway_sms_async._cli.main import app
 from gateway_sms_async._http.address import PRODUCTION, SANDBOX
 from gateway_sms_async.testing import Fault, Simulator
 

@@ -9,7 +9,7 @@ import typer
 
 from ... import purge_journal, read_journal
 from ..._receipt import Receipt
-from ..app import FAILED, UNKNOWN, command
+from ..app import FAILED, UNKNOWN, app, command
 from ..campaign_run import CampaignRun
 from ..options import _REPORT, AccountOptions, option
 from ..output_file import check_outputs, open_output
@@ -17,9 +17,8 @@ from ..reports.campaign import write_journal_report
 from ..terminal.console import say
 from ..terminal.receipt import print_receipt, summarize
 
-__all__ = ["journals"]
-
-journals: typer.Typer = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+_journal = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+app.add_typer(_journal, name="journal", help="Look at or delete the journal of a campaign.")
 
 
 @command("gateway-sms resume campaign.db")
@@ -54,7 +53,7 @@ JournalPath = Annotated[str, typer.Argument(metavar="PATH", help="What --journal
 @command(
     "gateway-sms journal show campaign.db",
     "gateway-sms journal show campaign.db --report everybody.csv",
-    within=journals,
+    within=_journal,
 )
 def show_(path: JournalPath, report: Annotated[Path | None, option(_REPORT)] = None) -> int:
     """Print where everyone of a campaign stands, as its journal has it; asks the gateway nothing."""
@@ -69,7 +68,7 @@ def show_(path: JournalPath, report: Annotated[Path | None, option(_REPORT)] = N
     return 0 if written else FAILED
 
 
-@command("gateway-sms journal purge campaign.db", within=journals)
+@command("gateway-sms journal purge campaign.db", within=_journal)
 def purge(path: JournalPath) -> None:
     """Delete the journal of a finished campaign, with the numbers and texts in it."""
     asyncio.run(purge_journal(path))

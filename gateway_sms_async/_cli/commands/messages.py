@@ -11,13 +11,10 @@ from typing import Annotated
 
 import typer
 
-from ..app import SOME_INVALID, UNKNOWN, app, command
+from ..app import SOME_INVALID, UNKNOWN, command
 from ..options import AccountOptions, Content, Id, of_message, option, parse_day
 from ..terminal.console import print_json, print_lookup_hint, say
 from ..terminal.messages import print_messages, print_recipients
-from .journals import journals
-
-app.add_typer(journals, name="journal", help="Look at or delete the journal of a campaign.")
 
 
 @command(
