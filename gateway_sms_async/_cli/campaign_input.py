@@ -70,7 +70,7 @@ class RecipientOptions:
                         number_column=self.number_column,
                         encoding=self.encoding,
                         delimiter=self.delimiter,
-                        watch=watch,
+                        on_read=watch,
                     )
                 )
         return excluded
@@ -214,7 +214,7 @@ def opened(file: str, text: TextOptions, who: RecipientOptions) -> Generator[Cam
                     number_column=who.number_column,
                     encoding=who.encoding,
                     delimiter=who.delimiter,
-                    watch=watch,
+                    on_read=watch,
                 )
             )
         yield CampaignInput(rows, body, excluded, smart=text.smart_encoding)
