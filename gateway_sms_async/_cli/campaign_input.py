@@ -16,7 +16,7 @@ from .._recipients.national import number_reader
 from .._recipients.recipient import RecipientLike
 from .._text import fill, measure, not_gsm, placeholders, replacements, to_gsm
 from .lists.recipient_list import RecipientList, open_list, read_exclusions
-from .options import MessageOptions, message_option, option, read_text
+from .options import ContentOptions, message_option, option, read_text
 from .terminal.preview import print_invalid, print_replacements
 from .terminal.progress import show_rows_read
 
@@ -213,7 +213,7 @@ def _with_smart_fields(body: str, recipient: RecipientLike) -> RecipientLike:
 def open_campaign(
     file: str,
     *,
-    message: MessageOptions,
+    content: ContentOptions,
     text: TextOptions,
     recipients: RecipientOptions,
     sending: SendingOptions,
@@ -237,10 +237,10 @@ def open_campaign(
                 )
             )
         arguments = CampaignArguments(
-            sender=message.sender,
+            sender=content.sender,
             body=body,
-            priority=message.priority,
-            options=message.options(),
+            priority=content.priority,
+            options=content.options(),
             default_region=recipients.default_region,
             strict_numbers=recipients.strict_numbers,
             allow_missing_fields=recipients.allow_missing_fields,

@@ -136,8 +136,8 @@ class AccountOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MessageOptions:
-    """The options of a message, without its text and its recipients."""
+class ContentOptions:
+    """The options of a message besides its text and its recipients."""
 
     sender: Annotated[
         str, message_option("The sender that phones show: 3-11 characters, or 3-14 digits.")

@@ -27,7 +27,7 @@ from ..campaign_input import (
 )
 from ..campaign_run import CampaignRun
 from ..lists.recipient_list import write_rows
-from ..options import AccountOptions, MessageOptions, ReportFile, option
+from ..options import AccountOptions, ContentOptions, ReportFile, option
 from ..output_file import Output, check_outputs, open_output
 from ..reports.campaign import rejected_rows, unsent_rows, write_report
 from ..terminal.console import print_status
@@ -45,7 +45,7 @@ ASK_ABOVE = 1_000
 def check(
     *,
     file: ListFile,
-    message: MessageOptions,
+    content: ContentOptions,
     text: TextOptions,
     recipients: RecipientOptions,
     sending: SendingOptions,
@@ -76,7 +76,7 @@ def check(
     rate = account.rate_limit()
     with (
         open_campaign(
-            file, message=message, text=text, recipients=recipients, sending=sending
+            file, content=content, text=text, recipients=recipients, sending=sending
         ) as campaign,
         open_output(rejects) as rejects_output,
     ):
@@ -113,7 +113,7 @@ def check(
 def bulk(
     *,
     file: ListFile,
-    message: MessageOptions,
+    content: ContentOptions,
     text: TextOptions,
     recipients: RecipientOptions,
     sending: SendingOptions,
@@ -197,7 +197,7 @@ def bulk(
     with (
         open_campaign(
             file,
-            message=message,
+            content=content,
             text=text,
             recipients=recipients,
             sending=sending,
@@ -211,14 +211,14 @@ def bulk(
         preview = asyncio.run(campaign.preview(rate=rate, client=nullcontext()))
         campaign.print_invalid(preview.invalid, rejects=rejects)
         print_preview_line(preview)
-        if not (yes or simulate or message.test) and (refusal := _confirm(preview)):
+        if not (yes or simulate or content.test) and (refusal := _confirm(preview)):
             print_status("Nothing was sent.")
             return refusal
         run = CampaignRun(
             lambda gateway, progress, stop: gateway.send_bulk(
                 campaign,
                 **campaign.arguments,
-                test=message.test,
+                test=content.test,
                 journal=journal,
                 on_progress=progress,
                 stop=stop,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..app import SOME_INVALID, UNKNOWN, command
-from ..options import AccountOptions, Id, MessageOptions, message_option, option, parse_day
+from ..options import AccountOptions, ContentOptions, Id, message_option, option, parse_day
 from ..terminal.console import print_json, print_lookup_hint, print_status
 from ..terminal.messages import print_messages, print_recipients
 
@@ -20,7 +20,7 @@ from ..terminal.messages import print_messages, print_recipients
 def send(
     to: Annotated[list[str], option("A number with its country code; may be repeated.")],
     body: Annotated[str, message_option("The text.")],
-    message: MessageOptions,
+    content: ContentOptions,
     account: AccountOptions,
 ) -> int:
     """Send one message and print it.
@@ -28,17 +28,17 @@ def send(
     Exit codes: 0 sent; 1 refused or failed; 2 wrong usage; 3 the gateway counts some of the
     numbers as invalid; 4 it is unknown whether the message was sent.
     """
-    options = message.options()
-    reference = None if message.custom is not None else secrets.token_hex(16)
+    options = content.options()
+    reference = None if content.custom is not None else secrets.token_hex(16)
     try:
         sent = account.call(
             lambda messages: messages.send(
-                sender=message.sender,
+                sender=content.sender,
                 body=body,
                 recipients=to,
-                priority=message.priority,
+                priority=content.priority,
                 options=options,
-                test=message.test,
+                test=content.test,
                 reference=reference,
             )
         )

@@ -20,8 +20,8 @@ from ..terminal.deliveries import print_statistics
 from ..terminal.progress import show_rows_read
 
 
-class _Deliveries:
-    """The deliveries of some messages, read and added up one message after the other."""
+class _DeliveryReport:
+    """The deliveries of some messages, read and added up one message at a time."""
 
     def __init__(
         self, message_ids: Sequence[str], csv_output: Output | None, retry: RetryList | None
@@ -116,7 +116,7 @@ class _Deliveries:
 
 
 def _write_retry(
-    deliveries: _Deliveries, retry: RetryList, output: Output, path: Path | None
+    deliveries: _DeliveryReport, retry: RetryList, output: Output, path: Path | None
 ) -> bool:
     """Write the list of recipients to retry, unless that could send a text twice."""
     if (why := deliveries.why_unsure(retry)) is not None:
@@ -174,8 +174,9 @@ def report(
     A recipient that was retried has more than one message: give all of them, so that --retry leaves
     out the recipients that have the text by now. Only the files of --csv and --retry hold numbers.
 
-    Exit codes: 0 all delivered; 1 a file was not written, or a message does not exist; 2 wrong
-    usage; 3 all are final and some were not delivered; 5 some are still under way: ask again later.
+    Exit codes: 0 all delivered; 1 failure, a file was not written, or a message does not exist;
+    2 wrong usage; 3 all are final and some were not delivered; 5 some are still under way: ask
+    again later.
     """
     check_outputs({"--csv": csv_file, "--html": html_file, "--retry": retry_file}, journals or ())
     message_ids, account, unsettled = select_messages(ids, journals, account)
@@ -187,7 +188,7 @@ def report(
         retry = None if retry_file is None else RetryList()
         if retry is not None:
             retry.leave_out(unsettled)
-        deliveries = _Deliveries(message_ids, csv_output, retry)
+        deliveries = _DeliveryReport(message_ids, csv_output, retry)
         asyncio.run(deliveries.read(account))
         # Before the figures are printed: a closed pipe on stdout must not cost these files.
         written = [] if csv_output is None else [csv_output.complete()]
