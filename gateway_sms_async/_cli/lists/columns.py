@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 NUMBER_NAMES = ("number", "phone", "mobile", "telefono", "cellulare", "numero", "msisdn")
 
-
 _DIGITS_OF_A_NUMBER = 6
 
 _NAMES_SHOWN = 20

@@ -81,10 +81,10 @@ def _choose_by_cells(
         return CSVTable(text, header, column)
     named = column.binding and column.wanted is not None
     # In a file named .csv, any first line that is not a number is a header, if perhaps a wrong one.
-    is_one = _begins_with_number(text) if is_csv else not _has_cells(first)
-    if first.startswith("{" if is_csv else ("{", "[")) or (first.startswith('"') and is_one):
+    is_number = _begins_with_number(text) if is_csv else not _has_cells(first)
+    if first.startswith("{" if is_csv else ("{", "[")) or (first.startswith('"') and is_number):
         return JSONLines(text, column)
-    if is_plain or (first.startswith("#") and not is_csv) or (is_one and not named):
+    if is_plain or (first.startswith("#") and not is_csv) or (is_number and not named):
         return PlainLines(text)
     return CSVTable(text, _guess_header(text, opening), column)
 
@@ -121,13 +121,17 @@ def _check_delimiter(delimiter: str) -> str:
 
 def _has_cells(first: str) -> bool:
     """Whether a first line is more likely several cells than a number."""
-    return any(map(str.isalpha, first)) and any(one in first for one in _USUAL_DELIMITERS)
+    return any(map(str.isalpha, first)) and any(
+        delimiter in first for delimiter in _USUAL_DELIMITERS
+    )
 
 
 def _begins_with_number(text: TextFile) -> bool:
     """Whether the first line that is not a comment is a number without other cells."""
     _, number, _ = next(PlainLines(text).rows(()), (0, "", None))
-    return looks_like_number(number) and not any(one in number for one in _USUAL_DELIMITERS)
+    return looks_like_number(number) and not any(
+        delimiter in number for delimiter in _USUAL_DELIMITERS
+    )
 
 
 def _find_headers(
@@ -144,7 +148,7 @@ def _find_headers(
 
 def _list_delimiters(first: str) -> list[str]:
     candidates = list(_USUAL_DELIMITERS)
-    if not any(one in first for one in candidates):
+    if not any(delimiter in first for delimiter in candidates):
         candidates += dict.fromkeys(
             one for one in first if not one.isalnum() and one not in _NO_DELIMITERS
         )

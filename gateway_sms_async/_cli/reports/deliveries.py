@@ -35,7 +35,6 @@ _COLUMNS = (
     "seconds_to_deliver",
 )
 
-
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """How a cell begins that a spreadsheet may take for a formula."""
 

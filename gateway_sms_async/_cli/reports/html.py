@@ -78,7 +78,6 @@ footer { margin-top: 2.4rem; padding-top: 1rem; border-top: 1px solid var(--line
 }
 """
 
-
 _ROW = 44
 """Pixels of a bar with its label above it."""
 

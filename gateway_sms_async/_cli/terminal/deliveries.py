@@ -23,7 +23,6 @@ _GAP = 2
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
-
 _STYLES = {
     "delivered": "green",
     "at_operator": "blue",
