@@ -1,4 +1,8 @@
-"""How a command is made and run; exit codes, signals."""
+"""How a command is made and run: registration, exit codes, errors, signals.
+
+A function becomes a command by `command`. Whatever goes wrong in it ends as one line on stderr
+and an exit code.
+"""
 
 import asyncio
 import inspect
@@ -14,20 +18,7 @@ from typing import Any, cast
 import typer
 
 from ..errors import GatewayError, OutcomeUnknownError
-from .terminal.console import print_lookup_hint, say
-
-__all__ = [
-    "FAILED",
-    "INTERRUPTED",
-    "RESUMABLE",
-    "SOME_INVALID",
-    "UNKNOWN",
-    "WRONG_USE",
-    "app",
-    "command",
-    "run",
-    "signal_handlers",
-]
+from .terminal.console import print_lookup_hint, print_status
 
 app: typer.Typer = typer.Typer(
     name="gateway-sms",
@@ -38,14 +29,19 @@ app: typer.Typer = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+FAILED, WRONG_USE, SOME_INVALID, UNKNOWN, RESUMABLE = 1, 2, 3, 4, 5
 
-# How a command runs
+INTERRUPTED = 128
+"""Added to the number of the signal that ended a command."""
 
 
 def command(
     *examples: str, within: typer.Typer = app
 ) -> Callable[[Callable[..., int | None]], None]:
-    """Make a command of a function; a parameter that is a dataclass stands for its fields."""
+    """Register a function as a command. Its docstring is the help, its result the exit code.
+
+    A parameter whose annotation is a dataclass is replaced by one option for each of its fields.
+    """
 
     def register(function: Callable[..., int | None]) -> None:
         groups: dict[str, Any] = {}
@@ -66,47 +62,47 @@ def command(
 
         vars(invoke)["__signature__"] = inspect.Signature(parameters)
         epilog = "\n\n".join(("Examples:", *examples))
-        within.command(function.__name__.rstrip("_"), help=inspect.getdoc(function), epilog=epilog)(
-            invoke
-        )
+        within.command(
+            function.__name__.rstrip("_"),
+            help=join_lines(inspect.getdoc(function) or ""),
+            epilog=epilog,
+        )(invoke)
 
     return register
 
 
-FAILED, WRONG_USE, SOME_INVALID, UNKNOWN, RESUMABLE = 1, 2, 3, 4, 5
-
-
-INTERRUPTED = 128
-"""The exit codes; the last one is added to the number of the signal."""
+def join_lines(text: str) -> str:
+    """Return a text with each paragraph on one line, so that the terminal wraps it."""
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
 
 
 def run(function: Callable[[], int | None]) -> int:
-    """Run a command; whatever the user, the network or the gateway did wrong is one line."""
+    """Run a command and return its exit code; an expected error is printed as one line."""
     try:
         return function() or 0
     except OutcomeUnknownError as error:
-        say(f"gateway-sms: {error}")
+        print_status(f"gateway-sms: {error}")
         print_lookup_hint(error.reference)
         return UNKNOWN
     except GatewayError as error:
-        say(f"gateway-sms: {error}")
+        print_status(f"gateway-sms: {error}")
         return FAILED
     except (ValueError, TypeError) as error:
-        say(f"gateway-sms: {error}")
+        print_status(f"gateway-sms: {error}")
         return WRONG_USE
     except BrokenPipeError:
         raise
     except OSError as error:
-        say(f"gateway-sms: {error}")
+        print_status(f"gateway-sms: {error}")
         return FAILED
     except KeyboardInterrupt:
-        say("gateway-sms: interrupted")
+        print_status("gateway-sms: interrupted")
         return INTERRUPTED + signal.SIGINT
 
 
 @contextmanager
 def signal_handlers(handler: Callable[[int], None]) -> Generator[None]:
-    """Pass SIGINT and SIGTERM on, where the system and the thread have them."""
+    """Call `handler` on SIGINT and SIGTERM, where the system and the thread support it."""
     numbers: tuple[signal.Signals, ...] = ()
     if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
         numbers = (signal.SIGINT, signal.SIGTERM)

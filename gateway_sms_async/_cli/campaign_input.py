@@ -1,52 +1,55 @@
-"""What `check` and `bulk` take alike: who is sent to, what, at which pace, and the two looked at.
+"""The list, text and sending options of `check` and `bulk`, read once and handed on."""
 
-The commands on campaigns enter. Files come through `lists`, what is looked at before through
-`preview`.
-"""
-
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, TypedDict
 
 import typer
 
-from .. import GatewayClient
+from .. import GatewayClient, Options
 from .._preview import Preview, preview
 from .._receipt import InvalidRecipient
 from .._recipients.national import number_reader
 from .._recipients.recipient import RecipientLike
 from .._text import fill, measure, not_gsm, placeholders, replacements, to_gsm
 from .lists.recipient_list import RecipientList, open_list, read_exclusions
-from .options import Content, of_message, option, read_text
-from .terminal.preview import say_offer, say_refused
-from .terminal.progress import reading_shown
+from .options import ContentOptions, message_option, option, read_text
+from .terminal.preview import print_invalid, print_replacements
+from .terminal.progress import show_rows_read
 
-__all__ = ["CampaignInput", "File", "RecipientOptions", "SendingOptions", "TextOptions", "opened"]
+ListFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="The recipients: CSV with a column of numbers (other columns fill the placeholders), "
+        "JSON Lines, or one number a line; may be compressed by gzip; - is standard input.",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecipientOptions:
-    """The options that say who is sent to, besides the list itself."""
+    """The options on how the list is read, and which of its recipients are sent to."""
 
     number_column: Annotated[
         str | None,
-        option("The column of the numbers, if it is not called number, phone, mobile or alike."),
+        option("Name of the number column, if it is not number, phone, mobile or similar."),
     ] = None
     encoding: Annotated[
-        str | None, option("How the list is written, such as latin-1; else UTF-8.")
+        str | None, option("The list's encoding, such as latin-1, if it is not UTF-8.")
     ] = None
     delimiter: Annotated[
-        str | None, option("What stands between its columns, if it is not found.")
+        str | None, option("The character between two columns, if it is not detected.")
     ] = None
     default_region: Annotated[
         str | None,
         option("The country of numbers without an international prefix, such as IT."),
     ] = None
     strict_numbers: Annotated[
-        bool, option("Refuse numbers that no numbering plan has.", "--strict-numbers")
+        bool, option("Reject numbers that are in no numbering plan.", "--strict-numbers")
     ] = False
     exclude: Annotated[
         list[str] | None,
@@ -54,23 +57,24 @@ class RecipientOptions:
     ] = None
     allow_missing_fields: Annotated[
         bool,
-        option("Send also to those without a value for a placeholder.", "--allow-missing-fields"),
+        option(
+            "Send also to recipients without a value for a placeholder.", "--allow-missing-fields"
+        ),
     ] = False
 
-    def excluded(self) -> list[str]:
-        """Read who is not to be sent to."""
-        read = number_reader(self.default_region)
+    def read_excluded(self, read_number: Callable[[str], str]) -> list[str]:
+        """Read the numbers not to send to, each as `read_number` returns it."""
         excluded: list[str] = []
         for file in self.exclude or ():
-            with reading_shown(f"Reading {file}:") as watch:
+            with show_rows_read(f"Reading {file}:") as on_read:
                 excluded.extend(
                     read_exclusions(
                         file,
-                        read,
+                        read_number,
                         number_column=self.number_column,
                         encoding=self.encoding,
                         delimiter=self.delimiter,
-                        watch=watch,
+                        on_read=on_read,
                     )
                 )
         return excluded
@@ -78,22 +82,26 @@ class RecipientOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class TextOptions:
-    """The options that say what is sent."""
+    """The options on the text of a message."""
 
-    body: Annotated[str | None, of_message("The text; {{name}} stands for a column.")] = None
+    body: Annotated[
+        str | None,
+        message_option("The text; {{name}} is replaced by the recipient's value in that column."),
+    ] = None
     body_file: Annotated[
-        Path | None, of_message("A file with the text; the line break at its end is left out.")
+        Path | None,
+        message_option("A file with the text; a line break at its end is left out."),
     ] = None
     smart_encoding: Annotated[
         bool,
-        of_message(
-            "Replace typographic quotes, dashes and blanks where that makes a text shorter.",
+        message_option(
+            "Replace typographic quotes, dashes and spaces where that makes a text shorter.",
             "--smart-encoding",
         ),
     ] = False
 
     def read(self) -> str:
-        """Return the text, as it will be sent."""
+        """Return the text as it will be sent."""
         if (self.body is None) == (self.body_file is None):
             raise ValueError("give either --body or --body-file")
         if self.body_file is None:
@@ -104,91 +112,93 @@ class TextOptions:
             return text
         smart = to_gsm(text)
         if smart != text:
-            say_offer("Replaced in the text:", replacements(text))
+            print_replacements("Replaced in the text:", replacements(text))
         return smart
 
 
 @dataclass(frozen=True, kw_only=True)
 class SendingOptions:
-    """The options that say how recipients travel."""
+    """The options on how recipients are sent to the gateway."""
 
     batch_size: Annotated[int, option("Recipients in one request.")] = 500
-    recipients_per_message: Annotated[int, option("At most 50000.")] = 20_000
+    recipients_per_message: Annotated[int, option("Recipients in one message; at most 50000.")] = (
+        20_000
+    )
     careful: Annotated[
         bool,
-        option("One POST and one close a message: exact behind any proxy.", "--careful"),
+        option("One POST and one close per message: exact behind any proxy.", "--careful"),
     ] = False
     price_per_part: Annotated[
-        str | None, option("What one SMS part costs, to reckon the cost.", metavar="EUR")
+        str | None, option("The price of one SMS part, to estimate the cost.", metavar="EUR")
     ] = None
 
 
-File = Annotated[
-    str,
-    typer.Argument(
-        metavar="FILE",
-        help="CSV with a column of numbers (others fill the placeholders), JSON Lines, or one "
-        "number a line; also packed with gzip; - is standard input.",
-    ),
-]
+class CampaignArguments(TypedDict):
+    """The arguments that `preview` and `send_bulk` have in common."""
+
+    sender: str
+    body: str
+    priority: float | None
+    options: Options
+    default_region: str | None
+    strict_numbers: bool
+    allow_missing_fields: bool
+    exclude: Collection[str]
+    batch_size: int
+    recipients_per_message: int
+    careful: bool
+    verify: Literal["auto", "always"]
 
 
 class CampaignInput:
-    """A list and a text, read and looked at: what `check` shows and `bulk` sends."""
+    """The recipients of a campaign, as an iterable, with all that `preview` and `send_bulk` need.
+
+    `read_number` is the reader of numbers for the given region, made once for each command.
+    """
 
     def __init__(
-        self, rows: RecipientList, text: str, excluded: Collection[str], *, smart: bool
+        self,
+        recipient_list: RecipientList,
+        arguments: CampaignArguments,
+        read_number: Callable[[str], str],
+        *,
+        smart: bool,
+        price_per_part: str | None,
     ) -> None:
-        self.rows = rows
-        self.text = text
-        self.excluded = excluded
+        self.list = recipient_list
+        self.arguments = arguments
+        self.read_number = read_number
         self._smart = smart
+        self._price_per_part = price_per_part
 
     def __iter__(self) -> Iterator[RecipientLike]:
-        if not self._smart or not_gsm(self.text):
-            return iter(self.rows)
-        return map(partial(_smart, self.text), self.rows)
+        body = self.arguments["body"]
+        if not self._smart or not not_gsm(body):
+            return iter(self.list)
+        return map(partial(_with_smart_fields, body), self.list)
 
     async def preview(
-        self,
-        content: Content,
-        who: RecipientOptions,
-        pace: SendingOptions,
-        *,
-        verify: str = "auto",
-        rate: float | None,
-        client: AbstractAsyncContextManager[GatewayClient | None],
+        self, *, rate: float | None, client: AbstractAsyncContextManager[GatewayClient | None]
     ) -> Preview:
-        """Look at it; a client asks the gateway what a part costs."""
-        with reading_shown("Checking", self.rows.total) as watch:
+        """Preview the campaign. If `client` yields a client, ask the gateway for the price."""
+        with show_rows_read("Checking", self.list.total) as on_read:
             async with client as gateway:
                 return await preview(
                     self,
-                    sender=content.sender,
-                    body=self.text,
-                    priority=content.priority,
-                    options=content.options(),
-                    default_region=who.default_region,
-                    strict_numbers=who.strict_numbers,
-                    allow_missing_fields=who.allow_missing_fields,
-                    exclude=self.excluded,
-                    batch_size=pace.batch_size,
-                    recipients_per_message=pace.recipients_per_message,
-                    careful=pace.careful,
-                    verify=cast('Literal["auto", "always"]', verify),
+                    **self.arguments,
                     rate=rate,
-                    price_per_part=pace.price_per_part,
+                    price_per_part=self._price_per_part,
                     gateway=gateway,
-                    on_read=watch,
+                    on_read=on_read,
                 )
 
-    def say_refused(self, refused: Collection[InvalidRecipient], *, rejects: Path | None) -> None:
-        """Name the first of those who were refused, by file and line."""
-        say_refused(self.rows.name, refused, self.rows.lines, elsewhere=rejects is not None)
+    def print_invalid(self, invalid: Collection[InvalidRecipient], *, rejects: Path | None) -> None:
+        """Print the first invalid recipients, each with its line in the list."""
+        print_invalid(self.list.name, invalid, self.list.lines, rejects_written=rejects is not None)
 
 
-def _smart(body: str, recipient: RecipientLike) -> RecipientLike:
-    """Replace what is typographic in the fields, if the whole text is in GSM-7 and no longer then."""
+def _with_smart_fields(body: str, recipient: RecipientLike) -> RecipientLike:
+    """Replace typographic characters in the fields, if that makes the text GSM-7 and no longer."""
     if not isinstance(recipient, tuple):
         return recipient
     number, fields = recipient
@@ -200,21 +210,50 @@ def _smart(body: str, recipient: RecipientLike) -> RecipientLike:
 
 
 @contextmanager
-def opened(file: str, text: TextOptions, who: RecipientOptions) -> Generator[CampaignInput]:
-    """Read a list and a text; ValueError or OSError, in words, for what cannot be used."""
+def open_campaign(
+    file: str,
+    *,
+    content: ContentOptions,
+    text: TextOptions,
+    recipients: RecipientOptions,
+    sending: SendingOptions,
+    verify: Literal["auto", "always"] = "auto",
+) -> Generator[CampaignInput]:
+    """Read the text, the exclusions and the list. Raises ValueError if one cannot be used."""
     body = text.read()
-    excluded = who.excluded()
+    read_number = number_reader(recipients.default_region)
+    excluded = recipients.read_excluded(read_number)
     with ExitStack() as stack:
-        with reading_shown("Reading") as watch:
-            rows = stack.enter_context(
+        with show_rows_read("Reading") as on_read:
+            recipient_list = stack.enter_context(
                 open_list(
                     file,
                     placeholders(body),
-                    allow_missing_fields=who.allow_missing_fields,
-                    number_column=who.number_column,
-                    encoding=who.encoding,
-                    delimiter=who.delimiter,
-                    watch=watch,
+                    allow_missing_fields=recipients.allow_missing_fields,
+                    number_column=recipients.number_column,
+                    encoding=recipients.encoding,
+                    delimiter=recipients.delimiter,
+                    on_read=on_read,
                 )
             )
-        yield CampaignInput(rows, body, excluded, smart=text.smart_encoding)
+        arguments = CampaignArguments(
+            sender=content.sender,
+            body=body,
+            priority=content.priority,
+            options=content.options(),
+            default_region=recipients.default_region,
+            strict_numbers=recipients.strict_numbers,
+            allow_missing_fields=recipients.allow_missing_fields,
+            exclude=excluded,
+            batch_size=sending.batch_size,
+            recipients_per_message=sending.recipients_per_message,
+            careful=sending.careful,
+            verify=verify,
+        )
+        yield CampaignInput(
+            recipient_list,
+            arguments,
+            read_number,
+            smart=text.smart_encoding,
+            price_per_part=sending.price_per_part,
+        )

@@ -1,7 +1,4 @@
-"""A campaign as the command line runs it: its progress is shown, and signals stop it.
-
-The commands on campaigns and on deliveries enter. Progress and remarks go to stderr.
-"""
+"""A campaign as `bulk` and `resume` run it: with progress, signals, receipt and exit code."""
 
 from __future__ import annotations
 
@@ -15,20 +12,21 @@ from .._client import GatewayClient
 from .._receipt import Progress, Receipt
 from ..errors import BulkSendError
 from .app import FAILED, INTERRUPTED, RESUMABLE, SOME_INVALID, UNKNOWN, signal_handlers
-from .terminal.console import say
-from .terminal.progress import progress_shown
-from .terminal.receipt import print_receipt, summarize
-
-__all__ = ["CampaignRun"]
+from .terminal.console import print_status
+from .terminal.progress import show_progress
+from .terminal.receipt import print_receipt, print_summary
 
 Send = Callable[
     [GatewayClient, Callable[[Progress], None], asyncio.Event], Coroutine[Any, Any, Receipt]
 ]
-"""Starts a campaign that reports its progress and can be stopped."""
+"""Runs a campaign: called with the client, a function for progress, and the event that stops it."""
 
 
 class CampaignRun:
-    """A campaign that heeds signals: the first one stops it, the second one breaks it off."""
+    """Runs a campaign under signal handlers.
+
+    The first signal stops it gracefully, the second cancels it.
+    """
 
     def __init__(self, send: Send, *, total: int | None, journal: str | None) -> None:
         self.receipt: Receipt | None = None
@@ -41,16 +39,16 @@ class CampaignRun:
         self._stop = asyncio.Event()
 
     async def run(self, client: AbstractAsyncContextManager[GatewayClient]) -> None:
-        """Send; what came of it is kept."""
+        """Send, and keep the receipt or the error."""
         async with client as gateway:
-            with progress_shown(self._total) as show:
+            with show_progress(self._total) as show:
 
                 def report(progress: Progress) -> None:
                     self._progress = progress
                     show(progress)
 
                 sending = asyncio.create_task(self._send(gateway, report, self._stop))
-                with signal_handlers(partial(self._heed, sending)):
+                with signal_handlers(partial(self._handle_signal, sending)):
                     await asyncio.wait([sending])
         try:
             self.receipt = sending.result()
@@ -59,40 +57,43 @@ class CampaignRun:
         except asyncio.CancelledError:
             pass
 
-    def _heed(self, sending: asyncio.Task[Receipt], number: int) -> None:
+    def _handle_signal(self, sending: asyncio.Task[Receipt], number: int) -> None:
         if self._signal is None:
             self._signal = number
             self._stop.set()
-            say("Stopping: nothing new leaves; what is under way lands. Once more to break off.")
+            print_status(
+                "Stopping: no new requests, those in flight are completed. Press Ctrl-C again to "
+                "abort."
+            )
         else:
             sending.cancel()
 
     def conclude(self) -> int:
-        """Print the receipt, say what to do next, and return the exit code."""
+        """Print the receipt and what to do next, and return the exit code."""
         interrupted = 0 if self._signal is None else INTERRUPTED + self._signal
         if self.receipt is None:
             last = self._progress
-            say(
-                f"Broken off after {last.read:,} recipients, {last.accepted:,} of them accepted. "
-                "There is no receipt; see which messages there are: gateway-sms list"
+            print_status(
+                f"Aborted after {last.read:,} recipients, {last.accepted:,} of them accepted. "
+                "There is no receipt; to see which messages exist: gateway-sms list"
             )
-            self._say_how_to_go_on()
+            self._print_resume_hint()
             return UNKNOWN if last.unknown else interrupted
         print_receipt(self.receipt)
         failure = self._failure
         if failure is not None and not interrupted:
-            say(f"Stopped: {failure.reason}")
+            print_status(f"Stopped: {failure.reason}")
         resumable = failure is not None and failure.resumable
-        summarize(self.receipt, resumable=resumable)
+        print_summary(self.receipt, resumable=resumable)
         unread = (self._total or self.receipt.total) - self.receipt.total
         if unread:
-            say(f"{unread:,} rows at the end of the list were not read.")
+            print_status(f"{unread:,} rows at the end of the list were not read.")
         if resumable:
-            self._say_how_to_go_on()
+            self._print_resume_hint()
         elif failure is not None and self.receipt.accepted:
-            say(
-                "Do not send the same list again, some of it has gone out: --unsent FILE writes those "
-                "who are left."
+            print_status(
+                "Do not send the same list again: some of it was sent. The option --unsent FILE "
+                "writes the recipients that remain."
             )
         if self.receipt.unknown or self.receipt.doubled:
             return UNKNOWN
@@ -100,9 +101,8 @@ class CampaignRun:
             return interrupted or (RESUMABLE if failure.resumable else FAILED)
         return SOME_INVALID if self.receipt.invalid else 0
 
-    def _say_how_to_go_on(self) -> None:
+    def _print_resume_hint(self) -> None:
         if self._journal is not None:
-            say(
-                f"To go on where it stopped: gateway-sms resume {self._journal} (do not send the list "
-                "again)"
+            print_status(
+                f"To resume it: gateway-sms resume {self._journal} (do not send the list again)"
             )

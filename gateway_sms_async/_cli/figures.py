@@ -1,6 +1,6 @@
-"""The figures of deliveries in words, as a person reads them: the terminal and the page show the same.
+"""Delivery figures in words, shared by the terminal and the HTML page.
 
-What shows a report enters. Nobody's number and no text is in it.
+Neither numbers of recipients nor texts of messages are in them.
 """
 
 from __future__ import annotations
@@ -15,17 +15,12 @@ from typing import NamedTuple
 from .._delivery.state import DeliveryState
 from .._delivery.statistics import DeliveryStatistics, DeliverySums
 
-__all__ = ["Country", "Share", "countries", "facts", "failures", "headline", "outcomes", "waits"]
-
 _MOST_FAILURES = 12
-
 
 _MOST_COUNTRIES = 20
 
-
 _WAITS = (5, 15, 30, 60, 5 * 60, 15 * 60, 60 * 60, 6 * 60 * 60, 24 * 60 * 60)
-"""Seconds; where one bar of the time to deliver ends and the next one begins."""
-
+"""Seconds: the bounds between the bars of the time to deliver."""
 
 _ORDER = (
     DeliveryState.DELIVERED,
@@ -39,7 +34,7 @@ _ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One line with a bar: what it is called, its kind, how many of how many, and a remark."""
+    """A count out of a total, shown as one line with a bar. `kind` chooses its colour."""
 
     label: str
     kind: str
@@ -49,12 +44,12 @@ class Share:
 
     @property
     def share(self) -> float:
-        """How much of all it is, from 0 to 1."""
+        """The share, from 0 to 1."""
         return self.count / self.of if self.of else 0.0
 
     @property
     def percent(self) -> str:
-        """The same for a person: what is not all is never shown as all, nor something as nothing."""
+        """The share as text. Never rounds a partial share to 100 % or a non-zero one to 0 %."""
         tenths = round(1000 * self.share)
         if self.count and not tenths:
             return "<0.1 %"
@@ -64,7 +59,10 @@ class Share:
 
 
 class Country(NamedTuple):
-    """One calling code, or all smaller ones; amounts in euro. Texts are empty where nothing is known."""
+    """The figures of one calling code, or of all smaller ones together; amounts in euro.
+
+    A text is empty if its figure is not known.
+    """
 
     code: str
     delivered: Share
@@ -74,18 +72,18 @@ class Country(NamedTuple):
     real_cost: str
 
 
-def everybody(statistics: DeliveryStatistics) -> int:
-    """Return how many recipients the messages have, with those of whom nothing is known."""
+def count_recipients(statistics: DeliveryStatistics) -> int:
+    """Return how many recipients the messages have, including invalid and unlisted ones."""
     return statistics.total.recipients + statistics.unlisted + statistics.invalid
 
 
 def headline(statistics: DeliveryStatistics) -> str:
-    """Say the most important in one line."""
-    total, people = statistics.total, everybody(statistics)
-    if not people:
+    """Return the most important figures as one sentence."""
+    total, recipients = statistics.total, count_recipients(statistics)
+    if not recipients:
         return "No recipients."
-    delivered = Share("delivered", "delivered", total.delivered, people)
-    parts = [f"{delivered.count:,} of {people:,} delivered ({delivered.percent})"]
+    delivered = Share("delivered", "delivered", total.delivered, recipients)
+    parts = [f"{delivered.count:,} of {recipients:,} delivered ({delivered.percent})"]
     if failed := total.failed + statistics.invalid:
         parts.append(f"{failed:,} not delivered")
     if undecided := total.undecided + statistics.unlisted:
@@ -94,20 +92,20 @@ def headline(statistics: DeliveryStatistics) -> str:
 
 
 def outcomes(statistics: DeliveryStatistics) -> list[Share]:
-    """Return the recipients by how far the text came, where there are any."""
-    total, people = statistics.total, everybody(statistics)
+    """Return the recipients by state, without the states that no recipient has."""
+    total, recipients = statistics.total, count_recipients(statistics)
     counts = [
         (state.value.replace("_", " "), state.name.lower(), total.states[state]) for state in _ORDER
     ]
     counts.append(("invalid number", "invalid", statistics.invalid))
     counts.append(("not listed", "unlisted", statistics.unlisted))
-    return [Share(label, kind, count, people) for label, kind, count in counts if count]
+    return [Share(label, kind, count, recipients) for label, kind, count in counts if count]
 
 
 def failures(statistics: DeliveryStatistics) -> list[Share]:
-    """Return why texts did not arrive, the most frequent first, of all those that did not.
+    """Return the reasons for failed deliveries, the most frequent first, as shares of all failures.
 
-    The remark says whether it is worth trying again: yes or no.
+    `note` is "yes" if a retry may succeed, else "no".
     """
     all_failed = statistics.failures.total()
     reasons: Counter[tuple[str, bool]] = Counter()
@@ -123,7 +121,7 @@ def failures(statistics: DeliveryStatistics) -> list[Share]:
 
 
 def waits(total: DeliverySums) -> list[Share]:
-    """Return the delivered by the time that it took, from the quickest to the slowest."""
+    """Return the delivered recipients by the time that delivery took, the shortest first."""
     labels = [f"within {_in_words(_WAITS[0])}"]
     labels += [f"{_in_words(low)} to {_in_words(high)}" for low, high in pairwise(_WAITS)]
     labels.append(f"over {_in_words(_WAITS[-1])}")
@@ -164,26 +162,26 @@ def _country(code: str, sums: DeliverySums) -> Country:
 
 
 def facts(statistics: DeliveryStatistics, messages: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Go through what is one figure, each with its name."""
+    """Yield the single figures, each with its name."""
     total = statistics.total
     yield "messages", f"{len(messages):,}"
-    yield "recipients", f"{everybody(statistics):,}"
+    yield "recipients", f"{count_recipients(statistics):,}"
     yield "SMS parts", f"{total.parts:,}"
     half, most = total.seconds(0.5, 0.9)
     if half is not None:
-        yield "half had it within", _in_words(half)
-        yield "9 of 10 had it within", _in_words(most)
+        yield "50 % delivered within", _in_words(half)
+        yield "90 % delivered within", _in_words(most)
     if total.price is not None:
         yield "estimated cost", f"{_amount(total.price)} EUR"
     if total.real_cost is not None:
         so_far = "" if total.charged == total.recipients else f" of {total.charged:,}"
         yield f"real cost{so_far}", f"{_amount(total.real_cost)} EUR"
     if statistics.failures:
-        yield "worth trying again", f"{statistics.can_be_tried_again:,}"
+        yield "worth a retry", f"{statistics.can_be_tried_again:,}"
 
 
 def _in_words(seconds: float | None) -> str:
-    """Write a time as a person says it, empty for None."""
+    """Return a duration as in "1 h 5 min", or an empty text for None."""
     if seconds is None:
         return ""
     if seconds < 10:  # noqa: PLR2004 - so short that tenths matter

@@ -1,7 +1,7 @@
-"""Where the command line's token comes from, and where logins are kept.
+"""Where the command line finds its token, and where it keeps logins.
 
-What commands are made of enters, and the commands on the account. One file for each address and
-account, in the user's own folder; nothing here makes a request.
+There is one file for each address and account, in the user's configuration folder. Nothing here
+makes a request.
 """
 
 from __future__ import annotations
@@ -25,22 +25,20 @@ from .._auth.token_file import KeptToken, read_token
 from .._http.address import SANDBOX
 from .._http.tokens import StaticToken
 
-__all__ = ["LOGIN_TTL", "FoundToken", "Login", "find_login", "find_token", "login_file"]
-
 LOGIN_TTL = 30 * 24 * 60 * 60
-"""Seconds: who uses the command line once a month stays logged in."""
+"""Seconds: a user who runs a command once a month stays logged in."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundToken:
-    """What commands prove themselves with, and where it was found."""
+    """The token that a command uses, and where it was found."""
 
     source: StaticToken | RenewedToken
     origin: str
 
 
 class Login(NamedTuple):
-    """A login that is kept, and its file."""
+    """A stored login and its file."""
 
     path: Path
     kept: KeptToken
@@ -49,7 +47,7 @@ class Login(NamedTuple):
 def find_token(given: str | None, base_url: str) -> FoundToken:
     """Return the token for an address: given, from the environment, or of a login.
 
-    ValueError when there is none, GatewayError when a login cannot be read.
+    Raises ValueError if there is no token, GatewayError if a login cannot be read.
     """
     if given is not None:
         return FoundToken(source=StaticToken(given), origin="--token-file")
@@ -74,9 +72,9 @@ def find_token(given: str | None, base_url: str) -> FoundToken:
 
 
 def find_login(base_url: str) -> Login | None:
-    """Return the login for an address, None when there is none.
+    """Return the login for an address, or None if there is none.
 
-    Of several accounts the environment names the one; ValueError when it does not.
+    With several accounts, OPENAPI_EMAIL chooses one. Raises ValueError if it is not set.
     """
     email = email_in_environment()
     if email is not None:
@@ -86,12 +84,14 @@ def find_login(base_url: str) -> Login | None:
     logins = [Login(path, kept) for path in paths if (kept := read_token(path)) is not None]
     if len(logins) > 1:
         emails = ", ".join(login.kept.email for login in logins)
-        raise ValueError(f"several accounts are logged in ({emails}): set OPENAPI_EMAIL to one")
+        raise ValueError(
+            f"several accounts are logged in ({emails}): set OPENAPI_EMAIL to one of them"
+        )
     return logins[0] if logins else None
 
 
 def login_file(base_url: str, email: str) -> Path:
-    """Return where the login of this account for this address is kept."""
+    """Return the file for the login of an account at an address."""
     return _folder() / f"{_name_of(base_url)}-{_digest(email)}.json"
 
 
@@ -106,6 +106,6 @@ def _digest(text: str) -> str:
 
 def _folder() -> Path:
     configured = Path(os.environ.get("XDG_CONFIG_HOME", ""))
-    # The standard has relative ones ignored.
+    # The XDG specification says to ignore a relative path.
     base = configured if configured.is_absolute() else Path.home() / ".config"
     return base / "gateway-sms"

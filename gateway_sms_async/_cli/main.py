@@ -5,26 +5,33 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from .app import app
-from .commands import account, campaigns, journals, messages, report, simulator, track
+from .app import app, join_lines
+
+# Importing a module registers its commands; `--help` lists them in this order.
+from .commands import messages, campaigns, journals, report, track, account, simulator  # isort: skip
 
 __all__ = ["app"]
 
 _COMMANDS = (messages, campaigns, journals, report, track, account, simulator)
-app.add_typer(
-    journals.journals, name="journal", help="Look at or delete the journal of a campaign."
-)
 
 
-def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's own way to call it
+def _print_version(value: bool) -> None:  # noqa: FBT001 - typer passes it by position
     if value:
         typer.echo(f"gateway-sms {__version__}")
         raise typer.Exit
 
 
 @app.callback(
-    epilog="Begin without an account:\n\n"
-    'gateway-sms bulk people.csv --sender ACME --body "Ciao {{name}}" --simulate'
+    help=join_lines("""Send text messages through Openapi's Gateway SMS, to one recipient or a million, none
+    of them twice.
+
+    Every command has its own help with examples: gateway-sms bulk --help
+
+    Exit codes: 0 success; 1 failure; 2 wrong usage; 3 some recipients are invalid or did not get
+    the text; 4 it is unknown whether something was sent; 5 not finished: resume, or ask again
+    later; 130 and 143 interrupted."""),
+    epilog="Try it without an account:\n\n"
+    'gateway-sms bulk people.csv --sender ACME --body "Ciao {{name}}" --simulate',
 )
 def _main(
     *,
@@ -35,9 +42,4 @@ def _main(
         ),
     ] = False,
 ) -> None:
-    """Send text messages by Openapi's Gateway SMS, one or a million, nobody twice.
-
-    Exit codes: 0 all accepted, 1 a failure, 2 wrong use, 3 some recipients invalid or without the
-    text, 4 it is not known whether something was sent, 5 not at its end: resume, or ask again, 130
-    and 143 interrupted.
-    """
+    """Handle the options that come before a command."""

@@ -1,8 +1,4 @@
-"""How a command of `gateway-sms` is made, and the options that several of them share.
-
-The commands enter. A dataclass stands for a group of options; whatever goes wrong in a command ends
-as one line and an exit code.
-"""
+"""Options that several commands share. A dataclass is a group of options, one for each field."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -19,96 +15,114 @@ from .. import GatewayClient, Message, Messages, Options
 from .._http.address import choose_base_url
 from .._simulator import Simulator
 from .login import FoundToken, find_token
-from .terminal.console import print_json, say
+from .terminal.console import print_json, print_status
 from .terminal.messages import print_message
-
-__all__ = ["AccountOptions", "Content", "Id", "of_message", "option", "parse_day", "read_text"]
 
 T = TypeVar("T")
 
 
 def option(text: str, *names: str, **more: Any) -> Any:
-    """Describe an option."""
+    """Describe an option by its help text."""
     return typer.Option(*names, help=text, **more)
 
 
-of_message = partial(option, rich_help_panel="Message")
+message_option = partial(option, rich_help_panel="Message")
 
-
-of_connection = partial(option, rich_help_panel="Connection")
+connection_option = partial(option, rich_help_panel="Connection")
 
 
 def parse_day(text: str) -> date:
-    """Read a day as a person writes it on the command line."""
+    """Parse a date given on the command line."""
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter("write a day as 2030-12-31") from None
+        raise typer.BadParameter("write a date as 2030-12-31") from None
+
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a message.")]
+
+ReportFile = Annotated[
+    Path | None,
+    option(
+        "Write every recipient to this file, with message and outcome: CSV, or JSON if it ends in "
+        ".json."
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AccountOptions:
-    """The options that all commands share: where requests go, with which token, how fast."""
+    """The options of all commands that make requests: address, token, rate."""
 
     token_file: Annotated[
         Path | None,
-        of_connection(
-            "Has the token; else OPENAPI_TOKEN, else OPENAPI_EMAIL and OPENAPI_API_KEY, else the "
-            "login of that environment (gateway-sms login)."
+        connection_option(
+            "A file with the token. Default: OPENAPI_TOKEN, else OPENAPI_EMAIL and "
+            "OPENAPI_API_KEY, else the login of that environment (gateway-sms login)."
         ),
     ] = None
     sandbox: Annotated[
-        bool, of_connection("Use the vendor's sandbox, which has tokens of its own.", "--sandbox")
+        bool,
+        connection_option("Use the vendor's sandbox, which needs its own token.", "--sandbox"),
     ] = False
-    base_url: Annotated[str | None, of_connection("Another address.", metavar="URL")] = None
+    base_url: Annotated[
+        str | None, connection_option("Use the gateway at this address.", metavar="URL")
+    ] = None
     rate: Annotated[
         float | None,
-        of_connection("Requests a second; 0 for no limit.", show_default="10; 0 if simulated"),
+        connection_option(
+            "Requests per second; 0 for no limit.", show_default="10; 0 if simulated"
+        ),
     ] = None
-    concurrency: Annotated[int, of_connection("Requests under way at once.")] = 8
-    timeout: Annotated[float, of_connection("Seconds that one attempt may take.")] = 30.0
-    as_json: Annotated[bool, option("Print JSON for programs, not tables.", "--json")] = False
+    concurrency: Annotated[int, connection_option("Most requests in flight at once.")] = 8
+    timeout: Annotated[float, connection_option("Seconds that one attempt may take.")] = 30.0
+    as_json: Annotated[bool, option("Print JSON instead of tables.", "--json")] = False
 
     def client(self, simulator: Simulator | None = None) -> GatewayClient:
-        """Make the client; ValueError when there is no token."""
+        """Make the client. Raises ValueError if there is no token."""
         return GatewayClient(
             self.find_token().source if simulator is None else simulator.token,
             sandbox=self.sandbox,
             base_url=self.base_url if simulator is None else simulator.url,
-            rate=self.requests_a_second(simulated=simulator is not None),
+            rate=self.rate_limit(simulated=simulator is not None),
             concurrency=self.concurrency,
             timeout=self.timeout,
         )
 
     def address(self) -> str:
-        """Return where requests go."""
+        """Return the base URL that requests go to."""
         return choose_base_url(self.base_url, sandbox=self.sandbox)
 
     def find_token(self) -> FoundToken:
-        """Return the token for this address; ValueError when there is none."""
+        """Return the token for this address. Raises ValueError if there is no token."""
         given = None if self.token_file is None else _read_token(self.token_file)
         return find_token(given, self.address())
 
-    def requests_a_second(self, *, simulated: bool = False) -> float | None:
-        """Return the rate that the options ask for, None for no limit."""
+    def rate_limit(self, *, simulated: bool = False) -> float | None:
+        """Return the requests per second, None for no limit."""
         if self.rate is None:
             return None if simulated else 10.0
         return self.rate or None
 
-    def simulated(self) -> AbstractAsyncContextManager[GatewayClient]:
-        """Return a client of a simulator that lives as long as it; ValueError for a wrong option."""
+    def simulated_client(self) -> AbstractAsyncContextManager[GatewayClient]:
+        """Return a client with a simulator that runs as long as the client is open.
+
+        Raises ValueError for an option that does not go with a simulator.
+        """
         if self.sandbox or self.base_url or self.token_file:
-            raise ValueError("--simulate goes without --sandbox, --base-url and --token-file")
-        return self._simulated()
+            raise ValueError(
+                "--simulate cannot be combined with --sandbox, --base-url or --token-file"
+            )
+        return self._simulate()
 
     @asynccontextmanager
-    async def _simulated(self) -> AsyncGenerator[GatewayClient]:
-        say("Simulating: nothing is really sent, and no account is used.")
+    async def _simulate(self) -> AsyncGenerator[GatewayClient]:
+        print_status("Simulating: nothing is really sent, and no account is used.")
         async with Simulator(keep_requests=0) as simulator, self.client(simulator) as gateway:
             yield gateway
 
-    def ask(self, call: Callable[[Messages], Awaitable[T]]) -> T:
-        """Make one of the seven calls."""
+    def call(self, call: Callable[[Messages], Awaitable[T]]) -> T:
+        """Make one call with a client of its own, and return its result."""
 
         async def run() -> T:
             async with self.client() as gateway:
@@ -116,34 +130,48 @@ class AccountOptions:
 
         return asyncio.run(run())
 
-    def show(self, message: Message) -> None:
-        """Print a message for people or for programs."""
+    def print_message(self, message: Message) -> None:
+        """Print a message as a table, or as JSON with `--json`."""
         (print_json if self.as_json else print_message)(message)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Content:
-    """The options that say what a message is like, besides its text and its recipients."""
+class ContentOptions:
+    """The options of a message besides its text and its recipients."""
 
-    sender: Annotated[str, of_message("Who it comes from: 3-11 characters, or 3-14 digits.")]
-    priority: Annotated[float | None, of_message("At least 1.00; costs more above it.")] = None
-    flash: Annotated[bool, of_message("Show it as a pop-up.", "--flash")] = False
+    sender: Annotated[
+        str, message_option("The sender that phones show: 3-11 characters, or 3-14 digits.")
+    ]
+    priority: Annotated[
+        float | None, message_option("At least 1.00; a higher priority costs more.")
+    ] = None
+    flash: Annotated[bool, message_option("Show the text as a pop-up.", "--flash")] = False
     realtime: Annotated[
-        bool, of_message("Send a one-time code past all queues; one a minute.", "--realtime")
+        bool,
+        message_option("For one-time codes: skip all queues; one message a minute.", "--realtime"),
     ] = False
     on: Annotated[
         date | None,
-        of_message("The day to send on, as 2030-12-31.", parser=parse_day, metavar="DATE"),
+        message_option("Send on this date, as in 2030-12-31.", parser=parse_day, metavar="DATE"),
     ] = None
     callback_url: Annotated[
-        str | None, of_message("Is told when the message's state changes.", metavar="URL")
+        str | None,
+        message_option(
+            "An address that is called when the message's state changes.", metavar="URL"
+        ),
     ] = None
-    callback_field: Annotated[str | None, of_message("Form field to tell it in.")] = None
-    custom: Annotated[str | None, of_message("Text of yours to keep with the message.")] = None
-    test: Annotated[bool, of_message("Have it checked but not sent.", "--test")] = False
+    callback_field: Annotated[
+        str | None, message_option("The form field of the callback that holds the state.")
+    ] = None
+    custom: Annotated[
+        str | None, message_option("Your own text, stored with the message and never sent.")
+    ] = None
+    test: Annotated[bool, message_option("Validate the message without sending it.", "--test")] = (
+        False
+    )
 
     def options(self) -> Options:
-        """Return what the library calls options."""
+        """Return them as the client's `Options`."""
         return Options(
             flash=self.flash,
             realtime=self.realtime,
@@ -154,9 +182,6 @@ class Content:
         )
 
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a message.")]
-
-
 def _read_token(file: Path) -> str:
     token = read_text(file).strip()
     if not token:
@@ -165,7 +190,7 @@ def _read_token(file: Path) -> str:
 
 
 def read_text(file: Path) -> str:
-    """Return the text of a small file; ValueError when it cannot be read."""
+    """Return the text of a small file. Raises ValueError if it cannot be read."""
     try:
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -173,7 +198,4 @@ def read_text(file: Path) -> str:
             f"{file}: {error.strerror or error}; give a file that can be read"
         ) from None
     except UnicodeDecodeError:
-        raise ValueError(f"{file}: this is not UTF-8 text") from None
-
-
-_REPORT = "Write every recipient to this file, with message and outcome: CSV, or JSON if it ends in .json."
+        raise ValueError(f"{file}: this is not UTF-8 text; save it as UTF-8") from None

@@ -1,4 +1,4 @@
-"""Files to write, whole or not at all."""
+"""Files that a command writes: whole, or not at all."""
 
 import os
 import tempfile
@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import IO
 
 from .. import GatewayError
-from .terminal.console import say
-
-__all__ = ["Output", "check_outputs", "open_output"]
+from .terminal.console import print_status
 
 
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[str | Path | None]) -> None:
-    """Refuse files to write that are one another, or a file that is read."""
+    """Raise ValueError if an output is also an input, or the same file as another output."""
     read = (Path(one) for one in inputs if one is not None and one != "-")
     taken = {path.resolve(): "a file that is read" for path in read}
     for option, file in outputs.items():
@@ -26,7 +24,7 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[str | Pat
 
 
 class Output:
-    """A file to write that takes its place when all is in it; what was there before stays if not."""
+    """A file to write. It replaces what was there before only once it is complete."""
 
     def __init__(self, path: Path, file: IO[str]) -> None:
         self._path = path
@@ -35,42 +33,45 @@ class Output:
         self._is_broken = False
 
     def write(self, write: Callable[[IO[str]], None]) -> bool:
-        """Write all of it; say what went wrong, for what became of a campaign matters more than this."""
+        """Write the whole file and return True, or print the error and return False.
+
+        Nothing is raised: a file that failed must not hide the result of a campaign.
+        """
         self.write_part(write)
         return self.complete()
 
     def write_part(self, write: Callable[[IO[str]], None]) -> None:
-        """Write some of it, which alone does not make it complete; nothing after what went wrong."""
+        """Write a part of the file. After an error, which is printed, this does nothing."""
         if self._is_broken:
             return
         try:
             write(self._file)
             self._file.flush()
         except (OSError, ValueError, GatewayError) as error:
-            say(f"gateway-sms: {self._path} could not be written: {error}")
+            print_status(f"gateway-sms: {self._path} could not be written: {error}")
             self._is_broken = True
 
     def complete(self) -> bool:
-        """Say that all parts are written; False when one of them could not be."""
+        """Declare that all parts are written; returns False if one of them failed."""
         self.is_complete = not self._is_broken
         return self.is_complete
 
 
 @contextmanager
 def open_output(path: Path | None) -> Generator[Output | None]:
-    """Open a file to write, readable by its owner only, before anything is sent.
+    """Open a file to write, readable by its owner only; yields None if `path` is None.
 
-    ValueError when it cannot be written.
+    To be called before anything is sent. Raises ValueError if the file cannot be written.
     """
     if path is None:
         yield None
         return
-    # A pipe or a device is written as it is.
+    # A pipe or a device cannot be replaced, so it is written directly.
     is_file = not path.exists() or path.is_file()
     new = path
     try:
         if is_file:
-            # A name that nobody has: a neighbour's file must not be written over, nor deleted.
+            # A fixed name could be that of another file, which would be overwritten.
             number, name = tempfile.mkstemp(path.suffix, f".{path.stem}-", path.parent)
             os.close(number)
             new = Path(name)
@@ -81,7 +82,7 @@ def open_output(path: Path | None) -> Generator[Output | None]:
     try:
         yield output
     finally:
-        # Of the file alone: a connection that failed is an OSError too, and goes on its way.
+        # Only around the close: an OSError of the block, such as a failed connection, must get out.
         with suppress(OSError):
             file.close()
         if is_file:

@@ -1,4 +1,4 @@
-"""login, logout and whoami, and where the other commands take their token from."""
+"""login, logout and whoami, and where the other commands find their token."""
 
 import asyncio
 import json
@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway_sms_async import RetryPolicy
-from gateway_sms_async._cli import login as _login
-from gateway_sms_async._cli.app import app
+from gateway_sms_async._cli import login as login_module
+from gateway_sms_async._cli.main import app
 from gateway_sms_async._http.address import PRODUCTION, SANDBOX
 from gateway_sms_async.testing import Fault, Simulator
 
@@ -61,7 +61,7 @@ def change(file: Path, **token: float) -> None:
 
 
 async def run(*args: str, **variables: str) -> Any:
-    """Run in a thread, for the command has an event loop of its own."""
+    """Run in a thread, because the command starts its own event loop."""
     return await anyio.to_thread.run_sync(
         lambda: CliRunner().invoke(app, args, env=variables), abandon_on_cancel=True
     )
@@ -109,7 +109,7 @@ async def test_a_login_is_renewed_without_the_key(simulator: Simulator, folder: 
     assert asked(simulator) == ["create_token", "refresh_token", "list", "list"]
 
 
-async def test_a_login_that_is_over_says_what_to_do(simulator: Simulator) -> None:
+async def test_a_revoked_login_prints_what_to_do(simulator: Simulator) -> None:
     await run("login", **env(simulator))
     simulator.oauth.revoke_all()
     listed = await run("list", **env(simulator, pair=False))
@@ -118,7 +118,7 @@ async def test_a_login_that_is_over_says_what_to_do(simulator: Simulator) -> Non
     assert listed.stderr.count("\n") == 1
 
 
-async def test_a_lost_login_stops_a_campaign_resumably(
+async def test_a_campaign_stopped_by_a_revoked_login_can_be_resumed(
     simulator: Simulator, tmp_path: Path
 ) -> None:
     await run("login", **env(simulator))
@@ -142,7 +142,7 @@ async def test_a_lost_login_stops_a_campaign_resumably(
     assert set(simulator.ledger.values()) == {1}
 
 
-async def test_the_pair_alone_works_and_its_token_is_kept(
+async def test_e_mail_and_key_alone_work_and_their_token_is_kept(
     simulator: Simulator, folder: Path
 ) -> None:
     for _ in range(2):
@@ -152,7 +152,9 @@ async def test_the_pair_alone_works_and_its_token_is_kept(
     assert len(files_in(folder)) == 1
 
 
-async def test_what_goes_first(simulator: Simulator, tmp_path: Path) -> None:
+async def test_the_order_in_which_tokens_are_looked_for(
+    simulator: Simulator, tmp_path: Path
+) -> None:
     simulator.tokens = {"from-file", "from-environment"}
     file = tmp_path / "token"
     file.write_text("from-file\n")
@@ -174,23 +176,24 @@ async def test_what_goes_first(simulator: Simulator, tmp_path: Path) -> None:
     assert (await origin(**env(simulator, pair=False))).startswith("login in ")
 
 
-async def test_the_order_is_in_the_help() -> None:
+async def test_the_help_has_that_order() -> None:
     result = await run("list", "--help")
     words = " ".join(result.stdout.replace("│", " ").split())
     assert (
-        "Has the token; else OPENAPI_TOKEN, else OPENAPI_EMAIL and OPENAPI_API_KEY, else the "
-        "login of that environment (gateway-sms login)." in words
+        "A file with the token. Default: OPENAPI_TOKEN, else OPENAPI_EMAIL and OPENAPI_API_KEY, else "
+        "the login of that environment (gateway-sms login)." in words
     )
 
 
-async def test_login_with_nobody_to_ask(simulator: Simulator, folder: Path) -> None:
+async def test_login_without_a_terminal(simulator: Simulator, folder: Path) -> None:
     for missing in ("OPENAPI_EMAIL", "OPENAPI_API_KEY"):
         variables = env(simulator)
         del variables[missing]
         result = await run("login", **variables)
         assert result.exit_code == 2
         assert result.stderr == (
-            "gateway-sms: there is nobody to ask: set OPENAPI_EMAIL and OPENAPI_API_KEY\n"
+            "gateway-sms: cannot ask for the API key without a terminal: set OPENAPI_EMAIL and "
+            "OPENAPI_API_KEY\n"
         )
     result = await run("login", "--sandbox", "--base-url", "https://x.example")
     assert (result.exit_code, "not both" in result.stderr) == (2, True)
@@ -202,13 +205,13 @@ async def test_login_with_nobody_to_ask(simulator: Simulator, folder: Path) -> N
     assert not files_in(folder)
 
 
-async def test_a_key_is_no_argument() -> None:
+async def test_a_key_cannot_be_an_argument() -> None:
     result = await run("login", "--api-key", "x")
     assert result.exit_code == 2
     assert "No such option" in result.stderr
 
 
-async def test_login_that_is_refused_keeps_nothing(simulator: Simulator, folder: Path) -> None:
+async def test_a_refused_login_keeps_nothing(simulator: Simulator, folder: Path) -> None:
     result = await run("login", **env(simulator) | {"OPENAPI_API_KEY": "canary"})
     assert result.exit_code == 1
     assert "the e-mail and API key are not accepted" in result.stderr
@@ -231,7 +234,7 @@ async def test_on_a_terminal_the_key_is_asked_for_and_not_echoed(
     def read() -> bytes:
         try:
             return os.read(ours, 4096)
-        except OSError:  # Linux says so when the other end is closed
+        except OSError:  # on Linux, the other end is closed
             return b""
 
     async def until(words: bytes) -> None:
@@ -258,7 +261,7 @@ async def test_on_a_terminal_the_key_is_asked_for_and_not_echoed(
         await until(b"E-mail of the account: ")
         os.write(ours, simulator.email.encode() + b"\n")
         await until(b"API key (not shown): ")
-        # The echo is off once the line before is taken; what comes sooner would be shown by us.
+        # Wait until getpass has turned the echo off: the terminal would show a key typed sooner.
         await asyncio.sleep(0.2)
         os.write(ours, simulator.api_key.encode() + b"\n")
         await until(b"Logged in to ")
@@ -316,7 +319,7 @@ async def test_whoami_of_a_bare_token(simulator: Simulator) -> None:
     check_secrets(simulator, result.output, shown.output)
 
 
-async def test_whoami_names_scopes_that_a_token_lacks(simulator: Simulator) -> None:
+async def test_whoami_shows_missing_scopes(simulator: Simulator) -> None:
     await run("login", **env(simulator))
     [issued] = simulator.oauth.tokens.values()
     issued.scopes = issued.scopes[:3]
@@ -342,22 +345,22 @@ async def test_logout(simulator: Simulator, folder: Path, revoked: bool) -> None
     result = await run("logout", **env(simulator, pair=revoked))
     assert result.exit_code == 0, result.output
     assert result.stderr.startswith(f"Logged out of {simulator.url}.")
-    assert ("works until it expires" in result.stderr) is not revoked
+    assert ("is valid until it expires" in result.stderr) is not revoked
     assert bool(simulator.oauth.tokens) is not revoked
     assert not files_in(folder)
     result = await run("logout", **env(simulator))
-    assert result.stderr == f"Nobody is logged in to {simulator.url}.\n"
+    assert result.stderr == f"Not logged in to {simulator.url}.\n"
     assert (await run("list", **env(simulator, pair=False))).exit_code == 2
 
 
-async def test_logout_while_the_service_is_away_forgets_the_token(
+async def test_logout_while_the_service_is_down_deletes_the_token(
     simulator: Simulator, folder: Path
 ) -> None:
     await run("login", **env(simulator))
     simulator.faults.add(Fault.status(403, 5), on="delete_token")
     result = await run("logout", **env(simulator))
     assert result.exit_code == 0
-    assert "works until it expires" in result.stderr
+    assert "is valid until it expires" in result.stderr
     assert not files_in(folder)
 
 
@@ -390,14 +393,14 @@ async def test_a_login_that_others_can_read_is_refused(simulator: Simulator, fol
     result = await run("list", **env(simulator, pair=False))
     assert result.exit_code == 1
     assert "others may read this token" in result.stderr
-    # To log in again is the way out.
+    # A new login replaces the file.
     assert (await run("login", **env(simulator))).exit_code == 0
     assert (await run("list", **env(simulator, pair=False))).exit_code == 0
 
 
-def test_logins_have_names_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_each_login_has_its_own_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     files = {
-        _login.login_file(address, email)
+        login_module.login_file(address, email)
         for address in (PRODUCTION, SANDBOX, "https://ws.messaggisms.com/x", "http://[::1]:80")
         for email in ("a@example.com", "../../b@example.com")
     }
@@ -406,4 +409,4 @@ def test_logins_have_names_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert all("@" not in file.name for file in files)
     monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert _login.login_file(PRODUCTION, "a").parent == tmp_path / ".config" / "gateway-sms"
+    assert login_module.login_file(PRODUCTION, "a").parent == tmp_path / ".config" / "gateway-sms"

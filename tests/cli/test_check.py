@@ -1,4 +1,4 @@
-"""The dry look on the command line, what `bulk` says before it sends, and the files it keeps."""
+"""`gateway-sms check`, what `bulk` prints before it sends, and the files that `bulk` writes."""
 
 import csv
 import gzip
@@ -26,7 +26,7 @@ Bea again;0039 340 123 4502;Lecce
 Nobody;340 1234503;Pisa
 Cara;{CARA};London
 """
-SAYING = ("--sender", "ACME", "--body", "Ciao {{name}}")
+SEND_OPTIONS = ("--sender", "ACME", "--body", "Ciao {{name}}")
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def people(tmp_path: Path) -> str:
+def list_file(tmp_path: Path) -> str:
     path = tmp_path / "people.csv"
     path.write_text(LIST, encoding="utf-8")
     return str(path)
@@ -59,8 +59,8 @@ def check(*args: str) -> Any:
 # check
 
 
-def test_check_needs_no_account_and_shows_everything(people: str) -> None:
-    done = check(people, *SAYING, "--price-per-part", "0.035")
+def test_check_needs_no_account_and_shows_everything(list_file: str) -> None:
+    done = check(list_file, *SEND_OPTIONS, "--price-per-part", "0.035")
     assert done.exit_code == 3
     table = {
         line.strip().split("  ")[0]: line.strip().partition("  ")[2].strip()
@@ -74,84 +74,84 @@ def test_check_needs_no_account_and_shows_everything(people: str) -> None:
     assert table["cost"] == "0.10 EUR"
     assert "(line " in table["longest text"]
     assert table["requests"] == "4 for 1 messages"
-    assert done.stderr.startswith(f"{people}:5: …03: no international prefix")
+    assert done.stderr.startswith(f"{list_file}:5: …03: no international prefix")
     for shown in (done.stdout, done.stderr):
         assert "1234501" not in shown
         assert "1234503" not in shown
 
 
-def test_check_for_programs(people: str) -> None:
-    done = check(people, *SAYING, "--json", "--rate", "0")
-    looked_at = json.loads(done.stdout)
-    assert (looked_at["total"], looked_at["recipients"], looked_at["duplicates"]) == (5, 3, 1)
-    assert looked_at["invalid"]["count"] == 1
-    assert looked_at["countries"]["+39"] == {
+def test_check_for_programs(list_file: str) -> None:
+    done = check(list_file, *SEND_OPTIONS, "--json", "--rate", "0")
+    preview = json.loads(done.stdout)
+    assert (preview["total"], preview["recipients"], preview["duplicates"]) == (5, 3, 1)
+    assert preview["invalid"]["count"] == 1
+    assert preview["countries"]["+39"] == {
         "recipients": 2,
         "parts": 2,
         "price_per_part": None,
     }
-    assert (looked_at["cost"], looked_at["seconds"]) == (None, None)
-    assert looked_at["longest"]["line"] == 2
+    assert (preview["cost"], preview["seconds"]) == (None, None)
+    assert preview["longest"]["line"] == 2
 
 
-def test_check_is_0_when_everybody_can_be_sent_to(tmp_path: Path) -> None:
+def test_check_is_0_if_all_recipients_can_be_sent_to(tmp_path: Path) -> None:
     path = tmp_path / "people.txt"
     path.write_text(f"{ANNA}\n{BEA}\n")
     assert check(str(path), "--sender", "ACME", "--body", "Ciao").exit_code == 0
 
 
-def test_a_region_makes_a_number_of_it(people: str) -> None:
-    done = check(people, *SAYING, "--default-region", "it", "--json")
+def test_a_region_makes_a_number_of_it(list_file: str) -> None:
+    done = check(list_file, *SEND_OPTIONS, "--default-region", "it", "--json")
     assert done.exit_code == 0
     assert json.loads(done.stdout)["recipients"] == 4
 
 
-def test_typographic_characters_are_offered_and_replaced(people: str) -> None:
-    saying = ("--sender", "ACME", "--body", "\u201cCiao\u201d {{name}} " + "x" * 60)
-    done = check(people, *saying)
+def test_typographic_characters_are_reported_and_replaced(list_file: str) -> None:
+    send_options = ("--sender", "ACME", "--body", "\u201cCiao\u201d {{name}} " + "x" * 60)
+    done = check(list_file, *send_options)
     assert "--smart-encoding would make it 3 parts instead of 6." in done.stderr
     assert 'It would replace \u201c by ", \u201d by "' in done.stderr
     assert "\u201c in 3, \u201d in 3" in done.stdout
-    smart = check(people, *saying, "--smart-encoding", "--json")
+    smart = check(list_file, *send_options, "--smart-encoding", "--json")
     assert 'Replaced in the text: \u201c by ", \u201d by "' in smart.stderr
     assert json.loads(smart.stdout)["parts"] == 3
 
 
-async def test_asking_the_price(simulator: Simulator, people: str) -> None:
-    done = await run(simulator, "check", people, *SAYING, "--ask-price", "--json")
-    looked_at = json.loads(done.stdout)
-    assert looked_at["cost"] is not None
+async def test_asking_the_price(simulator: Simulator, list_file: str) -> None:
+    done = await run(simulator, "check", list_file, *SEND_OPTIONS, "--ask-price", "--json")
+    preview = json.loads(done.stdout)
+    assert preview["cost"] is not None
     assert simulator.ledger == {}
     assert len(simulator.requests) == 2
-    await run(simulator, "bulk", people, *SAYING)
+    await run(simulator, "bulk", list_file, *SEND_OPTIONS)
     assert len(simulator.ledger) == 3
 
 
-def test_asking_the_price_needs_a_token(people: str) -> None:
-    done = check(people, *SAYING, "--ask-price")
+def test_asking_the_price_needs_a_token(list_file: str) -> None:
+    done = check(list_file, *SEND_OPTIONS, "--ask-price")
     assert done.exit_code == 2
     assert "no token" in done.stderr
 
 
-def test_one_way_to_a_price(people: str) -> None:
-    wrong = check(people, *SAYING, "--ask-price", "--price-per-part", "1")
+def test_one_way_to_a_price(list_file: str) -> None:
+    wrong = check(list_file, *SEND_OPTIONS, "--ask-price", "--price-per-part", "1")
     assert "either --ask-price or --price-per-part" in one_line(wrong)
 
 
-def test_rejects_are_written_in_the_lists_own_form(people: str, tmp_path: Path) -> None:
+def test_rejects_are_written_in_the_lists_own_form(list_file: str, tmp_path: Path) -> None:
     rejects = tmp_path / "rejects.csv"
-    check(people, *SAYING, "--rejects", str(rejects))
+    check(list_file, *SEND_OPTIONS, "--rejects", str(rejects))
     [row] = csv.DictReader(io.StringIO(rejects.read_text()), delimiter=";")
     assert (row["name"], row["telefono"], row["città"]) == ("Nobody", "340 1234503", "Pisa")
     assert row["line"] == "5"
     assert row["reason"].startswith("no international prefix")
     rejects.write_text(rejects.read_text().replace("340 1234503", "+39 340 1234503"))
-    again = check(str(rejects), *SAYING, "--json")
+    again = check(str(rejects), *SEND_OPTIONS, "--json")
     assert again.exit_code == 0
     assert json.loads(again.stdout)["recipients"] == 1
 
 
-def test_the_first_refused_rows_are_named_and_the_others_counted(tmp_path: Path) -> None:
+def test_the_first_invalid_rows_are_printed_and_the_others_counted(tmp_path: Path) -> None:
     path = tmp_path / "people.txt"
     path.write_text(f"{ANNA}\n" + "no number\n" * 15)
     done = check(str(path), "--sender", "ACME", "--body", "Ciao")
@@ -159,20 +159,22 @@ def test_the_first_refused_rows_are_named_and_the_others_counted(tmp_path: Path)
     assert len(lines) == 11
     assert lines[0] == f"{path}:2: …: letters in the number"
     assert lines[-1] == f"{path}: 5 more are invalid; --rejects FILE writes them all"
-    told = check(str(path), "--sender", "ACME", "--body", "x", "--rejects", str(tmp_path / "r"))
-    assert told.stderr.splitlines()[-1].endswith("in the file of --rejects")
+    result = check(str(path), "--sender", "ACME", "--body", "x", "--rejects", str(tmp_path / "r"))
+    assert result.stderr.splitlines()[-1].endswith("in the file of --rejects")
 
 
-def test_who_is_excluded(people: str, tmp_path: Path) -> None:
+def test_who_is_excluded(list_file: str, tmp_path: Path) -> None:
     first, second = tmp_path / "stop.csv", tmp_path / "stop.txt"
     first.write_text(f"number,when\n{BEA},2026\n")
     second.write_text("0044 7911 123456\n")
-    done = check(people, *SAYING, "--exclude", str(first), "--exclude", str(second), "--json")
-    looked_at = json.loads(done.stdout)
-    assert (looked_at["recipients"], looked_at["excluded"]) == (1, 3)
+    done = check(
+        list_file, *SEND_OPTIONS, "--exclude", str(first), "--exclude", str(second), "--json"
+    )
+    preview = json.loads(done.stdout)
+    assert (preview["recipients"], preview["excluded"]) == (1, 3)
 
 
-def test_the_lists_options_also_hold_for_exclusions(people: str, tmp_path: Path) -> None:
+def test_the_lists_options_also_hold_for_exclusions(list_file: str, tmp_path: Path) -> None:
     path = tmp_path / "stop.csv"
     path.write_bytes(f"città;Phone number\nRoma;{BEA}\n".encode("cp1252"))
     options = ("--exclude", str(path), "--number-column", "Phone number", "--encoding", "cp1252")
@@ -182,32 +184,32 @@ def test_the_lists_options_also_hold_for_exclusions(people: str, tmp_path: Path)
     assert json.loads(done.stdout)["excluded"] == 1
 
 
-def test_an_exclusion_that_cannot_be_read_is_named(people: str, tmp_path: Path) -> None:
+def test_an_exclusion_that_cannot_be_read_is_named(list_file: str, tmp_path: Path) -> None:
     path = tmp_path / "stop.txt"
     path.write_text(f"{BEA}\n340 1234503\n")
-    message = one_line(check(people, *SAYING, "--exclude", str(path)))
+    message = one_line(check(list_file, *SEND_OPTIONS, "--exclude", str(path)))
     assert message.startswith(f"{path}:2: ")
     assert "no international prefix" in message
     assert "1234503" not in message
 
 
-def test_check_reads_what_people_have(tmp_path: Path) -> None:
+def test_check_reads_gzip_in_an_old_encoding(tmp_path: Path) -> None:
     path = tmp_path / "people.csv.gz"
     path.write_bytes(gzip.compress(LIST.encode("cp1252")))
-    saying = ("--sender", "ACME", "--body", "Ciao {{città}}")
-    refused = one_line(check(str(path), *saying))
+    send_options = ("--sender", "ACME", "--body", "Ciao {{città}}")
+    refused = one_line(check(str(path), *send_options))
     assert f"{path}:1: this is not UTF-8" in refused
     assert "--encoding cp1252" in refused
-    done = check(str(path), *saying, "--encoding", "cp1252", "--json")
+    done = check(str(path), *send_options, "--encoding", "cp1252", "--json")
     assert json.loads(done.stdout)["recipients"] == 3
 
 
-def test_the_column_is_named_when_there_are_two(tmp_path: Path) -> None:
+def test_the_number_column_must_be_named_if_there_are_two(tmp_path: Path) -> None:
     path = tmp_path / "people.csv"
     path.write_text(f"phone,mobile\n{ANNA},{BEA}\n")
-    saying = ("--sender", "ACME", "--body", "Ciao")
-    assert "--number-column" in one_line(check(str(path), *saying))
-    assert check(str(path), *saying, "--number-column", "mobile").exit_code == 0
+    send_options = ("--sender", "ACME", "--body", "Ciao")
+    assert "--number-column" in one_line(check(str(path), *send_options))
+    assert check(str(path), *send_options, "--number-column", "mobile").exit_code == 0
 
 
 def test_check_teaches() -> None:
@@ -222,33 +224,43 @@ def test_check_teaches() -> None:
         assert word in shown
 
 
-def test_a_gateway_that_is_not_there_is_one_line_also_with_a_file_to_write(
-    people: str, tmp_path: Path
+def test_an_unreachable_gateway_is_one_line_of_error_also_with_a_file_to_write(
+    list_file: str, tmp_path: Path
 ) -> None:
-    # An OSError as it is, it once got lost where the file is closed.
-    nobody = ("--ask-price", "--base-url", "http://127.0.0.1:9", "--rate", "0")
+    # The error is an OSError, and was once lost where errors of closing the file are ignored.
+    unreachable = ("--ask-price", "--base-url", "http://127.0.0.1:9", "--rate", "0")
     rejects = tmp_path / "rejects.csv"
     done = invoke(
-        "check", people, *SAYING, *nobody, "--rejects", str(rejects), env={"OPENAPI_TOKEN": "x"}
+        "check",
+        list_file,
+        *SEND_OPTIONS,
+        *unreachable,
+        "--rejects",
+        str(rejects),
+        env={"OPENAPI_TOKEN": "x"},
     )
     assert "could not connect" in one_line(done, code=1)
-    assert list(tmp_path.iterdir()) == [Path(people)]
+    assert list(tmp_path.iterdir()) == [Path(list_file)]
 
 
-# What bulk says and asks
+# What bulk prints and asks
 
 
-async def test_bulk_says_in_a_line_what_it_will_do(simulator: Simulator, people: str) -> None:
-    done = await run(simulator, "bulk", people, *SAYING, "--price-per-part", "0.035")
-    said = "3 recipients (+39, +44), 3 parts (GSM-7), 4 requests, about 0.10 EUR, 1 invalid, 1 duplicates."
-    assert said in done.stderr.splitlines()
+async def test_bulk_prints_in_one_line_what_it_will_do(
+    simulator: Simulator, list_file: str
+) -> None:
+    done = await run(simulator, "bulk", list_file, *SEND_OPTIONS, "--price-per-part", "0.035")
+    expected = "3 recipients (+39, +44), 3 parts (GSM-7), 4 requests, about 0.10 EUR, 1 invalid, 1 duplicates."
+    assert expected in done.stderr.splitlines()
     assert done.stderr.count("people.csv:5: …03") == 1
     assert json.loads(done.stdout)["accepted"] == 3
 
 
-async def test_the_gateways_refusals_are_named_too(simulator: Simulator, people: str) -> None:
+async def test_recipients_that_the_gateway_rejects_are_printed_too(
+    simulator: Simulator, list_file: str
+) -> None:
     simulator.gateway.unroutable.add(BEA)
-    done = await run(simulator, "bulk", people, *SAYING)
+    done = await run(simulator, "bulk", list_file, *SEND_OPTIONS)
     assert "people.csv:3: +39…4502: the gateway counts it as invalid" in done.stderr
 
 
@@ -258,12 +270,12 @@ class _Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("answer", "accepted"), [("y\n", 1_001), ("n\n", 0)])
-async def test_a_large_campaign_is_asked_about_on_a_terminal(
+async def test_a_large_campaign_needs_confirmation_on_a_terminal(
     simulator: Simulator, many: str, monkeypatch: pytest.MonkeyPatch, answer: str, accepted: int
 ) -> None:
-    monkeypatch.setattr("gateway_sms_async._cli.commands.campaigns._is_watched", lambda: True)
-    saying = ("--sender", "ACME", "--body", "Ciao")
-    done = await run(simulator, "bulk", many, *saying, input=answer)
+    monkeypatch.setattr("gateway_sms_async._cli.commands.campaigns._is_interactive", lambda: True)
+    send_options = ("--sender", "ACME", "--body", "Ciao")
+    done = await run(simulator, "bulk", many, *send_options, input=answer)
     assert "Send to 1,001 recipients now? [y/N]" in done.stderr
     assert len(simulator.ledger) == accepted
     assert done.exit_code == (0 if accepted else 1)
@@ -273,23 +285,23 @@ async def test_a_large_campaign_is_asked_about_on_a_terminal(
 
 
 @pytest.mark.parametrize("more", [("--yes",), ("--test",)])
-async def test_what_is_not_asked_about(
+async def test_no_confirmation_with_yes_or_test(
     simulator: Simulator, many: str, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr("gateway_sms_async._cli.commands.campaigns._is_watched", lambda: True)
+    monkeypatch.setattr("gateway_sms_async._cli.commands.campaigns._is_interactive", lambda: True)
     done = await run(simulator, "bulk", many, "--sender", "ACME", "--body", "Ciao", *more)
     assert "[y/N]" not in done.stderr
     assert done.exit_code == 0
 
 
-# Files to keep
+# Files
 
 
-async def test_a_report_has_everybody(simulator: Simulator, people: str, tmp_path: Path) -> None:
+async def test_a_report_has_every_row(simulator: Simulator, list_file: str, tmp_path: Path) -> None:
     stop, report = tmp_path / "stop.txt", tmp_path / "report.csv"
     stop.write_text(f"{CARA}\n")
     done = await run(
-        simulator, "bulk", people, *SAYING, "--exclude", str(stop), "--report", str(report)
+        simulator, "bulk", list_file, *SEND_OPTIONS, "--exclude", str(stop), "--report", str(report)
     )
     [message_id] = json.loads(done.stdout)["message_ids"]
     rows = list(csv.DictReader(io.StringIO(report.read_text(encoding="utf-8"))))
@@ -304,9 +316,9 @@ async def test_a_report_has_everybody(simulator: Simulator, people: str, tmp_pat
     assert rows[3]["reason"].startswith("no international prefix")
 
 
-async def test_a_report_in_json(simulator: Simulator, people: str, tmp_path: Path) -> None:
+async def test_a_report_in_json(simulator: Simulator, list_file: str, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    await run(simulator, "bulk", people, *SAYING, "--report", str(report))
+    await run(simulator, "bulk", list_file, *SEND_OPTIONS, "--report", str(report))
     rows = json.loads(report.read_text(encoding="utf-8"))
     assert [row["outcome"] for row in rows] == [
         "accepted",
@@ -319,11 +331,13 @@ async def test_a_report_in_json(simulator: Simulator, people: str, tmp_path: Pat
     assert rows[2]["message_id"] is None
 
 
-async def test_the_report_of_a_journal(simulator: Simulator, people: str, tmp_path: Path) -> None:
+async def test_the_report_of_a_journal(
+    simulator: Simulator, list_file: str, tmp_path: Path
+) -> None:
     journal, report = str(tmp_path / "c.db"), tmp_path / "report.csv"
     simulator.faults.add(Fault.status(402), on="close")
     stopped = await run(
-        simulator, "bulk", people, *SAYING, "--journal", journal, "--report", str(report)
+        simulator, "bulk", list_file, *SEND_OPTIONS, "--journal", journal, "--report", str(report)
     )
     assert stopped.exit_code == 5
     assert [row["outcome"] for row in csv.DictReader(io.StringIO(report.read_text()))] == [
@@ -346,111 +360,119 @@ async def test_the_report_of_a_journal(simulator: Simulator, people: str, tmp_pa
     shown = tmp_path / "shown.json"
     show = ("journal", "show", journal, "--report", str(shown))
     await anyio.to_thread.run_sync(lambda: invoke(*show))
-    told = json.loads(shown.read_text())
-    assert [one["outcome"] for one in told] == [row["outcome"] for row in rows]
+    result = json.loads(shown.read_text())
+    assert [one["outcome"] for one in result] == [row["outcome"] for row in rows]
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "expected"),
     [
         (("--rejects", "x.csv", "--report", "x.csv"), "--report would overwrite the file of"),
         (("--exclude", "stop.txt", "--report", "stop.txt"), "overwrite a file that is read"),
-        (("--journal", "x.db", "--unsent", "left.csv"), "--unsent goes without --journal"),
+        (
+            ("--journal", "x.db", "--unsent", "left.csv"),
+            "--unsent cannot be combined with --journal",
+        ),
         (("--verify", "never"), "verify"),
         (("--max-cost", "much"), "max_cost"),
         (("--max-recipients", "0"), "max_recipients"),
     ],
 )
-async def test_what_does_not_go_together_is_refused_before_anything(  # noqa: PLR0917
+async def test_a_wrong_combination_of_options_is_rejected_first(  # noqa: PLR0917
     simulator: Simulator,
-    people: str,
+    list_file: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     options: tuple[str, ...],
-    said: str,
+    expected: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     stop = tmp_path / "stop.txt"
     stop.write_text(f"{CARA}\n")
-    assert said in one_line(await run(simulator, "bulk", people, *SAYING, *options))
+    assert expected in one_line(await run(simulator, "bulk", list_file, *SEND_OPTIONS, *options))
     assert not simulator.requests
     assert stop.read_text() == f"{CARA}\n"
 
 
-async def test_what_was_in_a_file_stays_when_nothing_comes_of_it(
+async def test_a_file_keeps_its_content_if_nothing_is_sent(
     simulator: Simulator, many: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway_sms_async._cli.commands.campaigns._is_watched", lambda: True)
+    monkeypatch.setattr("gateway_sms_async._cli.commands.campaigns._is_interactive", lambda: True)
     report, neighbour = tmp_path / "report.csv", tmp_path / "new-report.csv"
     report.write_text("of last week")
-    neighbour.write_text("somebody's own")
-    saying = ("--sender", "ACME", "--body", "Ciao", "--report", str(report))
-    await run(simulator, "bulk", many, *saying, input="n\n")
+    neighbour.write_text("another file")
+    send_options = ("--sender", "ACME", "--body", "Ciao", "--report", str(report))
+    await run(simulator, "bulk", many, *send_options, input="n\n")
     assert report.read_text() == "of last week"
     assert sorted(one.name for one in tmp_path.glob("*")) == [  # noqa: ASYNC240
         "many.txt",
         "new-report.csv",
         "report.csv",
     ]
-    await run(simulator, "bulk", many, *saying, input="y\n")
+    await run(simulator, "bulk", many, *send_options, input="y\n")
     assert report.read_text().startswith("position,line,number")
-    assert neighbour.read_text() == "somebody's own"
+    assert neighbour.read_text() == "another file"
     assert report.stat().st_mode & 0o777 == 0o600
 
 
-async def test_nobody_is_texted_twice_by_corrected_rows(
-    simulator: Simulator, tmp_path: Path
-) -> None:
-    people, bad = tmp_path / "people.csv", tmp_path / "bad.csv"
-    people.write_text(
+async def test_corrected_rows_text_no_recipient_twice(simulator: Simulator, tmp_path: Path) -> None:
+    list_file, bad = tmp_path / "people.csv", tmp_path / "bad.csv"
+    list_file.write_text(
         "number,name\n340 7770101,Anna\n+39 340 7770101,Anna\n"
         "+39 340 7770102\n+39 340 7770102,Bruno\n+39 340 7770103\n"
     )
     report = tmp_path / "report.csv"
     done = await run(
-        simulator, "bulk", str(people), *SAYING, "--rejects", str(bad), "--report", str(report)
+        simulator,
+        "bulk",
+        str(list_file),
+        *SEND_OPTIONS,
+        "--rejects",
+        str(bad),
+        "--report",
+        str(report),
     )
     assert "give --exclude with a --report of this campaign" in done.stderr
     rows = list(csv.DictReader(io.StringIO(bad.read_text())))
-    # He was sent to by his other row.
+    # Not 7770102: it was sent to by its other row.
     assert [row["number"] for row in rows] == ["340 7770101", "+39 340 7770103"]
     bad.write_text(bad.read_text().replace("340 7770101,Anna", "+39 340 7770101,Anna"))
-    again = await run(simulator, "bulk", str(bad), *SAYING, "--exclude", str(report))
+    again = await run(simulator, "bulk", str(bad), *SEND_OPTIONS, "--exclude", str(report))
     assert json.loads(again.stdout)["excluded"] == 1
     assert max(simulator.ledger.values()) == 1
 
 
-async def test_the_excluded_are_not_left_over(
+async def test_excluded_rows_are_not_unsent(
     simulator: Simulator, many: str, tmp_path: Path
 ) -> None:
     stop, left = tmp_path / "stop.txt", tmp_path / "left.txt"
     stop.write_text("+39 340 0000003\n+39 340 0000995\n")
     simulator.faults.add(Fault.status(402), on="close")
-    saying = ("--sender", "ACME", "--body", "Ciao", "--batch-size", "10")
-    await run(simulator, "bulk", many, *saying, "--exclude", str(stop), "--unsent", str(left))
+    send_options = ("--sender", "ACME", "--body", "Ciao", "--batch-size", "10")
+    await run(simulator, "bulk", many, *send_options, "--exclude", str(stop), "--unsent", str(left))
     assert len(left.read_text().splitlines()) == 999
-    await run(simulator, "bulk", str(left), *saying)
+    await run(simulator, "bulk", str(left), *send_options)
     assert not {"+39-3400000003", "+39-3400000995"} & simulator.ledger.keys()
     assert len(simulator.ledger) == 999
 
 
-async def test_what_went_out_is_kept_though_nobody_reads_the_receipt(
-    simulator: Simulator, people: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_the_report_is_written_even_if_stdout_is_closed(
+    simulator: Simulator, list_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(_: object) -> None:
         raise BrokenPipeError
 
     monkeypatch.setattr("gateway_sms_async._cli.campaign_run.print_receipt", gone)
     report = tmp_path / "report.csv"
-    await run(simulator, "bulk", people, *SAYING, "--report", str(report))
+    await run(simulator, "bulk", list_file, *SEND_OPTIONS, "--report", str(report))
     assert report.read_text().count("accepted") == 3
 
 
 @pytest.mark.parametrize("command", ["bulk", "resume"])
-async def test_a_report_that_cannot_be_written_hides_nothing(
-    simulator: Simulator, people: str, tmp_path: Path, command: str
+async def test_a_report_that_cannot_be_written_does_not_hide_the_receipt(
+    simulator: Simulator, list_file: str, tmp_path: Path, command: str
 ) -> None:
-    args: tuple[str, ...] = ("bulk", people, *SAYING)
+    args: tuple[str, ...] = ("bulk", list_file, *SEND_OPTIONS)
     if command == "resume":
         journal = str(tmp_path / "c.db")
         simulator.faults.add(Fault.status(402), on="close")
@@ -472,7 +494,7 @@ def test_smart_fields_never_make_a_text_longer(tmp_path: Path) -> None:
         assert after <= before
 
 
-def test_only_what_would_be_replaced_is_offered(tmp_path: Path) -> None:
+def test_only_characters_that_would_be_replaced_are_printed(tmp_path: Path) -> None:
     path = tmp_path / "people.csv"
     path.write_text(f"number,name\n{ANNA},Łucja\n{BEA},Bea\n", encoding="utf-8")
     done = check(str(path), "--sender", "ACME", "--body", "“Ciao” {{name}} " + "x" * 60)
@@ -507,16 +529,20 @@ async def test_the_report_of_a_list_that_was_not_read_to_its_end(
     assert rows[-1]["reason"] == "not read"
 
 
-def test_a_report_over_the_list_itself_is_refused(people: str) -> None:
-    refused = invoke("bulk", people, *SAYING, "--report", people, env={"OPENAPI_TOKEN": "t"})
+def test_a_report_over_the_list_itself_is_refused(list_file: str) -> None:
+    refused = invoke(
+        "bulk", list_file, *SEND_OPTIONS, "--report", list_file, env={"OPENAPI_TOKEN": "t"}
+    )
     assert "--report would overwrite a file that is read" in one_line(refused)
 
 
-def test_the_terminal_is_asked_only_when_both_ends_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gateway_sms_async._cli.commands.campaigns import _is_watched
+def test_confirmation_needs_a_terminal_for_input_and_output(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from gateway_sms_async._cli.commands.campaigns import _is_interactive
 
     monkeypatch.setattr(sys, "stdin", _Terminal())
     monkeypatch.setattr(sys, "stderr", _Terminal())
-    assert _is_watched()
+    assert _is_interactive()
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    assert not _is_watched()
+    assert not _is_interactive()

@@ -1,4 +1,4 @@
-"""The command line: as processes of their own where that matters, else in this one."""
+"""The command line: in a separate process if that matters, else in this one."""
 
 import json
 import os
@@ -32,7 +32,7 @@ from gateway_sms_async._cli.app import run as run_command
 from gateway_sms_async._cli.terminal import progress
 from gateway_sms_async._cli.terminal.console import print_json
 from gateway_sms_async._cli.terminal.messages import print_messages
-from gateway_sms_async._cli.terminal.receipt import summarize
+from gateway_sms_async._cli.terminal.receipt import print_summary
 from gateway_sms_async.testing import Fault, Simulator
 
 from ..support.cli import KEYS, env, finish, invoke, one_line, run, start, until
@@ -67,7 +67,7 @@ def many_numbers(tmp_path: Path, count: int) -> str:
 # Processes
 
 
-async def test_the_first_command_of_all() -> None:
+async def test_the_command_that_the_help_suggests() -> None:
     code, out, err = await finish(await start(*BULK, "--simulate"))
     receipt = json.loads(out)
     assert code == 3
@@ -108,13 +108,13 @@ async def test_standard_input_and_a_rejects_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-async def test_a_signal_stops_and_the_receipt_adds_up(
+async def test_a_signal_stops_a_campaign_and_its_receipt_adds_up(
     simulator: Simulator, tmp_path: Path, number: int, code: int
 ) -> None:
     simulator.latency = 0.05
-    people = many_numbers(tmp_path, 2000)
+    list_file = many_numbers(tmp_path, 2000)
     process = await start(
-        "bulk", people, "--sender", "ACME", "--body", "Ciao", "--batch-size", "5", "--rate", "0",
+        "bulk", list_file, "--sender", "ACME", "--body", "Ciao", "--batch-size", "5", "--rate", "0",
         **env(simulator),
     )  # fmt: skip
     await until(lambda: len(simulator.requests) > 3)
@@ -131,11 +131,11 @@ async def test_a_signal_stops_and_the_receipt_adds_up(
     assert not simulator.ledger
 
 
-async def test_a_second_signal_breaks_off(simulator: Simulator, tmp_path: Path) -> None:
+async def test_a_second_signal_aborts(simulator: Simulator, tmp_path: Path) -> None:
     simulator.faults.add(Fault.hang(), on="append", times=None)
-    people = many_numbers(tmp_path, 50)
+    list_file = many_numbers(tmp_path, 50)
     process = await start(
-        "bulk", people, "--sender", "ACME", "--body", "Ciao", "--batch-size", "5",
+        "bulk", list_file, "--sender", "ACME", "--body", "Ciao", "--batch-size", "5",
         "--timeout", "1.5", "--rate", "0", **env(simulator),
     )  # fmt: skip
     await until(lambda: len(simulator.requests) > 3)
@@ -146,10 +146,10 @@ async def test_a_second_signal_breaks_off(simulator: Simulator, tmp_path: Path) 
     process.send_signal(signal.SIGINT)
     code, out, err = await finish(process)
     assert (code, out) == (130, ""), err
-    assert err.startswith("Broken off after")
+    assert err.startswith("Aborted after")
 
 
-async def test_interrupting_send_says_how_to_look(simulator: Simulator) -> None:
+async def test_an_interrupted_send_prints_how_to_look_it_up(simulator: Simulator) -> None:
     simulator.faults.add(Fault.hang(after_apply=True))
     process = await start(*SEND, "--to", ANNA, **env(simulator))
     await until(lambda: bool(simulator.requests))
@@ -178,21 +178,21 @@ async def test_a_simulator_for_other_processes() -> None:
     assert err.startswith("To use it, export both lines")
 
 
-async def test_a_simulator_that_does_not_deliver_to_everybody() -> None:
+async def test_a_simulator_with_undelivered_recipients() -> None:
     server = await start("simulator", "--undelivered", "1", "--spread", "0")
     assert server.stdout is not None
     lines = [(await server.stdout.readline()).decode().rstrip() for _ in range(2)]
     variables = dict(line.split("=", 1) for line in lines)
     code, out, _ = await finish(await start(*SEND, "--to", ANNA, "--json", **variables))
     assert code == 0
-    # Its clock is the real one, so this takes the three seconds until everybody is final.
+    # It runs on the real clock, so this takes three seconds, until the recipient is final.
     code, _, err = await finish(await start("track", json.loads(out)["id"], **variables))
     assert code == 3, err
     server.send_signal(signal.SIGINT)
     assert (await finish(server))[0] == 0
 
 
-async def test_a_missing_token_is_one_line() -> None:
+async def test_a_missing_token_is_one_line_of_error() -> None:
     code, out, err = await finish(await start("list"))
     assert (code, out) == (2, "")
     assert err == (
@@ -202,19 +202,19 @@ async def test_a_missing_token_is_one_line() -> None:
 
 
 def without(module: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process where a module cannot be imported."""
+    """Run the command line in a process that cannot import a module."""
     code = f"import sys; sys.modules[{module!r}] = None; import gateway_sms_async.__main__ as m; m.main()"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
-def test_without_the_extra() -> None:
+def test_without_the_extra_cli() -> None:
     ended = without("typer")
     assert ended.returncode == 2
     assert 'pip install "gateway-sms-async[cli]"' in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_another_missing_module_is_not_explained_away() -> None:
+def test_another_missing_module_is_raised() -> None:
     ended = without("secrets")
     assert ended.returncode == 1
     assert "ModuleNotFoundError" in ended.stderr
@@ -230,7 +230,7 @@ def test_main_runs_the_command_line(
     assert capsys.readouterr().out.startswith("gateway-sms ")
 
 
-# Help and wrong use
+# Help and wrong usage
 
 
 def test_help_teaches() -> None:
@@ -250,14 +250,17 @@ def test_help_teaches() -> None:
         ("list", "--token", "secret"),
     ],
 )
-def test_wrong_use(args: tuple[str, ...]) -> None:
+def test_wrong_usage_is_2(args: tuple[str, ...]) -> None:
     assert invoke(*args).exit_code == 2
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--simulate", "--sandbox"), "--simulate goes without --sandbox, --base-url and --token-"),
+        (
+            ("--simulate", "--sandbox"),
+            "--simulate cannot be combined with --sandbox, --base-url or --token-",
+        ),
         (("--simulate", "--body-file", "x"), "give either --body or --body-file"),
         (("--simulate", "--rejects", NAMES), "--rejects would overwrite a file that is read"),
         (("--simulate", "--rejects", str(DATA)), "Is a directory; give a file to write to"),
@@ -266,12 +269,12 @@ def test_wrong_use(args: tuple[str, ...]) -> None:
         (("--token-file", os.devnull), "is empty; put the token in it"),
     ],
 )
-def test_wrong_use_is_one_line(args: tuple[str, ...], message: str) -> None:
+def test_wrong_usage_is_one_line_of_error(args: tuple[str, ...], message: str) -> None:
     assert message in one_line(invoke(*BULK, *args))
 
 
 @pytest.mark.parametrize("args", [("--rate", "-1"), ("--batch-size", "0"), ("--sender", "A")])
-def test_the_librarys_own_checks_are_wrong_use(args: tuple[str, ...]) -> None:
+def test_a_value_that_the_library_rejects_is_wrong_usage(args: tuple[str, ...]) -> None:
     result = invoke(*BULK, "--simulate", *args)
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -284,10 +287,10 @@ SAVE_IT = (
 
 
 def test_a_bad_file_stops_before_anything_is_sent(tmp_path: Path) -> None:
-    people = tmp_path / "people.csv"
-    people.write_bytes(b"number,name\n+39-3401234567,Ni\xf2\n")
-    result = invoke("bulk", str(people), *BULK[2:], "--simulate")
-    assert one_line(result) == f"{people}:2: this is not UTF-8; {SAVE_IT}"
+    list_file = tmp_path / "people.csv"
+    list_file.write_bytes(b"number,name\n+39-3401234567,Ni\xf2\n")
+    result = invoke("bulk", str(list_file), *BULK[2:], "--simulate")
+    assert one_line(result) == f"{list_file}:2: this is not UTF-8; {SAVE_IT}"
 
 
 def test_the_token_file_and_the_body_file_are_text(tmp_path: Path) -> None:
@@ -343,7 +346,7 @@ async def test_send_is_3_when_the_gateway_counts_some_as_invalid(
     assert result.stderr == "The gateway counts 1 of the numbers as invalid.\n"
 
 
-async def test_a_number_that_is_none_is_wrong_use(simulator: Simulator) -> None:
+async def test_an_invalid_number_is_wrong_usage(simulator: Simulator) -> None:
     result = await run(simulator, *SEND, "--to", ANNA, "--to", "3401234567")
     assert "no international prefix" in one_line(result)
     assert not simulator.requests
@@ -380,8 +383,8 @@ async def test_list_show_recipients_reschedule_delete(
     assert plain["timestamp"].endswith("Z")
     assert plain["recipients"] == {"valid": {"count": 1}, "invalid": {"total": 0, "list": []}}
 
-    people = await run(simulator, "recipients", message["id"])
-    assert ANNA in people.stdout
+    listed_recipients = await run(simulator, "recipients", message["id"])
+    assert ANNA in listed_recipients.stdout
     [one] = json.loads((await run(simulator, "recipients", message["id"], "--json")).stdout)
     assert one["number"] == ANNA
     assert one["report"] is None
@@ -423,7 +426,7 @@ async def test_a_refused_token_and_an_unreachable_gateway(simulator: Simulator) 
     one_line(await run(simulator, "list"), code=1)
 
 
-async def test_a_port_in_use_is_one_line(simulator: Simulator) -> None:
+async def test_a_port_in_use_is_one_line_of_error(simulator: Simulator) -> None:
     port = simulator.url.rpartition(":")[2]
     result = await anyio.to_thread.run_sync(lambda: invoke("simulator", "--port", port))
     one_line(result, code=1)
@@ -454,7 +457,7 @@ async def test_bulk_with_everything(simulator: Simulator, tmp_path: Path) -> Non
     assert ",5,no international prefix" in rejected[1]
 
 
-async def test_everybody_accepted_is_0(simulator: Simulator) -> None:
+async def test_all_accepted_is_0(simulator: Simulator) -> None:
     result = await run(simulator, "bulk", "-", *BULK[2:-1], "Ciao", input=f"{ANNA}\n{BEA}\n")
     assert result.exit_code == 0
     assert simulator.ledger == {ANNA: 1, BEA: 1}
@@ -467,7 +470,7 @@ async def test_no_whole_number_is_shown(simulator: Simulator) -> None:
     assert "34012345" not in result.output
 
 
-async def test_no_credit_is_1_and_says_what_is_left(simulator: Simulator) -> None:
+async def test_no_credit_is_1_and_prints_what_remains(simulator: Simulator) -> None:
     simulator.faults.add(Fault.status(402), on="close", times=None)
     result = await run(simulator, *BULK)
     receipt = json.loads(result.stdout)
@@ -496,21 +499,21 @@ async def test_a_resumable_end_is_5(simulator: Simulator, monkeypatch: pytest.Mo
     assert (await run(simulator, *BULK)).exit_code == 5
 
 
-async def test_a_list_that_changes_under_way_goes_out_as_it_was(
+async def test_a_list_that_changes_meanwhile_is_sent_as_it_was(
     simulator: Simulator, tmp_path: Path
 ) -> None:
-    people = tmp_path / "people.txt"
-    people.write_text("".join(f"+39-340{at:07}\n" for at in range(2_000)))
-    simulator.faults.plan = lambda _: people.write_bytes(b"+39-340") and None
+    list_file = tmp_path / "people.txt"
+    list_file.write_text("".join(f"+39-340{at:07}\n" for at in range(2_000)))
+    simulator.faults.plan = lambda _: list_file.write_bytes(b"+39-340") and None
     result = await run(
-        simulator, "bulk", str(people), "--sender", "ACME", "--body", "Ciao", "--batch-size", "100",
+        simulator, "bulk", str(list_file), "--sender", "ACME", "--body", "Ciao", "--batch-size", "100",
         "--concurrency", "1",
     )  # fmt: skip
     assert result.exit_code == 0
     assert len(simulator.ledger) == 2_000
 
 
-async def test_rejects_that_cannot_be_written_do_not_hide_the_end(
+async def test_rejects_that_cannot_be_written_do_not_hide_the_receipt(
     simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -540,19 +543,19 @@ async def test_lines_without_a_terminal(
     assert "6 of 6 recipients · " in result.stderr
 
 
-async def test_those_who_are_left_are_written_to_be_sent_later(
+async def test_unsent_rows_are_written_to_be_sent_later(
     simulator: Simulator, tmp_path: Path
 ) -> None:
-    people, left = tmp_path / "people.csv", tmp_path / "left.csv"
+    list_file, left = tmp_path / "people.csv", tmp_path / "left.csv"
     rows = "".join(f"+39-340{at:07},n{at}\n" for at in range(60))
-    # The first of all stands at the end again: texted by then, and not to be texted once more.
-    people.write_text(f"number,name\nnonsense,x\n{rows}0039 340 0000000,again\n")
+    # The last row repeats the first number, which has the text by then and must not get it again.
+    list_file.write_text(f"number,name\nnonsense,x\n{rows}0039 340 0000000,again\n")
     simulator.faults.add(Fault.status(402, 201), on="append", skip=1)
     send = (
         "--sender", "ACME", "--body", "Ciao {{name}}", "--concurrency", "1", "--rate", "0",
         "--batch-size", "5", "--recipients-per-message", "15",
     )  # fmt: skip
-    result = await run(simulator, "bulk", str(people), *send, "--unsent", str(left))
+    result = await run(simulator, "bulk", str(list_file), *send, "--unsent", str(left))
     assert result.exit_code == 1
     assert 0 < len(simulator.ledger) < 60
     assert "were not read" in result.stderr
@@ -562,9 +565,11 @@ async def test_those_who_are_left_are_written_to_be_sent_later(
     assert simulator.ledger == {f"+39-340{at:07}": 1 for at in range(60)}
 
 
-def test_pace(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(progress, "_LINE_EVERY", 0.0)
-    with progress.progress_shown(100_000) as show:
+    with progress.show_progress(100_000) as show:
         show(Progress(total=100_000))
         show(Progress(total=100_000, read=1500, elapsed=10.0, rate=100.0, eta=990.0))
         show(Progress(total=100_000, read=1500, elapsed=100.0, rate=10.0, eta=9900.0))
@@ -575,14 +580,14 @@ def test_pace(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
     ]
 
 
-def test_summary_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_summary_has_all_counts(capsys: pytest.CaptureFixture[str]) -> None:
     receipt = Receipt(total=3, unknown=(ANNA,), doubled=(BEA,), unsent=("x",), cost=Decimal("1.50"))
-    summarize(receipt, resumable=False)
+    print_summary(receipt, resumable=False)
     first = capsys.readouterr().err.splitlines()[0]
-    assert first == "Accepted 0 of 3, 1 not sent to, 1 unknown, 1 doubled; 1.50 EUR; 0.0 s."
+    assert first == "Accepted 0 of 3, 1 not sent, 1 unknown, 1 doubled; 1.50 EUR; 0.0 s."
 
 
-def test_what_others_wrote_is_no_command_to_the_terminal(
+def test_control_characters_do_not_reach_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     print_messages([MessageSummary(id="1", sender="\x1b[2J[bold]")])
@@ -600,7 +605,7 @@ def test_json_without_utf8_is_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "".join(written).isascii()
 
 
-def test_interrupted_elsewhere_is_130(capsys: pytest.CaptureFixture[str]) -> None:
+def test_any_interrupted_command_is_130(capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted() -> int:
         raise KeyboardInterrupt
 

@@ -17,7 +17,7 @@ ACME = ("--sender", "ACME", "--body", "Ciao")
 
 
 @pytest.fixture
-def people(tmp_path: Path) -> str:
+def list_file(tmp_path: Path) -> str:
     file = tmp_path / "people.txt"
     file.write_text("\n".join(numbers(300)) + "\nnobody\n", encoding="utf-8")
     return str(file)
@@ -28,11 +28,11 @@ def journal(tmp_path: Path) -> str:
     return str(tmp_path / "campaign.db")
 
 
-async def test_no_credit_is_5_and_resume_goes_on_after_a_top_up(
-    simulator: Simulator, people: str, journal: str
+async def test_no_credit_is_5_and_resume_finishes_after_a_top_up(
+    simulator: Simulator, list_file: str, journal: str
 ) -> None:
     simulator.gateway.credit = Decimal("0.01")
-    bulk = ("bulk", people, *ACME, "--journal", journal, "--batch-size", "50")
+    bulk = ("bulk", list_file, *ACME, "--journal", journal, "--batch-size", "50")
     stopped = await run(simulator, *bulk)
     assert stopped.exit_code == 5, stopped.output
     assert json.loads(stopped.stdout)["unsent"] == 300
@@ -42,7 +42,7 @@ async def test_no_credit_is_5_and_resume_goes_on_after_a_top_up(
 
     [kept] = simulator.gateway.messages
     shown = await run(simulator, "journal", "show", journal, "--rate", "0")
-    assert shown.exit_code == 2, "asks nothing, so it takes no options of a connection"
+    assert shown.exit_code == 2, "makes no request, so it has no connection options"
     simulator.gateway.credit = Decimal(100)
     done = await run(simulator, "resume", journal)
     assert done.exit_code == 3, done.output
@@ -58,9 +58,11 @@ async def test_no_credit_is_5_and_resume_goes_on_after_a_top_up(
     assert len(simulator.requests) == before
 
 
-async def test_ctrl_c_twice_can_be_resumed(simulator: Simulator, people: str, journal: str) -> None:
+async def test_ctrl_c_twice_can_be_resumed(
+    simulator: Simulator, list_file: str, journal: str
+) -> None:
     simulator.latency = 0.1
-    bulk = ("bulk", people, *ACME, "--journal", journal, "--batch-size", "5", "--rate", "0")
+    bulk = ("bulk", list_file, *ACME, "--journal", journal, "--batch-size", "5", "--rate", "0")
     process = await start(*bulk, **env(simulator))
     await until(lambda: len(simulator.requests) > 5)
     process.send_signal(signal.SIGINT)
@@ -78,10 +80,10 @@ async def test_ctrl_c_twice_can_be_resumed(simulator: Simulator, people: str, jo
 
 
 async def test_show_counts_and_purge_deletes_a_finished_one(
-    simulator: Simulator, people: str, journal: str
+    simulator: Simulator, list_file: str, journal: str
 ) -> None:
     simulator.faults.add(Fault.status(402, 201), on="close")
-    await run(simulator, "bulk", people, *ACME, "--journal", journal)
+    await run(simulator, "bulk", list_file, *ACME, "--journal", journal)
     unfinished = await start("journal", "purge", journal)
     code, out, err = await finish(unfinished)
     assert (code, out) == (1, "")
@@ -92,7 +94,7 @@ async def test_show_counts_and_purge_deletes_a_finished_one(
     assert code == 0, err
     assert json.loads(out)["accepted"] == 300
     for message_id in json.loads(out)["message_ids"]:
-        # It may well hold the digits of somebody.
+        # An id may happen to contain the digits of a number.
         out = out.replace(message_id, "")
     assert not any(number[4:] in out + err for number in numbers(300))
     purged = await start("journal", "purge", journal)
@@ -100,27 +102,35 @@ async def test_show_counts_and_purge_deletes_a_finished_one(
     assert not Path(journal).exists()  # noqa: ASYNC240
 
 
-async def test_a_journal_that_is_none_is_one_line(
-    simulator: Simulator, people: str, journal: str
+async def test_a_file_that_is_not_a_journal_is_one_line_of_error(
+    simulator: Simulator, list_file: str, journal: str
 ) -> None:
-    for command in (("resume", journal), ("bulk", people, *ACME, "--journal", people)):
+    for command in (("resume", journal), ("bulk", list_file, *ACME, "--journal", list_file)):
         one_line(await run(simulator, *command), code=1)
     assert not simulator.requests
 
 
-async def test_a_simulated_campaign_has_no_journal(
-    simulator: Simulator, people: str, journal: str
+async def test_a_simulated_campaign_cannot_have_a_journal(
+    simulator: Simulator, list_file: str, journal: str
 ) -> None:
-    refused = await run(simulator, "bulk", people, *ACME, "--journal", journal, "--simulate")
-    assert "forgets everything" in one_line(refused)
+    refused = await run(simulator, "bulk", list_file, *ACME, "--journal", journal, "--simulate")
+    assert "the simulator ends with the command" in one_line(refused)
 
 
 async def test_limits_careful_and_verify_reach_the_library(
-    simulator: Simulator, people: str
+    simulator: Simulator, list_file: str
 ) -> None:
     careful = ("--careful", "--verify", "always", "--batch-size", "50", "--concurrency", "1")
     limited = await run(
-        simulator, "bulk", people, *ACME, *careful, "--max-recipients", "900", "--max-cost", "6.00"
+        simulator,
+        "bulk",
+        list_file,
+        *ACME,
+        *careful,
+        "--max-recipients",
+        "900",
+        "--max-cost",
+        "6.00",
     )
     assert limited.exit_code == 1, limited.output
     assert "max_cost" in limited.stderr

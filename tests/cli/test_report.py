@@ -22,7 +22,7 @@ from gateway_sms_async.testing import Deliveries, Dialect, Fault, Simulator
 from ..support.accounting import numbers
 from ..support.cli import Page, env, finish, invoke, one_line, run, send, start, until
 
-PEOPLE = 200
+RECIPIENTS = 200
 VARIED = Deliveries(spread=600.0, undelivered=0.2, pending=0.05, operator=0.1)
 
 
@@ -42,9 +42,9 @@ async def varied() -> AsyncIterator[Simulator]:
 
 
 @pytest.fixture
-def people(tmp_path: Path) -> str:
+def list_file(tmp_path: Path) -> str:
     path = tmp_path / "people.csv"
-    rows = (f"{number},name{at},=1+{at}\n" for at, number in enumerate(numbers(PEOPLE)))
+    rows = (f"{number},name{at},=1+{at}\n" for at, number in enumerate(numbers(RECIPIENTS)))
     path.write_text("number,name,sum\n" + "".join(rows))
     return str(path)
 
@@ -52,7 +52,7 @@ def people(tmp_path: Path) -> str:
 async def states_of(
     simulator: Simulator, message_ids: list[str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """The documents of the gateway itself, by the number."""
+    """The gateway's own documents, by number."""
     found: dict[str, list[dict[str, Any]]] = {}
     for message_id in message_ids:
         for document in simulator.gateway.recipients(message_id).body["data"]:
@@ -60,8 +60,8 @@ async def states_of(
     return found
 
 
-async def test_the_figures_are_those_of_the_gateway(varied: Simulator, people: str) -> None:
-    ids = await send(varied, people)
+async def test_the_figures_equal_those_of_the_gateway(varied: Simulator, list_file: str) -> None:
+    ids = await send(varied, list_file)
     assert len(ids) == 2
     await varied.advance(300)
     done = await run(varied, "report", *ids, "--json")
@@ -71,7 +71,7 @@ async def test_the_figures_are_those_of_the_gateway(varied: Simulator, people: s
     assert shown["finished"] is False
     async with GatewayClient(varied.token, base_url=varied.url, rate=None) as gateway:
         messages = [await gateway.messages.get(one) for one in ids]
-    assert shown["recipients"] == PEOPLE
+    assert shown["recipients"] == RECIPIENTS
     assert shown["delivered"] == sum(one.statistics.delivered or 0 for one in messages)
     failed = shown["undelivered"] + shown["expired"] + shown["rejected"]
     assert failed == sum(one.statistics.error or 0 for one in messages)
@@ -79,14 +79,14 @@ async def test_the_figures_are_those_of_the_gateway(varied: Simulator, people: s
     assert shown["permanent"] > 0
     assert shown["can_be_tried_again"] > 0
     assert shown["permanent"] + shown["can_be_tried_again"] == failed
-    assert sum(shown[state.name.lower()] for state in DeliveryState) == PEOPLE
+    assert sum(shown[state.name.lower()] for state in DeliveryState) == RECIPIENTS
     assert 0 < shown["seconds_to_deliver"]["p50"] < shown["seconds_to_deliver"]["p90"] <= 300
-    assert shown["countries"]["+39"]["recipients"] == PEOPLE
-    assert not any(number[4:] in done.output for number in numbers(PEOPLE))
+    assert shown["countries"]["+39"]["recipients"] == RECIPIENTS
+    assert not any(number[4:] in done.output for number in numbers(RECIPIENTS))
 
 
-async def test_a_person_reads_it_at_a_glance(varied: Simulator, people: str) -> None:
-    [first, _] = await send(varied, people)
+async def test_the_figures_as_tables(varied: Simulator, list_file: str) -> None:
+    [first, _] = await send(varied, list_file)
     await varied.advance(10_000)
     done = await run(varied, "report", first)
     lines = done.stdout.splitlines()
@@ -102,9 +102,9 @@ async def test_a_person_reads_it_at_a_glance(varied: Simulator, people: str) -> 
 
 
 async def test_on_a_terminal_the_bars_are_drawn(
-    varied: Simulator, people: str, monkeypatch: pytest.MonkeyPatch
+    varied: Simulator, list_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = await send(varied, people)
+    ids = await send(varied, list_file)
     monkeypatch.setenv("FORCE_COLOR", "1")
     drawn = await run(varied, "report", *ids)
     assert "█" in drawn.stdout
@@ -121,18 +121,20 @@ async def test_on_a_terminal_the_bars_are_drawn(
         (Deliveries(undelivered=0.5, pending=0.5), 10, 5),
     ],
 )
-async def test_exit_codes(people: str, deliveries: Deliveries, seconds: float, code: int) -> None:
+async def test_exit_codes(
+    list_file: str, deliveries: Deliveries, seconds: float, code: int
+) -> None:
     async with Simulator(frozen=True, deliveries=deliveries) as simulator:
-        ids = await send(simulator, people)
+        ids = await send(simulator, list_file)
         await simulator.advance(seconds)
         done = await run(simulator, "report", *ids, "--json")
         assert done.exit_code == code, done.output
         assert json.loads(done.stdout)["finished"] is (code != 5)
 
 
-async def test_invalid_and_unlisted_recipients_are_told(people: str) -> None:
+async def test_invalid_and_unlisted_recipients_are_counted(list_file: str) -> None:
     async with Simulator(frozen=True, dialect=Dialect(list_limit=100)) as simulator:
-        ids = await send(simulator, people)
+        ids = await send(simulator, list_file)
         await simulator.advance(10)
         done = await run(simulator, "report", *ids, "--json")
         shown = json.loads(done.stdout)
@@ -141,10 +143,10 @@ async def test_invalid_and_unlisted_recipients_are_told(people: str) -> None:
         assert "not listed" in (await run(simulator, "report", *ids)).stdout
 
 
-async def test_invalid_ones_in_the_list_do_not_hide_who_is_not_listed(
-    people: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_invalid_entries_do_not_hide_unlisted_recipients(
+    list_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As many entries as there are valid recipients, but the last two are invalid ones.
+    # As many entries as there are valid recipients, but the last two are invalid.
     listed = SimulatedMessage.listed
     monkeypatch.setattr(
         SimulatedMessage,
@@ -152,23 +154,23 @@ async def test_invalid_ones_in_the_list_do_not_hide_who_is_not_listed(
         lambda self, now: [one for one in listed(self, now) if one not in {3, 4}],
     )
     async with Simulator(frozen=True, dialect=Dialect(list_invalid=True)) as simulator:
-        simulator.gateway.unroutable = set(numbers(2, PEOPLE - 2))
-        done = await run(simulator, "bulk", people, "--sender", "ACME", "--body", "Ciao")
+        simulator.gateway.unroutable = set(numbers(2, RECIPIENTS - 2))
+        done = await run(simulator, "bulk", list_file, "--sender", "ACME", "--body", "Ciao")
         [message_id] = json.loads(done.stdout)["message_ids"]
         await simulator.advance(10)
-        file = tmp_path / "everybody.csv"
+        file = tmp_path / "deliveries.csv"
         done = await run(simulator, "report", message_id, "--json", "--csv", str(file))
         shown = json.loads(done.stdout)
         assert (shown["unlisted"], shown["invalid"]) == (2, 2)
-        assert (shown["recipients"], shown["delivered"]) == (PEOPLE - 4, PEOPLE - 4)
+        assert (shown["recipients"], shown["delivered"]) == (RECIPIENTS - 4, RECIPIENTS - 4)
         assert (done.exit_code, shown["finished"]) == (5, False)
         with file.open(newline="") as lines:
             states = Counter(row["state"] for row in csv.DictReader(lines))
-        assert states == {"delivered": PEOPLE - 4, "rejected": 2}
+        assert states == {"delivered": RECIPIENTS - 4, "rejected": 2}
 
 
-async def test_entries_that_are_repeated_hide_nobody(
-    people: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_repeated_entries_do_not_hide_a_recipient(
+    list_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed = SimulatedMessage.listed
 
@@ -177,33 +179,33 @@ async def test_entries_that_are_repeated_hide_nobody(
 
     monkeypatch.setattr(SimulatedMessage, "listed", repeating)
     async with Simulator(frozen=True, deliveries=Deliveries(undelivered=0.5)) as simulator:
-        ids = await send(simulator, people)
+        ids = await send(simulator, list_file)
         await simulator.advance(10)
-        file, again = tmp_path / "everybody.csv", tmp_path / "again.csv"
+        file, again = tmp_path / "deliveries.csv", tmp_path / "again.csv"
         args = ("--json", "--csv", str(file), "--retry", str(again))
         done = await run(simulator, "report", *ids, *args)
         shown = json.loads(done.stdout)
-        assert (shown["recipients"], shown["unlisted"]) == (PEOPLE - 2, 2)
+        assert (shown["recipients"], shown["unlisted"]) == (RECIPIENTS - 2, 2)
         assert (done.exit_code, shown["finished"]) == (1, False)
         with file.open(newline="") as lines:
-            assert len(list(csv.DictReader(lines))) == PEOPLE - 2
-        assert not again.exists(), "who is not listed may be somebody on the list"
+            assert len(list(csv.DictReader(lines))) == RECIPIENTS - 2
+        assert not again.exists(), "an unlisted recipient may be one to retry"
 
 
 # Files
 
 
-async def test_everybody_is_one_line_of_a_file(
-    varied: Simulator, people: str, tmp_path: Path
+async def test_every_recipient_is_one_line_of_the_csv(
+    varied: Simulator, list_file: str, tmp_path: Path
 ) -> None:
-    ids = await send(varied, people)
+    ids = await send(varied, list_file)
     await varied.advance(300)
-    file = tmp_path / "everybody.csv"
+    file = tmp_path / "deliveries.csv"
     shown = json.loads((await run(varied, "report", *ids, "--json", "--csv", str(file))).stdout)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     with file.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
-    assert [row["number"] for row in rows] == numbers(PEOPLE)
+    assert [row["number"] for row in rows] == numbers(RECIPIENTS)
     assert [row["message_id"] for row in rows] == [ids[0]] * 150 + [ids[1]] * 50
     for state in DeliveryState:
         name = state.name.lower()
@@ -211,15 +213,13 @@ async def test_everybody_is_one_line_of_a_file(
     assert sum(row["permanent"] == "true" for row in rows) == shown["permanent"]
     assert all(bool(row["delivered"]) is (row["state"] == "delivered") for row in rows)
     excluded = await run(
-        varied, "bulk", people, "--sender", "ACME", "--body", "Ciao", "--exclude", str(file)
+        varied, "bulk", list_file, "--sender", "ACME", "--body", "Ciao", "--exclude", str(file)
     )
-    assert json.loads(excluded.stdout)["excluded"] == PEOPLE
+    assert json.loads(excluded.stdout)["excluded"] == RECIPIENTS
 
 
-async def test_a_page_that_needs_nothing_but_itself(
-    varied: Simulator, people: str, tmp_path: Path
-) -> None:
-    ids = await send(varied, people)
+async def test_the_page_loads_nothing(varied: Simulator, list_file: str, tmp_path: Path) -> None:
+    ids = await send(varied, list_file)
     await varied.advance(300)
     file = tmp_path / "report.html"
     shown = json.loads((await run(varied, "report", *ids, "--json", "--html", str(file))).stdout)
@@ -235,20 +235,20 @@ async def test_a_page_that_needs_nothing_but_itself(
     assert all(one in text for one in ids)
     for message_id in ids:
         text = text.replace(message_id, "")
-    assert not any(number[4:] in text for number in numbers(PEOPLE))
+    assert not any(number[4:] in text for number in numbers(RECIPIENTS))
     assert "name1" not in text
     assert "Ciao" not in text
 
 
-async def test_whom_to_try_again_is_a_list_that_can_be_sent_to(
-    varied: Simulator, people: str, tmp_path: Path
+async def test_the_retry_list_can_be_sent(
+    varied: Simulator, list_file: str, tmp_path: Path
 ) -> None:
-    ids = await send(varied, people)
+    ids = await send(varied, list_file)
     await varied.advance(300)
     again = tmp_path / "again.csv"
     done = await run(varied, "report", *ids, "--json", "--retry", str(again))
     shown = json.loads(done.stdout)
-    assert f"{shown['can_be_tried_again']} can be tried again" in done.stderr
+    assert f"{shown['can_be_tried_again']} recipients can be retried" in done.stderr
     before = await states_of(varied, ids)
     simulated = await run(
         varied, "bulk", str(again), "--sender", "ACME", "--body", "Ciao {{name}}, {{sum}}", "--test"
@@ -264,17 +264,17 @@ async def test_whom_to_try_again_is_a_list_that_can_be_sent_to(
         assert document["body"] == failed["body"], "the fields are what they were"
 
 
-async def test_whoever_got_it_the_second_time_is_not_tried_again(
-    varied: Simulator, people: str, tmp_path: Path
+async def test_a_recipient_that_a_retry_reached_is_not_retried(
+    varied: Simulator, list_file: str, tmp_path: Path
 ) -> None:
-    ids = await send(varied, people)
+    ids = await send(varied, list_file)
     await varied.advance(10_000)
     again, more = tmp_path / "again.jsonl", tmp_path / "more.jsonl"
     await run(varied, "report", *ids, "--retry", str(again))
     tried = [json.loads(line)["number"] for line in again.read_text().splitlines()]
     ids += await send(varied, str(again))
     done = await run(varied, "report", *ids, "--retry", str(more))
-    assert "Nobody is to be tried again" in done.stderr, "the second message is on its way"
+    assert "There are no recipients to retry" in done.stderr, "the second message is under way"
     await varied.advance(10_000)
     await run(varied, "report", *ids, "--retry", str(more))
     left = [json.loads(line)["number"] for line in more.read_text().splitlines()]
@@ -287,12 +287,12 @@ async def test_whoever_got_it_the_second_time_is_not_tried_again(
         )
 
 
-async def test_nobody_is_tried_again_who_may_be_among_those_not_listed(
-    people: str, tmp_path: Path
+async def test_no_retry_list_if_a_recipient_may_be_an_unlisted_one(
+    list_file: str, tmp_path: Path
 ) -> None:
     deliveries, dialect = Deliveries(undelivered=0.5), Dialect(list_limit=10)
     async with Simulator(frozen=True, deliveries=deliveries, dialect=dialect) as simulator:
-        ids = await send(simulator, people)
+        ids = await send(simulator, list_file)
         await simulator.advance(10)
         again = tmp_path / "again.csv"
         done = await run(simulator, "report", *ids, "--retry", str(again))
@@ -302,8 +302,8 @@ async def test_nobody_is_tried_again_who_may_be_among_those_not_listed(
         assert again.exists()
 
 
-async def test_nobody_is_tried_again_who_may_be_among_the_hidden(
-    people: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_no_retry_list_if_a_recipient_may_be_a_hidden_one(
+    list_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = SimulatedMessage.recipient_document
     hidden: set[str] = set()
@@ -315,7 +315,7 @@ async def test_nobody_is_tried_again_who_may_be_among_the_hidden(
 
     monkeypatch.setattr(SimulatedMessage, "recipient_document", masked)
     async with Simulator(frozen=True, deliveries=Deliveries(undelivered=0.5)) as simulator:
-        ids = await send(simulator, people)
+        ids = await send(simulator, list_file)
         await simulator.advance(10)
         again, more = tmp_path / "again.csv", tmp_path / "more.csv"
         await run(simulator, "report", *ids, "--retry", str(again))
@@ -328,13 +328,13 @@ async def test_nobody_is_tried_again_who_may_be_among_the_hidden(
         assert not more.exists()
         hidden.update(ids)
         done = await run(simulator, "report", *ids, "--retry", str(more))
-        assert "Nobody is to be tried again" not in done.stderr
+        assert "There are no recipients to retry" not in done.stderr
         assert not more.exists()
 
 
-async def test_a_message_that_is_gone_does_not_hide_the_others(people: str, tmp_path: Path) -> None:
+async def test_a_missing_message_does_not_hide_the_others(list_file: str, tmp_path: Path) -> None:
     async with Simulator(frozen=True, deliveries=Deliveries(undelivered=0.5)) as simulator:
-        ids = await send(simulator, people)
+        ids = await send(simulator, list_file)
         await simulator.advance(10)
         del simulator.gateway.messages[ids[1]]  # a gateway forgets, after a while
         page, again = tmp_path / "page.html", tmp_path / "again.csv"
@@ -342,34 +342,32 @@ async def test_a_message_that_is_gone_does_not_hide_the_others(people: str, tmp_
         done = await run(simulator, "report", *ids, "--json", *args)
         shown = json.loads(done.stdout)
         assert done.exit_code == 1
-        assert f"Message {ids[1]} is not there" in done.stderr
+        assert f"Message {ids[1]} does not exist" in done.stderr
         assert (shown["recipients"], shown["message_ids"]) == (150, ids[:1])
         assert (shown["not_found"], shown["finished"]) == (ids[1:], False)
         assert "was not written" in done.stderr
-        assert not again.exists(), "somebody on it may have it on the message that is gone"
+        assert not again.exists(), "a recipient may have the text by the missing message"
         assert ids[1] not in page.read_text()
         assert (await run(simulator, "report", *ids)).exit_code == 1
         alone = one_line(await run(simulator, "report", ids[1]), code=1)
         assert alone.startswith(f"message {ids[1]}")
 
 
-async def test_a_list_of_yesterday_is_not_taken_for_one_that_was_not_written(
-    people: str, tmp_path: Path
-) -> None:
-    # 3 is what a script takes for "somebody has not got it: send to those in the file".
+async def test_a_retry_list_that_was_not_written_is_1(list_file: str, tmp_path: Path) -> None:
+    # A script takes 3 for "send to the recipients in the file", and yesterday's file may be there.
     async with Simulator(frozen=True, deliveries=Deliveries(undelivered=0.5)) as simulator:
-        ids = await send(simulator, people)
+        ids = await send(simulator, list_file)
         await simulator.advance(10)
         assert (await run(simulator, "report", *ids)).exit_code == 3
         assert (await run(simulator, "report", *ids, "--retry", "/dev/full")).exit_code == 1
 
 
-async def test_journals_of_a_campaign_and_of_its_second_try_go_together(
-    varied: Simulator, people: str, tmp_path: Path
+async def test_the_journals_of_a_campaign_and_of_its_retry(
+    varied: Simulator, list_file: str, tmp_path: Path
 ) -> None:
     first, second = str(tmp_path / "first.db"), str(tmp_path / "second.db")
     again = tmp_path / "again.csv"
-    ids = await send(varied, people, "--journal", first)
+    ids = await send(varied, list_file, "--journal", first)
     await varied.advance(10_000)
     await run(varied, "report", "--journal", first, "--retry", str(again))
     ids += await send(varied, str(again), "--journal", second)
@@ -388,13 +386,13 @@ async def test_journals_of_a_campaign_and_of_its_second_try_go_together(
 
 
 @pytest.mark.parametrize("fate", ["unknown", "unsent"])
-async def test_nobody_is_tried_again_whose_second_try_is_not_settled(
-    people: str, tmp_path: Path, fate: str
+async def test_a_recipient_whose_retry_is_not_settled_is_not_retried(
+    list_file: str, tmp_path: Path, fate: str
 ) -> None:
     first, second = str(tmp_path / "first.db"), str(tmp_path / "second.db")
     again, more = tmp_path / "again.csv", tmp_path / "more.csv"
     async with Simulator(frozen=True, deliveries=Deliveries(undelivered=0.5)) as simulator:
-        await send(simulator, people, "--journal", first)
+        await send(simulator, list_file, "--journal", first)
         await simulator.advance(10)
         await run(simulator, "report", "--journal", first, "--retry", str(again))
         tried = {row["number"] for row in csv.DictReader(again.read_text().splitlines())}
@@ -413,22 +411,24 @@ async def test_nobody_is_tried_again_whose_second_try_is_not_settled(
         assert more.exists(), done.output
         left = {row["number"] for row in csv.DictReader(more.read_text().splitlines())}
         assert tried
-        assert not left & tried, "resume sends to them, or they may have it already"
+        assert not left & tried, "resume sends to them, or they may have the text"
 
 
-async def test_journals_of_two_addresses_do_not_go_together(
-    varied: Simulator, simulator: Simulator, people: str, tmp_path: Path
+async def test_journals_of_two_addresses_are_rejected(
+    varied: Simulator, simulator: Simulator, list_file: str, tmp_path: Path
 ) -> None:
     journals = [str(tmp_path / name) for name in ("first.db", "second.db")]
     for where, journal in zip((varied, simulator), journals, strict=True):
-        await send(where, people, "--journal", journal)
+        await send(where, list_file, "--journal", journal)
     both = ("--journal", journals[0], "--journal", journals[1])
     refused = one_line(await run(varied, "report", *both))
     assert simulator.url in refused
 
 
-async def test_files_are_whole_or_not_there(varied: Simulator, people: str, tmp_path: Path) -> None:
-    ids = await send(varied, people)
+async def test_files_are_whole_or_not_there(
+    varied: Simulator, list_file: str, tmp_path: Path
+) -> None:
+    ids = await send(varied, list_file)
     names = ("--csv", "--html", "--retry")
     files = [str(tmp_path / name.strip("-")) for name in names]
     (tmp_path / "csv").write_text("of yesterday")
@@ -441,24 +441,24 @@ async def test_files_are_whole_or_not_there(varied: Simulator, people: str, tmp_
     assert left == ["csv", "people.csv"]
 
 
-async def test_a_file_that_cannot_be_written_does_not_hide_the_rest(
-    simulator: Simulator, people: str
+async def test_a_file_that_cannot_be_written_does_not_hide_the_figures(
+    simulator: Simulator, list_file: str
 ) -> None:
-    ids = await send(simulator, people)
+    ids = await send(simulator, list_file)
     done = await run(simulator, "report", *ids, "--json", "--csv", "/dev/full")
     assert done.stderr.count("/dev/full could not be written") == 1
-    assert json.loads(done.stdout)["recipients"] == PEOPLE
+    assert json.loads(done.stdout)["recipients"] == RECIPIENTS
     assert done.exit_code in {5, 1}
 
 
 # Which messages
 
 
-async def test_a_journal_names_its_messages_and_where_they_were_sent(
-    varied: Simulator, people: str, tmp_path: Path
+async def test_a_journal_has_the_messages_and_their_address(
+    varied: Simulator, list_file: str, tmp_path: Path
 ) -> None:
     journal = str(tmp_path / "campaign.db")
-    ids = await send(varied, people, "--journal", journal)
+    ids = await send(varied, list_file, "--journal", journal)
     shown = json.loads((await run(varied, "report", "--journal", journal, "--json")).stdout)
     assert shown["message_ids"] == ids
     both = await run(varied, "report", ids[1], "--journal", journal, "--json")
@@ -468,19 +468,19 @@ async def test_a_journal_names_its_messages_and_where_they_were_sent(
     code, _, err = await finish(await start("report", "--journal", journal, OPENAPI_TOKEN="secret"))
     assert code == 2
     assert f"--base-url {varied.url}" in err
-    assert len(varied.requests) == before, "a token goes nowhere that a file names"
+    assert len(varied.requests) == before, "a journal must not decide where the token is sent"
     asked = ("report", "--journal", journal, "--base-url", varied.url, "--json", "--rate", "0")
     code, out, err = await finish(await start(*asked, OPENAPI_TOKEN=varied.token))
     assert code == 5, err
     assert json.loads(out)["message_ids"] == ids
 
 
-async def test_a_journal_of_a_running_campaign_is_one_line(
-    simulator: Simulator, people: str, tmp_path: Path
+async def test_the_journal_of_a_running_campaign_is_one_line_of_error(
+    simulator: Simulator, list_file: str, tmp_path: Path
 ) -> None:
     journal = str(tmp_path / "campaign.db")
     simulator.faults.add(Fault.hang(), on="open")
-    bulk = ("bulk", people, "--sender", "ACME", "--body", "Ciao", "--journal", journal)
+    bulk = ("bulk", list_file, "--sender", "ACME", "--body", "Ciao", "--journal", journal)
     running = await start(*bulk, **env(simulator))
     try:
         await until(lambda: bool(simulator.requests))
@@ -491,33 +491,33 @@ async def test_a_journal_of_a_running_campaign_is_one_line(
         await running.wait()
 
 
-async def test_a_campaign_that_stopped_early_says_so(
-    simulator: Simulator, people: str, tmp_path: Path
+async def test_a_campaign_that_stopped_early_is_reported(
+    simulator: Simulator, list_file: str, tmp_path: Path
 ) -> None:
     journal = str(tmp_path / "campaign.db")
     simulator.faults.add(Fault.status(402, 201), on="close", skip=1, times=None)
-    bulk = ("bulk", people, "--sender", "ACME", "--body", "Ciao", "--journal", journal)
+    bulk = ("bulk", list_file, "--sender", "ACME", "--body", "Ciao", "--journal", journal)
     stopped = await run(simulator, *bulk, "--recipients-per-message", "150", "--concurrency", "1")
     assert stopped.exit_code == 5, stopped.output
     done = await run(simulator, "report", "--journal", journal, "--json")
     assert f"gateway-sms resume {journal}" in done.stderr
-    assert 0 < json.loads(done.stdout)["recipients"] < PEOPLE
+    assert 0 < json.loads(done.stdout)["recipients"] < RECIPIENTS
 
 
-async def test_a_campaign_of_which_nothing_was_sent(
-    simulator: Simulator, people: str, tmp_path: Path
+async def test_a_campaign_without_a_closed_message(
+    simulator: Simulator, list_file: str, tmp_path: Path
 ) -> None:
     journal = str(tmp_path / "campaign.db")
     simulator.faults.add(Fault.status(402, 201), on="close", times=None)
-    bulk = ("bulk", people, "--sender", "ACME", "--body", "Ciao", "--journal", journal)
+    bulk = ("bulk", list_file, "--sender", "ACME", "--body", "Ciao", "--journal", journal)
     assert (await run(simulator, *bulk)).exit_code == 5
     done = await run(simulator, "report", "--journal", journal)
     assert done.exit_code == 2
-    assert "200 not sent to; to go on: gateway-sms resume" in done.stderr
+    assert "200 not sent; to resume it: gateway-sms resume" in done.stderr
     assert "nothing was sent yet" in done.stderr
 
 
-async def test_a_message_that_is_open_has_no_report(simulator: Simulator) -> None:
+async def test_an_open_message_has_no_report(simulator: Simulator) -> None:
     async with GatewayClient(simulator.token, base_url=simulator.url, rate=None) as gateway:
         message = await gateway.messages.send(
             sender="ACME", body="Ciao", recipients=numbers(1), transaction=True
@@ -525,11 +525,11 @@ async def test_a_message_that_is_open_has_no_report(simulator: Simulator) -> Non
     assert "is open" in one_line(await run(simulator, "report", message.id))
 
 
-def test_without_a_message_there_is_nothing_to_report() -> None:
+def test_a_report_needs_a_message() -> None:
     assert "--journal" in one_line(invoke("report", env={"OPENAPI_TOKEN": "x"}))
 
 
-def test_no_file_is_written_over_another(tmp_path: Path) -> None:
+def test_no_file_overwrites_another(tmp_path: Path) -> None:
     same = ("--csv", str(tmp_path / "x"), "--retry", str(tmp_path / "x"))
     assert "overwrite" in one_line(invoke("report", "abc", *same, env={"OPENAPI_TOKEN": "x"}))
 
@@ -539,7 +539,7 @@ def test_report_teaches() -> None:
     for word in (
         "--journal",
         "--retry",
-        "Exit codes: 0 everybody has it",
+        "Exit codes: 0 all delivered",
         "gateway-sms bulk again",
     ):
         assert word in shown

@@ -1,4 +1,4 @@
-"""`gateway-sms track`: a table that moves, lines of JSON, and what is said at the end."""
+"""`gateway-sms track`: the live table, the lines of JSON, and the figures at the end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ import pytest
 from rich.console import Console
 
 from gateway_sms_async import GatewayClient, Message, RetryPolicy
-from gateway_sms_async._cli.terminal.live_table import MessageFigures, _Table, standing
+from gateway_sms_async._cli.terminal.live_table import (
+    MessageFigures,
+    _LiveTable,
+    count_recipients,
+)
 from gateway_sms_async._delivery.state import DeliveryState
 from gateway_sms_async._delivery.summary import DeliverySummary, MessageDelivery
 from gateway_sms_async._simulator.message import Message as SimulatedMessage
@@ -31,7 +35,7 @@ from gateway_sms_async.testing import Deliveries, Simulator
 from ..support.accounting import numbers
 from ..support.cli import AS_A_USER, env, finish, invoke, one_line, run, send, start, until
 
-PEOPLE = 200
+RECIPIENTS = 200
 
 
 @pytest.fixture(autouse=True)
@@ -51,9 +55,9 @@ async def varied() -> AsyncIterator[Simulator]:
 
 
 @pytest.fixture
-def people(tmp_path: Path) -> str:
+def list_file(tmp_path: Path) -> str:
     path = tmp_path / "people.csv"
-    rows = (f"{number},name{at},{at}\n" for at, number in enumerate(numbers(PEOPLE)))
+    rows = (f"{number},name{at},{at}\n" for at, number in enumerate(numbers(RECIPIENTS)))
     path.write_text("number,name,sum\n" + "".join(rows))
     return str(path)
 
@@ -62,8 +66,8 @@ def lines_of(out: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines()]
 
 
-async def test_lines_of_json_while_it_moves(varied: Simulator, people: str) -> None:
-    ids = await send(varied, people)
+async def test_lines_of_json_while_deliveries_advance(varied: Simulator, list_file: str) -> None:
+    ids = await send(varied, list_file)
     await varied.advance(50)
     tracking = await start("track", *ids, "--rate", "0", **env(varied))
     assert tracking.stdout is not None
@@ -83,29 +87,29 @@ async def test_lines_of_json_while_it_moves(varied: Simulator, people: str) -> N
     assert err.splitlines()[-1] == "160 of 200 delivered, 40 not delivered, 0 under way."
     for message_id in ids:
         out = out.replace(message_id, "")
-    assert not any(number[4:] in out + err for number in numbers(PEOPLE))
+    assert not any(number[4:] in out + err for number in numbers(RECIPIENTS))
 
 
-async def test_nothing_is_said_twice(varied: Simulator, people: str) -> None:
-    ids = await send(varied, people)
+async def test_no_line_is_printed_twice(varied: Simulator, list_file: str) -> None:
+    ids = await send(varied, list_file)
     await varied.advance(1000)
     done = await run(varied, "track", *ids)
     lines = lines_of(done.stdout)
     assert len(lines) == len({json.dumps(line | {"at": ""}) for line in lines})
 
 
-async def test_everybody_has_it_is_0(simulator: Simulator, people: str, tmp_path: Path) -> None:
+async def test_all_delivered_is_0(simulator: Simulator, list_file: str, tmp_path: Path) -> None:
     journal = str(tmp_path / "campaign.db")
     async with Simulator(frozen=True) as still:
-        await send(still, people, "--journal", journal)
+        await send(still, list_file, "--journal", journal)
         await still.advance(100)
         done = await run(still, "track", "--journal", journal)
     assert done.exit_code == 0, done.output
     assert "200 of 200 delivered" in done.stderr
 
 
-async def test_the_end_of_the_time_is_5(varied: Simulator, people: str) -> None:
-    ids = await send(varied, people)
+async def test_a_timeout_is_5(varied: Simulator, list_file: str) -> None:
+    ids = await send(varied, list_file)
     await varied.advance(50)
     done = await run(varied, "track", *ids, "--for", "0.5")
     assert done.exit_code == 5, done.output
@@ -115,8 +119,8 @@ async def test_the_end_of_the_time_is_5(varied: Simulator, people: str) -> None:
     )
 
 
-async def test_statistics_that_run_ahead_are_not_the_last_word(
-    people: str, monkeypatch: pytest.MonkeyPatch
+async def test_statistics_ahead_of_the_lists_are_not_final(
+    list_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = SimulatedMessage.document
 
@@ -127,18 +131,20 @@ async def test_statistics_that_run_ahead_are_not_the_last_word(
 
     monkeypatch.setattr(SimulatedMessage, "document", ahead)
     async with Simulator(frozen=True, deliveries=Deliveries(operator=1.0)) as simulator:
-        ids = await send(simulator, people)
+        ids = await send(simulator, list_file)
         await simulator.advance(2)
         done = await run(simulator, "track", *ids, "--for", "1")
         assert done.exit_code == 5
         assert "200 of 200 delivered" in done.stderr
         assert (
-            "By the lists of recipients, which are read seldom, 200 are under way." in done.stderr
+            "By the recipient lists, which are polled less often, 200 are under way." in done.stderr
         )
 
 
-async def test_what_cannot_be_followed_is_said(varied: Simulator, people: str) -> None:
-    ids = await send(varied, people)
+async def test_messages_that_cannot_be_followed_are_named(
+    varied: Simulator, list_file: str
+) -> None:
+    ids = await send(varied, list_file)
     await varied.advance(1000)
     async with GatewayClient(varied.token, base_url=varied.url, rate=None) as gateway:
         message = await gateway.messages.send(
@@ -148,15 +154,15 @@ async def test_what_cannot_be_followed_is_said(varied: Simulator, people: str) -
     done = await run(varied, "track", *ids, message.id, gone)
     assert done.exit_code == 1
     assert f"Message {message.id} is open, so nothing of it was sent yet." in done.stderr
-    assert f"Message {gone} is not there." in done.stderr
+    assert f"Message {gone} does not exist." in done.stderr
     assert "160 of 201 delivered" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_leaves_where_everything_stands(
-    varied: Simulator, people: str, number: signal.Signals
+async def test_a_signal_stops_it_with_the_last_figures(
+    varied: Simulator, list_file: str, number: signal.Signals
 ) -> None:
-    ids = await send(varied, people)
+    ids = await send(varied, list_file)
     await varied.advance(50)
     tracking = await start("track", *ids, "--rate", "0", **env(varied))
     assert tracking.stdout is not None
@@ -170,21 +176,21 @@ async def test_a_signal_leaves_where_everything_stands(
     assert re.search(r"\d+ of 200 delivered, \d+ not delivered, \d+ under way\.", err)
 
 
-async def test_ctrl_c_before_anything_is_known(simulator: Simulator) -> None:
+async def test_ctrl_c_before_the_first_response(simulator: Simulator) -> None:
     simulator.latency = 30.0
     tracking = await start("track", "abc", "--rate", "0", **env(simulator))
     await until(lambda: bool(simulator.requests))
     tracking.send_signal(signal.SIGINT)
-    assert await finish(tracking) == (130, "", "Interrupted before anything was known.\n")
+    assert await finish(tracking) == (130, "", "Interrupted before the first response.\n")
 
 
-async def test_a_token_that_is_none_is_one_line(simulator: Simulator) -> None:
+async def test_a_wrong_token_is_one_line_of_error(simulator: Simulator) -> None:
     simulator.tokens.clear()
     assert "401" in one_line(await run(simulator, "track", "abc"), code=1)
 
 
-async def test_a_table_on_a_terminal(varied: Simulator, people: str) -> None:
-    ids = await send(varied, people)
+async def test_a_table_on_a_terminal(varied: Simulator, list_file: str) -> None:
+    ids = await send(varied, list_file)
     await varied.advance(1000)
     master, terminal = pty.openpty()
     process = await asyncio.create_subprocess_exec(
@@ -203,7 +209,7 @@ async def test_a_table_on_a_terminal(varied: Simulator, people: str) -> None:
 
 
 def _read_all(master: int) -> str:
-    """Read a terminal to its end, for some seconds at the most."""
+    """Read a terminal until it is closed, for at most 15 seconds."""
     read = b""
     give_up = time.monotonic() + 15
     while time.monotonic() < give_up:
@@ -211,7 +217,7 @@ def _read_all(master: int) -> str:
             continue
         try:
             part = os.read(master, 65_536)
-        except OSError:  # the other end is gone
+        except OSError:  # the other end is closed
             break
         if not part:
             break
@@ -226,19 +232,19 @@ def test_track_teaches() -> None:
         assert word in shown
 
 
-def test_statistics_that_are_ahead_of_the_list_are_shown(gateway_message: Any) -> None:
+def test_statistics_ahead_of_the_list_are_shown(gateway_message: Any) -> None:
     counts = dict.fromkeys(DeliveryState, 0) | {DeliveryState.PENDING: 10}
     message = gateway_message(delivered=7, error=2)
-    told = MessageDelivery(message_id="abc", counts=counts, message=message)
-    assert standing(told) == MessageFigures(7, 2, 1)
-    # They may count what is not there.
-    told = MessageDelivery(
+    delivery = MessageDelivery(message_id="abc", counts=counts, message=message)
+    assert count_recipients(delivery) == MessageFigures(7, 2, 1)
+    # They may count more than there are recipients.
+    delivery = MessageDelivery(
         message_id="abc", counts=counts, message=gateway_message(delivered=70, error=20)
     )
-    assert standing(told).recipients == 10
-    assert min(standing(told)) >= 0
+    assert count_recipients(delivery).recipients == 10
+    assert min(count_recipients(delivery)) >= 0
     done = MessageDelivery(message_id="abc", counts=counts, message=message, complete=True)
-    assert standing(done) == MessageFigures(0, 0, 10)
+    assert count_recipients(done) == MessageFigures(0, 0, 10)
 
 
 @pytest.fixture
@@ -265,7 +271,7 @@ def test_the_table_fits(width: int, gateway_message: Any) -> None:
         for one, why in zip(ids, (None, "timed out", "list incomplete"), strict=True)
     ]
     file = io.StringIO()
-    table = _Table(width, plain=False).draw(
+    table = _LiveTable(width, plain=False).draw(
         DeliverySummary(counts=counts, messages=messages, complete=False)
     )
     Console(file=file, width=width).print(table)
@@ -275,7 +281,7 @@ def test_the_table_fits(width: int, gateway_message: Any) -> None:
         message.message_id[-8:] in line for message, line in zip(messages, lines[2:], strict=True)
     )
     assert "59,997/59,997" in lines[1]
-    assert ("100.0 %" in lines[1]) == (width > 60), "there is room for it, or it is not there"
+    assert ("100.0 %" in lines[1]) == (width > 60), "shown whole, or not at all"
     assert "under way" in lines[0]
     assert max(map(len, lines)) <= width
     assert lines[4].rstrip().endswith("list incomplete" if width > 60 else "list incomple…")

@@ -42,7 +42,7 @@ def invoke(*args: str, **keywords: Any) -> Any:
 
 
 async def run(simulator: Simulator, *args: str, **keywords: Any) -> Any:
-    """Run in a thread, for the command has an event loop of its own."""
+    """Run in a thread, because the command starts its own event loop."""
     if "--rate" not in args:
         args = (*args, "--rate", "0")
     return await anyio.to_thread.run_sync(
@@ -50,7 +50,7 @@ async def run(simulator: Simulator, *args: str, **keywords: Any) -> Any:
     )
 
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and so their children.
+# A shell that starts the tests in the background makes them ignore Ctrl-C, and their children too.
 AS_A_USER = """
 import runpy, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -96,9 +96,9 @@ def one_line(result: Any, *, code: int = 2) -> str:
     return result.stderr.removeprefix("gateway-sms: ").rstrip("\n")
 
 
-async def send(simulator: Simulator, people: str, *more: str) -> list[str]:
+async def send(simulator: Simulator, list_file: str, *more: str) -> list[str]:
     done = await run(
-        simulator, "bulk", people, "--sender", "ACME", "--body", "Ciao {{name}}, {{sum}}",
+        simulator, "bulk", list_file, "--sender", "ACME", "--body", "Ciao {{name}}, {{sum}}",
         "--recipients-per-message", "150", *more,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
@@ -106,7 +106,7 @@ async def send(simulator: Simulator, people: str, *more: str) -> list[str]:
 
 
 class Page(HTMLParser):
-    """Reads a page, and refuses what is not closed or asks for anything from elsewhere."""
+    """Parses a page; fails on a tag that is not closed or that loads something."""
 
     VOID = frozenset({"meta"})
 

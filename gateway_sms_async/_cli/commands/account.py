@@ -1,7 +1,6 @@
-"""The commands on the account: log in, log out, and who is logged in.
+"""The commands on the account: login, logout, whoami.
 
-The command line's entry takes them in. The API key is read, used once and forgotten; neither it
-nor a token is ever shown.
+The API key is used once and not kept. Neither the key nor a token is ever printed.
 """
 
 import asyncio
@@ -22,19 +21,18 @@ from ..._http.address import PRODUCTION, SANDBOX, choose_base_url
 from ..._http.tokens import StaticToken
 from ..app import command
 from ..login import LOGIN_TTL, FoundToken, Login, find_login, login_file
-from ..options import AccountOptions, of_connection
-from ..terminal.console import print_json, print_lines, say
+from ..options import AccountOptions, connection_option
+from ..terminal.console import print_json, print_lines, print_status
 
 _ENVIRONMENTS = {PRODUCTION: "production", SANDBOX: "sandbox"}
 
-
-Sandbox = Annotated[bool, of_connection("The vendor's sandbox.", "--sandbox")]
-
+Sandbox = Annotated[bool, connection_option("Use the vendor's sandbox.", "--sandbox")]
 
 BaseUrl = Annotated[
     str | None,
-    of_connection(
-        "Another address; OPENAPI_OAUTH_URL says where its tokens are made.", metavar="URL"
+    connection_option(
+        "Use the gateway at this address; OPENAPI_OAUTH_URL is the address that makes its tokens.",
+        metavar="URL",
     ),
 ]
 
@@ -49,10 +47,12 @@ def _environment(base_url: str) -> str:
     return _ENVIRONMENTS.get(base_url, base_url)
 
 
-def _ask_for_pair() -> tuple[str, str]:
+def _prompt_for_pair() -> tuple[str, str]:
     email, key = email_in_environment(), key_in_environment()
     if (email is None or key is None) and not sys.stdin.isatty():
-        raise ValueError("there is nobody to ask: set OPENAPI_EMAIL and OPENAPI_API_KEY")
+        raise ValueError(
+            "cannot ask for the API key without a terminal: set OPENAPI_EMAIL and OPENAPI_API_KEY"
+        )
     if email is None:
         email = str(typer.prompt("E-mail of the account", err=True)).strip()
     if key is None:
@@ -68,12 +68,14 @@ def _ask_for_pair() -> tuple[str, str]:
 def login(*, sandbox: Sandbox = False, base_url: BaseUrl = None) -> None:
     """Make a token from the account's e-mail and API key, and keep it for all commands.
 
-    Asks for what OPENAPI_EMAIL and OPENAPI_API_KEY do not say. The key is not kept: the token
-    lives 30 days and is renewed by itself when it is used in the last three. It is in a file that
-    only you can read. Production and sandbox have logins of their own.
+    Asks for the e-mail and the key unless OPENAPI_EMAIL and OPENAPI_API_KEY are set. The key is not
+    kept. The token is valid for 30 days, and a command that runs in the last three renews it. Its
+    file can be read by you only. Production and sandbox have separate logins.
+
+    Exit codes: 0 logged in; 1 refused or failed; 2 wrong usage.
     """
     address = _address(base_url, sandbox=sandbox)
-    email, key = _ask_for_pair()
+    email, key = _prompt_for_pair()
     source = ApiKey(email, key, sandbox=address == SANDBOX, ttl=LOGIN_TTL)
     source.check_opens(address)
     token = asyncio.run(source.details())
@@ -83,26 +85,28 @@ def login(*, sandbox: Sandbox = False, base_url: BaseUrl = None) -> None:
         path,
         KeptToken(oauth_url=account.oauth_url, email=email, sandbox=account.sandbox, token=token),
     )
-    until = "" if token.expires_at is None else f" until {_moment(token):%Y-%m-%d %H:%M} UTC"
-    say(f"Logged in to {_environment(address)} as {email}{until}; the token is in {path}")
+    until = "" if token.expires_at is None else f" until {_expiry(token):%Y-%m-%d %H:%M} UTC"
+    print_status(f"Logged in to {_environment(address)} as {email}{until}; the token is in {path}")
 
 
 @command("gateway-sms logout", "gateway-sms logout --sandbox")
 def logout(*, sandbox: Sandbox = False, base_url: BaseUrl = None) -> None:
-    """Forget the token that `login` has kept.
+    """Delete the token that `login` has kept.
 
-    With OPENAPI_EMAIL and OPENAPI_API_KEY set it is also taken out of use.
+    If OPENAPI_EMAIL and OPENAPI_API_KEY are set, the token is revoked as well.
     """
     address = _address(base_url, sandbox=sandbox)
     found = find_login(address)
     if found is None:
-        say(f"Nobody is logged in to {_environment(address)}.")
+        print_status(f"Not logged in to {_environment(address)}.")
         return
     revoked = _revoke(found)
     found.path.unlink(missing_ok=True)
-    say(f"Logged out of {_environment(address)}.")
+    print_status(f"Logged out of {_environment(address)}.")
     if not revoked:
-        say(f"The token itself works until it expires, unless you delete it at {CONSOLE}")
+        print_status(
+            f"The token itself is valid until it expires, unless you delete it at {CONSOLE}"
+        )
 
 
 def _revoke(login: Login) -> bool:
@@ -113,20 +117,20 @@ def _revoke(login: Login) -> bool:
     try:
         asyncio.run(OAuth(account, ConnectionSettings()).delete(kept.token.value))
     except GatewayError as error:
-        say(f"gateway-sms: {error}")
+        print_status(f"gateway-sms: {error}")
         return False
     return True
 
 
 @command("gateway-sms whoami", "gateway-sms whoami --sandbox --json")
 def whoami(account: AccountOptions) -> None:
-    """Show which token commands use: its environment, scopes and end, and the account's credit.
+    """Show which token commands use: environment, scopes, expiry, and the account's credit.
 
-    The token itself is not shown. The scopes and the end of one that was given as it is are known
-    only if OPENAPI_EMAIL and OPENAPI_API_KEY are set too.
+    The token itself is not shown. For a token given by OPENAPI_TOKEN or --token-file, scopes and
+    expiry are known only if OPENAPI_EMAIL and OPENAPI_API_KEY are set as well.
     """
     found = account.find_token()
-    facts = asyncio.run(_ask(account, found))
+    facts = asyncio.run(_look_up(account, found))
     if account.as_json:
         print_json(facts)
     else:
@@ -141,7 +145,7 @@ def whoami(account: AccountOptions) -> None:
         )
 
 
-async def _ask(account: AccountOptions, found: FoundToken) -> dict[str, Any]:
+async def _look_up(account: AccountOptions, found: FoundToken) -> dict[str, Any]:
     address = account.address()
     oauth = _oauth(account, found)
     email: str | None = None
@@ -162,31 +166,31 @@ async def _ask(account: AccountOptions, found: FoundToken) -> dict[str, Any]:
         "account": email,
         "scopes": None if token is None else list(token.scopes),
         "missing_scopes": missing,
-        "expires_at": None if token is None or token.expires_at is None else _moment(token),
+        "expires_at": None if token is None or token.expires_at is None else _expiry(token),
         "credit": await _credit(account, oauth),
     }
 
 
 def _oauth(account: AccountOptions, found: FoundToken) -> OAuth | None:
-    """Return the account's OAuth service, where the API key is at hand."""
+    """Return the account's OAuth service, or None if the API key is not known."""
     source = found.source
     if isinstance(source, StaticToken):
         if key_in_environment() is None or (pair := pair_in_environment()) is None:
             return None
         source = ApiKey(*pair, sandbox=account.address() == SANDBOX)
         source.check_opens(account.address())
-    way = ConnectionSettings(timeout=account.timeout)
-    return None if source.account.api_key is None else OAuth(source.account, way)
+    settings = ConnectionSettings(timeout=account.timeout)
+    return None if source.account.api_key is None else OAuth(source.account, settings)
 
 
 async def _credit(account: AccountOptions, oauth: OAuth | None) -> Decimal | None:
     if oauth is not None:
         return await oauth.credit()
     async with account.client() as gateway:
-        # Every answer names it, this one of an empty account perhaps not.
+        # Any response may name the credit; that of an account without messages perhaps does not.
         await gateway.messages.list()
         return gateway.credit
 
 
-def _moment(token: Token) -> datetime:
+def _expiry(token: Token) -> datetime:
     return datetime.fromtimestamp(int(token.expires_at or 0), UTC)

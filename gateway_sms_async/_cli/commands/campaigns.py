@@ -1,12 +1,9 @@
-"""The commands on campaigns: look at one, send one, go on with one, read its journal.
-
-The command line's entry takes them in. What they take alike is in `_plan`; the rest is the
-client's, as for any other user.
-"""
+"""The commands on campaigns: `check` previews one, `bulk` sends one."""
 
 import asyncio
 import signal
 import sys
+from collections.abc import Collection
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -17,20 +14,27 @@ import typer
 from ..._arguments import check_cost, check_count, check_verify
 from ..._journal.store import already_there
 from ..._preview import Preview
-from ..._recipients.national import number_reader
+from ..._receipt import InvalidRecipient, Receipt
 from ..._text import to_gsm
 from ..app import FAILED, INTERRUPTED, SOME_INVALID, command
-from ..campaign_input import File, RecipientOptions, SendingOptions, TextOptions, opened
+from ..campaign_input import (
+    CampaignInput,
+    ListFile,
+    RecipientOptions,
+    SendingOptions,
+    TextOptions,
+    open_campaign,
+)
 from ..campaign_run import CampaignRun
 from ..lists.recipient_list import write_rows
-from ..options import _REPORT, AccountOptions, Content, option
-from ..output_file import check_outputs, open_output
-from ..reports.campaign import left_over, refused, write_report
-from ..terminal.console import say
-from ..terminal.preview import print_preview, say_offer, say_preview
+from ..options import AccountOptions, ContentOptions, ReportFile, option
+from ..output_file import Output, check_outputs, open_output
+from ..reports.campaign import rejected_rows, unsent_rows, write_report
+from ..terminal.console import print_status
+from ..terminal.preview import print_preview, print_preview_line, print_replacements
 
 ASK_ABOVE = 1_000
-"""Recipients; a campaign of more is not sent from a terminal without asking."""
+"""Recipients: on a terminal, a larger campaign is sent only after confirmation."""
 
 
 @command(
@@ -40,51 +44,62 @@ ASK_ABOVE = 1_000
 )
 def check(
     *,
-    file: File,
-    content: Content,
+    file: ListFile,
+    content: ContentOptions,
     text: TextOptions,
-    who: RecipientOptions,
-    pace: SendingOptions,
+    recipients: RecipientOptions,
+    sending: SendingOptions,
     account: AccountOptions,
     ask_price: Annotated[
         bool,
         option(
-            "Ask the gateway what a part costs, by one simulated send a country; needs a token.",
+            "Ask the gateway for the price of a part, by one test send for each country; needs a "
+            "token.",
             "--ask-price",
         ),
     ] = False,
     rejects: Annotated[
-        Path | None, option("Write the invalid rows to this file, in the list's own form.")
+        Path | None, option("Write the invalid rows to this file, in the format of the list.")
     ] = None,
 ) -> int:
-    """Look at a campaign before it is sent: who, what, how many parts, what it costs. Sends nothing.
+    """Preview a campaign: recipients, texts, parts, cost, requests. Sends nothing.
 
-    Without --ask-price no account is needed, and nothing leaves this machine.
+    Without --ask-price no account is needed and no request is made.
+
+    Exit codes: 0 all recipients can be sent to; 1 failure; 2 wrong usage, or the list cannot be
+    read; 3 some recipients are invalid.
     """
-    if ask_price and pace.price_per_part is not None:
+    if ask_price and sending.price_per_part is not None:
         raise ValueError("give either --ask-price or --price-per-part")
-    check_outputs({"--rejects": rejects}, (file, *(who.exclude or ())))
+    check_outputs({"--rejects": rejects}, (file, *(recipients.exclude or ())))
     client = account.client() if ask_price else nullcontext()
-    rate = account.requests_a_second()
-    with opened(file, text, who) as plan, open_output(rejects) as rejected:
-        looking = plan.preview(content, who, pace, rate=rate, client=client)
-        looked_at = asyncio.run(looking)
-        plan.say_refused(looked_at.invalid, rejects=rejects)
-        written = rejected is None or rejected.write(
-            partial(write_rows, plan.rows, {one.position: one.reason for one in looked_at.invalid})
+    rate = account.rate_limit()
+    with (
+        open_campaign(
+            file, content=content, text=text, recipients=recipients, sending=sending
+        ) as campaign,
+        open_output(rejects) as rejects_output,
+    ):
+        preview = asyncio.run(campaign.preview(rate=rate, client=client))
+        campaign.print_invalid(preview.invalid, rejects=rejects)
+        reasons = {recipient.position: recipient.reason for recipient in preview.invalid}
+        written = rejects_output is None or rejects_output.write(
+            partial(write_rows, campaign.list, reasons)
         )
         line = None
-        if (position := looked_at.longest_position) is not None:
-            line = plan.rows.lines([position])[position]
-    print_preview(looked_at, longest_line=line, rate=rate, json=account.as_json)
-    if not text.smart_encoding and looked_at.parts_in_gsm < looked_at.parts:
-        say(
-            f"--smart-encoding would make it {looked_at.parts_in_gsm:,} parts instead of "
-            f"{looked_at.parts:,}."
+        if (position := preview.longest_position) is not None:
+            line = campaign.list.lines([position])[position]
+    print_preview(preview, longest_line=line, rate=rate, as_json=account.as_json)
+    if not text.smart_encoding and preview.parts_in_gsm < preview.parts:
+        print_status(
+            f"--smart-encoding would make it {preview.parts_in_gsm:,} parts instead of "
+            f"{preview.parts:,}."
         )
-        kin = {one: to_gsm(one) for one in looked_at.not_gsm}
-        say_offer("It would replace", {one: new for one, new in kin.items() if new != one})
-    if looked_at.invalid:
+        similar = {character: to_gsm(character) for character in preview.not_gsm}
+        print_replacements(
+            "It would replace", {old: new for old, new in similar.items() if new != old}
+        )
+    if preview.invalid:
         return SOME_INVALID
     return 0 if written else FAILED
 
@@ -97,56 +112,75 @@ def check(
 )
 def bulk(
     *,
-    file: File,
-    content: Content,
+    file: ListFile,
+    content: ContentOptions,
     text: TextOptions,
-    who: RecipientOptions,
-    pace: SendingOptions,
+    recipients: RecipientOptions,
+    sending: SendingOptions,
     account: AccountOptions,
     journal: Annotated[
         Path | None,
-        option("Keep what is needed to go on after a crash in this new file; see `resume`."),
+        option("Write what is needed to resume after a crash to this new file; see `resume`."),
     ] = None,
     verify: Annotated[
         str,
-        option("auto or always: read the list of recipients where needed, or of every message."),
+        option(
+            "auto or always: read the gateway's recipient list only where needed, or for every "
+            "message."
+        ),
     ] = "auto",
     max_cost: Annotated[
-        str | None, option("Stop before the close that would cost more in all.", metavar="EUR")
+        str | None, option("Stop before a close that would exceed this total cost.", metavar="EUR")
     ] = None,
     max_recipients: Annotated[
-        int | None, option("Stop before the close that would make it more.")
+        int | None, option("Stop before a close that would exceed this many recipients.")
     ] = None,
     rejects: Annotated[
         Path | None,
-        option("Write the invalid rows to this file, in the list's own form, to be corrected."),
+        option(
+            "Write the invalid rows to this file, in the format of the list, to be corrected and "
+            "sent."
+        ),
     ] = None,
     unsent: Annotated[
         Path | None,
-        option("Write who was not sent to, when it stops early, to this file, to send later."),
+        option(
+            "If the campaign stops early, write the recipients that remain to this file, to be sent "
+            "later."
+        ),
     ] = None,
-    report: Annotated[Path | None, option(_REPORT)] = None,
+    report: ReportFile = None,
     yes: Annotated[
-        bool, option(f"Do not ask before sending to more than {ASK_ABOVE:,}.", "--yes")
+        bool,
+        option(
+            f"Do not ask for confirmation above {ASK_ABOVE:,} recipients.",
+            "--yes",
+        ),
     ] = False,
     simulate: Annotated[
-        bool, option("Send to a simulator: needs no account, texts nobody.", "--simulate")
+        bool,
+        option("Send to a simulator: needs no account and sends no texts.", "--simulate"),
     ] = False,
 ) -> int:
-    """Send one text to everyone in a file, each number once, and print the receipt as JSON.
+    """Send one text to every recipient in a file, each number once; print the receipt as JSON.
 
-    The whole file is checked first: nothing is sent while it is broken. A number that is no number
-    stops nothing: the receipt counts it, and --rejects names it.
+    The whole file is read first: if it is broken, nothing is sent. An invalid number stops
+    nothing: the receipt counts it, and --rejects writes its row.
+
+    Exit codes: 0 all accepted; 1 failure, or a file was not written; 2 wrong usage, or the list
+    cannot be read; 3 some recipients are invalid; 4 for some it is unknown whether they have the
+    text; 5 stopped early, and `resume` can finish it; 130 and 143 interrupted.
     """
     if simulate and journal is not None:
         raise ValueError(
-            "--simulate forgets everything at its end, so a journal of it could not be resumed; run "
-            "`gateway-sms simulator` in another terminal and send to that"
+            "--simulate cannot be combined with --journal: the simulator ends with the command, so "
+            "the campaign could not be resumed; run `gateway-sms simulator` in another terminal "
+            "and send to that"
         )
     if journal is not None and unsent is not None:
         raise ValueError(
-            "--unsent goes without --journal: whoever is left is in the journal, and would be sent "
-            "to by a resume as well"
+            "--unsent cannot be combined with --journal: the journal holds the recipients that "
+            "remain, and a resume would send to them as well"
         )
     if journal is not None and journal.exists():
         raise already_there(journal)
@@ -157,87 +191,105 @@ def bulk(
         check_count("max_recipients", max_recipients)
     check_outputs(
         {"--rejects": rejects, "--unsent": unsent, "--report": report},
-        (file, journal, *(who.exclude or ())),
+        (file, journal, *(recipients.exclude or ())),
     )
-    client = account.simulated() if simulate else account.client()
+    client = account.simulated_client() if simulate else account.client()
     with (
-        opened(file, text, who) as plan,
-        open_output(rejects) as rejected,
-        open_output(unsent) as left,
-        open_output(report) as reported,
+        open_campaign(
+            file,
+            content=content,
+            text=text,
+            recipients=recipients,
+            sending=sending,
+            verify=cast('Literal["auto", "always"]', verify),
+        ) as campaign,
+        open_output(rejects) as rejects_output,
+        open_output(unsent) as unsent_output,
+        open_output(report) as report_output,
     ):
-        rate = account.requests_a_second(simulated=simulate)
-        looking = plan.preview(content, who, pace, verify=verify, rate=rate, client=nullcontext())
-        looked_at = asyncio.run(looking)
-        plan.say_refused(looked_at.invalid, rejects=rejects)
-        say_preview(looked_at)
-        if not (yes or simulate or content.test) and (refusal := _ask(looked_at)):
-            say("Nothing was sent.")
+        rate = account.rate_limit(simulated=simulate)
+        preview = asyncio.run(campaign.preview(rate=rate, client=nullcontext()))
+        campaign.print_invalid(preview.invalid, rejects=rejects)
+        print_preview_line(preview)
+        if not (yes or simulate or content.test) and (refusal := _confirm(preview)):
+            print_status("Nothing was sent.")
             return refusal
-        campaign = CampaignRun(
+        run = CampaignRun(
             lambda gateway, progress, stop: gateway.send_bulk(
-                plan,
-                sender=content.sender,
-                body=plan.text,
-                priority=content.priority,
-                options=content.options(),
+                campaign,
+                **campaign.arguments,
                 test=content.test,
-                batch_size=pace.batch_size,
-                recipients_per_message=pace.recipients_per_message,
-                careful=pace.careful,
-                verify=cast('Literal["auto", "always"]', verify),
                 journal=journal,
                 on_progress=progress,
                 stop=stop,
-                total=plan.rows.total,
-                default_region=who.default_region,
-                strict_numbers=who.strict_numbers,
-                allow_missing_fields=who.allow_missing_fields,
-                exclude=plan.excluded,
+                total=campaign.list.total,
                 max_cost=max_cost,
                 max_recipients=max_recipients,
             ),
-            total=plan.rows.total,
+            total=campaign.list.total,
             journal=None if journal is None else str(journal),
         )
-        asyncio.run(campaign.run(client))
-        receipt = campaign.receipt
-        if receipt is None:
-            return campaign.conclude()
-        known = {one.position for one in looked_at.invalid}
-        plan.say_refused(
-            [one for one in receipt.invalid if one.position not in known], rejects=rejects
-        )
-        read = number_reader(who.default_region)
-        reasons = refused(plan.rows.rows(), receipt.invalid, receipt.outcomes, read)
-        # Before anything is printed: whoever reads that may have gone away.
-        written = [
-            output.write(write)
-            for output, write in (
-                (rejected, partial(write_rows, plan.rows, reasons)),
-                (left, partial(write_rows, plan.rows, left_over(receipt, plan.excluded, read))),
-                (reported, partial(write_report, plan.rows.rows(), receipt)),
-            )
-            if output is not None
-        ]
-        if rejected is not None and reasons and receipt.accepted:
-            say(
-                "When the corrected rows are sent, give --exclude with a --report of this campaign, so "
-                "that nobody is texted twice."
-            )
-        return campaign.conclude() or (0 if all(written) else FAILED)
+        asyncio.run(run.run(client))
+        if run.receipt is None:
+            return run.conclude()
+        _print_new_invalid(campaign, preview.invalid, run.receipt, rejects)
+        # Before the receipt is printed: a closed pipe on stdout must not cost these files.
+        written = _write_files(campaign, run.receipt, rejects_output, unsent_output, report_output)
+        return run.conclude() or (0 if written else FAILED)
 
 
-def _ask(looked_at: Preview) -> int:
-    """Ask before a large campaign, where there is somebody to ask; 0 is a yes."""
-    if looked_at.recipients <= ASK_ABOVE or not _is_watched():
+def _confirm(preview: Preview) -> int:
+    """Ask before a large campaign, if there is a terminal. Returns 0 for yes, else an exit code."""
+    if preview.recipients <= ASK_ABOVE or not _is_interactive():
         return 0
     try:
-        agreed = typer.confirm(f"Send to {looked_at.recipients:,} recipients now?", err=True)
+        agreed = typer.confirm(f"Send to {preview.recipients:,} recipients now?", err=True)
     except typer.Abort:
         return INTERRUPTED + signal.SIGINT
     return 0 if agreed else FAILED
 
 
-def _is_watched() -> bool:
+def _is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _print_new_invalid(
+    campaign: CampaignInput,
+    printed: Collection[InvalidRecipient],
+    receipt: Receipt,
+    rejects: Path | None,
+) -> None:
+    """Print the recipients that the gateway counts as invalid, and the preview did not."""
+    known = {recipient.position for recipient in printed}
+    campaign.print_invalid(
+        [recipient for recipient in receipt.invalid if recipient.position not in known],
+        rejects=rejects,
+    )
+
+
+def _write_files(
+    campaign: CampaignInput,
+    receipt: Receipt,
+    rejects: Output | None,
+    unsent: Output | None,
+    report: Output | None,
+) -> bool:
+    """Write the files that were asked for. Returns False if one of them failed."""
+    read_number, recipient_list = campaign.read_number, campaign.list
+    reasons = rejected_rows(recipient_list.rows(), receipt.invalid, receipt.outcomes, read_number)
+    remaining = unsent_rows(receipt, campaign.arguments["exclude"], read_number)
+    written = [
+        output.write(write)
+        for output, write in (
+            (rejects, partial(write_rows, recipient_list, reasons)),
+            (unsent, partial(write_rows, recipient_list, remaining)),
+            (report, partial(write_report, recipient_list.rows(), receipt)),
+        )
+        if output is not None
+    ]
+    if rejects is not None and reasons and receipt.accepted:
+        print_status(
+            "When you send the corrected rows, give --exclude with a --report of this campaign, so "
+            "that no recipient gets the text twice."
+        )
+    return all(written)

@@ -1,80 +1,93 @@
-"""Todo."""
+"""The commands on the journal of a campaign: resume, show, purge."""
 
 import asyncio
 from functools import partial
-from pathlib import Path
 from typing import IO, Annotated
 
 import typer
 
 from ... import purge_journal, read_journal
 from ..._receipt import Receipt
-from ..app import FAILED, UNKNOWN, command
+from ..app import FAILED, UNKNOWN, app, command
 from ..campaign_run import CampaignRun
-from ..options import _REPORT, AccountOptions, option
-from ..output_file import check_outputs, open_output
+from ..options import AccountOptions, ReportFile
+from ..output_file import Output, check_outputs, open_output
 from ..reports.campaign import write_journal_report
-from ..terminal.console import say
-from ..terminal.receipt import print_receipt, summarize
+from ..terminal.console import print_status
+from ..terminal.receipt import print_receipt, print_summary
 
-__all__ = ["journals"]
+_journal = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+app.add_typer(_journal, name="journal", help="Show or delete the journal of a campaign.")
 
-journals: typer.Typer = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+JournalPath = Annotated[
+    str,
+    typer.Argument(metavar="JOURNAL", help="The file that `bulk` wrote with --journal."),
+]
 
 
-@command("gateway-sms resume campaign.db")
-def resume(
-    journal: Annotated[str, typer.Argument(metavar="JOURNAL", help="What --journal wrote.")],
-    account: AccountOptions,
-    report: Annotated[Path | None, option(_REPORT)] = None,
-) -> int:
-    """Go on with a campaign that was stopped or has crashed, and print its receipt as JSON.
+@command("gateway-sms resume campaign.db", "gateway-sms resume campaign.db --report report.csv")
+def resume(journal: JournalPath, account: AccountOptions, report: ReportFile = None) -> int:
+    """Resume a campaign that was stopped or that crashed, and print its receipt as JSON.
 
-    Messages that may have been closed are looked at first; nobody is sent to again who may have
-    been texted. A finished campaign prints its receipt; nothing is sent.
+    Messages that may have been closed are looked up first, and no recipient that may have the text
+    is sent to again. For a finished campaign the receipt is printed and nothing is sent.
+
+    Exit codes: 0 all accepted; 1 failure; 2 wrong usage; 3 some recipients are invalid; 4 for some
+    it is unknown whether they have the text; 5 not finished, resume again; 130 and 143 interrupted.
     """
     campaign = CampaignRun(
-        lambda gateway, report, stop: gateway.resume_bulk(journal, on_progress=report, stop=stop),
+        lambda gateway, progress, stop: gateway.resume_bulk(
+            journal, on_progress=progress, stop=stop
+        ),
         total=None,
         journal=journal,
     )
     check_outputs({"--report": report}, (journal,))
     client = account.client()
-    with open_output(report) as reported:
+    with open_output(report) as report_output:
         asyncio.run(campaign.run(client))
         written = True
-        if reported is not None and campaign.receipt is not None:
-            written = reported.write(partial(_write_journal_report, journal, campaign.receipt))
+        if campaign.receipt is not None:
+            written = _write_report(report_output, journal, campaign.receipt)
     return campaign.conclude() or (0 if written else FAILED)
-
-
-JournalPath = Annotated[str, typer.Argument(metavar="PATH", help="What --journal wrote.")]
 
 
 @command(
     "gateway-sms journal show campaign.db",
-    "gateway-sms journal show campaign.db --report everybody.csv",
-    within=journals,
+    "gateway-sms journal show campaign.db --report report.csv",
+    within=_journal,
 )
-def show_(path: JournalPath, report: Annotated[Path | None, option(_REPORT)] = None) -> int:
-    """Print where everyone of a campaign stands, as its journal has it; asks the gateway nothing."""
+def show_(path: JournalPath, report: ReportFile = None) -> int:
+    """Print the receipt of a campaign, as far as its journal has it. Makes no requests.
+
+    Exit codes: 0 printed; 1 the journal cannot be read, or the report was not written; 4 for some
+    recipients it is unknown whether they have the text.
+    """
     receipt = asyncio.run(read_journal(path))
     check_outputs({"--report": report}, (path,))
-    with open_output(report) as reported:
-        written = reported is None or reported.write(partial(_write_journal_report, path, receipt))
+    with open_output(report) as report_output:
+        written = _write_report(report_output, path, receipt)
     print_receipt(receipt)
-    summarize(receipt, resumable=not receipt.complete)
+    print_summary(receipt, resumable=not receipt.complete)
     if receipt.unknown or receipt.doubled:
         return UNKNOWN
     return 0 if written else FAILED
 
 
-@command("gateway-sms journal purge campaign.db", within=journals)
+@command("gateway-sms journal purge campaign.db", within=_journal)
 def purge(path: JournalPath) -> None:
-    """Delete the journal of a finished campaign, with the numbers and texts in it."""
+    """Delete the journal of a finished campaign, with the numbers and texts in it.
+
+    Exit codes: 0 deleted; 1 the campaign is not finished, or the file is not a journal.
+    """
     asyncio.run(purge_journal(path))
-    say(f"{path} is deleted.")
+    print_status(f"{path} is deleted.")
 
 
-def _write_journal_report(journal: str, receipt: Receipt, file: IO[str]) -> None:
+def _write_report(output: Output | None, journal: str, receipt: Receipt) -> bool:
+    """Write the report of a journal, if there is an output. Returns whether it succeeded."""
+    return output is None or output.write(partial(_write_recipients, journal, receipt))
+
+
+def _write_recipients(journal: str, receipt: Receipt, file: IO[str]) -> None:
     asyncio.run(write_journal_report(journal, receipt, file))

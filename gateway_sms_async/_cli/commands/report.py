@@ -1,8 +1,4 @@
-"""The commands on deliveries: what arrived, told once or as it comes.
-
-The command line's entry takes them in. The figures come from `delivery_statistics`; the rest is
-the client's, as for any other user.
-"""
+"""The command that reports deliveries: figures, and files on every recipient."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,132 +14,132 @@ from ..options import AccountOptions, option
 from ..output_file import Output, check_outputs, open_output
 from ..reports.deliveries import RetryList, write_deliveries, write_header
 from ..reports.html import write_page
-from ..selection import Ids, Journals, _sent
-from ..terminal.console import print_json, say
+from ..selection import Ids, Journals, select_messages
+from ..terminal.console import print_json, print_status
 from ..terminal.deliveries import print_statistics
-from ..terminal.progress import reading_shown
+from ..terminal.progress import show_rows_read
 
 
-class _Deliveries:
-    """What is known of the recipients of some messages, read one message after the other."""
+class _DeliveryReport:
+    """The deliveries of some messages, read and added up one message at a time."""
 
     def __init__(
-        self, message_ids: Sequence[str], everybody: Output | None, retry: RetryList | None
+        self, message_ids: Sequence[str], csv_output: Output | None, retry: RetryList | None
     ) -> None:
         self.message_ids = list[str]()
-        self.gone = list[str]()
+        self.not_found = list[str]()
         self.statistics = DeliveryStatistics()
-        self._asked_for = message_ids
+        self._requested = message_ids
         self._retry = retry
-        self._everybody = everybody
+        self._csv_output = csv_output
 
     async def read(self, account: AccountOptions) -> None:
-        """Ask for all of it. The GatewayError says of which message it is."""
-        if self._everybody is not None:
-            self._everybody.write_part(write_header)
+        """Read all messages. Raises GatewayError, with the id of the message."""
+        if self._csv_output is not None:
+            self._csv_output.write_part(write_header)
         read = 0
         async with account.client() as gateway:
-            with reading_shown("Reading the lists:") as watch:
-                for message_id in self._asked_for:
+            with show_rows_read("Reading the recipient lists:") as on_read:
+                for message_id in self._requested:
                     try:
                         read += await self._read_message(gateway, message_id)
                     except GatewayError as error:
                         raise GatewayError(f"message {message_id}: {error}") from error
-                    watch(read)
+                    on_read(read)
 
     async def _read_message(self, gateway: GatewayClient, message_id: str) -> int:
         try:
             message = await gateway.messages.get(message_id)
         except NotFoundError:
-            if len(self._asked_for) == 1:
+            if len(self._requested) == 1:
                 raise
-            say(f"Message {message_id} is not there: nothing is known of its recipients.")
-            self.gone.append(message_id)
+            print_status(f"Message {message_id} does not exist; its recipients are not known.")
+            self.not_found.append(message_id)
             return 0
         if message.transaction:
             raise ValueError(f"message {message_id} is open: nothing of it was sent yet")
-        # About 1 kB each, so only those of one message are ever there.
+        # An entry takes about 1 kB, so only those of one message are kept at a time.
         listed = await gateway.messages.recipients(message_id)
         self.message_ids.append(message_id)
-        sieve = ListFilter(message)
-        entries = list(filter(sieve.is_new, listed))
+        list_filter = ListFilter(message)
+        entries = list(filter(list_filter.is_new, listed))
         recipients = 0
-        for one in entries:
-            if sieve.is_valid(one):
-                self.statistics.add(one)
+        for entry in entries:
+            if list_filter.is_valid(entry):
+                self.statistics.add(entry)
                 recipients += 1
             if self._retry is not None:
-                self._retry.add(one)
+                self._retry.add(entry)
         self.statistics.add_message(message, recipients)
-        if self._everybody is not None:
-            self._everybody.write_part(partial(write_deliveries, message_id, entries))
+        if self._csv_output is not None:
+            self._csv_output.write_part(partial(write_deliveries, message_id, entries))
         return len(listed)
 
-    def why_unsure(self, people: RetryList) -> str | None:
-        """Say why somebody on the list for another try may have it on another message."""
-        if self.gone:
-            return "a message is not there, whose recipients may be the same and have it"
+    def why_unsure(self, retry: RetryList) -> str | None:
+        """Return why a number to retry may have the text by another message, else None."""
+        if self.not_found:
+            return "a message does not exist, so some of these recipients may have the text already"
         if (unlisted := self.statistics.unlisted) and len(self.message_ids) > 1:
-            return f"the gateway does not list {unlisted:,} recipients, who may be the same and have it"
-        if people and people.hidden:
             return (
-                f"the gateway does not show the numbers of {people.hidden:,} recipients, who may be "
-                "the same and have it"
+                f"the gateway does not list {unlisted:,} recipients, so some of these may have the "
+                "text already"
             )
-        if people.lost and not people:
-            return f"the gateway does not show the numbers of the {people.lost:,} who can be tried again"
+        if retry and retry.hidden:
+            return (
+                f"the gateway does not show the numbers of {retry.hidden:,} recipients, so some of "
+                "these may have the text already"
+            )
+        if retry.lost and not retry:
+            return (
+                f"the gateway does not show the numbers of the {retry.lost:,} recipients to retry"
+            )
         return None
 
     @property
     def exit_code(self) -> int:
-        """Return 0 when everybody has it, 5 when somebody may still get it, 3 when somebody won't.
-
-        1 when that cannot be told of a message.
-        """
+        """0 all delivered, 1 a message was not found, 3 some failed, 5 some are under way."""
         total = self.statistics.total
         if total.undecided or self.statistics.unlisted:
             return RESUMABLE
-        if self.gone:
+        if self.not_found:
             return FAILED
         return SOME_INVALID if total.failed or self.statistics.invalid else 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the figures as `--json` prints them."""
         return {
             "message_ids": self.message_ids,
-            "not_found": self.gone,
+            "not_found": self.not_found,
             "finished": self.exit_code not in {RESUMABLE, FAILED},
             **self.statistics.to_dict(),
         }
 
 
 def _write_retry(
-    deliveries: _Deliveries, people: RetryList, again: Output, path: Path | None
+    deliveries: _DeliveryReport, retry: RetryList, output: Output, path: Path | None
 ) -> bool:
-    if (why := deliveries.why_unsure(people)) is not None:
-        say(f"gateway-sms: {path} was not written: {why}")
+    """Write the list of recipients to retry, unless that could send a text twice."""
+    if (why := deliveries.why_unsure(retry)) is not None:
+        print_status(f"gateway-sms: {path} was not written: {why}")
         return False
-    if not again.write(people.write):
+    if not output.write(retry.write):
         return False
-    hint = f" --number-column {column}" if (column := people.number_column()) else ""
-    say(
-        f"{len(people):,} can be tried again; to do so: gateway-sms bulk {path}{hint}"
-        if people
-        else f"Nobody is to be tried again: {path} has no numbers."
+    hint = f" --number-column {column}" if (column := retry.number_column()) else ""
+    print_status(
+        f"{len(retry):,} recipients can be retried; to do so: gateway-sms bulk {path}{hint}"
+        if retry
+        else f"There are no recipients to retry: {path} has no numbers."
     )
-    if people.lost:
-        say(
-            f"{people.lost:,} more could be tried again, but the gateway does not show their numbers."
+    if retry.lost:
+        print_status(
+            f"{retry.lost:,} more could be retried, but the gateway does not show their numbers."
         )
     return True
 
 
-# The commands
-
-
 @command(
     "gateway-sms report 5af5ed8d1b6b8c0001b2c3d4",
-    "gateway-sms report --journal campaign.db --html report.html --csv everybody.csv",
+    "gateway-sms report --journal campaign.db --html report.html --csv deliveries.csv",
     "gateway-sms report --journal campaign.db --retry again.csv",
     'gateway-sms bulk again.csv --sender ACME --body "Ciao {{name}}" --journal again.db',
     "gateway-sms report --journal campaign.db --journal again.db --retry more.csv",
@@ -153,53 +149,58 @@ def report(
     ids: Ids = None,
     account: AccountOptions,
     journals: Journals = None,
-    everybody: Annotated[
-        Path | None,
-        option("Write everybody to this file, one line each: state, reason, cost, times.", "--csv"),
-    ] = None,
-    page: Annotated[
-        Path | None,
-        option("Write the figures to this file as a page to look at, print or pass on.", "--html"),
-    ] = None,
-    retry: Annotated[
+    csv_file: Annotated[
         Path | None,
         option(
-            "Write who can be tried again to this file, as a list for `bulk`: CSV, or JSON Lines "
-            "if it ends in .jsonl."
+            "Write every recipient to this file, one line each: state, reason, cost, times.",
+            "--csv",
+        ),
+    ] = None,
+    html_file: Annotated[
+        Path | None,
+        option("Write the figures to this file, as an HTML page to view or print.", "--html"),
+    ] = None,
+    retry_file: Annotated[
+        Path | None,
+        option(
+            "Write the recipients to retry to this file, as a list for `bulk`: CSV, or JSON Lines "
+            "if it ends in .jsonl.",
+            "--retry",
         ),
     ] = None,
 ) -> int:
-    """Tell what arrived: how many have it, why others have not, how long it took, what it cost.
+    """Report deliveries: how many arrived, why others failed, how long it took, what it cost.
 
-    Whoever was sent to again has more than one message: give all of them, so that --retry leaves
-    out those who have it by now. Only the files of --csv and --retry hold numbers.
+    A recipient that was retried has more than one message: give all of them, so that --retry leaves
+    out the recipients that have the text by now. Only the files of --csv and --retry hold numbers.
 
-    Exit codes: 0 everybody has it, 1 a file was not written or a message is not there, 3 it is
-    final and somebody has not, 5 somebody may still get it, so ask again later.
+    Exit codes: 0 all delivered; 1 failure, a file was not written, or a message does not exist;
+    2 wrong usage; 3 all are final and some were not delivered; 5 some are still under way: ask
+    again later.
     """
-    check_outputs({"--csv": everybody, "--html": page, "--retry": retry}, journals or ())
-    message_ids, account, unsettled = _sent(ids, journals, account)
+    check_outputs({"--csv": csv_file, "--html": html_file, "--retry": retry_file}, journals or ())
+    message_ids, account, unsettled = select_messages(ids, journals, account)
     with (
-        open_output(everybody) as all_of_them,
-        open_output(page) as shown,
-        open_output(retry) as again,
+        open_output(csv_file) as csv_output,
+        open_output(html_file) as html_output,
+        open_output(retry_file) as retry_output,
     ):
-        people = None if retry is None else RetryList()
-        if people is not None:
-            people.leave_out(unsettled)
-        deliveries = _Deliveries(message_ids, all_of_them, people)
+        retry = None if retry_file is None else RetryList()
+        if retry is not None:
+            retry.leave_out(unsettled)
+        deliveries = _DeliveryReport(message_ids, csv_output, retry)
         asyncio.run(deliveries.read(account))
-        # Before anything is printed: whoever reads that may have gone away.
-        written = [] if all_of_them is None else [all_of_them.complete()]
-        if shown is not None:
-            written.append(
-                shown.write(partial(write_page, deliveries.statistics, deliveries.message_ids))
-            )
-        if again is not None and people is not None:
-            written.append(_write_retry(deliveries, people, again, retry))
+        # Before the figures are printed: a closed pipe on stdout must not cost these files.
+        written = [] if csv_output is None else [csv_output.complete()]
+        if html_output is not None:
+            page = partial(write_page, deliveries.statistics, deliveries.message_ids)
+            written.append(html_output.write(page))
+        if retry_output is not None and retry is not None:
+            written.append(_write_retry(deliveries, retry, retry_output, retry_file))
     if account.as_json:
         print_json(deliveries.to_dict())
     else:
         print_statistics(deliveries.statistics, deliveries.message_ids)
-    # Before all else: what was there before would be taken for a file that was not written.
+    # A file that was not written outranks the other codes: a script would take an older file of
+    # that name for the new one.
     return deliveries.exit_code if all(written) else FAILED

@@ -1,4 +1,4 @@
-"""Todo."""
+"""The command that runs a simulator of the gateway for other programs."""
 
 import asyncio
 import sys
@@ -10,21 +10,24 @@ import typer
 from ..._simulator import Deliveries, Simulator
 from ..app import command
 from ..options import option
-from ..terminal.console import say
+from ..terminal.console import print_status
 
 
 @command("gateway-sms simulator --port 8025", "gateway-sms simulator --undelivered 0.1 --spread 60")
 def simulator(
     host: Annotated[str, option("The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, option("The port; 0 takes a free one.", min=0, max=65535)] = 0,
+    port: Annotated[
+        int, option("The port to listen on; 0 chooses a free one.", min=0, max=65535)
+    ] = 0,
     undelivered: Annotated[
-        float, option("The share of recipients who do not get it.", min=0, max=1)
+        float, option("The share of recipients that are not delivered.", min=0, max=1)
     ] = 0.0,
-    spread: Annotated[float, option("Seconds over which the others get it.", min=0)] = 0.0,
+    spread: Annotated[float, option("Seconds over which the deliveries are spread.", min=0)] = 0.0,
 ) -> None:
-    """Run a simulator of the gateway until Ctrl-C: it charges nothing and texts nobody.
+    """Run a simulator of the gateway until Ctrl-C. It charges nothing and sends no texts.
 
-    A message is delivered three seconds after it was sent, unless told otherwise.
+    The first two lines on stdout are the address and the token to use. Messages are delivered
+    three seconds after they are sent, or later with --spread.
     """
     deliveries = Deliveries(undelivered=undelivered, spread=spread)
     server = Simulator(host=host, port=port, keep_requests=0, deliveries=deliveries)
@@ -32,10 +35,10 @@ def simulator(
     def announce(url: str) -> None:
         typer.echo(f"GATEWAY_SMS_BASE_URL={url}\nOPENAPI_TOKEN={server.token}")
         sys.stdout.flush()
-        say(
+        print_status(
             "To use it, export both lines in another terminal and run gateway-sms there. "
-            "Ctrl-C ends it, and everything in it is forgotten.\n"
-            f"It has an OAuth service too: OPENAPI_OAUTH_URL={server.oauth_url} "
+            "Ctrl-C stops it; all its messages are lost then.\n"
+            f"It also has an OAuth service: OPENAPI_OAUTH_URL={server.oauth_url} "
             f"OPENAPI_EMAIL={server.email} OPENAPI_API_KEY={server.api_key}"
         )
 

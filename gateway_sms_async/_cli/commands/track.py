@@ -1,4 +1,4 @@
-"""Todo."""
+"""The command that follows deliveries until they are final."""
 
 import asyncio
 import signal
@@ -8,23 +8,23 @@ from typing import Annotated
 from ..._delivery.summary import DeliverySummary
 from ..app import FAILED, INTERRUPTED, RESUMABLE, SOME_INVALID, command, signal_handlers
 from ..options import AccountOptions, option
-from ..selection import Ids, Journals, _sent
-from ..terminal.console import say
-from ..terminal.live_table import Show, is_known, shown, total
+from ..selection import Ids, Journals, select_messages
+from ..terminal.console import print_status
+from ..terminal.live_table import Show, count_all, is_known, show_deliveries
 
 _LONGEST_WAIT = 3 * 24 * 60 * 60
-"""Seconds; carriers hold a text for a phone that is switched off for about so long."""
+"""Seconds: about as long as carriers hold a text for a phone that is switched off."""
 
-
-_NOT_TO_BE_FOLLOWED = {
+_CANNOT_BE_FOLLOWED = {
     "open": "is open, so nothing of it was sent yet",
     "no recipients": "has no recipients",
-    "not found": "is not there",
+    "not found": "does not exist",
 }
+"""What to print of a message for each reason that no poll will change."""
 
 
 class _Tracking:
-    """Messages as they are followed, and where they stood last."""
+    """Follows messages, and keeps their last summary."""
 
     def __init__(self, message_ids: Sequence[str], account: AccountOptions, seconds: float) -> None:
         self._message_ids = message_ids
@@ -34,7 +34,7 @@ class _Tracking:
         self.signal: int | None = None
 
     async def run(self, show: Show) -> None:
-        """Follow them to their end, as long as is allowed, or until a signal comes."""
+        """Follow the messages until all are final, the time is over, or a signal arrives."""
 
         def keep(summary: DeliverySummary) -> None:
             self._last = summary
@@ -45,47 +45,53 @@ class _Tracking:
                 gateway.wait_delivered(self._message_ids, timeout=self._seconds, on_progress=keep)
             )
 
-            def handler(number: int) -> None:
+            def handle_signal(number: int) -> None:
                 self.signal = number
                 following.cancel()
 
-            with signal_handlers(handler):
+            with signal_handlers(handle_signal):
                 await asyncio.wait([following])
         if not following.cancelled():
             following.result()
 
     def conclude(self) -> int:
-        """Say where everything stands and what can be done, and return the exit code."""
+        """Print the last figures, and return the exit code."""
         summary = self._last
         interrupted = 0 if self.signal is None else INTERRUPTED + self.signal
         if summary is None:
-            say("Interrupted before anything was known.")
+            print_status("Interrupted before the first response.")
             return interrupted
-        now = total(summary)
-        say(
-            f"{now.delivered:,} of {now.recipients:,} delivered, {now.failed:,} not delivered, "
-            f"{now.undecided:,} under way."
+        figures = count_all(summary)
+        print_status(
+            f"{figures.delivered:,} of {figures.recipients:,} delivered, "
+            f"{figures.failed:,} not delivered, {figures.undecided:,} under way."
         )
         by_list = sum(count for state, count in summary.counts.items() if not state.is_final)
-        if by_list and not now.undecided:
-            say(f"By the lists of recipients, which are read seldom, {by_list:,} are under way.")
-        if unseen := sum(not is_known(one) for one in summary.messages):
-            say(f"{unseen:,} messages were not looked at.")
-        in_vain = False
+        if by_list and not figures.undecided:
+            print_status(
+                f"By the recipient lists, which are polled less often, {by_list:,} are under way."
+            )
+        if unknown := sum(not is_known(message) for message in summary.messages):
+            print_status(f"{unknown:,} messages were not polled.")
+        some_impossible = False
         for message in summary.messages:
-            if message.unfinished in _NOT_TO_BE_FOLLOWED:
-                in_vain = True
-                say(f"Message {message.message_id} {_NOT_TO_BE_FOLLOWED[message.unfinished]}.")
+            if message.unfinished in _CANNOT_BE_FOLLOWED:
+                some_impossible = True
+                reason = _CANNOT_BE_FOLLOWED[message.unfinished]
+                print_status(f"Message {message.message_id} {reason}.")
         if interrupted:
             return interrupted
         if any(
-            not (one.complete or one.unfinished in _NOT_TO_BE_FOLLOWED) for one in summary.messages
+            not (message.complete or message.unfinished in _CANNOT_BE_FOLLOWED)
+            for message in summary.messages
         ):
             return RESUMABLE
-        if in_vain:
+        if some_impossible:
             return FAILED
-        refused = any(one.message is not None and one.message.invalid for one in summary.messages)
-        return SOME_INVALID if now.failed or refused else 0
+        some_invalid = any(
+            message.message is not None and message.message.invalid for message in summary.messages
+        )
+        return SOME_INVALID if figures.failed or some_invalid else 0
 
 
 @command(
@@ -99,21 +105,22 @@ def track(
     journals: Journals = None,
     seconds: Annotated[
         float,
-        option("Stop after so many seconds.", "--for", metavar="SECONDS", show_default="3 days"),
+        option("Stop after this time.", "--for", metavar="SECONDS", show_default="3 days"),
     ] = _LONGEST_WAIT,
 ) -> int:
-    """Follow messages until everybody has the text, or will not get it.
+    """Follow messages until every recipient is delivered or has failed.
 
-    On a terminal it is a table that moves, with a line a message; elsewhere, and with --json, one
-    line of JSON each time that the figures of a message change. Nobody's number is in it. Ctrl-C
-    ends it with where everything stands; `report` tells the reasons.
+    On a terminal this prints a live table with one row for each message; elsewhere, and with
+    --json, one line of JSON each time the figures of a message change. No numbers of recipients are
+    printed. Ctrl-C stops it and prints the last figures; `report` gives the reasons for failures.
 
-    Exit codes: 0 everybody has it, 3 it is final and somebody has not, 5 stopped while somebody may
-    still get it, 130 by Ctrl-C, 143 by SIGTERM.
+    Exit codes: 0 all delivered; 1 a message cannot be followed; 2 wrong usage; 3 all are final and
+    some were not delivered; 5 stopped while some were still under way; 130 by Ctrl-C; 143 by
+    SIGTERM.
     """
-    message_ids, account, _ = _sent(ids, journals, account)
+    message_ids, account, _ = select_messages(ids, journals, account)
     tracking = _Tracking(message_ids, account, seconds)
-    with shown(as_json=account.as_json) as show:
+    with show_deliveries(as_json=account.as_json) as show:
         try:
             asyncio.run(tracking.run(show))
         except KeyboardInterrupt:

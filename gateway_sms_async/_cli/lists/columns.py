@@ -1,6 +1,7 @@
-"""What the columns of a list are called: which one holds the number, which ones the fields.
+"""The names of a list's columns: which one holds the number, which ones the fields.
 
-The forms of lists enter, and what chooses among them. Names are compared as people mean them.
+Names are compared without case where that helps, and regardless of spaces around them and of how
+accents are composed.
 """
 
 from __future__ import annotations
@@ -9,60 +10,47 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = [
-    "NUMBER_NAMES",
-    "NumberColumn",
-    "field_places",
-    "holds_number",
-    "looks_like_number",
-    "name_additions",
-    "plain_name",
-    "show_names",
-]
-
 NUMBER_NAMES = ("number", "phone", "mobile", "telefono", "cellulare", "numero", "msisdn")
-
 
 _DIGITS_OF_A_NUMBER = 6
 
-
 _NAMES_SHOWN = 20
-
 
 _LETTERS_SHOWN = 40
 
 
 class NumberColumn(NamedTuple):
-    """The name of what holds the number; `wanted` is None for any known name.
+    """Finds the column, or the JSON key, that holds the number.
 
-    Unless it is `binding`, a known name does as well where the wanted one is missing.
+    `wanted` is its name, None for any of `NUMBER_NAMES`. If `wanted` is missing and not `binding`,
+    any of those names is accepted too.
     """
 
     wanted: str | None = None
     binding: bool = True
 
     def places(self, names: Sequence[str]) -> list[int]:
-        """Return the places of all names that stand for the number."""
+        """Return the indexes of all names that may hold the number."""
         return self._wanted_places(names) or self._known_places(names)
 
     def find(self, names: Sequence[str], what: str) -> int:
-        """Return the place of the one name that stands for the number; else raise ValueError."""
+        """Return the index of the one name that holds the number, else raise ValueError."""
         places = self.places(names)
         if len(places) == 1:
             return places[0]
         if self._wanted_places(names):
-            raise ValueError(f"more than one {what} is called {self.wanted!r}; keep one")
+            raise ValueError(f"more than one {what} is named {self.wanted!r}; keep one")
         if places:
             raise ValueError(
                 f"more than one {what} may hold the number: {show_names(names[at] for at in places)}; "
-                "say which one with --number-column NAME"
+                "choose one with --number-column NAME"
             )
-        called = [] if self.wanted is None else [repr(self.wanted)]
+        possible = [] if self.wanted is None else [repr(self.wanted)]
         if self.wanted is None or not self.binding:
-            called += NUMBER_NAMES
-        *most, last = called
+            possible += NUMBER_NAMES
+        *most, last = possible
         raise ValueError(
-            f"no {what} is called {', '.join(most)}{' or ' if most else ''}{last}; say which one "
+            f"no {what} is named {', '.join(most)}{' or ' if most else ''}{last}; name the one that "
             f"holds the number with --number-column NAME (there are {show_names(names) or 'none'})"
         )
 
@@ -80,12 +68,12 @@ class NumberColumn(NamedTuple):
 
 
 def looks_like_number(text: str) -> bool:
-    """Tell whether a first line or a cell in it is rather a number than a name."""
+    """Whether a header line, or a cell in it, is more likely a number than a name."""
     return holds_number(text) and not any(map(str.isalpha, text))
 
 
 def show_names(names: Iterable[str]) -> str:
-    """Return names as errors may show them: on one line, not endless, no number among them."""
+    """Return names for an error message: on one line, a limited length, phone numbers hidden."""
     shown = [
         "…" if holds_number(name) else repr(name.strip()[:_LETTERS_SHOWN])
         for name in names
@@ -96,24 +84,24 @@ def show_names(names: Iterable[str]) -> str:
 
 
 def holds_number(name: str) -> bool:
-    """Whether a name would show somebody's number."""
+    """Whether a name contains enough digits to be a phone number."""
     return sum(map(str.isdigit, name)) >= _DIGITS_OF_A_NUMBER
 
 
 def plain_name(name: str) -> str:
-    """Return a name as it is compared: macOS decomposes accents, and {{ name }} has blanks."""
+    """Return a name as it is compared: macOS decomposes accents, and {{ name }} has spaces."""
     return unicodedata.normalize("NFC", name.strip())
 
 
 def field_places(names: Sequence[str], field: str) -> list[int]:
-    """Return the places of all names that a placeholder means: its own spelling, else any."""
+    """Return the indexes of all names that match a placeholder: exactly, else by `plain_name`."""
     exact = [at for at, name in enumerate(names) if name == field]
-    # {{ }} does not mean a column without a name.
+    # {{ }} must not match a column without a name.
     plain = plain_name(field) or field
     return exact or [at for at, name in enumerate(names) if plain_name(name) == plain]
 
 
 def name_additions(fields: Sequence[str], number: str) -> tuple[str, str]:
-    """Return what the line and the reason of a row that is written are called."""
+    """Return the names of the line and reason that are added to a row when it is written."""
     taken = set(map(plain_name, (*fields, number)))
     return "line_" if "line" in taken else "line", "reason_" if "reason" in taken else "reason"

@@ -1,6 +1,6 @@
-"""Which form a list is written in, found out by its first line and the file's name.
+"""Detects the format of a list by its first line, and in doubt by the file's name.
 
-`lists` enters. Only the beginning of a file is looked at here; reading it is up to `_formats`.
+Only the beginning of the file is read here.
 """
 
 from __future__ import annotations
@@ -14,39 +14,34 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from .columns import NumberColumn, looks_like_number
-from .formats import Form, Header, JSONLines, PlainLines, Table, is_json
+from .formats import CSVTable, Format, Header, JSONLines, PlainLines, is_json
 from .text_file import ListError, TextFile
-
-__all__ = ["choose_form"]
 
 _USUAL_DELIMITERS = ",;\t|"
 
-
-# What stands inside the names of columns, as in phone_number and tel./cell., separates none.
+# Characters that occur inside the names of columns, as in phone_number and tel./cell.
 _NO_DELIMITERS = frozenset(" \n\u00a0_-./\\'\"()[]{}#+&?")
-
 
 _COMMENT = re.compile(r"\s#|^#\s")
 
-
 _WRITTEN_BACK = re.compile(r"  # line \d+: ")
-
+"""The comment that `PlainLines.write` adds."""
 
 _EXCEL_DELIMITER = re.compile(r'"?sep=([^"\n])"?\n?', re.IGNORECASE)
 
 
-def choose_form(
+def choose_format(
     text: TextFile,
     *,
     number_column: str | None = None,
     delimiter: str | None = None,
     binding: bool = True,
-) -> Form:
-    """Go by the first line that is not blank, and where that leaves a doubt by the file's name.
+) -> Format:
+    """Return the format of a file, by its first line that is not blank, else by its name.
 
-    `number_column` names what holds the number, `delimiter` is the character between two cells;
-    None leaves them to be found. Unless they are `binding`, they are also found where the file
-    has no such column or is not parted so. Raises ListError.
+    `number_column` is the name of the number column and `delimiter` the character between two
+    cells; each is detected if it is None, or if it is not `binding` and does not fit the file.
+    Raises ListError.
     """
     opening = _read_opening(text)
     column = NumberColumn(number_column, binding)
@@ -61,12 +56,12 @@ def choose_form(
     if not opening.first and not opening.excel:
         return PlainLines(text)
     if forced is not None:
-        return Table(text, _parse_header(text, opening, forced), column)
+        return CSVTable(text, _parse_header(text, opening, forced), column)
     return _choose_by_cells(text, opening, column, is_csv=suffix in {".csv", ".tsv"})
 
 
 def _is_json_lines(first: str, suffix: str) -> bool:
-    """Tell whether a first line leaves no doubt: CSV has quotes too, but no objects."""
+    """Whether a first line is JSON for certain: CSV can begin with a quote, but not with an object."""
     if suffix in {".jsonl", ".ndjson"}:
         return first.startswith(("{", "[")) or is_json(first)
     return first == "[" or (first.startswith("{") and is_json(first))
@@ -74,30 +69,30 @@ def _is_json_lines(first: str, suffix: str) -> bool:
 
 def _choose_by_cells(
     text: TextFile, opening: _Opening, column: NumberColumn, *, is_csv: bool
-) -> Form:
-    """Look for a column of the number first; `is_csv` as far as the file's name tells."""
+) -> Format:
+    """Choose by the number column, if one is found. `is_csv` is what the file's name says."""
     first = opening.first.lstrip()
-    # A comment after a number may hold anything, and is no cell.
+    # A comment after a number may contain delimiters, which do not make cells.
     number, *comment = _COMMENT.split(first, maxsplit=1)
     is_plain = bool(comment) and not is_csv and not _has_cells(number)
     is_plain = is_plain or _WRITTEN_BACK.search(first) is not None
     header = None if is_plain else next(_find_headers(text, opening, None, column), None)
     if header is not None:
-        return Table(text, header, column)
+        return CSVTable(text, header, column)
     named = column.binding and column.wanted is not None
-    # In a CSV anything else is a name of a column, if a wrong one.
-    is_one = _begins_with_number(text) if is_csv else not _has_cells(first)
-    if first.startswith("{" if is_csv else ("{", "[")) or (first.startswith('"') and is_one):
+    # In a file named .csv, any first line that is not a number is a header, if perhaps a wrong one.
+    is_number = _begins_with_number(text) if is_csv else not _has_cells(first)
+    if first.startswith("{" if is_csv else ("{", "[")) or (first.startswith('"') and is_number):
         return JSONLines(text, column)
-    if is_plain or (first.startswith("#") and not is_csv) or (is_one and not named):
+    if is_plain or (first.startswith("#") and not is_csv) or (is_number and not named):
         return PlainLines(text)
-    return Table(text, _guess_header(text, opening), column)
+    return CSVTable(text, _guess_header(text, opening), column)
 
 
 class _Opening(NamedTuple):
-    """How a file begins: Excel's line that names the delimiter, then the first one of the list.
+    """The beginning of a file: Excel's `sep=` line and its delimiter, then the first line.
 
-    `first` stands on `line`; both texts are empty where there is nothing.
+    `line` is the number of the first line. `excel` and `first` are empty if they are missing.
     """
 
     excel: str
@@ -117,33 +112,34 @@ def _read_opening(text: TextFile) -> _Opening:
 
 
 def _check_delimiter(delimiter: str) -> str:
-    # A tab is hard to type in a shell.
+    # A tab is hard to type in a shell, so its name is accepted.
     delimiter = {"tab": "\t", r"\t": "\t"}.get(delimiter.lower(), delimiter)
     if len(delimiter) != 1 or delimiter in '"\r\n\0':
-        raise ListError(f"{delimiter!r} is no delimiter; give one character, or tab")
+        raise ListError(f"{delimiter!r} cannot be a delimiter; give one character, or tab")
     return delimiter
 
 
 def _has_cells(first: str) -> bool:
-    """Tell whether a first line is rather one of cells than a number."""
-    return any(map(str.isalpha, first)) and any(one in first for one in _USUAL_DELIMITERS)
+    """Whether a first line is more likely several cells than a number."""
+    return any(map(str.isalpha, first)) and any(
+        delimiter in first for delimiter in _USUAL_DELIMITERS
+    )
 
 
 def _begins_with_number(text: TextFile) -> bool:
-    """Tell whether the first line that is no comment is a number without other cells."""
+    """Whether the first line that is not a comment is a number without other cells."""
     _, number, _ = next(PlainLines(text).rows(()), (0, "", None))
-    return looks_like_number(number) and not any(one in number for one in _USUAL_DELIMITERS)
-
-
-# The header of CSV
+    return looks_like_number(number) and not any(
+        delimiter in number for delimiter in _USUAL_DELIMITERS
+    )
 
 
 def _find_headers(
     text: TextFile, opening: _Opening, delimiters: Iterable[str] | None, column: NumberColumn
 ) -> Iterator[Header]:
-    """Return the headers by the delimiters that make one of the cells a column of the number.
+    """Yield the headers that have a number column, one for each delimiter that gives one.
 
-    None stands for all that the first line may have.
+    If `delimiters` is None, all that may separate the first line are tried.
     """
     for header in _try_headers(text, opening, delimiters or _list_delimiters(opening.first)):
         if column.places(header.columns):
@@ -152,7 +148,7 @@ def _find_headers(
 
 def _list_delimiters(first: str) -> list[str]:
     candidates = list(_USUAL_DELIMITERS)
-    if not any(one in first for one in candidates):
+    if not any(delimiter in first for delimiter in candidates):
         candidates += dict.fromkeys(
             one for one in first if not one.isalnum() and one not in _NO_DELIMITERS
         )
@@ -160,7 +156,7 @@ def _list_delimiters(first: str) -> list[str]:
 
 
 def _guess_header(text: TextFile, opening: _Opening) -> Header:
-    """Return the header by the usual delimiter that makes the most columns of it."""
+    """Return the header by that usual delimiter that gives the most columns."""
     headers = list(_try_headers(text, opening, _USUAL_DELIMITERS))
     if not headers:
         return _parse_header(text, opening, _USUAL_DELIMITERS[0])
@@ -174,7 +170,7 @@ def _try_headers(text: TextFile, opening: _Opening, delimiters: Iterable[str]) -
 
 
 def _parse_header(text: TextFile, opening: _Opening, delimiter: str) -> Header:
-    # A name may hold line breaks, so it is more than the first line that counts.
+    # The name of a column may hold line breaks, so the header may be more than one line.
     lines = islice(text.lines(), opening.line - 1, None)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:

@@ -1,8 +1,7 @@
-"""How a list may be written down: CSV, JSON Lines, or one number a line.
+"""The formats of a list: CSV, JSON Lines, or one number a line.
 
-`_detect` enters to choose a form, `lists` to use it. Each form reads its rows one at a time, and
-writes chosen ones back as they were so that they can be corrected and read again. A bad number is
-no fault of the file: it goes through, and the campaign names it.
+Each format reads its rows one at a time, and writes chosen rows back as they were, so that they can
+be corrected and read again. Numbers are not checked here: the campaign reports the invalid ones.
 """
 
 from __future__ import annotations
@@ -25,57 +24,51 @@ from .columns import (
 )
 from .text_file import ListError, TextFile
 
-__all__ = ["Form", "Header", "JSONLines", "PlainLines", "Record", "Table", "is_json"]
-
 _COMMENT = re.compile(r"\s#")
 
-
-_OF_A_REPORT = ("outcome", "message_id")
-
+_REPORT_COLUMNS = ("outcome", "message_id")
+"""The columns by which the report of a campaign is recognised."""
 
 Record = tuple[int, str, dict[str, str] | None]
 """The line that a row begins on, its number as written, and the values of the fields it has."""
 
 
-class Form(Protocol):
-    """One way to write a list down."""
+class Format(Protocol):
+    """One format of a list."""
 
     def check_fields(self, fields: Sequence[str]) -> None:
-        """Raise ListError when no row of this file can have one of the fields."""
+        """Raise ListError if no row of this file can have one of the fields."""
 
     def rows(self, fields: Sequence[str]) -> Iterator[Record]:
-        """Go through the file from its beginning. Raises ListError."""
+        """Yield all rows, from the beginning of the file. Raises ListError."""
         ...
 
     def outcomes(self) -> Iterator[tuple[int, str, str]]:
-        """Go through lines and numbers as `rows` does, and through the outcomes of a report.
+        """Yield the line, number and outcome of all rows.
 
-        An outcome is empty where a row is none of a report: it has an outcome and a message_id.
+        A row of a campaign's report has the columns outcome and message_id; for any other row, the
+        outcome is empty.
         """
         ...
 
     def write(self, reasons: Iterable[str | None], fields: Sequence[str], file: IO[str]) -> None:
-        """Write the rows that have a reason, each with its line and its reason.
+        """Write the rows that have a reason, each with its line and its reason added.
 
-        `reasons` has one for each row, in order, None for a row to leave out. `fields` are those
-        that a text uses: line and reason do not take their places.
+        `reasons` has one item for each row, in order: None leaves the row out. `fields` are those
+        that a text uses; line and reason are named so that they do not replace one.
         """
 
 
 def _flatten(reason: str) -> str:
-    """Return a reason as it can stand on one line of a file that can be read again."""
+    """Return a reason without line breaks and control characters."""
     printable = (one if one.isprintable() else " " for one in reason)
     return " ".join("".join(printable).split())
 
 
-# The forms
-
-
 class Header(NamedTuple):
-    """The names of the columns, and how they are written.
+    """The header of a CSV file, which begins on `line`.
 
-    They begin on `line`; `excel` is the line before them that names the delimiter, empty when
-    there is none.
+    `excel` is the `sep=` line before it, which names the delimiter; empty if there is none.
     """
 
     columns: list[str]
@@ -84,8 +77,8 @@ class Header(NamedTuple):
     line: int
 
 
-class Table:
-    """CSV. A row that is short lacks values; one with blanks alone is none."""
+class CSVTable:
+    """CSV. A short row lacks its last values; a row of spaces only is skipped."""
 
     def __init__(self, text: TextFile, header: Header, number_column: NumberColumn) -> None:
         self._text = text
@@ -106,7 +99,7 @@ class Table:
         for name in fields:
             if not field_places(self._names, name):
                 raise self._error(
-                    f"no column is called {name!r}, which the text uses "
+                    f"no column is named {name!r}, which the text uses "
                     f"(there are {show_names(self._names)})"
                 )
 
@@ -117,7 +110,7 @@ class Table:
         for line, cells in self._read():
             number = cells[number_at] if number_at < len(cells) else ""
             if number.startswith(("=", "'")):
-                # Both are ways to keep Excel from taking a number for a sum.
+                # Both are used to keep Excel from reading a phone number as an amount.
                 number = _without_formula(number).removeprefix("'")
             if not fields:
                 yield line, number, None
@@ -131,23 +124,23 @@ class Table:
     def _find(self, name: str) -> int | None:
         places = field_places(self._names, name)
         if len(places) > 1:
-            raise self._error(f"more than one column is called {name!r}; keep one")
+            raise self._error(f"more than one column is named {name!r}; keep one")
         return places[0] if places else None
 
     def outcomes(self) -> Iterator[tuple[int, str, str]]:
-        is_report = set(_OF_A_REPORT) <= set(self._names)
-        for line, number, held in self.rows(_OF_A_REPORT[:1] if is_report else ()):
-            yield line, number, held.get(_OF_A_REPORT[0], "") if held else ""
+        is_report = set(_REPORT_COLUMNS) <= set(self._names)
+        for line, number, held in self.rows(_REPORT_COLUMNS[:1] if is_report else ()):
+            yield line, number, held.get(_REPORT_COLUMNS[0], "") if held else ""
 
     def _read(self) -> Iterator[tuple[int, list[str]]]:
-        """Go through the rows: the line that each begins on, and at most its proper cells."""
+        """Yield the rows: the line that each begins on, and no more cells than columns."""
         width = len(self._names)
         header_line = self._header.line
         reader = csv.reader(self._text.lines(), delimiter=self._header.delimiter, strict=True)
         line = 1
         try:
             for cells in reader:
-                # Hardly any row begins with a blank, which stands before "!".
+                # Fast path: a first cell from "!" on, the character after the space, is not blank.
                 if line > header_line and cells and (cells[0] >= "!" or _any(cells)):
                     if len(cells) > width:
                         if any(cells[width:]):
@@ -168,7 +161,7 @@ class Table:
                 columns.append(name)
                 names.append(name)
         line_at, reason_at = map(names.index, additions)
-        # Without the mark that it came with, Excel would not take the file for UTF-8.
+        # Excel reads a file as UTF-8 only with a byte order mark, so keep it if there was one.
         file.write(("\ufeff" if self._text.marked else "") + self._header.excel)
         writer = csv.writer(file, delimiter=self._header.delimiter, lineterminator="\n")
         writer.writerow(columns)
@@ -184,7 +177,7 @@ def _any(cells: list[str]) -> bool:
 
 
 def _without_formula(cell: str) -> str:
-    """Return the text of `="text"`, and anything else as it is."""
+    """Return the text in `="text"`; any other cell is returned unchanged."""
     if cell.startswith('="') and cell.endswith('"') and len(cell) > len('="'):
         return cell[2:-1].replace('""', '"')
     return cell
@@ -200,7 +193,7 @@ _json_text = msgspec.json.Decoder(str)
 
 
 def is_json(line: str) -> bool:
-    """Tell whether a line is one item of JSON Lines."""
+    """Whether a line is one item of JSON Lines."""
     try:
         _json.decode(line)
     except (msgspec.DecodeError, RecursionError):
@@ -209,9 +202,10 @@ def is_json(line: str) -> bool:
 
 
 class JSONLines:
-    """Objects with a number and more, or numbers alone, one a line; each has keys of its own.
+    """JSON Lines: on each line an object with a number and fields, or a number as a string.
 
-    They may be those of one array whose brackets have lines of their own, as in a report.
+    Keys may differ from line to line. The lines may also be the items of one array whose brackets
+    are on separate lines, as in the report of a campaign.
     """
 
     def __init__(self, text: TextFile, number_column: NumberColumn) -> None:
@@ -230,7 +224,7 @@ class JSONLines:
                 yield line, item, None
                 continue
             try:
-                # Most often the keys of the line before.
+                # Fast path: most lines have the keys of the line before.
                 if list(item) != keys:
                     keys = list(item)
                     number_key = self._find_key(keys)
@@ -247,10 +241,10 @@ class JSONLines:
 
     def outcomes(self) -> Iterator[tuple[int, str, str]]:
         for (line, number, _), (_, item) in zip(self.rows(()), self._read(), strict=True):
-            if isinstance(item, str) or not item.keys() >= set(_OF_A_REPORT):
+            if isinstance(item, str) or not item.keys() >= set(_REPORT_COLUMNS):
                 yield line, number, ""
             else:
-                yield line, number, _read_outcome(item[_OF_A_REPORT[0]])
+                yield line, number, _read_outcome(item[_REPORT_COLUMNS[0]])
 
     def _find_key(self, keys: list[str]) -> str:
         return keys[self._number_column.find(keys, "key")]
@@ -267,7 +261,7 @@ class JSONLines:
             yield line, item
 
     def _item_lines(self) -> Iterator[tuple[int, str]]:
-        """Go through the lines with an item, without what makes one array of them."""
+        """Yield the lines that hold an item, without the brackets and commas of an array."""
         lines = (
             (line, content)
             for line, content in enumerate(self._text.lines(), 1)
@@ -283,9 +277,11 @@ class JSONLines:
                     break
                 yield line, content.rstrip().removesuffix(",")
             else:
-                raise self._text.error("this array has no end; the file is cut short", begin)
+                raise self._text.error(
+                    "this array has no end: the file is incomplete; create it again", begin
+                )
         for line, _ in lines:
-            raise self._text.error("more than one array; give each as a file of its own", line)
+            raise self._text.error("more than one array; put each in its own file", line)
 
     def write(self, reasons: Iterable[str | None], fields: Sequence[str], file: IO[str]) -> None:
         for (line, item), reason in zip(self._read(), reasons, strict=False):
@@ -303,11 +299,11 @@ class JSONLines:
 
 
 def _find_fields(keys: Sequence[str], fields: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Return the fields that an item has, each with the key that it is called by there."""
+    """Yield the fields that an item has, each with its key in that item."""
     for name in fields:
         places = field_places(keys, name)
         if len(places) > 1:
-            raise ValueError(f"more than one key is called {name!r}; keep one")
+            raise ValueError(f"more than one key is named {name!r}; keep one")
         if places:
             yield name, keys[places[0]]
 
@@ -322,12 +318,12 @@ def _read_number(value: msgspec.Raw) -> str:
     if written.startswith(b'"'):
         return _json_text.decode(written)
     if _is_number(written):
-        raise ValueError("the number is not in quotes, so it lost its plus sign; write it as text")
+        raise ValueError("the number is not in quotes, so its plus sign is lost; write it as text")
     raise ValueError("the number must be text, in quotes")
 
 
 def _read_value(value: msgspec.Raw) -> str | None:
-    """Return text as it is meant and a number as it is written, `1.50` with both its decimals."""
+    """Return a string decoded, and a number as it is written: `1.50` keeps both decimals."""
     written = bytes(value)
     if written.startswith(b'"'):
         return _json_text.decode(written)
@@ -343,7 +339,7 @@ def _is_number(written: bytes) -> bool:
 
 
 class PlainLines:
-    """Numbers alone; from a # on, at the beginning or after a blank, stands a comment."""
+    """One number a line. A # at the beginning or after a space begins a comment."""
 
     def __init__(self, text: TextFile) -> None:
         self._text = text
@@ -357,7 +353,7 @@ class PlainLines:
 
     def rows(
         self,
-        fields: Sequence[str],  # noqa: ARG002 - as in Form
+        fields: Sequence[str],  # noqa: ARG002 - as in Format
     ) -> Iterator[Record]:
         for line, content in enumerate(self._text.lines(), 1):
             number = content.strip()
@@ -373,7 +369,7 @@ class PlainLines:
     def write(
         self,
         reasons: Iterable[str | None],
-        fields: Sequence[str],  # noqa: ARG002 - as in Form
+        fields: Sequence[str],  # noqa: ARG002 - as in Format
         file: IO[str],
     ) -> None:
         for (line, number, _), reason in zip(self.rows(()), reasons, strict=False):

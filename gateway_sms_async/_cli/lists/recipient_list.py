@@ -1,7 +1,7 @@
-"""Lists of recipients in files, as people have them: to read, and to write some rows back.
+"""Lists of recipients in files: opened and checked, read, and written back in part.
 
-The command line enters. A list is looked through when it is opened, so that what is wrong with
-the file as a whole is known before anything is sent; each pass holds one row at a time.
+A list is read through once when it is opened, so that a broken file is reported before anything is
+sent. Each pass keeps one row in memory at a time.
 """
 
 from __future__ import annotations
@@ -14,21 +14,19 @@ from typing import IO, NamedTuple
 from ..._recipients.numbers import mask
 from ..._recipients.recipient import RecipientLike
 from ...errors import InvalidNumberError
-from .detect import choose_form
-from .formats import Form
+from .detect import choose_format
+from .formats import Format
 from .text_file import ListError, open_text
 
-__all__ = ["RecipientList", "Row", "open_list", "read_exclusions", "write_rows"]
+_ON_READ_EVERY = 20_000
+"""Rows between two calls of `on_read`."""
 
-_WATCHED_EVERY = 20_000
-"""Rows between two reports of how far a file is read."""
-
-
-Watch = Callable[[int], object]
+OnRead = Callable[[int], object]
+"""Called now and then with the number of rows read so far."""
 
 
 class Row(NamedTuple):
-    """One recipient as the file has it, and the line it begins on."""
+    """One recipient as written in the file, and the line that it begins on."""
 
     line: int
     number: str
@@ -36,44 +34,44 @@ class Row(NamedTuple):
 
 
 class RecipientList:
-    """The recipients of one open file: `total` of them, in an iterable that starts anew each time.
+    """The recipients in one open file, as an iterable that can be iterated any number of times.
 
-    `name` is what the file is called, `form` how it is written, `fields` are the names that each
-    recipient brings values for, as far as its row has them. A position is the place of a row among
-    the rows, from 0.
+    `total` is the number of rows, `name` that of the file, `format` how it is written; `fields` are
+    the names of the values that are read for each recipient, as far as its row has them. The
+    position of a row is its index among the rows, from 0.
     """
 
     def __init__(
-        self, name: str, form: Form, fields: Sequence[str], watch: Watch | None = None
+        self, name: str, list_format: Format, fields: Sequence[str], on_read: OnRead | None = None
     ) -> None:
         self.name = name
         self.fields: tuple[str, ...] = tuple(fields)
-        self.form = form
-        self.total: int = self._count(watch)
+        self.format = list_format
+        self.total: int = self._count(on_read)
         if not self.total:
-            raise ListError(f"{name}: nobody is listed in this file")
+            raise ListError(f"{name}: there are no recipients in this file")
 
-    def _count(self, watch: Watch | None) -> int:
+    def _count(self, on_read: OnRead | None) -> int:
         total = 0
-        rows = self.form.rows(self.fields)
-        while more := sum(1 for _ in islice(rows, _WATCHED_EVERY)):
+        rows = self.format.rows(self.fields)
+        while more := sum(1 for _ in islice(rows, _ON_READ_EVERY)):
             total += more
-            if watch is not None:
-                watch(total)
+            if on_read is not None:
+                on_read(total)
         return total
 
     def rows(self) -> Iterator[Row]:
-        """Go through the file from its beginning."""
-        return starmap(Row, self.form.rows(self.fields))
+        """Yield all rows, from the beginning of the file."""
+        return starmap(Row, self.format.rows(self.fields))
 
     def __iter__(self) -> Iterator[RecipientLike]:
-        for _, number, fields in self.form.rows(self.fields):
+        for _, number, fields in self.format.rows(self.fields):
             yield number if fields is None else (number, fields)
 
     def lines(self, positions: Iterable[int]) -> dict[int, int]:
-        """Return the line that the row at each of these positions begins on, in one pass."""
+        """Return the line that each of these positions begins on, found in one pass."""
         wanted = set(positions)
-        rows = islice(self.form.rows(()), max(wanted, default=-1) + 1)
+        rows = islice(self.format.rows(()), max(wanted, default=-1) + 1)
         return {at: line for at, (line, _, _) in enumerate(rows) if at in wanted}
 
 
@@ -86,20 +84,19 @@ def open_list(
     number_column: str | None = None,
     encoding: str | None = None,
     delimiter: str | None = None,
-    watch: Watch | None = None,
+    on_read: OnRead | None = None,
 ) -> Generator[RecipientList]:
-    """Open a file of recipients, `-` for standard input, and look it through.
+    """Open a list, `-` for standard input, and read it through once.
 
-    `fields` names what to keep of a row besides its number. Unless `allow_missing_fields`, a file
-    that has no such column at all is refused. `number_column`, `encoding` and `delimiter` say
-    what the file does not say itself. `watch` is called now and then with the number of rows
-    looked through so far. Raises ListError.
+    `fields` are the columns to keep besides the number. A file without one of these columns is
+    refused, unless `allow_missing_fields`. `number_column`, `encoding` and `delimiter` are detected
+    if they are None. Raises ListError.
     """
     with open_text(path, encoding) as text:
-        form = choose_form(text, number_column=number_column, delimiter=delimiter)
+        list_format = choose_format(text, number_column=number_column, delimiter=delimiter)
         if not allow_missing_fields:
-            form.check_fields(fields)
-        yield RecipientList(text.name, form, fields, watch)
+            list_format.check_fields(fields)
+        yield RecipientList(text.name, list_format, fields, on_read)
 
 
 def write_rows(
@@ -107,56 +104,59 @@ def write_rows(
     reasons: Mapping[int, str] | Callable[[int, Row], str | None],
     file: IO[str],
 ) -> None:
-    """Write some rows in the list's own form, so that they can be corrected and be a list again.
+    """Write some rows in the format of the list, so that they can be corrected and sent.
 
-    `reasons` are those of the positions to write, or what tells the reason of a position and its
-    row, None to leave it out. Each row has its line in the list and its reason with it: in CSV
-    and JSON as `line` and `reason` (`line_` or `reason_` where the text uses that name), after a
-    plain number as a comment.
+    `reasons` maps the positions of the rows to write to a reason, or is a function that returns the
+    reason for a position and its row, None to leave it out. Line and reason are added to each row:
+    in CSV and JSON as `line` and `reason` (`line_` or `reason_` if the text uses that name), after
+    a plain number as a comment.
     """
     each = (
         starmap(reasons, enumerate(recipients.rows()))
         if callable(reasons)
         else map(reasons.get, count())
     )
-    recipients.form.write(each, recipients.fields, file)
+    recipients.format.write(each, recipients.fields, file)
 
 
 def read_exclusions(
     path: str,
-    read: Callable[[str], str],
+    read_number: Callable[[str], str],
     *,
     number_column: str | None = None,
     encoding: str | None = None,
     delimiter: str | None = None,
-    watch: Watch | None = None,
+    on_read: OnRead | None = None,
 ) -> Iterator[str]:
-    """Go through the numbers of a file in any form of a list, each as `read` returns it.
+    """Yield the numbers of a file in any format of a list, each as `read_number` returns it.
 
-    `number_column`, `encoding` and `delimiter` may be those of another list: they count where
-    this file has such a column, is no UTF-8, and is parted so. An empty file excludes nobody. Of
-    a campaign's report, those who were not texted are passed over, unless they were excluded.
-    Raises ListError; also for a number that `read` refuses with InvalidNumberError: whoever it
-    belongs to would be texted.
+    `number_column`, `encoding` and `delimiter` may be those of another list: each is used only if
+    it fits this file, the encoding only if the file is not UTF-8. An empty file is allowed. In the
+    report of a campaign, recipients that were not sent to are skipped, unless they were excluded.
+
+    Raises ListError, also for a number that `read_number` refuses: skipped, that recipient would
+    get the text.
     """
     with open_text(path, encoding, utf8_first=True) as text:
-        form = choose_form(text, number_column=number_column, delimiter=delimiter, binding=False)
-        for read_so_far, (line, number, outcome) in enumerate(form.outcomes(), 1):
-            if not _is_passed_over(number, outcome):
+        list_format = choose_format(
+            text, number_column=number_column, delimiter=delimiter, binding=False
+        )
+        for read_so_far, (line, number, outcome) in enumerate(list_format.outcomes(), 1):
+            if not _is_skipped(number, outcome):
                 try:
-                    yield read(number)
+                    yield read_number(number)
                 except InvalidNumberError as error:
                     problem = f"{mask(number)}: {error.reason}"
                     raise text.error(
-                        f"{problem}; correct it, or this one would be texted", line
+                        f"{problem}; correct it, else this recipient would get the text", line
                     ) from None
-            if watch is not None and not read_so_far % _WATCHED_EVERY:
-                watch(read_so_far)
+            if on_read is not None and not read_so_far % _ON_READ_EVERY:
+                on_read(read_so_far)
 
 
-def _is_passed_over(number: str, outcome: str) -> bool:
-    """Tell whether a row of a report names nobody who must not be texted."""
-    # A journal keeps no numbers of duplicates and of those who were excluded.
+def _is_skipped(number: str, outcome: str) -> bool:
+    """Whether a row of a report has no recipient to exclude."""
+    # A journal does not keep the numbers of duplicate and excluded recipients.
     return outcome in {"invalid", "unsent"} or (
         outcome in {"duplicate", "excluded"} and not number.strip()
     )

@@ -1,8 +1,8 @@
-"""Files of text as people have them, made clean: unpacked, decoded, with one kind of line break.
+"""Text files made clean: unpacked, decoded to UTF-8, with one kind of line break.
 
-`_detect`, `_formats` and `lists` enter. A file is copied before anything else, so that nothing
-changes while the list goes out, and so that each later pass meets nothing but clean lines. What
-is wrong with the bytes is found here; what the lines mean is the business of `_formats`.
+A file is copied first, so that the list cannot change while it is sent, and so that each later pass
+reads clean lines. Errors in the bytes are found here; the meaning of the lines is left to
+`formats`.
 """
 
 from __future__ import annotations
@@ -20,30 +20,22 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-__all__ = ["ListError", "TextFile", "open_text"]
-
 _CHUNK = 256 * 1024
-"""Bytes that are cleaned at once; as text in UTF-8 they stay below `_LONGEST`."""
-
+"""Bytes cleaned at once; encoded as UTF-8, they stay below `_LONGEST`."""
 
 _LONGEST = 1024 * 1024
-"""Bytes of one line: a file without line breaks must not fill the memory."""
+"""Most bytes of one line, so that a file without line breaks does not fill the memory."""
 
-
-# Python's own escapes, and what writes the names of hosts: no file of text is written so.
+# Codecs of Python that are not encodings of text files: its escapes, and those of host names.
 _NO_TEXT = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
-
 
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
-
 _SNIFFED = 4096
-
 
 _GZIP = b"\x1f\x8b"
 
-
-# The longer marks first: that of UTF-32 begins with that of UTF-16.
+# The longer marks first: the UTF-32 mark begins with the UTF-16 mark.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32-le",
     codecs.BOM_UTF32_BE: "utf-32-be",
@@ -52,28 +44,25 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
 
-
-# Given as such, they tell the order of bytes by a mark alone.
+# Encodings whose byte order is known only by the mark.
 _MARKED = frozenset({"utf-16", "utf-32"})
-
 
 _OTHER_KINDS = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Excel workbook (.xls)",
     b"%PDF-": "a PDF file",
 }
 
-
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 class ListError(ValueError):
-    """A file that is no list; the text says what is wrong, where, and what to do about it."""
+    """A file that cannot be read as a list. The message has the problem, the line and the remedy."""
 
 
 class TextFile:
-    """The clean text of one file, to be gone through any number of times.
+    """The clean text of one file, which can be read any number of times.
 
-    `name` is what errors call the file; `marked` tells whether it began with a byte order mark.
+    `name` is the file's name in errors; `marked` is True if it began with a byte order mark.
     """
 
     def __init__(self, copy: io.FileIO, name: str, *, marked: bool) -> None:
@@ -82,21 +71,21 @@ class TextFile:
         self._copy = copy
 
     def lines(self) -> Iterator[str]:
-        """Go through the lines from the first one, each with its line break.
+        """Yield all lines, each with its line break and shorter than 1 MiB.
 
-        A line is shorter than 1 MiB. Several passes may be under way at once.
+        Several passes may be made at the same time.
         """
         return io.TextIOWrapper(
             io.BufferedReader(_Pass(self._copy), _CHUNK), encoding="utf-8", newline="\n"
         )
 
     def error(self, problem: str, line: int) -> ListError:
-        """Return an error that names the file and the line, from 1."""
+        """Return an error with the file's name and the line, counted from 1."""
         return ListError(f"{self.name}:{line}: {problem}")
 
 
 class _Pass(io.RawIOBase):
-    """One way through a file that others go through too, each from its own place."""
+    """One pass through a file, with its own position, since several passes share the file."""
 
     def __init__(self, file: io.FileIO) -> None:
         super().__init__()
@@ -117,17 +106,17 @@ class _Pass(io.RawIOBase):
 def open_text(
     path: str, encoding: str | None = None, *, utf8_first: bool = False
 ) -> Generator[TextFile]:
-    """Copy a file, `-` for standard input, and hand out its text.
+    """Copy a file, `-` for standard input, and yield its clean text.
 
-    gzip is unpacked. A byte order mark tells the encoding, else `encoding` does, else it is
-    UTF-8. With `utf8_first`, what can be UTF-8 is, whatever `encoding` says. Raises ListError.
+    gzip is unpacked. The encoding is that of the byte order mark, else `encoding`, else UTF-8. With
+    `utf8_first`, `encoding` is used only if the file is not valid UTF-8. Raises ListError.
     """
     encoding = None if encoding is None else _check_encoding(encoding)
     name = "standard input" if path == "-" else path
-    # Readable by its owner only, and without a name: nothing is left behind.
+    # The copy is readable by its owner only and has no name, so a crash leaves nothing behind.
     with _create_copy() as copy:
         with _open(path) as stream:
-            source = _Source(stream, name)
+            source = _ByteSource(stream, name)
             if utf8_first and encoding is not None:
                 marked = _fill_utf8_first(copy, source, encoding)
             else:
@@ -144,7 +133,7 @@ def _check_encoding(encoding: str) -> str:
         name = None
     if name is None or name in _NO_TEXT:
         raise ListError(
-            f"{encoding!r} is no text encoding; give for example utf-8, cp1252 or latin-1"
+            f"{encoding!r} is not a text encoding; give, for example, utf-8, cp1252 or latin-1"
         )
     return name
 
@@ -171,13 +160,13 @@ def _create_copy() -> io.FileIO:
 
 def _no_room(error: OSError) -> ListError:
     return ListError(
-        f"cannot keep a copy of the list ({error.strerror or error}); "
-        "make room for temporary files, or set TMPDIR to where there is some"
+        f"cannot make a temporary copy of the list ({error.strerror or error}); "
+        "free some disk space, or set TMPDIR to a folder that has some"
     )
 
 
-class _Source:
-    """The bytes of a file, unpacked; they are read once, since a pipe does not go back."""
+class _ByteSource:
+    """The bytes of a file, unpacked. They are read once, since a pipe cannot be rewound."""
 
     def __init__(self, stream: IO[bytes], name: str) -> None:
         self.name = name
@@ -189,7 +178,7 @@ class _Source:
         self.head = self._ahead[:_SNIFFED]
 
     def chunks(self, start: int) -> Iterator[bytes]:
-        """Go through what comes after the first `start` bytes of the head."""
+        """Yield all bytes after the first `start`."""
         yield self._ahead[start:]
         while chunk := self._read(self._stream, _CHUNK):
             yield chunk
@@ -199,14 +188,14 @@ class _Source:
             return stream.read(size)
         except (gzip.BadGzipFile, zlib.error, EOFError):
             raise ListError(
-                f"{self.name}: the gzip file is broken or cut short; make or fetch it anew"
+                f"{self.name}: the gzip file is broken or incomplete; create or download it again"
             ) from None
         except OSError as error:
             raise _unreadable(self.name, error) from None
 
 
 class _Rejoined(io.RawIOBase):
-    """A stream before whose rest stands what was read from it already."""
+    """A stream with the bytes that were already read from it put back at its front."""
 
     def __init__(self, ahead: bytes, rest: IO[bytes]) -> None:
         super().__init__()
@@ -220,8 +209,8 @@ class _Rejoined(io.RawIOBase):
         return len(data)
 
 
-def _fill(copy: io.FileIO, source: _Source, encoding: str | None) -> bool:
-    """Write the clean text to the copy; tell whether there was a byte order mark."""
+def _fill(copy: io.FileIO, source: _ByteSource, encoding: str | None) -> bool:
+    """Write the clean text to the copy. Returns whether there was a byte order mark."""
     if kind := _other_kind(source.head):
         raise ListError(f"{source.name}: this is {kind}; export the list as CSV in UTF-8")
     mark = next((mark for mark in _MARKS if source.head.startswith(mark)), b"")
@@ -232,9 +221,9 @@ def _fill(copy: io.FileIO, source: _Source, encoding: str | None) -> bool:
     return bool(mark)
 
 
-def _fill_utf8_first(copy: io.FileIO, source: _Source, encoding: str) -> bool:
-    """Fill the copy as `_fill` does, by `encoding` only where the bytes are no UTF-8."""
-    # A pipe does not go back, and the last byte may be what shows it.
+def _fill_utf8_first(copy: io.FileIO, source: _ByteSource, encoding: str) -> bool:
+    """Do the same as `_fill`, using `encoding` only if the bytes are not UTF-8."""
+    # Keep the raw bytes: the last one may prove that it is not UTF-8, and a pipe cannot be rewound.
     with _create_copy() as raw:
         decoder = codecs.getincrementaldecoder("utf-8")()
         is_utf8 = True
@@ -244,14 +233,14 @@ def _fill_utf8_first(copy: io.FileIO, source: _Source, encoding: str) -> bool:
                 decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError:
                 is_utf8 = False
-            # In UTF-16 each letter of ASCII has one.
+            # UTF-16 has a NUL in each ASCII letter, and is valid UTF-8 all the same.
             is_utf8 = is_utf8 and b"\0" not in chunk
         raw.seek(0)
-        return _fill(copy, _Source(raw, source.name), None if is_utf8 else encoding)
+        return _fill(copy, _ByteSource(raw, source.name), None if is_utf8 else encoding)
 
 
 def _other_kind(head: bytes) -> str | None:
-    """Return what a file is that is known by its first bytes to be no text."""
+    """Return the kind of a file whose first bytes show that it is not text, else None."""
     if not head.startswith(_ZIP):
         return next((kind for magic, kind in _OTHER_KINDS.items() if head.startswith(magic)), None)
     if b"[Content_Types].xml" in head or b"xl/" in head:
@@ -271,9 +260,9 @@ def _write(copy: io.FileIO, data: bytes) -> None:
 
 
 class _Cleaner:
-    """Makes UTF-8 with one kind of line break of the bytes of a file, chunk after chunk."""
+    """Turns the bytes of a file into UTF-8 with one kind of line break, chunk by chunk."""
 
-    def __init__(self, source: _Source, encoding: str) -> None:
+    def __init__(self, source: _ByteSource, encoding: str) -> None:
         self._source = source
         self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder(encoding)()
@@ -282,26 +271,26 @@ class _Cleaner:
         self._begun = 0
 
     def clean(self, chunk: bytes, *, final: bool = False) -> bytes:
-        """Return what can be told of the text so far; ListError where it is none."""
+        """Return the clean text of a chunk. Raises ListError if it is not text."""
         try:
             text = self._breaks.decode(self._decoder.decode(chunk, final), final)
             data = text.encode()
         except (UnicodeDecodeError, UnicodeEncodeError) as error:
             raise self._not_text(error) from None
         except UnicodeError:
-            # Up to Python 3.12 a mark that is missing has neither a place nor bytes.
+            # Up to Python 3.12, the error for a missing mark has neither position nor bytes.
             raise self._error(self._not_marked(), 0) from None
         if (nul := data.find(b"\0")) >= 0:
             raise self._error(
-                "this is not a text file, or UTF-16 without its mark; export the list as CSV in "
+                "this is not a text file, or UTF-16 without a byte order mark; export the list as CSV in "
                 "UTF-8",
                 data.count(b"\n", 0, nul),
             )
         end = data.find(b"\n")
         self._begun += len(data) if end < 0 else end
-        # Lines that begin and end in here are shorter, as the chunk itself is.
+        # Lines within the chunk need no check: the chunk itself is shorter than `_LONGEST`.
         if self._begun >= _LONGEST:
-            raise self._error("a line of more than 1 MiB is no recipient; check the file", 0)
+            raise self._error("a line of more than 1 MiB cannot be a recipient; check the file", 0)
         if end >= 0:
             self._begun = len(data) - data.rfind(b"\n") - 1
         self._lines += data.count(b"\n")
@@ -320,7 +309,7 @@ class _Cleaner:
         elif _CONTROLS.search(self._source.head):
             problem = "this is not a text file; export the list as CSV in UTF-8"
         else:
-            # What Excel writes on Windows; Latin-1 would take its euro sign for a control.
+            # cp1252 is what Excel writes on Windows. In Latin-1, its euro sign is a control character.
             problem = (
                 "this is not UTF-8; save the file as UTF-8, "
                 "or give --encoding cp1252 if it is Latin-1 or from an older Windows"
@@ -329,10 +318,10 @@ class _Cleaner:
 
     def _not_marked(self) -> str:
         return (
-            f"this is not {self._encoding} with its mark; save the file as UTF-8, or give its "
+            f"this is not {self._encoding} with a byte order mark; save the file as UTF-8, or give its "
             f"--encoding, such as {self._encoding}-le"
         )
 
     def _error(self, problem: str, lines: int) -> ListError:
-        """Return an error that stands after so many line breaks of the present chunk."""
+        """Return an error on the line after so many line breaks of this chunk."""
         return ListError(f"{self._source.name}:{self._lines + lines + 1}: {problem}")

@@ -1,6 +1,6 @@
-"""What is kept of a campaign in files: everybody with his outcome, and those who are left over.
+"""Files on a campaign: every recipient with its outcome, and the rows to correct or to send later.
 
-The campaign commands enter. Everything is written row by row, for a million of them.
+Rows are written one at a time, so that a list of a million takes no memory.
 """
 
 from __future__ import annotations
@@ -17,23 +17,18 @@ from ..._receipt import InvalidRecipient, Outcome, Receipt
 from ...errors import InvalidNumberError
 from ..lists.recipient_list import Row
 
-__all__ = ["left_over", "refused", "write_journal_report", "write_report"]
-
 _COLUMNS = ("position", "line", "number", "outcome", "message_id", "reason")
-
 
 _NOT_READ = Outcome("unsent", None, "not read")
 
+_MAY_HAVE_TEXT = {"accepted", "doubled", "unknown"}
 
-_SENT_TO = {"accepted", "doubled", "unknown"}
-
-
-Read = Callable[[str], str]
-"""Turns a number as written into the gateway's form; InvalidNumberError if that cannot be."""
+ReadNumber = Callable[[str], str]
+"""Turns a number as written into the gateway's form. Raises InvalidNumberError if it cannot."""
 
 
 def write_report(rows: Iterable[Row], receipt: Receipt, file: IO[str]) -> None:
-    """Write every row of a list with what became of it."""
+    """Write every row of a list with its outcome."""
     with _Writer(file) as writer:
         for position, row in enumerate(rows):
             writer.write(position, row.line, row.number, _outcome(receipt.outcomes, position))
@@ -42,74 +37,77 @@ def write_report(rows: Iterable[Row], receipt: Receipt, file: IO[str]) -> None:
 async def write_journal_report(
     journal: str | PathLike[str], receipt: Receipt, file: IO[str]
 ) -> None:
-    """Write everyone whom a journal accounts for; the numbers of duplicates are not kept in it.
+    """Write every recipient of a journal with its outcome.
 
-    Raises JournalError when the journal cannot be read.
+    A journal does not keep the numbers of duplicates, so these are empty. Raises JournalError if
+    the journal cannot be read.
     """
     with _Writer(file) as writer:
         position = 0
-        async for named, number in journal_numbers(journal):
-            for nameless in range(position, named):
-                writer.write(nameless, None, "", receipt.outcomes[nameless])
-            writer.write(named, None, number, receipt.outcomes[named])
-            position = named + 1
-        for nameless in range(position, receipt.total):
-            writer.write(nameless, None, "", receipt.outcomes[nameless])
+        async for kept, number in journal_numbers(journal):
+            for not_kept in range(position, kept):
+                writer.write(not_kept, None, "", receipt.outcomes[not_kept])
+            writer.write(kept, None, number, receipt.outcomes[kept])
+            position = kept + 1
+        for not_kept in range(position, receipt.total):
+            writer.write(not_kept, None, "", receipt.outcomes[not_kept])
 
 
-def refused(
+def rejected_rows(
     rows: Iterable[Row],
     invalid: Iterable[InvalidRecipient],
     outcomes: Sequence[Outcome],
-    read: Read,
+    read_number: ReadNumber,
 ) -> dict[int, str]:
-    """Return the reasons of the invalid rows by their places, without those of people sent to.
+    """Return the reason for each invalid row, by its position.
 
-    A row may be refused for a field that it lacks while another one with the same number went out.
+    Leaves out rows whose number was sent to by another row: for example, the first row of a number
+    lacks a field, and the second one has it.
     """
-    reasons = {one.position: one.reason for one in invalid}
-    numbers: dict[str, list[int]] = {}
-    for one in invalid:
-        if (number := _read_or_none(one.number, read)) is not None:
-            numbers.setdefault(number, []).append(one.position)
-    if numbers:
+    reasons = {recipient.position: recipient.reason for recipient in invalid}
+    positions: dict[str, list[int]] = {}
+    for recipient in invalid:
+        if (number := _read_or_none(recipient.number, read_number)) is not None:
+            positions.setdefault(number, []).append(recipient.position)
+    if positions:
         for outcome, row in zip(outcomes, rows, strict=False):
-            if outcome.name in _SENT_TO:
-                for position in numbers.get(read(row.number), ()):
+            if outcome.name in _MAY_HAVE_TEXT:
+                for position in positions.get(read_number(row.number), ()):
                     reasons.pop(position, None)
     return reasons
 
 
-def left_over(
-    receipt: Receipt, excluded: Collection[str], read: Read
+def unsent_rows(
+    receipt: Receipt, excluded: Collection[str], read_number: ReadNumber
 ) -> Callable[[int, Row], str | None]:
-    """Return what says of each row, in order, why it is left over: None if it is not.
+    """Return a function that returns why a row was not sent, or None if it was or may have been.
 
-    Those are left over who are proven unsent, and those whom the campaign did not come to read,
-    except for the `excluded`, in the gateway's form.
+    It must be called for each row in order. A row was not sent if its outcome is unsent, or if the
+    campaign stopped before it was read, unless its number is one of `excluded`, which are in the
+    gateway's form.
     """
-    not_to_be = frozenset(excluded)
-    # Who stands among the rows that were read and is not unsent is texted, or may be: a row
-    # further down with the same number must not bring that number back.
+    excluded = frozenset(excluded)
+    # The numbers that have the text, or may have it: a later, unread row with such a number is a
+    # duplicate, and sending it would text that recipient twice.
     settled: set[str] = set()
 
     def reason(position: int, row: Row) -> str | None:
         outcome = _outcome(receipt.outcomes, position)
         if outcome.name != "unsent":
             if outcome.name not in {"invalid", "excluded"}:
-                settled.add(read(row.number))
+                settled.add(read_number(row.number))
             return None
         if outcome is not _NOT_READ:
             return "not sent"
-        number = _read_or_none(row.number, read)
-        return None if number in settled or number in not_to_be else "not read"
+        number = _read_or_none(row.number, read_number)
+        return None if number in settled or number in excluded else "not read"
 
     return reason
 
 
-def _read_or_none(number: str, read: Read) -> str | None:
+def _read_or_none(number: str, read_number: ReadNumber) -> str | None:
     try:
-        return read(number)
+        return read_number(number)
     except InvalidNumberError:
         return None
 
@@ -119,7 +117,7 @@ def _outcome(outcomes: Sequence[Outcome], position: int) -> Outcome:
 
 
 class _Writer:
-    """Writes a CSV, or one JSON array where the file's name ends in .json."""
+    """Writes CSV, or one JSON array if the file's name ends in .json."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file

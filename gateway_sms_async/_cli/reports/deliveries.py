@@ -1,6 +1,6 @@
-"""What is kept of deliveries in files: everybody with what became of him, and whom to try again.
+"""Delivery results in files: one row per recipient, and a list of recipients to retry.
 
-The delivery commands enter. Numbers are whole in here, as people ask for them.
+Numbers are written whole.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from ...errors import InvalidNumberError
 from ...models import RecipientReport
 from ..lists.columns import NUMBER_NAMES, plain_name
 
-__all__ = ["RetryList", "write_deliveries", "write_header"]
-
 _COLUMNS = (
     "number",
     "country",
@@ -37,21 +35,20 @@ _COLUMNS = (
     "seconds_to_deliver",
 )
 
-
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-
+"""How a cell begins that a spreadsheet may take for a formula."""
 
 _JSON_LINES = {".jsonl", ".ndjson", ".json"}
 
 
 def write_header(file: IO[str]) -> None:
-    """Write the names of the columns that `write_deliveries` fills."""
+    """Write the header of the columns of `write_deliveries`."""
     _writer(file).writerow(_COLUMNS)
 
 
 def write_deliveries(message_id: str, recipients: Iterable[RecipientReport], file: IO[str]) -> None:
-    """Write one line of CSV for each recipient of a message; times in ISO 8601 and UTC."""
-    _writer(file).writerows(_row(message_id, one) for one in recipients)
+    """Write one row of CSV for each recipient of a message; times in ISO 8601 and UTC."""
+    _writer(file).writerows(_row(message_id, recipient) for recipient in recipients)
 
 
 def _writer(file: IO[str]) -> Any:
@@ -63,7 +60,7 @@ def _row(message_id: str, recipient: RecipientReport) -> tuple[Any, ...]:
     sent, delivered = times_of(recipient)
     number = _read(recipient.number)
     return (
-        # As a list has them: a number begins with a plus sign, and must stay one for programs.
+        # Not guarded although it begins with "+": a program must be able to read it as a number.
         _guarded(recipient.number) if number is None else number,
         "" if number is None else calling_code(number),
         message_id,
@@ -80,8 +77,9 @@ def _row(message_id: str, recipient: RecipientReport) -> tuple[Any, ...]:
 
 
 def _guarded(text: str) -> str:
-    """Keep a spreadsheet from taking for a formula what others wrote."""
-    # Where a comma is a decimal sign, a spreadsheet ends cells at semicolons: there too.
+    """Return text from the gateway so that a spreadsheet does not evaluate it as a formula."""
+    # Where the comma is the decimal separator, spreadsheets end cells at semicolons, so a formula
+    # could begin after one.
     text = text.replace(";", ",")
     return f"'{text}" if text.startswith(_FORMULA) else text
 
@@ -98,45 +96,45 @@ def _read(number: str) -> str | None:
 
 
 class RetryList:
-    """Those who did not get it and may get it when it is sent again, each once.
+    """The recipients whose delivery failed and may succeed on a retry, each once.
 
-    Feed it with the recipients of all messages that they were sent to. Whoever has it on one of
-    these messages, may still get it, or cannot be helped, is not on the list; nor is anybody whom
-    the gateway itself calls delivered and the carrier does not. The fields are those that the
-    gateway shows, of the first message with the number.
+    Add the recipients of all messages that they were sent to. A recipient is not on the list if, by
+    any of these messages, it has the text, may still get it, or failed permanently; nor if the
+    gateway calls it delivered and only the carrier does not. Its fields are those that the gateway
+    shows in the first message with the number.
 
-    Numbers that cannot be read, being masked, are nobody's: `lost` counts those who could be tried
-    again, `hidden` those who have it or may still get it. While there are any of these, somebody
-    on the list may be one of them.
+    Masked numbers cannot be matched: `lost` counts those that could be retried, `hidden` those that
+    have the text or may still get it. If `hidden` is not 0, a recipient on the list may be one of
+    the hidden ones.
     """
 
     def __init__(self) -> None:
         self.lost: int = 0
         self.hidden: int = 0
-        self._people: dict[int, tuple[str, dict[str, str]]] = {}
+        self._recipients: dict[int, tuple[str, dict[str, str]]] = {}
         self._settled: set[int] = set()
 
     def __len__(self) -> int:
-        return len(self._people)
+        return len(self._recipients)
 
     def add(self, recipient: RecipientReport) -> None:
-        """Take one recipient of a message into account."""
+        """Add one recipient of a message."""
         failure = failure_of(recipient)
         is_settled = failure is None or failure.permanent or says_delivered(recipient)
         number = _read(recipient.number)
         if number is None:
             self.lost += not is_settled
-            # Who cannot be helped has it not, and would only cost once more.
+            # A permanent failure is not counted: it does not have the text, so nothing is sent twice.
             self.hidden += failure is None or says_delivered(recipient)
             return
         key = digits_key(number)
         if is_settled:
             self._settle(key)
-        elif key not in self._settled and key not in self._people:
-            self._people[key] = number, _fields(recipient)
+        elif key not in self._settled and key not in self._recipients:
+            self._recipients[key] = number, _fields(recipient)
 
     def leave_out(self, numbers: Iterable[str]) -> None:
-        """Keep these off the list: it is not known that they have not got it, or will not."""
+        """Leave out these numbers, which may have the text or may still get it."""
         for written in numbers:
             number = _read(written)
             if number is None:
@@ -146,34 +144,36 @@ class RetryList:
 
     def _settle(self, key: int) -> None:
         self._settled.add(key)
-        self._people.pop(key, None)
+        self._recipients.pop(key, None)
 
     def number_column(self) -> str | None:
-        """Return what `bulk` must be told with --number-column; None when it finds it itself."""
+        """Return the value that `bulk` needs for --number-column, or None if it needs none."""
         names = self._field_names()
         column = _number_name(names)
         known = {plain_name(name).lower() for name in names} & set(NUMBER_NAMES)
         return column if known or column not in NUMBER_NAMES else None
 
     def write(self, file: IO[str]) -> None:
-        """Write a list that can be sent to: CSV, or JSON Lines if the file's name ends like that."""
+        """Write a list for `bulk`: CSV, or JSON Lines if the file's name ends in .jsonl or similar."""
         names = self._field_names()
         column = _number_name(names)
         if PurePath(file.name).suffix.lower() in _JSON_LINES:
-            for number, fields in self._people.values():
+            for number, fields in self._recipients.values():
                 file.write(msgspec.json.encode({column: number, **fields}).decode() + "\n")
             return
         writer = _writer(file)
         writer.writerow((column, *names))
-        for number, fields in self._people.values():
+        for number, fields in self._recipients.values():
             writer.writerow((number, *(_as_cell(fields.get(name, "")) for name in names)))
 
     def _field_names(self) -> list[str]:
-        return list(dict.fromkeys(name for _, fields in self._people.values() for name in fields))
+        return list(
+            dict.fromkeys(name for _, fields in self._recipients.values() for name in fields)
+        )
 
 
 def _number_name(fields: Iterable[str]) -> str:
-    """Return a name for the column of the numbers that no field has."""
+    """Return a name for the number column that is not the name of a field."""
     taken = {plain_name(name).lower() for name in fields}
     return next(name for name in _number_names() if name not in taken)
 
@@ -195,7 +195,7 @@ def _fields(recipient: RecipientReport) -> dict[str, str]:
 
 
 def _as_cell(value: str) -> str:
-    """Write a value so that no spreadsheet reckons with it and `bulk` reads it back to the letter."""
+    """Return a value so that a spreadsheet does not evaluate it and `bulk` reads it unchanged."""
     if not value.startswith(_FORMULA):
         return value
     quoted = value.replace('"', '""')

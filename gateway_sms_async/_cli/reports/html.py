@@ -1,6 +1,6 @@
-"""What arrived, as one page for a browser: it needs nothing but itself, and can be printed.
+"""Delivery figures as one HTML page that loads nothing else and can be printed.
 
-The delivery commands enter. Nobody's number and no text is in it; a table stands beside each chart.
+Neither numbers of recipients nor texts of messages are in it. Each chart has a table beside it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from typing import IO
 
 from ..._delivery.statistics import DeliveryStatistics
 from ..figures import Country, Share, countries, facts, failures, headline, outcomes, waits
-
-__all__ = ["write_page"]
 
 _STYLE = """
 :root {
@@ -80,15 +78,15 @@ footer { margin-top: 2.4rem; padding-top: 1rem; border-top: 1px solid var(--line
 }
 """
 
+_ROW = 44
+"""Pixels of a bar with its label above it."""
 
-_ROW = 44  # pixels of a bar with its label above it
-
-
-_LABEL = 40  # characters that a label in a chart may have; the table has all of it
+_LABEL = 40
+"""Most characters of a label in a chart; the table has the whole label."""
 
 
 def write_page(statistics: DeliveryStatistics, messages: Sequence[str], file: IO[str]) -> None:
-    """Write the page; `messages` are the ids of those reported on."""
+    """Write the page; `messages` are the ids of the messages in the statistics."""
     file.write(_page(statistics, messages, datetime.now(UTC)))
 
 
@@ -108,12 +106,12 @@ def _page(statistics: DeliveryStatistics, messages: Sequence[str], made: datetim
 <main>
 <h1>Delivery report</h1>
 <p class="lead">{escape(headline(statistics))}</p>
-<p class="soft">As the gateway had it on <time datetime="{made:%Y-%m-%dT%H:%M:%SZ}">{made:%d %B %Y, %H:%M} UTC</time>.</p>
+<p class="soft">As of <time datetime="{made:%Y-%m-%dT%H:%M:%SZ}">{made:%d %B %Y, %H:%M} UTC</time>.</p>
 <dl>{"".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts(statistics, messages))}</dl>
 {sections}
 <details><summary>Messages</summary><ul>{"".join(f"<li><code>{escape(one)}</code></li>" for one in messages)}</ul></details>
 </main>
-<footer>Reported by the carriers and not in our hands: a phone that is switched off has its text later, or never.</footer>
+<footer>As reported by the carriers. A phone that is switched off may get its text later, or never.</footer>
 </body>
 </html>
 """
@@ -121,28 +119,28 @@ def _page(statistics: DeliveryStatistics, messages: Sequence[str], made: datetim
 
 def _sections(statistics: DeliveryStatistics) -> Iterable[str]:
     if shares := outcomes(statistics):
-        rows = [(_with_swatch(one), *_cells(one)[1:]) for one in shares]
-        yield _section("What arrived", shares, ("outcome", "recipients", "share"), rows)
+        rows = [(_with_swatch(share), *_cells(share)[1:]) for share in shares]
+        yield _section("Deliveries", shares, ("outcome", "recipients", "share"), rows)
     if shares := failures(statistics):
         yield _section(
-            "Why texts did not arrive",
+            "Why deliveries failed",
             shares,
-            ("reason", "recipients", "share", "try again"),
-            [(*_cells(one), one.note) for one in shares],
+            ("reason", "recipients", "share", "retry"),
+            [(*_cells(share), share.note) for share in shares],
         )
     if shares := waits(statistics.total):
-        names = ("from sending to the phone", "delivered", "share")
+        names = ("from sending to delivery", "delivered", "share")
         yield _section("Time to deliver", shares, names, list(map(_cells, shares)))
     if by_country := countries(statistics):
         yield _section(
             "Delivered by country",
-            [one.delivered for one in by_country],
+            [country.delivered for country in by_country],
             (
                 "calling code",
                 "recipients",
                 "delivered",
-                "half within",
-                "9 of 10 within",
+                "50 % within",
+                "90 % within",
                 "estimated EUR",
                 "real EUR",
             ),
@@ -150,25 +148,33 @@ def _sections(statistics: DeliveryStatistics) -> Iterable[str]:
         )
 
 
-def _cells(one: Share) -> tuple[str, str, str]:
-    return escape(one.label), f"{one.count:,}", escape(one.percent)
+def _cells(share: Share) -> tuple[str, str, str]:
+    return escape(share.label), f"{share.count:,}", escape(share.percent)
 
 
-def _country_cells(one: Country) -> tuple[str, ...]:
-    times_and_amounts = (one.half_within, one.most_within, one.price, one.real_cost)
-    recipients, delivered = f"{one.delivered.of:,}", one.delivered.percent
-    return tuple(map(escape, (one.code, recipients, delivered, *times_and_amounts)))
+def _country_cells(country: Country) -> tuple[str, ...]:
+    delivered = country.delivered
+    cells = (
+        country.code,
+        f"{delivered.of:,}",
+        delivered.percent,
+        country.half_within,
+        country.most_within,
+        country.price,
+        country.real_cost,
+    )
+    return tuple(map(escape, cells))
 
 
-def _with_swatch(one: Share) -> str:
-    swatch = f'<span class="swatch" style="background:var(--{one.kind})"></span>'
-    return swatch + escape(one.label)
+def _with_swatch(share: Share) -> str:
+    swatch = f'<span class="swatch" style="background:var(--{share.kind})"></span>'
+    return swatch + escape(share.label)
 
 
 def _section(
     title: str, shares: Sequence[Share], names: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> str:
-    """Write a chart of the shares, and beside it a table with cells that are HTML already."""
+    """Return a chart of the shares with a table beside it; the cells of `rows` are HTML."""
     return (
         f'<section><h2>{escape(title)}</h2><div class="beside"><div>{_bars(title, shares)}</div>'
         f'<div class="wide" tabindex="0" role="region" aria-label="{escape(title)}, table">'
@@ -197,7 +203,7 @@ def _figure(at: int) -> str:
 
 
 def _bars(title: str, shares: Sequence[Share]) -> str:
-    """Draw a bar for each share, under its label. No width is known, so all of it is in percent."""
+    """Return a bar for each share, under its label. Widths are in percent, to fit any page."""
     bars = "".join(map(_bar, range(len(shares)), shares))
     return (
         f'<svg role="img" aria-label="{escape(title)}, chart" height="{_ROW * len(shares)}">'
@@ -205,13 +211,13 @@ def _bars(title: str, shares: Sequence[Share]) -> str:
     )
 
 
-def _bar(at: int, one: Share) -> str:
+def _bar(at: int, share: Share) -> str:
     top = at * _ROW
-    label = one.label if len(one.label) <= _LABEL else one.label[: _LABEL - 1] + "…"
+    label = share.label if len(share.label) <= _LABEL else share.label[: _LABEL - 1] + "…"
     return (
         f'<text x="0" y="{top + 14}">{escape(label)}</text>'
-        f'<text class="count" x="100%" y="{top + 14}">{escape(one.percent)}</text>'
+        f'<text class="count" x="100%" y="{top + 14}">{escape(share.percent)}</text>'
         f'<rect class="track" x="0" y="{top + 20}" width="100%" height="12" rx="2"></rect>'
-        f'<rect x="0" y="{top + 20}" width="{100 * one.share:.3f}%" height="12" rx="2" '
-        f'style="fill:var(--{one.kind})"></rect>'
+        f'<rect x="0" y="{top + 20}" width="{100 * share.share:.3f}%" height="12" rx="2" '
+        f'style="fill:var(--{share.kind})"></rect>'
     )

@@ -1,6 +1,6 @@
-"""What arrived, as the terminal shows it: bars where they can be drawn, plain signs elsewhere.
+"""Delivery figures on the terminal, with bars: block characters if possible, else `#`.
 
-The delivery commands enter. Nobody's number and no text is in it.
+Neither numbers of recipients nor texts of messages are printed.
 """
 
 from __future__ import annotations
@@ -15,23 +15,13 @@ from rich.text import Text
 from ..._delivery.statistics import DeliveryStatistics
 from ..figures import Share, countries, facts, failures, headline, outcomes, waits
 
-__all__ = ["bar", "is_plain", "print_statistics"]
-
-_WIDTH, _LEAST_WIDTH = 30, 10
-
-
-_LABEL, _LEAST_LABEL = 36, 12
-
-
+# Widths in characters.
+_BAR, _SHORTEST_BAR = 30, 10
+_LABEL, _SHORTEST_LABEL = 36, 12
 _PERCENT = 7
-
-
-_BETWEEN = 2
-"""All in characters."""
-
+_GAP = 2
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-
 
 _STYLES = {
     "delivered": "green",
@@ -44,7 +34,7 @@ _STYLES = {
 
 
 def is_plain(console: Console) -> bool:
-    """Whether only plain signs may be written: to a file, without colours, or not in UTF-8."""
+    """Whether to print ASCII only: not to a terminal, without colours, or not in UTF-8."""
     return (
         not console.is_terminal
         or bool(os.environ.get("NO_COLOR"))
@@ -53,7 +43,7 @@ def is_plain(console: Console) -> bool:
 
 
 def bar(share: float, width: int, *, plain: bool) -> str:
-    """Draw a share of a width; what is something is never drawn as nothing."""
+    """Draw a bar. A non-zero share gets at least one mark."""
     if plain:
         return "#" * max(round(share * width), 1 if share else 0)
     eighths = max(round(share * width * 8), 1 if share else 0)
@@ -62,7 +52,7 @@ def bar(share: float, width: int, *, plain: bool) -> str:
 
 
 def print_statistics(statistics: DeliveryStatistics, messages: Sequence[str]) -> None:
-    """Print what became of everybody, and how fast and for how much, on stdout."""
+    """Print the outcomes of all recipients, how long delivery took, and what it cost."""
     console = Console(markup=False, emoji=False, highlight=False)
     plain = is_plain(console)
     console.print(headline(statistics))
@@ -80,27 +70,28 @@ def print_statistics(statistics: DeliveryStatistics, messages: Sequence[str]) ->
 def _print_bars(console: Console, title: str, shares: Sequence[Share], *, plain: bool) -> None:
     rows = [
         (
-            f"  {one.label}",
-            f"{one.count:,}",
-            {"yes": "try again", "no": "permanent"}.get(one.note, ""),
+            f"  {share.label}",
+            f"{share.count:,}",
+            {"yes": "retry", "no": "permanent"}.get(share.note, ""),
         )
-        for one in shares
+        for share in shares
     ]
     if not rows:
         return
     labels, counts, notes = (max(map(len, column)) for column in zip(*rows, strict=True))
-    # A bar that is cut off is out of proportion; a label goes on in the next line.
-    room = console.width - counts - _PERCENT - notes - 5 * _BETWEEN
-    labels = min(labels, _LABEL, max(room - _LEAST_WIDTH, _LEAST_LABEL))
-    width = max(1, min(room - labels, _WIDTH))
-    table = Table.grid(padding=(0, _BETWEEN))
+    # Shorten the labels first, which can wrap: a bar that is cut off shows a wrong share.
+    room = console.width - counts - _PERCENT - notes - 5 * _GAP
+    labels = min(labels, _LABEL, max(room - _SHORTEST_BAR, _SHORTEST_LABEL))
+    width = max(1, min(room - labels, _BAR))
+    table = Table.grid(padding=(0, _GAP))
     table.add_column(max_width=labels)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True)
-    for one, (label, count, note) in zip(shares, rows, strict=True):
-        drawn = Text(bar(one.share, width, plain=plain), "" if plain else _STYLES.get(one.kind, ""))
-        table.add_row(label, count, one.percent, drawn, note)
+    for share, (label, count, note) in zip(shares, rows, strict=True):
+        style = "" if plain else _STYLES.get(share.kind, "")
+        drawn = Text(bar(share.share, width, plain=plain), style)
+        table.add_row(label, count, share.percent, drawn, note)
     console.print(f"\n{title}" if title else "")
     console.print(table)
 
@@ -111,17 +102,17 @@ def _print_countries(console: Console, statistics: DeliveryStatistics) -> None:
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="")
     table.add_column("  country")
-    for name in ("recipients", "delivered", "half in", "9/10 in", "est. EUR", "real EUR"):
+    for name in ("recipients", "delivered", "50 % in", "90 % in", "est. EUR", "real EUR"):
         table.add_column(name, justify="right")
-    for one in lines:
+    for country in lines:
         table.add_row(
-            f"  {one.code}",
-            f"{one.delivered.of:,}",
-            one.delivered.percent,
-            one.half_within,
-            one.most_within,
-            one.price,
-            one.real_cost,
+            f"  {country.code}",
+            f"{country.delivered.of:,}",
+            country.delivered.percent,
+            country.half_within,
+            country.most_within,
+            country.price,
+            country.real_cost,
         )
     console.print("\nBy country")
     console.print(table)

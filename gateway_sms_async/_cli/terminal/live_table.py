@@ -1,6 +1,6 @@
-"""Deliveries as they come: a table that moves on a terminal, lines of JSON for programs.
+"""Deliveries while they are followed: a live table on a terminal, else one JSON object a line.
 
-The delivery commands enter. What moves is shown in numbers of recipients; nobody's number is in it.
+Shows counts only, no numbers of recipients.
 """
 
 from __future__ import annotations
@@ -22,29 +22,20 @@ from ..._delivery.summary import DeliverySummary, MessageDelivery
 from ..figures import Share
 from .deliveries import bar, is_plain
 
-__all__ = ["MessageFigures", "Show", "is_known", "shown", "standing", "total"]
-
+# Widths in characters. From `_WIDE` on, ids are shown whole.
 _WIDE = 110
-
-
 _ID, _SHORT_ID = 24, 10
-
-
 _WITHOUT_BAR = 66
-
-
 _LONGEST_BAR = 30
-"""Characters."""
-
 
 _FAILED = (DeliveryState.UNDELIVERED, DeliveryState.EXPIRED, DeliveryState.REJECTED)
 
-
 Show = Callable[[DeliverySummary], None]
+"""Shows a summary of the messages, each time that it is called."""
 
 
 class MessageFigures(NamedTuple):
-    """How many recipients of a message have it, will not get it, and are still undecided."""
+    """The recipients of a message by outcome: delivered, failed, still undecided."""
 
     delivered: int
     failed: int
@@ -52,35 +43,30 @@ class MessageFigures(NamedTuple):
 
     @property
     def recipients(self) -> int:
-        """How many there are."""
+        """How many recipients there are."""
         return sum(self)
 
 
-def standing(message: MessageDelivery) -> MessageFigures:
-    """Return where a message stands, by its list of recipients or by its newer statistics."""
+def count_recipients(message: MessageDelivery) -> MessageFigures:
+    """Count the recipients of a message, by its recipient list and its newer statistics."""
     counts = message.counts
     delivered = counts[DeliveryState.DELIVERED]
     failed = sum(counts[state] for state in _FAILED)
     undecided = sum(counts.values()) - delivered - failed
     if message.message is not None and not message.complete:
-        # The list is read seldom; what the message itself counts moves with each look.
+        # The list is read seldom, while the statistics come with each poll. They may count more
+        # than there are recipients, so each is limited to what the other leaves.
         statistics = message.message.statistics
-        people = delivered + failed + undecided
-        failed = min(max(failed, statistics.error or 0), people - delivered)
-        delivered = min(max(delivered, statistics.delivered or 0), people - failed)
-        undecided = people - delivered - failed
+        recipients = delivered + failed + undecided
+        failed = min(max(failed, statistics.error or 0), recipients - delivered)
+        delivered = min(max(delivered, statistics.delivered or 0), recipients - failed)
+        undecided = recipients - delivered - failed
     return MessageFigures(delivered, failed, undecided)
 
 
-def is_known(message: MessageDelivery) -> bool:
-    """Whether there was a look at it already."""
-    parts = (message.message, message.error, message.unfinished)
-    return any(part is not None for part in parts)
-
-
-def total(summary: DeliverySummary) -> MessageFigures:
-    """Return where all of it stands."""
-    each = [standing(message) for message in summary.messages]
+def count_all(summary: DeliverySummary) -> MessageFigures:
+    """Count the recipients of all messages."""
+    each = [count_recipients(message) for message in summary.messages]
     return (
         MessageFigures(*(sum(counts) for counts in zip(*each, strict=True)))
         if each
@@ -88,14 +74,20 @@ def total(summary: DeliverySummary) -> MessageFigures:
     )
 
 
+def is_known(message: MessageDelivery) -> bool:
+    """Whether a message was polled at least once."""
+    parts = (message.message, message.error, message.unfinished)
+    return any(part is not None for part in parts)
+
+
 @contextmanager
-def shown(*, as_json: bool) -> Generator[Show]:
-    """Hand out what takes the summaries as they come, and shows them on stdout."""
+def show_deliveries(*, as_json: bool) -> Generator[Show]:
+    """Yield a function that shows a summary on stdout each time it is called."""
     console = Console(markup=False, emoji=False, highlight=False)
     if as_json or not console.is_terminal:
-        yield _Lines().show
+        yield _JSONPrinter().print
         return
-    table = _Table(console.width, plain=is_plain(console))
+    table = _LiveTable(console.width, plain=is_plain(console))
     with Live(console=console, auto_refresh=False) as live:
 
         def show(summary: DeliverySummary) -> None:
@@ -104,15 +96,15 @@ def shown(*, as_json: bool) -> Generator[Show]:
         yield show
 
 
-class _Lines:
-    """Writes one line of JSON for each message whose figures have changed."""
+class _JSONPrinter:
+    """Prints one JSON object, on one line, for each message whose figures changed."""
 
     def __init__(self) -> None:
         self._last: dict[str, dict[str, Any]] = {}
 
-    def show(self, summary: DeliverySummary) -> None:
+    def print(self, summary: DeliverySummary) -> None:
         for message in filter(is_known, summary.messages):
-            figures = _figures(message)
+            figures = _figures_as_json(message)
             if self._last.get(message.message_id) == figures:
                 continue
             self._last[message.message_id] = figures
@@ -120,14 +112,14 @@ class _Lines:
             print(json.dumps({"at": at, **figures}), flush=True)  # noqa: T201
 
 
-def _figures(message: MessageDelivery) -> dict[str, Any]:
-    now = standing(message)
+def _figures_as_json(message: MessageDelivery) -> dict[str, Any]:
+    figures = count_recipients(message)
     return {
         "message_id": message.message_id,
-        "recipients": now.recipients,
-        "delivered": now.delivered,
-        "not_delivered": now.failed,
-        "undecided": now.undecided,
+        "recipients": figures.recipients,
+        "delivered": figures.delivered,
+        "not_delivered": figures.failed,
+        "undecided": figures.undecided,
         "listed": {state.name.lower(): message.counts[state] for state in DeliveryState},
         "complete": message.complete,
         "unfinished": message.unfinished,
@@ -135,14 +127,14 @@ def _figures(message: MessageDelivery) -> dict[str, Any]:
     }
 
 
-class _Table:
-    """Draws one line a message, and one for all of them, as wide as there is room."""
+class _LiveTable:
+    """Draws one row for each message, and one for all of them, within the given width."""
 
     def __init__(self, width: int, *, plain: bool) -> None:
         self._plain = plain
         self._is_wide = width >= _WIDE
         room = width - _WITHOUT_BAR - (_ID if self._is_wide else _SHORT_ID)
-        # Without room for a share and its bar neither is shown, rather than cut off.
+        # Without room for the share and its bar, both are left out rather than cut off.
         self._bar = max(0, min(room, _LONGEST_BAR))
         self._last: dict[str, tuple[MessageFigures, float]] = {}
 
@@ -157,21 +149,21 @@ class _Table:
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("last change", no_wrap=True)
         if len(summary.messages) > 1:
-            self._add(table, f"all {len(summary.messages):,}", total(summary), "")
+            self._add(table, f"all {len(summary.messages):,}", count_all(summary), "")
         for message in summary.messages:
-            self._add(table, message.message_id, standing(message), _remark(message))
+            self._add(table, message.message_id, count_recipients(message), _remark(message))
         return table
 
-    def _add(self, table: Table, name: str, now: MessageFigures, remark: str) -> None:
+    def _add(self, table: Table, name: str, figures: MessageFigures, remark: str) -> None:
         before = self._last.get(name)
-        if before is None or before[0] != now:
-            self._last[name] = now, time.time()
-        delivered = Share(name, "delivered", now.delivered, now.recipients)
-        shown: list[Text | str] = []
+        if before is None or before[0] != figures:
+            self._last[name] = figures, time.time()
+        delivered = Share(name, "delivered", figures.delivered, figures.recipients)
+        share: list[Text | str] = []
         if self._bar:
             drawn = bar(delivered.share, self._bar, plain=self._plain)
-            shown = [
-                delivered.percent if now.recipients else "",
+            share = [
+                delivered.percent if figures.recipients else "",
                 Text(drawn, "" if self._plain else "green"),
             ]
         changed = time.strftime("%H:%M:%S", time.localtime(self._last[name][1]))
@@ -179,20 +171,20 @@ class _Table:
             name = (".." if self._plain else "…") + name[2 - _SHORT_ID :]
         table.add_row(
             name,
-            f"{now.delivered:,}/{now.recipients:,}",
-            *shown,
-            f"{now.failed:,}",
-            f"{now.undecided:,}",
+            f"{figures.delivered:,}/{figures.recipients:,}",
+            *share,
+            f"{figures.failed:,}",
+            f"{figures.undecided:,}",
             remark or changed,
         )
 
 
 def _remark(message: MessageDelivery) -> str:
-    """Say what there is to say instead of the time of the last change."""
+    """Return what to show in place of the time of the last change; empty to show the time."""
     if not is_known(message):
-        return "not looked"
+        return "not polled"
     if message.complete:
         return "all final"
     if message.unfinished is not None:
         return message.unfinished
-    return "" if message.error is None else "no answer"
+    return "" if message.error is None else "no response"

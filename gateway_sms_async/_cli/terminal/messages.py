@@ -1,4 +1,4 @@
-"""Todo."""
+"""Messages and their recipients as the gateway reports them, as tables."""
 
 from __future__ import annotations
 
@@ -8,25 +8,21 @@ import msgspec
 from rich.table import Table
 
 from ...models import Message, MessageSummary, RecipientReport
-from .console import _cell, _print, print_lines
-
-__all__ = ["print_message", "print_messages", "print_recipients"]
-
-# Answers of the gateway
+from .console import cell, print_lines, print_table
 
 
 def print_messages(messages: Iterable[MessageSummary]) -> None:
     """Print the messages of an account as a table."""
-    table = Table("id", "sender", "made")
+    table = Table("id", "sender", "created")
     for message in messages:
-        table.add_row(*map(_cell, (message.id, message.sender, message.timestamp)))
-    _print(table)
+        table.add_row(*map(cell, (message.id, message.sender, message.timestamp)))
+    print_table(table)
 
 
 def print_message(message: Message) -> None:
-    """Print everything about one message, a line each."""
+    """Print everything about one message, one property a line."""
     statistics, options = message.statistics, message.options
-    stage = "open: it never sends by itself" if message.transaction else "closed"
+    stage = "open: not sent until it is closed" if message.transaction else "closed"
     lines = {
         "id": message.id,
         "stage": stage,
@@ -47,23 +43,23 @@ def print_message(message: Message) -> None:
         "due": options.timestamp_send,
         "custom": None if options.custom is msgspec.UNSET else options.custom,
         "callback": options.callback_url,
-        "made": message.timestamp,
+        "created": message.timestamp,
         "changed": message.last_update,
     }
     print_lines(lines)
 
 
 def print_recipients(reports: Iterable[RecipientReport]) -> None:
-    """Print the recipients of a message, numbers whole, as a table."""
+    """Print the recipients of a message as a table, with whole numbers."""
     table = Table("number", "state", "parts", "price", "sent", "delivered")
-    for one in reports:
+    for report in reports:
         row = (
-            one.number,
-            one.state,
-            one.sms,
-            one.price,
-            one.timestamp_sent,
-            one.timestamp_delivery,
+            report.number,
+            report.state,
+            report.sms,
+            report.price,
+            report.timestamp_sent,
+            report.timestamp_delivery,
         )
-        table.add_row(*map(_cell, row))
-    _print(table)
+        table.add_row(*map(cell, row))
+    print_table(table)

@@ -1,4 +1,4 @@
-"""Todo."""
+"""What a campaign would do: a table or JSON for `check`, one line for `bulk`, and invalid rows."""
 
 from __future__ import annotations
 
@@ -11,61 +11,58 @@ from rich.table import Table
 from ..._preview import CountryPreview, Preview
 from ..._receipt import InvalidRecipient
 from ..._recipients.numbers import mask
-from .console import _cell, _print, duration, print_json, say
-from .receipt import _refused
+from .console import cell, duration, print_json, print_status, print_table
+from .receipt import invalid_as_json
 
-__all__ = ["print_preview", "say_offer", "say_preview", "say_refused"]
+_INVALID_SHOWN = 10
 
-_REFUSED_SHOWN = 10
+_COUNTRIES_IN_LINE = 5
 
-
-_COUNTRIES_SHOWN = 5
-
-
-_COUNTRIES_LISTED = 20
-
+_COUNTRIES_IN_TABLE = 20
 
 _CHARACTERS_SHOWN = 20
 
 
-# What is looked at before
-
-
-def say_refused(
+def print_invalid(
     name: str,
-    refused: Collection[InvalidRecipient],
+    invalid: Collection[InvalidRecipient],
     lines: Callable[[Iterable[int]], dict[int, int]],
     *,
-    elsewhere: bool,
+    rejects_written: bool,
 ) -> None:
-    """Name the first refused rows of a list by their lines; the others are counted."""
-    shown = list(refused)[:_REFUSED_SHOWN]
-    line_of = lines(one.position for one in shown)
-    for one in shown:
-        say(f"{name}:{line_of[one.position]}: {mask(one.number)}: {one.reason}")
-    more = len(refused) - len(shown)
+    """Print the first invalid rows of a list with their lines, and how many more there are."""
+    shown = list(invalid)[:_INVALID_SHOWN]
+    line_of = lines(recipient.position for recipient in shown)
+    for recipient in shown:
+        line = line_of[recipient.position]
+        print_status(f"{name}:{line}: {mask(recipient.number)}: {recipient.reason}")
+    more = len(invalid) - len(shown)
     if more:
-        where = "in the file of --rejects" if elsewhere else "--rejects FILE writes them all"
-        say(f"{name}: {more:,} more are invalid; {where}")
+        where = (
+            "all are in the file of --rejects"
+            if rejects_written
+            else "--rejects FILE writes them all"
+        )
+        print_status(f"{name}: {more:,} more are invalid; {where}")
 
 
-def say_offer(what: str, replaced: Mapping[str, str]) -> None:
-    """Say which characters are replaced by what."""
+def print_replacements(what: str, replaced: Mapping[str, str]) -> None:
+    """Print which characters are replaced, and by what."""
     pairs = (f"{_character(old)} by {_character(new)}" for old, new in replaced.items())
-    say(f"{what} {', '.join(pairs)}")
+    print_status(f"{what} {', '.join(pairs)}")
 
 
-def say_preview(preview: Preview) -> None:
-    """Say in one line what a campaign will do."""
-    countries = ", ".join(list(preview.countries)[:_COUNTRIES_SHOWN])
-    if len(preview.countries) > _COUNTRIES_SHOWN:
-        countries += f" and {len(preview.countries) - _COUNTRIES_SHOWN} more"
+def print_preview_line(preview: Preview) -> None:
+    """Print in one line what a campaign will do."""
+    countries = ", ".join(list(preview.countries)[:_COUNTRIES_IN_LINE])
+    if len(preview.countries) > _COUNTRIES_IN_LINE:
+        countries += f" and {len(preview.countries) - _COUNTRIES_IN_LINE} more"
     parts = [f"{preview.recipients:,} recipients" + (f" ({countries})" if countries else "")]
     encodings = f" ({'/'.join(preview.encodings)})" if preview.encodings else ""
     parts.append(f"{preview.parts:,} parts{encodings}")
     parts.append(f"{preview.requests:,} requests")
     if preview.seconds is not None:
-        parts.append(f"{duration(preview.seconds)} at the least")
+        parts.append(f"at least {duration(preview.seconds)}")
     if preview.cost is not None:
         parts.append(f"about {preview.cost:.2f} EUR")
     left_out = {
@@ -74,37 +71,38 @@ def say_preview(preview: Preview) -> None:
         "excluded": preview.excluded,
     }
     parts.extend(f"{count:,} {name}" for name, count in left_out.items() if count)
-    say(", ".join(parts) + ".")
+    print_status(", ".join(parts) + ".")
 
 
 def print_preview(
-    preview: Preview, *, longest_line: int | None, rate: float | None, json: bool
+    preview: Preview, *, longest_line: int | None, rate: float | None, as_json: bool
 ) -> None:
-    """Print all that is known of a campaign before it is sent, for people or for programs."""
-    if json:
+    """Print all that is known of a campaign before it is sent, as a table or as JSON."""
+    if as_json:
         print_json(_preview_as_json(preview, longest_line))
         return
     table = Table.grid(padding=(0, 2))
     for name, value in _preview_lines(preview, longest_line, rate):
-        table.add_row(name, _cell(value))
-    _print(table)
+        table.add_row(name, cell(value))
+    print_table(table)
 
 
 def _preview_lines(
     preview: Preview, longest_line: int | None, rate: float | None
 ) -> Iterator[tuple[str, str]]:
     yield "recipients", f"{preview.recipients:,} of {preview.total:,} rows"
-    for reason, count in Counter(one.reason for one in preview.invalid).most_common():
+    reasons = Counter(recipient.reason for recipient in preview.invalid)
+    for reason, count in reasons.most_common():
         yield "  invalid", f"{count:,}: {reason}"
     for name in ("duplicates", "excluded"):
         if count := getattr(preview, name):
             yield f"  {name}", f"{count:,}"
     yield from _country_lines(preview.countries)
     yield "parts", f"{preview.parts:,}"
-    for parts, people in preview.spread.items():
-        yield f"  {parts} each", f"{people:,} recipients"
-    for encoding, people in preview.encodings.items():
-        yield f"  {encoding}", f"{people:,} texts"
+    for parts, recipients in preview.spread.items():
+        yield f"  {parts} each", f"{recipients:,} recipients"
+    for encoding, texts in preview.encodings.items():
+        yield f"  {encoding}", f"{texts:,} texts"
     if preview.not_gsm:
         shown = list(preview.not_gsm.items())[:_CHARACTERS_SHOWN]
         yield "  not in GSM-7", ", ".join(f"{_character(c)} in {n:,}" for c, n in shown)
@@ -119,10 +117,10 @@ def _preview_lines(
 
 
 def _country_lines(countries: Mapping[str, CountryPreview]) -> Iterator[tuple[str, str]]:
-    for code, country in list(countries.items())[:_COUNTRIES_LISTED]:
+    for code, country in list(countries.items())[:_COUNTRIES_IN_TABLE]:
         price = "" if country.price_per_part is None else f" at {country.price_per_part} EUR"
         yield f"  {code}", f"{country.recipients:,}, {country.parts:,} parts{price}"
-    if (more := len(countries) - _COUNTRIES_LISTED) > 0:
+    if (more := len(countries) - _COUNTRIES_IN_TABLE) > 0:
         yield "  others", f"{more} more calling codes"
 
 
@@ -131,7 +129,7 @@ def _preview_as_json(preview: Preview, longest_line: int | None) -> dict[str, An
     return {
         "total": preview.total,
         "recipients": preview.recipients,
-        "invalid": _refused(preview.invalid),
+        "invalid": invalid_as_json(preview.invalid),
         "duplicates": preview.duplicates,
         "excluded": preview.excluded,
         "countries": {
@@ -143,7 +141,7 @@ def _preview_as_json(preview: Preview, longest_line: int | None) -> dict[str, An
             for code, country in preview.countries.items()
         },
         "parts": preview.parts,
-        "spread": {str(parts): people for parts, people in preview.spread.items()},
+        "spread": {str(parts): recipients for parts, recipients in preview.spread.items()},
         "encodings": dict(preview.encodings),
         "longest": None
         if longest is None
@@ -164,7 +162,7 @@ def _preview_as_json(preview: Preview, longest_line: int | None) -> dict[str, An
 
 
 def _character(text: str) -> str:
-    """Show a character also where it could not be seen."""
+    """Return a character, or its code point if it would be invisible."""
     if text.isprintable() and not text.isspace():
         return text
     return "+".join(f"U+{ord(one):04X}" for one in text) or "nothing"

@@ -1,4 +1,4 @@
-"""Todo."""
+"""Progress on stderr: a bar on a terminal, elsewhere a line every few seconds."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress as Bar, TextColumn
 
 from ..._receipt import Progress
-from .console import duration, say
-
-__all__ = ["progress_shown", "reading_shown"]
+from .console import duration, print_status
 
 _LINE_EVERY = 5.0
+"""Seconds."""
 
 
 @contextmanager
-def progress_shown(total: int | None) -> Generator[Callable[[Progress], None]]:
-    """Hand out what takes reports of progress: a bar on a terminal, else a line now and then."""
+def show_progress(total: int | None) -> Generator[Callable[[Progress], None]]:
+    """Yield a function that shows the progress of a campaign each time it is called."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _Lines().report
+        yield _ProgressLines().print
         return
     columns = (
         TextColumn("Sending"),
@@ -36,28 +35,30 @@ def progress_shown(total: int | None) -> Generator[Callable[[Progress], None]]:
         )
 
 
-class _Lines:
-    """Says how far it is every few seconds: not at every step, and not never."""
+class _ProgressLines:
+    """Prints progress every few seconds, and once more at the end."""
 
     def __init__(self) -> None:
         self._due = time.monotonic() + _LINE_EVERY
 
-    def report(self, progress: Progress) -> None:
+    def print(self, progress: Progress) -> None:
         at_end = progress.eta == 0.0 and not (progress.unsent or progress.unknown)
         if at_end or time.monotonic() >= self._due:
             self._due = time.monotonic() + _LINE_EVERY
-            say(f"{_done(progress):,} of {progress.total or 0:,} recipients · {_pace(progress)}")
+            print_status(
+                f"{_done(progress):,} of {progress.total or 0:,} recipients · {_pace(progress)}"
+            )
 
 
 @contextmanager
-def reading_shown(what: str, total: int | None = None) -> Generator[Callable[[int], None]]:
-    """Hand out what takes the number of rows read so far, and shows it if that takes long."""
+def show_rows_read(label: str, total: int | None = None) -> Generator[Callable[[int], None]]:
+    """Yield a function that shows how many rows were read, if reading takes long."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _RowLines(what).report
+        yield _RowLines(label).print
         return
     columns = (
-        TextColumn(what),
+        TextColumn(label),
         BarColumn(bar_width=None),
         TextColumn("{task.completed:,} rows"),
     )
@@ -67,20 +68,21 @@ def reading_shown(what: str, total: int | None = None) -> Generator[Callable[[in
 
 
 class _RowLines:
-    """Says how many rows were read every few seconds."""
+    """Prints the number of rows read every few seconds."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, label: str) -> None:
+        self._label = label
         self._due = time.monotonic() + _LINE_EVERY
 
-    def report(self, rows: int) -> None:
+    def print(self, rows: int) -> None:
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + _LINE_EVERY
-            say(f"{self._what} {rows:,} rows")
+            print_status(f"{self._label} {rows:,} rows")
 
 
 def _done(progress: Progress) -> int:
-    # Not what was read, which runs ahead, nor what is accepted, which waits for a close.
+    # `progress.read` runs ahead of sending and `progress.accepted` only grows with each close, so
+    # neither moves evenly.
     return round(progress.rate * progress.elapsed)
 
 

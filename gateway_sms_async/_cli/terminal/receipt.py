@@ -1,4 +1,4 @@
-"""Todo."""
+"""The receipt of a campaign: JSON on stdout, a summary on stderr. Numbers are masked."""
 
 from __future__ import annotations
 
@@ -8,25 +8,20 @@ from typing import Any
 
 from ..._receipt import InvalidRecipient, Receipt
 from ..._recipients.numbers import mask
-from .console import print_json, say
-
-__all__ = ["print_receipt", "summarize"]
+from .console import print_json, print_status
 
 _EXAMPLES = 5
 
 
-# Receipts
-
-
 def print_receipt(receipt: Receipt) -> None:
-    """Print a receipt as one JSON object, counts and masked numbers only."""
+    """Print a receipt as one JSON object, with counts and masked numbers only."""
     print_json(
         {
             "total": receipt.total,
             "accepted": receipt.accepted,
             "duplicates": receipt.duplicates,
             "excluded": receipt.excluded,
-            "invalid": _refused(receipt.invalid),
+            "invalid": invalid_as_json(receipt.invalid),
             "doubled": len(receipt.doubled),
             "unknown": len(receipt.unknown),
             "unsent": len(receipt.unsent),
@@ -41,41 +36,45 @@ def print_receipt(receipt: Receipt) -> None:
     )
 
 
-def _refused(invalid: Sequence[InvalidRecipient]) -> dict[str, Any]:
-    examples = dict.fromkeys(mask(one.number) for one in invalid[:1000])
+def invalid_as_json(invalid: Sequence[InvalidRecipient]) -> dict[str, Any]:
+    """Return the invalid recipients as a count, their reasons and a few masked examples."""
+    examples = dict.fromkeys(mask(recipient.number) for recipient in invalid[:1000])
     return {
         "count": len(invalid),
-        "reasons": dict(Counter(one.reason for one in invalid).most_common()),
+        "reasons": dict(Counter(recipient.reason for recipient in invalid).most_common()),
         "examples": list(examples)[:_EXAMPLES],
     }
 
 
-def summarize(receipt: Receipt, *, resumable: bool) -> None:
-    """Say in a few words what became of everyone, and what to do about those left over."""
+def print_summary(receipt: Receipt, *, resumable: bool) -> None:
+    """Print the counts of a receipt in one line, then what to do about the remaining recipients."""
     counts = {
         "invalid": len(receipt.invalid),
         "duplicates": receipt.duplicates,
         "excluded": receipt.excluded,
-        "not sent to": len(receipt.unsent),
+        "not sent": len(receipt.unsent),
         "unknown": len(receipt.unknown),
         "doubled": len(receipt.doubled),
     }
-    left_over = "".join(f", {count:,} {name}" for name, count in counts.items() if count)
+    others = "".join(f", {count:,} {name}" for name, count in counts.items() if count)
     cost = "" if receipt.cost is None else f"; {receipt.cost} EUR"
-    say(
-        f"Accepted {receipt.accepted:,} of {receipt.total:,}{left_over}{cost}; "
-        f"{receipt.elapsed:.1f} s."
+    print_status(
+        f"Accepted {receipt.accepted:,} of {receipt.total:,}{others}{cost}; {receipt.elapsed:.1f} s."
     )
     if resumable:
         return
     if receipt.unsent:
-        say("Those not sent to are on no closed message: it is safe to send to them again.")
+        print_status(
+            "Recipients counted as not sent are on no closed message: it is safe to send to them "
+            "again."
+        )
     if receipt.unknown:
-        say(
-            "Whether the unknown ones are texted cannot be known: do not simply send to them again."
+        print_status(
+            "Recipients counted as unknown may have been sent the text: do not simply send to them "
+            "again."
         )
     for message_id in receipt.open_message_ids:
-        say(
-            f"Message {message_id} was left open: it never sends by itself. To remove it: "
+        print_status(
+            f"Message {message_id} was left open and will not be sent. To delete it: "
             f"gateway-sms delete {message_id}"
         )

@@ -1,4 +1,4 @@
-"""The forms of a list: how each is recognised and read, and how its rows are written back."""
+"""The formats of a list: how each is detected and read, and how its rows are written back."""
 
 import csv
 import gzip
@@ -63,7 +63,7 @@ def test_csv_with_bom_semicolons_and_a_quoted_line_break() -> None:
     ]
 
 
-def test_fields_that_the_text_does_not_use_stay_behind() -> None:
+def test_fields_that_the_text_does_not_use_are_not_read() -> None:
     with open_list(str(DATA / "cli_semicolons.csv")) as recipients:
         assert list(recipients) == [ANNA, "0039 340 7654321", "340123"]
     with open_list(str(DATA / "cli_semicolons.csv"), ["note"]) as recipients:
@@ -90,7 +90,7 @@ def test_the_line_breaks_of_all_systems(tmp_path: Path, line_break: str) -> None
 @pytest.mark.parametrize("line", ["sep=;", "SEP=;", '"sep=;"'])
 @pytest.mark.parametrize("name", ["list.csv", "list"])
 def test_excels_first_line_names_the_delimiter(tmp_path: Path, line: str, name: str) -> None:
-    # Found in the header, it would be the comma.
+    # By the header alone, the comma would be detected.
     path = written(tmp_path, f"{line}\nname;a,number,b;NUMERO\nAnna;x;{ANNA}\n", name)
     assert read(path) == [Row(3, ANNA, None)]
 
@@ -113,18 +113,18 @@ def test_a_delimiter_that_is_given(tmp_path: Path, given: str, delimiter: str) -
 @pytest.mark.parametrize("delimiter", ["", ",;", '"', "\n"])
 def test_what_cannot_be_a_delimiter(tmp_path: Path, delimiter: str) -> None:
     message = refusal(written(tmp_path, "number\n1\n"), delimiter=delimiter)
-    assert message == f"{delimiter!r} is no delimiter; give one character, or tab"
+    assert message == f"{delimiter!r} cannot be a delimiter; give one character, or tab"
 
 
 @pytest.mark.parametrize(
     "name", ["number", "Phone", "MOBILE", " telefono ", "Cellulare", "numero", "msisdn"]
 )
-def test_the_column_of_the_number_has_many_names(tmp_path: Path, name: str) -> None:
+def test_the_number_column_has_many_names(tmp_path: Path, name: str) -> None:
     assert read(written(tmp_path, f"{name}\n{ANNA}\n", "list.txt")) == [Row(2, ANNA, None)]
     assert read(written(tmp_path, f'a,"{name}"\n,{ANNA}\n', "list")) == [Row(2, ANNA, None)]
 
 
-NO_NUMBER = "no column is called number, phone, mobile, telefono, cellulare, numero or msisdn"
+NO_NUMBER = "no column is named number, phone, mobile, telefono, cellulare, numero or msisdn"
 
 
 @pytest.mark.parametrize(
@@ -133,34 +133,34 @@ NO_NUMBER = "no column is called number, phone, mobile, telefono, cellulare, num
         (
             "phone_number,Casa\n",
             None,
-            (f":1: {NO_NUMBER}; say which one holds the number with --number-column NAME "
+            (f":1: {NO_NUMBER}; name the one that holds the number with --number-column NAME "
             "(there are 'phone_number', 'Casa')"),
         ),
         (
             "\nTelefono;casa;Cellulare\n",
             None,
             (":2: more than one column may hold the number: 'Telefono', 'Cellulare'; "
-            "say which one with --number-column NAME"),
+            "choose one with --number-column NAME"),
         ),
         (
             "Telefono;casa;\n",
             "fax",
-            (":1: no column is called 'fax'; say which one holds the number with "
+            (":1: no column is named 'fax'; name the one that holds the number with "
             "--number-column NAME (there are 'Telefono', 'casa')"),
         ),
         (
             "Tel,Saldo 31/12/2024\n",
             None,
-            (f":1: {NO_NUMBER}; say which one holds the number with --number-column NAME "
+            (f":1: {NO_NUMBER}; name the one that holds the number with --number-column NAME "
             "(there are 'Tel', …)"),
         ),
         (
             "mobile:home,name\n",
             None,
-            (f":1: {NO_NUMBER}; say which one holds the number with --number-column NAME "
+            (f":1: {NO_NUMBER}; name the one that holds the number with --number-column NAME "
             "(there are 'mobile:home', 'name')"),
         ),
-        ("a;Casa;CASA\n", "casa", ":1: more than one column is called 'casa'; keep one"),
+        ("a;Casa;CASA\n", "casa", ":1: more than one column is named 'casa'; keep one"),
         (
             f"{ANNA},Anna\n{BEA},Bea\n",
             None,
@@ -170,7 +170,7 @@ NO_NUMBER = "no column is called number, phone, mobile, telefono, cellulare, num
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["list.csv", "list.txt"])
-def test_no_column_of_the_number(
+def test_no_number_column(
     tmp_path: Path, content: str, column: str | None, message: str, name: str
 ) -> None:
     path = written(tmp_path, f"{content}a;{ANNA}\n", name)
@@ -198,14 +198,14 @@ def test_names_may_have_digits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("column", ["Casa", " casa", "CASA "])
-def test_the_column_of_the_number_is_given(tmp_path: Path, column: str) -> None:
+def test_a_number_column_that_is_given(tmp_path: Path, column: str) -> None:
     path = written(tmp_path, f"number;Casa \n1;{ANNA}\n", "list")
     assert read(path, number_column=column) == [Row(2, ANNA, None)]
     both = written(tmp_path, f"number~{column}~cAsA\n1~{ANNA}~2\n", "list")
     assert read(both, number_column=column) == [Row(2, ANNA, None)]
 
 
-def test_a_list_without_names_needs_none(tmp_path: Path) -> None:
+def test_a_list_without_a_header_has_no_number_column(tmp_path: Path) -> None:
     path = written(tmp_path, f"{ANNA}\n", "list.csv")
     assert refusal(path, number_column="x").startswith(":1: this line holds numbers, not names of")
     assert refusal(written(tmp_path, f"{ANNA}\n", "list.txt"), number_column="x").startswith(":1")
@@ -237,7 +237,7 @@ def test_a_row_must_not_have_more_cells_than_columns(tmp_path: Path) -> None:
         ("'", ""),
     ],
 )
-def test_excels_ways_to_write_a_number(tmp_path: Path, cell: str, number: str) -> None:
+def test_numbers_as_excel_writes_them(tmp_path: Path, cell: str, number: str) -> None:
     path = written(tmp_path, f'number,name,note\n{cell},="00""7","\'s"\n')
     assert read(path, "name", "note") == [Row(2, number, {"name": '00"7', "note": "'s"})]
 
@@ -246,7 +246,7 @@ def test_excels_ways_to_write_a_number(tmp_path: Path, cell: str, number: str) -
     "row",
     ['"Anna"x,1', '"Anna,1\n+39-3401234567,Bea\n', '"Anna\n"Bea",1', f'1,"{"Anna" * 40_000}"'],
 )
-def test_a_broken_quote_is_named_by_the_line_it_begins_on(tmp_path: Path, row: str) -> None:
+def test_a_broken_quote_is_reported_on_the_line_it_begins_on(tmp_path: Path, row: str) -> None:
     message = refusal(written(tmp_path, f"name,number\nCarla,2\n{row}"))
     assert message.startswith(":3: broken row (")
     assert "Anna" not in message
@@ -270,13 +270,13 @@ def test_quoted_names_are_not_taken_for_json(tmp_path: Path) -> None:
     ]
 
 
-def test_a_field_that_no_row_can_have_is_found_first(tmp_path: Path) -> None:
-    people = written(tmp_path, "number,name,name\n1,Anna,Bea\n")
-    assert refusal(people, "city") == (
-        ":1: no column is called 'city', which the text uses (there are 'number', 'name', 'name')"
+def test_a_field_without_a_column_is_reported_first(tmp_path: Path) -> None:
+    list_file = written(tmp_path, "number,name,name\n1,Anna,Bea\n")
+    assert refusal(list_file, "city") == (
+        ":1: no column is named 'city', which the text uses (there are 'number', 'name', 'name')"
     )
-    assert read(people, "city", allow_missing_fields=True)[0].fields == {}
-    assert refusal(people, "name") == ":1: more than one column is called 'name'; keep one"
+    assert read(list_file, "city", allow_missing_fields=True)[0].fields == {}
+    assert refusal(list_file, "name") == ":1: more than one column is named 'name'; keep one"
     numbers = DATA / "cli_numbers.txt"
     assert refusal(numbers, "name") == (
         ":1: numbers alone have no 'name', which the text uses; give a CSV"
@@ -298,7 +298,7 @@ def test_json_lines(tmp_path: Path, name: str) -> None:
     assert read(path)[0] == Row(1, ANNA, None)
 
 
-def test_each_json_line_has_its_own_key_of_the_number(tmp_path: Path) -> None:
+def test_each_json_line_may_have_another_number_key(tmp_path: Path) -> None:
     lines = ['{"Phone":"1","a":"x"}', '{"a":-2e5,"Phone":"2"}', '"3"', '{"cellulare ":"4"}']
     path = written(tmp_path, "\n".join(lines), "list.jsonl")
     assert read(path, "a") == [
@@ -318,10 +318,10 @@ def test_each_json_line_has_its_own_key_of_the_number(tmp_path: Path) -> None:
         ('{"number": "+39', "not one recipient in JSON (JSON is malformed: "),
         ("[]", "not one recipient in JSON (an array); write one object a line"),
         ("12", "not one recipient in JSON (Expected `str | object`, got `int`)"),
-        ("{}", "no key is called number, phone"),
+        ("{}", "no key is named number, phone"),
         ('{"tel": "1", "340 123 4567": 1}', "(there are 'tel', …)"),
         ('{"phone": "1", "mobile": "2"}', "more than one key may hold the number: 'phone', 'mob"),
-        ('{"number": 393401234567}', "the number is not in quotes, so it lost its plus sign"),
+        ('{"number": 393401234567}', "the number is not in quotes, so its plus sign is lost"),
         ('{"number": null}', "the number must be text, in quotes"),
         ('{"number": "\\ud800"}', "not one recipient in JSON ("),
         ('{"number": "1", "name": ["Anna"]}', "a field that the text uses must be text or a num"),
@@ -344,7 +344,7 @@ def test_a_whole_json_document_is_not_json_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["list.json", "list.jsonl", "list.csv", "list"])
-def test_an_array_may_have_an_item_a_line(tmp_path: Path, name: str) -> None:
+def test_an_array_may_have_one_item_on_each_line(tmp_path: Path, name: str) -> None:
     path = written(tmp_path, '\n [ \n{"number": "1,"},\n\n"2" , \n"3"\n]\n\n', name)
     assert read(path) == [Row(3, "1,", None), Row(5, "2", None), Row(6, "3", None)]
     with open_list(str(path)) as recipients:
@@ -352,7 +352,7 @@ def test_an_array_may_have_an_item_a_line(tmp_path: Path, name: str) -> None:
     assert refusal(written(tmp_path, '{"number": "1"},\n', name)).startswith(":1: not one rec")
 
 
-# What the file is called is no matter
+# The name of the file does not matter
 
 ENDINGS = [".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt", ".csv.gz", ""]
 
@@ -372,7 +372,7 @@ ENDINGS = [".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt", ".csv.gz", ""]
     ],
 )
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_rejects_are_read_by_any_name(tmp_path: Path, content: str, ending: str) -> None:
+def test_rejects_are_read_under_any_name(tmp_path: Path, content: str, ending: str) -> None:
     with open_list(str(written(tmp_path, content, "list"))) as recipients:
         numbers = [row.number for row in recipients.rows()]
         reason = "no prefix, such as phone, number; or | name"
@@ -382,7 +382,7 @@ def test_rejects_are_read_by_any_name(tmp_path: Path, content: str, ending: str)
 
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".txt"])
-def test_numbers_alone_by_any_name(tmp_path: Path, ending: str) -> None:
+def test_numbers_alone_under_any_name(tmp_path: Path, ending: str) -> None:
     for content in (f"{ANNA}\nabc\n", f"# May, name\n{ANNA} # x, y\nabc", f'"{ANNA}"\n"abc"\n'):
         assert [row.number for row in read(written(tmp_path, content, f"a{ending}"))] == [
             ANNA,
@@ -391,12 +391,12 @@ def test_numbers_alone_by_any_name(tmp_path: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize("content", ["Tel\n", '"Tel"\n', "Tel # x\n", "# Tel\n", "12\n"])
-def test_a_csv_with_a_wrong_header_stays_one(tmp_path: Path, content: str) -> None:
+def test_a_csv_with_a_wrong_header_is_still_csv(tmp_path: Path, content: str) -> None:
     path = written(tmp_path, f"{content}abc\n")
     assert refusal(path).startswith(f":1: {NO_NUMBER}")
 
 
-def test_broken_json_by_the_name_of_csv(tmp_path: Path) -> None:
+def test_broken_json_in_a_file_named_csv(tmp_path: Path) -> None:
     assert refusal(written(tmp_path, '{"number": "1", x\n')).startswith(":1: not one recipient in")
     assert read(written(tmp_path, "{x};number\n;1\n"), "{x}") == [Row(2, "1", {"{x}": ""})]
 
@@ -420,7 +420,7 @@ def test_names_are_the_same_however_they_are_composed(
     assert read(path, number_column=field) == [Row(2, "1", None)]
 
 
-def test_the_own_spelling_of_a_field_comes_first(tmp_path: Path) -> None:
+def test_the_exact_spelling_of_a_field_comes_first(tmp_path: Path) -> None:
     both = ("citt\u00e0", "citta\u0300")
     path = written(tmp_path, f"{both[0]},{both[1]},number\nA,B,1\n")
     assert read(path, *both)[0].fields == dict(zip(both, "AB", strict=True))
@@ -428,16 +428,16 @@ def test_the_own_spelling_of_a_field_comes_first(tmp_path: Path) -> None:
     item = {"name": "A", " name": "B", "number": "1"}
     path = written(tmp_path, json.dumps(item), "list.jsonl")
     assert read(path, "name", " name")[0].fields == {"name": "A", " name": "B"}
-    assert refusal(path, "name ") == ":1: more than one key is called 'name '; keep one"
+    assert refusal(path, "name ") == ":1: more than one key is named 'name '; keep one"
     assert read(path, " x ")[0].fields == {}
 
 
-def test_a_blank_name_is_no_column_without_one(tmp_path: Path) -> None:
+def test_a_blank_field_does_not_match_an_unnamed_column(tmp_path: Path) -> None:
     path = written(tmp_path, "number,\n1,x\n")
-    assert refusal(path, " ").startswith(":1: no column is called ' '")
+    assert refusal(path, " ").startswith(":1: no column is named ' '")
 
 
-def test_a_field_with_blanks_is_not_replaced_either(tmp_path: Path) -> None:
+def test_a_field_with_spaces_is_not_replaced_either(tmp_path: Path) -> None:
     path = written(tmp_path, "number,line\n1,Red\n")
     with open_list(str(path), [" line "]) as recipients:
         assert back(recipients, 0) == "number,line,line_,reason\n1,Red,2,why\n"
@@ -464,7 +464,7 @@ def test_comments_among_numbers(tmp_path: Path) -> None:
     ]
 
 
-# The way back
+# Writing back
 
 
 def test_csv_is_written_back_with_all_its_columns() -> None:

@@ -1,6 +1,6 @@
-"""Lists in files: how they are opened, what is found wrong before anything is sent, the way back.
+"""Lists in files: opening, errors that are found before anything is sent, exclusions.
 
-What the rows of each form mean is held by `test_formats`.
+The rows of each format are tested in `test_formats`.
 """
 
 import codecs
@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from gateway_sms_async._cli.lists import text_file as _files
+from gateway_sms_async._cli.lists import text_file
 from gateway_sms_async._cli.lists.recipient_list import Row, open_list, read_exclusions, write_rows
 from gateway_sms_async._cli.lists.text_file import ListError, open_text
 from gateway_sms_async._recipients.numbers import normalize
@@ -69,7 +69,7 @@ def test_what_excel_writes() -> None:
 
 @pytest.mark.parametrize("mark", ["utf-8-sig", "utf-16", "utf-32", "utf-16-be"])
 @pytest.mark.parametrize("encoding", [None, "latin-1"])
-def test_a_byte_order_mark_tells_the_encoding(
+def test_a_byte_order_mark_decides_the_encoding(
     tmp_path: Path, mark: str, encoding: str | None
 ) -> None:
     text = "number,name\n+39-3401234567,Nicolò\n"
@@ -92,20 +92,20 @@ def test_an_encoding_that_is_given(tmp_path: Path, encoding: str) -> None:
         "Raw-Unicode-Escape",
     ],
 )  # fmt: skip
-def test_an_encoding_that_there_is_not(tmp_path: Path, encoding: str) -> None:
+def test_an_unknown_encoding(tmp_path: Path, encoding: str) -> None:
     assert refusal(written(tmp_path, "number\n1\n"), encoding=encoding) == (
-        f"{encoding!r} is no text encoding; give for example utf-8, cp1252 or latin-1"
+        f"{encoding!r} is not a text encoding; give, for example, utf-8, cp1252 or latin-1"
     )
 
 
 @pytest.mark.parametrize("name", ["list.csv.gz", "list.CSV", "list"])
-def test_gzip_is_known_by_its_first_bytes(tmp_path: Path, name: str) -> None:
+def test_gzip_is_detected_by_its_first_bytes(tmp_path: Path, name: str) -> None:
     text = "name,number\nNicolò,1\n".encode("utf-16")
     path = written(tmp_path, gzip.compress(text[:9]) + gzip.compress(text[9:]), name)
     assert read(path, "name") == [Row(2, "1", {"name": "Nicolò"})]
 
 
-def test_a_gzip_file_names_its_form_below_gz(tmp_path: Path) -> None:
+def test_the_name_before_gz_decides_the_format(tmp_path: Path) -> None:
     path = written(tmp_path, gzip.compress(b'{"number"\n'), "list.jsonl.gz")
     assert refusal(path).startswith(":1: not one recipient in JSON (")
 
@@ -120,7 +120,7 @@ def test_a_broken_gzip_file(tmp_path: Path, broken: str) -> None:
         "tail": whole + b"something else",
     }[broken]
     assert refusal(written(tmp_path, content)) == (
-        ": the gzip file is broken or cut short; make or fetch it anew"
+        ": the gzip file is broken or incomplete; create or download it again"
     )
 
 
@@ -130,9 +130,9 @@ NOT_UTF8 = "this is not UTF-8; save the file as UTF-8, or give --encoding cp1252
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", ": nobody is listed in this file"),
-        ("\n \n", ": nobody is listed in this file"),
-        ("number,name\n", ": nobody is listed in this file"),
+        ("", ": there are no recipients in this file"),
+        ("\n \n", ": there are no recipients in this file"),
+        ("number,name\n", ": there are no recipients in this file"),
         (b"number,name\n1,Anna\n2,Ni\xf2\n", f":3: {NOT_UTF8}"),
         (b"number,name\r1,Anna\r\n2,Ni\xf2\r", f":3: {NOT_UTF8}"),
         (b"number,name\n1,Anna\n2,Ni\xc3", f":3: {NOT_UTF8}"),
@@ -143,13 +143,13 @@ NOT_UTF8 = "this is not UTF-8; save the file as UTF-8, or give --encoding cp1252
         (
             b"\xef\xbb\xbfnumber\n1\0\n",
             (
-                ":2: this is not a text file, or UTF-16 without its mark; "
+                ":2: this is not a text file, or UTF-16 without a byte order mark; "
                 "export the list as CSV in UTF-8"
             ),
         ),
         (
             b"number\n" + b"1" * 2**20,
-            ":2: a line of more than 1 MiB is no recipient; check the file",
+            ":2: a line of more than 1 MiB cannot be a recipient; check the file",
         ),
         (b"\x89PNG\r\n\x1a\n", ":1: this is not a text file; export the list as CSV in UTF-8"),
         (b"PK\x03\x04\x14\x00", ": this is a ZIP archive; export the list as CSV in UTF-8"),
@@ -175,7 +175,7 @@ def test_bad_files(tmp_path: Path, content: str | bytes, message: str) -> None:
     assert refusal(written(tmp_path, content)) == message
 
 
-def test_what_the_given_encoding_cannot_be(tmp_path: Path) -> None:
+def test_a_file_that_is_not_in_the_given_encoding(tmp_path: Path) -> None:
     path = written(tmp_path, b"number,name\n1,\x81\n")
     assert refusal(path, encoding="cp1252") == (
         ":2: this is not cp1252; save the file as UTF-8, or give its --encoding"
@@ -198,8 +198,8 @@ def test_an_encoding_whose_mark_is_missing(tmp_path: Path, encoding: str) -> Non
     path = written(tmp_path, f"number\n{ANNA}\n".encode("utf-32-le"))
     name = codecs.lookup(encoding).name
     assert refusal(path, encoding=encoding) == (
-        f":1: this is not {name} with its mark; save the file as UTF-8, or give its --encoding, "
-        f"such as {name}-le"
+        f":1: this is not {name} with a byte order mark; save the file as UTF-8, or give its "
+        f"--encoding, such as {name}-le"
     )
 
 
@@ -208,7 +208,7 @@ TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8") | st.sample
 
 def clean(content: bytes, chunk: int, encoding: str | None = None) -> str:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_files, "_CHUNK", chunk)
+        patch.setattr(text_file, "_CHUNK", chunk)
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
         with open_text("-", encoding) as text:
             return "".join(text.lines())
@@ -222,14 +222,14 @@ def universal(text: str) -> str:
 def test_text_is_the_same_wherever_it_is_cut(
     text: str, encoding: str, packed: bool, chunk: int
 ) -> None:
-    # The digit stands for no mark and no magic.
+    # The digit keeps the text from beginning with a mark or with the bytes of another file type.
     content = f"1{text}".encode(encoding)
     got = clean(gzip.compress(content) if packed else content, chunk, encoding)
     assert got == universal(f"1{text}")
 
 
 @given(TEXT, TEXT, st.integers(4, 9))
-def test_bad_bytes_are_named_by_their_line(before: str, after: str, chunk: int) -> None:
+def test_bad_bytes_are_reported_with_their_line(before: str, after: str, chunk: int) -> None:
     line = universal(f"1{before}.").count("\n") + 1
     with pytest.raises(ListError, match=f"^standard input:{line}: this is not "):
         clean(f"1{before}.".encode() + b"\xff" + after.encode(), chunk)
@@ -251,9 +251,11 @@ def test_a_file_whose_reading_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         assert refusal("-") == "standard input: Bad file descriptor; give a file that can be read"
 
 
-def test_no_place_for_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_folder_for_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
-    assert "cannot keep a copy of the list (No such file" in refusal(DATA / "cli_numbers.txt")
+    assert "cannot make a temporary copy of the list (No such file" in refusal(
+        DATA / "cli_numbers.txt"
+    )
 
 
 def test_no_room_for_the_copy(tmp_path: Path) -> None:
@@ -273,8 +275,8 @@ def test_no_room_for_the_copy(tmp_path: Path) -> None:
         [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
     )
     assert result.stdout == (
-        "cannot keep a copy of the list (File too large); "
-        "make room for temporary files, or set TMPDIR to where there is some\n"
+        "cannot make a temporary copy of the list (File too large); "
+        "free some disk space, or set TMPDIR to a folder that has some\n"
     )
 
 
@@ -286,7 +288,7 @@ def test_standard_input_is_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_standard_input_has_a_name_in_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
-    assert refusal("-") == "standard input: nobody is listed in this file"
+    assert refusal("-") == "standard input: there are no recipients in this file"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
@@ -302,10 +304,10 @@ def test_a_pipe_is_kept_and_read_twice(tmp_path: Path) -> None:
 # An open list
 
 
-def test_a_list_that_changes_or_goes_away_is_no_matter(tmp_path: Path) -> None:
+def test_a_list_may_change_or_disappear_while_it_is_open(tmp_path: Path) -> None:
     path = written(tmp_path, f"{ANNA}\n{BEA}\n", "list.txt")
     with open_list(str(path)) as recipients:
-        path.write_text("somebody else\n")
+        path.write_text("another number\n")
         assert list(recipients) == [ANNA, BEA]
         path.unlink()
         assert list(recipients) == [ANNA, BEA]
@@ -329,18 +331,18 @@ def test_the_lines_of_positions() -> None:
         assert recipients.fields == ("Cliente",)
 
 
-def test_the_watch_is_told_how_far_it_is(tmp_path: Path) -> None:
+def test_on_read_gets_the_number_of_rows(tmp_path: Path) -> None:
     path = written(tmp_path, "number\n" + "1\n" * 45_000)
-    told: list[int] = []
-    with open_list(str(path), watch=told.append) as recipients:
-        assert told == [20_000, 40_000, 45_000]
+    rows_read: list[int] = []
+    with open_list(str(path), on_read=rows_read.append) as recipients:
+        assert rows_read == [20_000, 40_000, 45_000]
         list(recipients)
-        assert len(told) == 3
+        assert len(rows_read) == 3
 
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, packed: bool) -> None:
-    content = b"number,name\n" + b"+39-3401234567,Somebody\n" * 20_000
+    content = b"number,name\n" + b"+39-3401234567,A name\n" * 20_000
     content += (b" " * 2_000 + b"\n") * 10_000
     path = written(tmp_path, gzip.compress(content, 1) if packed else content)
     del content
@@ -358,7 +360,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, packed: bool) -> Non
 # Exclusions
 
 
-def test_exclusions_in_any_form(tmp_path: Path) -> None:
+def test_exclusions_in_any_format(tmp_path: Path) -> None:
     for name, content in {
         "a.csv": f"\ufeffNome;Telefono\nAnna;{ANNA}\nBea;0039 340 7654321\n",
         "b.jsonl": f'"{ANNA}"\n{{"phone": "0039 340 7654321"}}\n',
@@ -369,13 +371,13 @@ def test_exclusions_in_any_form(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["list.csv", "list.jsonl", "list"])
-def test_an_empty_file_excludes_nobody(tmp_path: Path, name: str) -> None:
+def test_an_empty_file_excludes_no_recipient(tmp_path: Path, name: str) -> None:
     assert list(read_exclusions(str(written(tmp_path, "", name)), normalize)) == []
     path = written(tmp_path, "\nnumber;name\n", "columns.csv")
     assert list(read_exclusions(str(path), normalize)) == []
 
 
-def test_an_exclusion_that_is_not_understood_stops(tmp_path: Path) -> None:
+def test_an_invalid_exclusion_is_an_error(tmp_path: Path) -> None:
     path = written(tmp_path, f"Nome,Casa\nAnna,{ANNA}\nBea,0340 7654321\n")
     numbers = read_exclusions(str(path), normalize, number_column="casa")
     assert next(numbers) == ANNA
@@ -383,16 +385,16 @@ def test_an_exclusion_that_is_not_understood_stops(tmp_path: Path) -> None:
         next(numbers)
     assert str(caught.value) == (
         f"{path}:3: …4321: no international prefix: begin with + and the country code; "
-        "correct it, or this one would be texted"
+        "correct it, else this recipient would get the text"
     )
 
 
-def test_exclusions_are_decoded_and_watched(tmp_path: Path) -> None:
+def test_exclusions_are_decoded_and_counted(tmp_path: Path) -> None:
     path = written(tmp_path, "nùmero;numero\n".encode("cp1252") + b"1;2\n" * 40_001)
-    told: list[int] = []
-    numbers = read_exclusions(str(path), str, encoding="cp1252", watch=told.append)
+    rows_read: list[int] = []
+    numbers = read_exclusions(str(path), str, encoding="cp1252", on_read=rows_read.append)
     assert sum(1 for _ in numbers) == 40_001
-    assert told == [20_000, 40_000]
+    assert rows_read == [20_000, 40_000]
     with pytest.raises(ListError, match="not UTF-8"):
         next(read_exclusions(str(path), str))
 
@@ -417,7 +419,7 @@ OTHERS = {"number_column": "Casa", "encoding": "cp1252", "delimiter": "|"}
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
-def test_what_another_list_needs_is_tried_and_not_forced(
+def test_the_options_of_another_list_are_used_only_if_they_fit(
     tmp_path: Path, name: str, content: str, encoding: str
 ) -> None:
     path = written(tmp_path, content.encode(encoding), name)
@@ -426,7 +428,7 @@ def test_what_another_list_needs_is_tried_and_not_forced(
     assert excluded(path, **OTHERS) == [ANNA]
 
 
-def test_the_encoding_of_exclusions_is_told_by_the_whole_file(tmp_path: Path) -> None:
+def test_the_encoding_of_exclusions_depends_on_the_whole_file(tmp_path: Path) -> None:
     rows = f"{ANNA};x\n" * 40_000
     path = written(tmp_path, f"numero;name\n{rows}{BEA};Nicolò".encode("cp1252"))
     assert excluded(path, encoding="cp1252")[-1] == BEA
@@ -436,7 +438,7 @@ def test_the_encoding_of_exclusions_is_told_by_the_whole_file(tmp_path: Path) ->
         excluded(written(tmp_path, b"number\n\x81\n"), encoding="cp1252")
 
 
-def test_exclusions_without_any_column_of_the_number(tmp_path: Path) -> None:
+def test_exclusions_without_a_number_column(tmp_path: Path) -> None:
     for name, content in {
         "a.csv": f"Tel;Nome\n{ANNA};x\n",
         "a.jsonl": '{"Tel":"","Nome":""}',
@@ -444,9 +446,9 @@ def test_exclusions_without_any_column_of_the_number(tmp_path: Path) -> None:
         path = written(tmp_path, content, name)
         with pytest.raises(ListError) as caught:
             excluded(path, **OTHERS)
-        assert "is called 'Casa', number, phone, mobile," in str(caught.value)
+        assert "is named 'Casa', number, phone, mobile," in str(caught.value)
         assert str(caught.value).endswith("(there are 'Tel', 'Nome')")
-    with pytest.raises(ListError, match="is no delimiter"):
+    with pytest.raises(ListError, match="cannot be a delimiter"):
         excluded(tmp_path / "a.csv", delimiter=";;")
 
 
@@ -474,19 +476,19 @@ def report_of(name: str, rows: list[tuple[Any, ...]], columns: tuple[str, ...] =
 
 
 @pytest.mark.parametrize("name", ["report.csv", "report.json"])
-def test_a_report_excludes_those_who_may_have_been_texted(tmp_path: Path, name: str) -> None:
+def test_a_report_excludes_recipients_that_may_have_the_text(tmp_path: Path, name: str) -> None:
     path = written(tmp_path, report_of(name, REPORT), name)
-    told: list[int] = []
-    assert excluded(path, **OTHERS, watch=told.append) == GUARDED
+    rows_read: list[int] = []
+    assert excluded(path, **OTHERS, on_read=rows_read.append) == GUARDED
     assert excluded(written(tmp_path, report_of(name, []), name)) == []
     for outcome in ("accepted", "unknown", "doubled"):
         path = written(tmp_path, report_of(name, [(0, 1, "", outcome, "m1", None)]), name)
-        with pytest.raises(ListError, match="would be texted"):
+        with pytest.raises(ListError, match="would get the text"):
             excluded(path)
 
 
 @pytest.mark.parametrize("name", ["report.csv", "report.json"])
-def test_an_outcome_alone_makes_no_report(tmp_path: Path, name: str) -> None:
+def test_a_column_outcome_alone_does_not_make_a_report(tmp_path: Path, name: str) -> None:
     rows: list[tuple[Any, ...]] = [(ANNA, "invalid"), (BEA, "unsent")]
     path = written(tmp_path, report_of(name, rows, ("number", "outcome")), name)
     assert excluded(path) == [ANNA, BEA]
@@ -494,12 +496,14 @@ def test_an_outcome_alone_makes_no_report(tmp_path: Path, name: str) -> None:
     assert excluded(path) == [ANNA]
 
 
-def test_a_report_that_is_cut_short_is_refused(tmp_path: Path) -> None:
+def test_an_incomplete_report_is_rejected(tmp_path: Path) -> None:
     content = report_of("report.json", REPORT)
     for cut, problem in {
-        content.removesuffix("]\n"): ":1: this array has no end; the file is cut short",
-        content * 2: ":11: more than one array; give each as a file of its own",
-        f"[]\n{content}": ":2: more than one array; give each as a file of its own",
+        content.removesuffix(
+            "]\n"
+        ): ":1: this array has no end: the file is incomplete; create it again",
+        content * 2: ":11: more than one array; put each in its own file",
+        f"[]\n{content}": ":2: more than one array; put each in its own file",
     }.items():
         path = written(tmp_path, cut, "report.json")
         with pytest.raises(ListError) as caught:

@@ -1,4 +1,4 @@
-"""Deliveries in files: everybody in CSV, and a list of whom to try again that is a list again."""
+"""Deliveries in files: every recipient in CSV, and the list of recipients to retry."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ DELIVERED = {"state": "DELIVERED"}
 
 
 def retry(*recipients: RecipientReport) -> RetryList:
-    people = RetryList()
+    retry_list = RetryList()
     for one in recipients:
-        people.add(one)
-    return people
+        retry_list.add(one)
+    return retry_list
 
 
-def read_back(people: RetryList, path: Path, fields: list[str]) -> list[Row]:
+def read_back(retry_list: RetryList, path: Path, fields: list[str]) -> list[Row]:
     with path.open("w", encoding="utf-8", newline="") as file:
-        people.write(file)
+        retry_list.write(file)
     with open_list(
-        str(path), fields, number_column=people.number_column(), allow_missing_fields=True
+        str(path), fields, number_column=retry_list.number_column(), allow_missing_fields=True
     ) as rows:
         return list(rows.rows())
 
@@ -48,10 +48,10 @@ def rows_of(message_id: str, *recipients: RecipientReport) -> list[dict[str, str
     return list(csv.DictReader(io.StringIO(file.getvalue())))
 
 
-# Everybody
+# Every recipient
 
 
-def test_one_line_for_each() -> None:
+def test_one_line_for_each_recipient() -> None:
     delivered = recipient(
         sms=2,
         price=0.06,
@@ -80,24 +80,24 @@ def test_one_line_for_each() -> None:
 
 
 @pytest.mark.parametrize("words", ["=1+2", "@SUM(A1)", "-2+3", "+cmd|' /C calc'!A0"])
-def test_what_the_gateway_wrote_is_no_formula(words: str) -> None:
+def test_text_from_the_gateway_is_no_formula(words: str) -> None:
     [row] = rows_of("abc", recipient(words, state="EXPIRED", state_detail=words))
     assert row["reason"] == f"'{words}"
     assert row["number"] == f"'{words}"
 
 
-def test_what_the_gateway_wrote_is_no_formula_where_columns_end_at_semicolons() -> None:
-    # As in an Italian spreadsheet, which takes the file for one with semicolons.
+def test_text_from_the_gateway_is_no_formula_after_a_semicolon() -> None:
+    # An Italian spreadsheet takes semicolons for the delimiter.
     words = "none;=1+2"
     [row] = rows_of("abc", recipient(words, state="EXPIRED", state_detail=words))
     assert (row["reason"], row["number"]) == ("none,=1+2", "none,=1+2")
 
 
-# Whom to try again
+# Recipients to retry
 
 
-def test_only_those_who_can_be_tried_again() -> None:
-    people = retry(
+def test_only_recipients_that_a_retry_may_reach() -> None:
+    retry_list = retry(
         recipient("+39-3400000001", **FAILED),
         recipient("+39-3400000002", **HOPELESS),
         recipient("+39-3400000003", **DELIVERED),
@@ -109,33 +109,33 @@ def test_only_those_who_can_be_tried_again() -> None:
     )
     file = io.StringIO()
     file.name = "again.csv"
-    people.write(file)
+    retry_list.write(file)
     assert file.getvalue() == "number\n+39-3400000001\n+39-3400000006\n"
 
 
 @pytest.mark.parametrize("other", [DELIVERED, HOPELESS, {"state": "QUEUED"}])
 @pytest.mark.parametrize("turned", [False, True])
-def test_what_another_message_says_outranks_it(other: dict[str, Any], *, turned: bool) -> None:
+def test_a_better_outcome_on_another_message_counts(other: dict[str, Any], *, turned: bool) -> None:
     twice = [recipient(ANNA, **FAILED), recipient("+39 340 1234567", **other)]
-    people = retry(*(reversed(twice) if turned else twice), recipient(ANNA, **FAILED))
-    assert len(people) == 0
+    retry_list = retry(*(reversed(twice) if turned else twice), recipient(ANNA, **FAILED))
+    assert len(retry_list) == 0
 
 
 @pytest.mark.parametrize("shown", ["+39-340***4567", "***", "393401234567", "3401234567"])
-def test_a_list_is_not_sure_where_somebody_on_it_may_have_it_under_a_hidden_number(
+def test_hidden_numbers_that_may_have_the_text_are_counted(
     shown: str,
 ) -> None:
     for settled in (DELIVERED, {"state": "QUEUED"}, {"state": "DELIVERED_TO_OPERATOR"}):
-        for people in (
+        for retry_list in (
             retry(recipient(ANNA, **FAILED), recipient(shown, **settled)),
             retry(recipient(shown, **settled), recipient(ANNA, **FAILED)),
         ):
-            assert people.hidden == 1
-            assert people.lost == 0
+            assert retry_list.hidden == 1
+            assert retry_list.lost == 0
     assert retry(recipient(ANNA, **FAILED), recipient(shown, **HOPELESS)).hidden == 0
 
 
-def test_whoever_is_left_out_is_not_tried_again_whenever_that_is_said() -> None:
+def test_numbers_left_out_before_or_after_they_are_added() -> None:
     before = RetryList()
     before.leave_out(["0039 340 1234567"])
     before.add(recipient(ANNA, **FAILED))
@@ -146,9 +146,9 @@ def test_whoever_is_left_out_is_not_tried_again_whenever_that_is_said() -> None:
     assert after.hidden == 1
 
 
-def test_whoever_could_be_tried_again_but_is_hidden_is_counted() -> None:
-    people = retry(recipient("+39-340***4567", **FAILED), recipient("nonsense", **HOPELESS))
-    assert (len(people), people.hidden, people.lost) == (0, 0, 1)
+def test_hidden_numbers_that_could_be_retried_are_counted() -> None:
+    retry_list = retry(recipient("+39-340***4567", **FAILED), recipient("nonsense", **HOPELESS))
+    assert (len(retry_list), retry_list.hidden, retry_list.lost) == (0, 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -156,52 +156,52 @@ def test_whoever_could_be_tried_again_but_is_hidden_is_counted() -> None:
     [{"state": "DELIVERED"}, {"state_description": "DELIVERED_TO_HANDSET"}],
     ids=["state", "description"],
 )
-def test_whoever_has_it_by_the_gateways_word_is_not_tried_again(words: dict[str, str]) -> None:
+def test_a_recipient_that_the_gateway_calls_delivered_is_not_retried(words: dict[str, str]) -> None:
     assert len(retry(recipient(ANNA, **FAILED, **words))) == 0
 
 
 def test_each_number_once_with_the_first_fields() -> None:
-    people = retry(
+    retry_list = retry(
         recipient(ANNA, fields={"name": "Anna"}, **FAILED),
         recipient("+393401234567", fields={"name": "Other"}, **FAILED),
     )
     file = io.StringIO()
     file.name = "again.jsonl"
-    people.write(file)
+    retry_list.write(file)
     assert json.loads(file.getvalue()) == {"number": ANNA, "name": "Anna"}
 
 
-def test_nobody_to_try_again_is_an_empty_list() -> None:
+def test_no_recipient_to_retry_is_an_empty_list() -> None:
     file = io.StringIO()
     file.name = "again.csv"
     retry().write(file)
     assert file.getvalue() == "number\n"
 
 
-def test_a_field_that_is_called_like_the_number(tmp_path: Path) -> None:
-    people = retry(recipient(ANNA, fields={"number": "7", "phone": "8"}, **FAILED))
-    assert people.number_column() == "mobile"
+def test_a_field_named_like_the_number(tmp_path: Path) -> None:
+    retry_list = retry(recipient(ANNA, fields={"number": "7", "phone": "8"}, **FAILED))
+    assert retry_list.number_column() == "mobile"
     for name in ("again.csv", "again.jsonl"):
-        [row] = read_back(people, tmp_path / name, ["number", "phone"])
+        [row] = read_back(retry_list, tmp_path / name, ["number", "phone"])
         assert row[1:] == (ANNA, {"number": "7", "phone": "8"})
     assert retry(recipient(ANNA, **FAILED)).number_column() is None
 
 
-def test_fields_may_take_every_name_of_the_number(tmp_path: Path) -> None:
+def test_fields_may_have_every_name_of_the_number(tmp_path: Path) -> None:
     fields = dict.fromkeys(NUMBER_NAMES, "7") | {"number2": "8"}
-    people = retry(recipient(ANNA, fields=fields, **FAILED))
-    assert people.number_column() == "number3"
-    [row] = read_back(people, tmp_path / "again.csv", list(fields))
+    retry_list = retry(recipient(ANNA, fields=fields, **FAILED))
+    assert retry_list.number_column() == "number3"
+    [row] = read_back(retry_list, tmp_path / "again.csv", list(fields))
     assert row[1:] == (ANNA, fields)
 
 
 def test_a_number_in_a_field_is_written_as_it_was(tmp_path: Path) -> None:
-    people = retry(recipient(ANNA, fields={"sum": 12.5, "none": None}, **FAILED))
-    [row] = read_back(people, tmp_path / "again.csv", ["sum"])
+    retry_list = retry(recipient(ANNA, fields={"sum": 12.5, "none": None}, **FAILED))
+    [row] = read_back(retry_list, tmp_path / "again.csv", ["sum"])
     assert row.fields == {"sum": "12.5"}
 
 
-# Line breaks are one kind in a list, and a NUL is in no text file.
+# A list has one kind of line break, and a text file has no NUL.
 values = st.text(st.characters(exclude_characters="\r\0", exclude_categories=["Cs"]), max_size=12)
 
 
@@ -211,13 +211,13 @@ values = st.text(st.characters(exclude_characters="\r\0", exclude_categories=["C
     ),
     st.sampled_from([".csv", ".jsonl"]),
 )
-def test_fields_come_back_to_the_letter(pairs: list[tuple[str, str]], suffix: str) -> None:
+def test_fields_are_read_back_unchanged(pairs: list[tuple[str, str]], suffix: str) -> None:
     wanted = [
         (f"+39-340{at:07}", {"name": name, "città": town}) for at, (name, town) in enumerate(pairs)
     ]
-    people = retry(*(recipient(number, fields=held, **FAILED) for number, held in wanted))
+    retry_list = retry(*(recipient(number, fields=held, **FAILED) for number, held in wanted))
     if not wanted:
         return
     with TemporaryDirectory() as folder:
-        rows = read_back(people, Path(folder, f"again{suffix}"), ["name", "città"])
+        rows = read_back(retry_list, Path(folder, f"again{suffix}"), ["name", "città"])
     assert [(row.number, row.fields) for row in rows] == wanted

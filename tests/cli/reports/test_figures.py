@@ -1,4 +1,4 @@
-"""The figures of deliveries for people: in words, as bars, and as a page, whatever others wrote."""
+"""Delivery figures in words, as bars, and as a page, whatever text the gateway sends."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ def page_of(statistics: DeliveryStatistics, *messages: str) -> str:
         (0, 0, "0.0 %"),
     ],
 )
-def test_not_all_is_never_shown_as_all(count: int, of: int, shown: str) -> None:
+def test_a_partial_share_is_never_100_percent(count: int, of: int, shown: str) -> None:
     assert Share("x", "delivered", count, of).percent == shown
 
 
-def test_the_headline_says_the_most_important() -> None:
+def test_the_headline_has_the_most_important_figures() -> None:
     assert headline(DeliveryStatistics()) == "No recipients."
     statistics = added(delivered(1), delivered(2), recipient(state="EXPIRED"), recipient())
     assert headline(statistics) == "2 of 4 delivered (50.0 %), 1 not delivered, 1 under way."
@@ -74,7 +74,7 @@ def test_the_headline_says_the_most_important() -> None:
     ]
 
 
-def test_the_time_to_deliver_by_bars() -> None:
+def test_the_time_to_deliver_as_bars() -> None:
     statistics = added(*map(delivered, (0.5, 5, 5.1, 61, 90_000)))
     shown = {one.label: one.count for one in waits(statistics.total)}
     assert shown == {
@@ -103,10 +103,10 @@ def test_the_time_to_deliver_by_bars() -> None:
     ],
 )
 def test_times_in_words(seconds: float, shown: str) -> None:
-    assert dict(facts(added(delivered(seconds)), ["a"]))["half had it within"] == shown
+    assert dict(facts(added(delivered(seconds)), ["a"]))["50 % delivered within"] == shown
 
 
-def test_the_same_reason_is_one_line_unless_one_can_be_helped() -> None:
+def test_one_line_for_each_reason() -> None:
     undelivered, rejected = {"status": {"groupId": 2}}, {"status": {"groupId": 5}}
     statistics = added(
         recipient(report=undelivered | {"error": ABSENT}),
@@ -119,7 +119,7 @@ def test_the_same_reason_is_one_line_unless_one_can_be_helped() -> None:
     ]
 
 
-def test_many_reasons_and_countries_end_in_one_line() -> None:
+def test_the_smallest_reasons_and_countries_share_one_line() -> None:
     codes = (20, 27, 30, 31, 32, 33, 34, 36, 39, 40, 41, 43, 44, 45, 46, 47, 48, 49, 51, 52, 53, 54)
     statistics = added(
         *(
@@ -142,7 +142,7 @@ def test_bars() -> None:
     assert bar(1.0, 10, plain=False) == "█" * 10
 
 
-def test_bars_are_plain_where_they_cannot_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bars_are_ascii_if_the_terminal_cannot_draw_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     utf8 = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     latin = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
@@ -151,7 +151,7 @@ def test_bars_are_plain_where_they_cannot_be_drawn(monkeypatch: pytest.MonkeyPat
     assert is_plain(Console(file=latin, force_terminal=True))
 
 
-def test_what_others_wrote_is_no_command_to_the_terminal(
+def test_text_from_the_gateway_is_no_command_to_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     print_statistics(
@@ -162,7 +162,7 @@ def test_what_others_wrote_is_no_command_to_the_terminal(
     assert "[bold]no[/bold]" in out
 
 
-def test_what_others_wrote_is_no_markup_of_the_page() -> None:
+def test_text_from_the_gateway_is_no_markup_of_the_page() -> None:
     words = "</table><script>alert('x')</script>&amp;\""
     text = page_of(added(recipient(state="EXPIRED", state_detail=words)), "<id>")
     assert "<script" not in text
