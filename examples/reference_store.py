@@ -24,8 +24,12 @@ class ReferenceStore:
 
     async def reserve(self, reference: str) -> bool:
         """Store a reference before its send; returns False if it was used before."""
-        statement = "INSERT INTO sent VALUES (?, 'reserved') ON CONFLICT DO NOTHING RETURNING 1"
-        return bool(await asyncio.to_thread(self._execute, statement, reference))
+        statement = "INSERT INTO sent VALUES (?, 'reserved')"
+        try:
+            await asyncio.to_thread(self._execute, statement, reference)
+        except sqlite3.IntegrityError:
+            return False
+        return True
 
     async def mark_sent(self, reference: str) -> None:
         """Store that the gateway has accepted the message."""
