@@ -1,4 +1,4 @@
-"""The way in: `python -m benchmarks NAME`, `--list`, or `summary` for all rows of the README's table.
+"""The way in: `python -m benchmarks NAME`, `--list`, or `summary` for docs/performance.md.
 
 With `--json`, one object: `date`, `python`, `machine`, `system`, `cores`, `packages` (versions),
 `size`, `runs`, and `benches`: by name `figures`, a list of `{what, value: [min, median, max], unit,

@@ -1,60 +1,134 @@
-"""Codes, campaigns, callbacks: python -c "import aiohttp_app as a; a.web.run_app(a.app)"."""
+"""One-time codes, campaigns and delivery callbacks with aiohttp.
 
+Run one process of it, behind TLS and your own authentication: `python aiohttp_app.py`. It reads
+CALLBACK_SECRET (at least 16 bytes), CALLBACK_URL (where the gateway reaches `/callbacks`), and the
+credentials of the library, for example OPENAPI_TOKEN.
+"""
+
+import logging
 import secrets
-import sqlite3
+from collections.abc import AsyncIterator
 from os import environ
 
+import msgspec
 from aiohttp import web
 
 import gateway_sms_async as sms
 from gateway_sms_async.callbacks.aiohttp import callback_handler
+from reference_store import ReferenceStore
 
-signer, log = sms.CallbackSigner(environ["CALLBACK_SECRET"]), sms.CallbackLog()
-codes = sqlite3.connect("codes.db", isolation_level=None)  # stands for your database
-codes.execute("CREATE TABLE IF NOT EXISTS codes (reference TEXT PRIMARY KEY, body TEXT)")
-messages, campaigns = web.AppKey("messages", sms.Messages), web.AppKey("campaigns", sms.Campaigns)
+logger = logging.getLogger(__name__)
+routes = web.RouteTableDef()
+
+MESSAGES = web.AppKey("MESSAGES", sms.Messages)
+CAMPAIGNS = web.AppKey("CAMPAIGNS", sms.Campaigns)
+REFERENCES = web.AppKey("REFERENCES", ReferenceStore)
+SIGNER = web.AppKey("SIGNER", sms.CallbackSigner)
 
 
-async def cleanup_context(app):
-    async with sms.GatewayClient() as gateway, sms.Campaigns(gateway, "campaigns") as runs:
-        hasty = gateway.with_options(timeout=3, retry=sms.RetryPolicy(max_elapsed=5))
-        app[messages], app[campaigns] = hasty.messages, runs
+async def gateway_context(app: web.Application) -> AsyncIterator[None]:
+    async with sms.GatewayClient(rate=50) as gateway, sms.Campaigns(gateway, "campaigns") as runs:
+        # A user waits for the code: the call ends after 5 seconds, with a clear result.
+        impatient = gateway.with_options(timeout=3, retry=sms.RetryPolicy(max_elapsed=5))
+        app[MESSAGES] = impatient.messages
+        app[CAMPAIGNS] = runs
         yield
 
 
-def hear(callback):
-    if log.accept(callback):  # repeats, and what comes late, are no news
-        print(callback.reference, "is in state", callback.state, flush=True)  # noqa: T201
+class CodeRequest(msgspec.Struct):
+    """Where to send a code."""
+
+    number: str
 
 
-async def code(request):
-    name, to = request.match_info["name"], await request.json()
-    body = f"Your code is {secrets.randbelow(1_000_000):06}"
+class CampaignRequest(msgspec.Struct):
+    """A text and its recipients. Invalid numbers are counted, and do not stop the campaign."""
+
+    numbers: list[str]
+    text: str
+
+
+@routes.put("/codes/{name}")
+async def put_code(request: web.Request) -> web.Response:
+    """Send a code. The caller chooses `name`: asking twice with one name sends once."""
+    name = request.match_info["name"]
+    references = request.app[REFERENCES]
+    accepted = {"look": f"/sent/{name}"}
     try:
-        codes.execute("INSERT INTO codes VALUES (?, ?)", (name, body))  # before it is sent
-        await request.app[messages].send(sender="ACME", body=body, recipients=to, reference=name)
-    except (sms.OutcomeUnknownError, sqlite3.IntegrityError):  # perhaps sent: never send again
-        return web.json_response({"look": f"/sent/{name}"}, status=202)
-    except (sms.GatewayError, ValueError) as error:  # not sent: ask again with a new name
-        return web.json_response(str(error), status=422 if isinstance(error, ValueError) else 503)
-    return web.json_response({"look": f"/sent/{name}"})
+        code = msgspec.json.decode(await request.read(), type=CodeRequest)
+        number = sms.normalize(code.number)
+    except ValueError as error:
+        return web.json_response({"error": str(error)}, status=422)
+    if not await references.reserve(name):
+        return web.json_response(accepted, status=202)
+    try:
+        await request.app[MESSAGES].send(
+            sender="ACME",
+            body=f"Your code is {secrets.randbelow(1_000_000):06}",
+            recipients=number,
+            reference=name,
+        )
+    except sms.OutcomeUnknownError:  # perhaps sent: never send it again
+        return web.json_response(accepted, status=202)
+    except sms.GatewayError as error:  # not sent: the caller may try again with a new name
+        return web.json_response({"error": str(error)}, status=503)
+    await references.mark_sent(name)
+    return web.json_response(accepted)
 
 
-async def campaign(request):
-    name, numbers = request.match_info["name"], await request.json()
-    options = sms.Options(callback_url=signer.url(environ["CALLBACK_URL"], reference=name))
-    await request.app[campaigns].start(name, numbers, sender="ACME", body="Ciao", options=options)
+@routes.put("/campaigns/{name}")
+async def put_campaign(request: web.Request) -> web.Response:
+    """Start a campaign in the background; when this returns, the whole list is in its journal."""
+    name = request.match_info["name"]
+    callback_url = request.app[SIGNER].url(environ["CALLBACK_URL"], reference=name)
+    try:
+        campaign = msgspec.json.decode(await request.read(), type=CampaignRequest)
+        await request.app[CAMPAIGNS].start(
+            name,
+            campaign.numbers,
+            sender="ACME",
+            body=campaign.text,
+            options=sms.Options(callback_url=callback_url),
+        )
+    except ValueError as error:
+        return web.json_response({"error": str(error)}, status=422)
+    except sms.GatewayError as error:
+        return web.json_response({"error": str(error)}, status=503)
     return web.json_response({"look": f"/sent/{name}"}, status=202)
 
 
-async def sent(request):
-    run = request.app[campaigns].status(name := request.match_info["name"])
-    known = run.to_dict() if run else {"sent": bool(await request.app[messages].find(name))}
-    return web.json_response(known)
+@routes.get("/sent/{name}")
+async def get_sent(request: web.Request) -> web.Response:
+    """Look up a campaign or a code."""
+    name = request.match_info["name"]
+    if run := request.app[CAMPAIGNS].status(name):
+        return web.json_response(run.to_dict())
+    state = await request.app[REFERENCES].state(name)
+    if state == "reserved":  # the answer to the send was lost, so ask the gateway
+        return web.json_response({"sent": await request.app[MESSAGES].find(name) is not None})
+    return web.json_response({"sent": state == "sent"})
 
 
-app = web.Application(client_max_size=64 * 2**20)
-app.cleanup_ctx.append(cleanup_context)
-receiver = sms.CallbackReceiver(signer=signer, handle=hear)
-app.add_routes([web.post("/callbacks", callback_handler(receiver)), web.get("/sent/{name}", sent)])
-app.add_routes([web.put("/codes/{name}", code), web.put("/campaigns/{name}", campaign)])
+def create_app() -> web.Application:
+    signer = sms.CallbackSigner(environ["CALLBACK_SECRET"])
+    callback_log = sms.CallbackLog()
+
+    def on_callback(callback: sms.Callback) -> None:
+        """Handle a callback before it is answered; what you store here survives a crash."""
+        if callback_log.accept(callback):  # skips repeated and late callbacks
+            logger.info("%s is in state %s", callback.reference, callback.state)
+
+    app = web.Application(client_max_size=64 * 2**20)  # for the lists of campaigns
+    app[SIGNER] = signer
+    app[REFERENCES] = ReferenceStore("codes.db")
+    app.cleanup_ctx.append(gateway_context)
+    app.add_routes(routes)
+    receive = callback_handler(sms.CallbackReceiver(signer=signer, handle=on_callback))
+    # With and without a slash at the end: both are addresses that may be in CALLBACK_URL.
+    app.add_routes([web.post("/callbacks", receive), web.post("/callbacks/", receive)])
+    return app
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    web.run_app(create_app())

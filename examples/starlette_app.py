@@ -1,60 +1,139 @@
-"""One-time codes, campaigns and callbacks: uvicorn starlette_app:app (one process, behind TLS)."""
+"""One-time codes, campaigns and delivery callbacks with Starlette.
 
+Run one process of it, behind TLS and your own authentication: `uvicorn starlette_app:app`. It reads
+CALLBACK_SECRET (at least 16 bytes), CALLBACK_URL (where the gateway reaches `/callbacks`), and the
+credentials of the library, for example OPENAPI_TOKEN.
+"""
+
+import logging
 import secrets
-import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from os import environ
+from typing import TypedDict
 
+import msgspec
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 import gateway_sms_async as sms
 from gateway_sms_async.callbacks.asgi import CallbackApp
+from reference_store import ReferenceStore
 
-signer, log = sms.CallbackSigner(environ["CALLBACK_SECRET"]), sms.CallbackLog()
-codes = sqlite3.connect("codes.db", isolation_level=None)  # stands for your database
-codes.execute("CREATE TABLE IF NOT EXISTS codes (reference TEXT PRIMARY KEY, body TEXT)")
+logging.basicConfig(level=logging.INFO)
+logger = logging.getLogger(__name__)
+signer = sms.CallbackSigner(environ["CALLBACK_SECRET"])
+callback_log = sms.CallbackLog()
+
+
+class State(TypedDict):
+    """What lives as long as the service, available as `request.state`."""
+
+    messages: sms.Messages
+    campaigns: sms.Campaigns
+    references: ReferenceStore
 
 
 @asynccontextmanager
-async def lifespan(app):
+async def lifespan(_app: Starlette) -> AsyncIterator[State]:
     async with sms.GatewayClient(rate=50) as gateway, sms.Campaigns(gateway, "campaigns") as runs:
-        hasty = gateway.with_options(timeout=3, retry=sms.RetryPolicy(max_elapsed=5))
-        yield {"send": hasty.messages.send, "find": hasty.messages.find, "campaigns": runs}
+        # A user waits for the code: the call ends after 5 seconds, with a clear result.
+        impatient = gateway.with_options(timeout=3, retry=sms.RetryPolicy(max_elapsed=5))
+        yield {
+            "messages": impatient.messages,
+            "campaigns": runs,
+            "references": ReferenceStore("codes.db"),
+        }
 
 
-def hear(callback):
-    if log.accept(callback):  # repeats, and what comes late, are no news
-        print(callback.reference, "is in state", callback.state, flush=True)  # noqa: T201
+class CodeRequest(msgspec.Struct):
+    """Where to send a code."""
+
+    number: str
 
 
-async def code(request):
-    name, number = request.path_params["name"], await request.json()
-    body = f"Your code is {secrets.randbelow(1_000_000):06}"
+class CampaignRequest(msgspec.Struct):
+    """A text and its recipients. Invalid numbers are counted, and do not stop the campaign."""
+
+    numbers: list[str]
+    text: str
+
+
+def on_callback(callback: sms.Callback) -> None:
+    """Handle a callback before it is answered; what you store here survives a crash."""
+    if callback_log.accept(callback):  # skips repeated and late callbacks
+        logger.info("%s is in state %s", callback.reference, callback.state)
+
+
+async def put_code(request: Request) -> JSONResponse:
+    """Send a code. The caller chooses `name`: asking twice with one name sends once."""
+    name: str = request.path_params["name"]
+    messages: sms.Messages = request.state.messages
+    references: ReferenceStore = request.state.references
+    accepted = {"look": f"/sent/{name}"}
     try:
-        codes.execute("INSERT INTO codes VALUES (?, ?)", (name, body))  # before it is sent
-        await request.state.send(sender="ACME", body=body, recipients=number, reference=name)
-    except (sms.OutcomeUnknownError, sqlite3.IntegrityError):  # perhaps sent: never send again
-        return JSONResponse({"look": f"/sent/{name}"}, 202)
-    except (sms.GatewayError, ValueError) as error:  # not sent: ask again with a new name
-        return JSONResponse(str(error), 422 if isinstance(error, ValueError) else 503)
-    return JSONResponse({"look": f"/sent/{name}"})
+        code = msgspec.json.decode(await request.body(), type=CodeRequest)
+        number = sms.normalize(code.number)
+    except ValueError as error:
+        return JSONResponse({"error": str(error)}, 422)
+    if not await references.reserve(name):
+        return JSONResponse(accepted, 202)
+    try:
+        await messages.send(
+            sender="ACME",
+            body=f"Your code is {secrets.randbelow(1_000_000):06}",
+            recipients=number,
+            reference=name,
+        )
+    except sms.OutcomeUnknownError:  # perhaps sent: never send it again
+        return JSONResponse(accepted, 202)
+    except sms.GatewayError as error:  # not sent: the caller may try again with a new name
+        return JSONResponse({"error": str(error)}, 503)
+    await references.mark_sent(name)
+    return JSONResponse(accepted)
 
 
-async def campaign(request):
-    name, numbers = request.path_params["name"], await request.json()
+async def put_campaign(request: Request) -> JSONResponse:
+    """Start a campaign in the background; when this returns, the whole list is in its journal."""
+    name: str = request.path_params["name"]
+    campaigns: sms.Campaigns = request.state.campaigns
     options = sms.Options(callback_url=signer.url(environ["CALLBACK_URL"], reference=name))
-    await request.state.campaigns.start(name, numbers, sender="ACME", body="Ciao", options=options)
+    try:
+        campaign = msgspec.json.decode(await request.body(), type=CampaignRequest)
+        await campaigns.start(
+            name, campaign.numbers, sender="ACME", body=campaign.text, options=options
+        )
+    except ValueError as error:
+        return JSONResponse({"error": str(error)}, 422)
+    except sms.GatewayError as error:
+        return JSONResponse({"error": str(error)}, 503)
     return JSONResponse({"look": f"/sent/{name}"}, 202)
 
 
-async def sent(request):
-    run = request.state.campaigns.status(name := request.path_params["name"])
-    return JSONResponse(run.to_dict() if run else {"sent": bool(await request.state.find(name))})
+async def get_sent(request: Request) -> JSONResponse:
+    """Look up a campaign or a code."""
+    name: str = request.path_params["name"]
+    campaigns: sms.Campaigns = request.state.campaigns
+    references: ReferenceStore = request.state.references
+    if run := campaigns.status(name):
+        return JSONResponse(run.to_dict())
+    state = await references.state(name)
+    if state == "reserved":  # the answer to the send was lost, so ask the gateway
+        return JSONResponse({"sent": await request.state.messages.find(name) is not None})
+    return JSONResponse({"sent": state == "sent"})
 
 
-app = Starlette(lifespan=lifespan)
-app.mount("/callbacks", CallbackApp(sms.CallbackReceiver(signer=signer, handle=hear)))
-app.add_route("/codes/{name}", code, methods=["PUT"])
-app.add_route("/campaigns/{name}", campaign, methods=["PUT"])
-app.add_route("/sent/{name}", sent)
+receiver = sms.CallbackReceiver(signer=signer, handle=on_callback)
+app = Starlette(
+    lifespan=lifespan,
+    routes=[
+        Route("/codes/{name}", put_code, methods=["PUT"]),
+        Route("/campaigns/{name}", put_campaign, methods=["PUT"]),
+        Route("/sent/{name}", get_sent),
+        # With and without a slash at the end: the gateway may not follow a redirect.
+        Route("/callbacks", CallbackApp(receiver), methods=["POST"]),
+        Route("/callbacks/", CallbackApp(receiver), methods=["POST"]),
+    ],
+)

@@ -3,7 +3,8 @@
 The lowest room of the house: everything may import it, it imports nothing of ours.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: it would turn the annotations of the NamedTuple into
+# text that pdoc cannot resolve, because the `__new__` of a NamedTuple belongs to no module.
 
 from array import array
 from bisect import bisect_left
@@ -174,7 +175,7 @@ class Outcomes(Sequence[Outcome]):
 
     def __init__(
         self,
-        marks: array[int],
+        marks: "array[int]",
         message_ids: Sequence[str],
         invalid: Sequence[InvalidRecipient],
     ) -> None:
@@ -228,7 +229,7 @@ class Marks:
         self._message_ids: list[str] = []
         self._numbers: dict[str, int] = {}
 
-    def __copy__(self) -> Marks:
+    def __copy__(self) -> "Marks":
         copied = Marks()
         copied._marks = self._marks[:]
         copied._message_ids = self._message_ids.copy()

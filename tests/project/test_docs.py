@@ -1,4 +1,4 @@
-"""Every example of the guides runs, against the simulator; links lead somewhere."""
+"""Every program and command of the guides runs against the simulator; every link has a target."""
 
 import re
 import shlex
@@ -15,8 +15,14 @@ from ..support.paths import ROOT
 from ..support.programs import run
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [*DOCS, ROOT / "README.md"]
-# A program that is a file of the tests is named before its block.
+PAGES = [
+    *DOCS,
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
+    ROOT / "examples" / "README.md",
+]
+# Pages without a Python program.
+TEXT_ONLY = {"index", "performance"}
+# A block that repeats a file names it in a comment: <!-- examples/recipe_anyio.py -->
 BLOCK = re.compile(r"(?:<!-- (?P<file>\S+) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)```", re.DOTALL)
 
 
@@ -57,9 +63,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_block_is_of_a_kind_that_is_run_or_that_shows_output() -> None:
+def test_every_block_is_run_or_shows_output() -> None:
     assert {one.kind for one in BLOCKS} <= {"python", "sh", "console", "json", "text"}
-    assert {one.page.stem for one in PROGRAMS + FILES} == {page.stem for page in DOCS} - {"index"}
+    assert {one.page.stem for one in PROGRAMS + FILES} == {page.stem for page in DOCS} - TEXT_ONLY
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=str)
@@ -93,31 +99,32 @@ async def test_programs(program: Block, folder: Path) -> None:
         (Dialect(opens_send_after=0.1), "1: it was sent by itself"),
         (Dialect(split_close=True), "2: it stayed open"),
         (Dialect(closed_takes_puts=True), "2: a closed message took more"),
-        (Dialect(refusals_apply_half=True), "3: a refused request has added somebody"),
+        (Dialect(refusals_apply_half=True), "3: a refused request has added a recipient"),
         (Dialect(deletes_undone=True), "4: it came back"),
     ],
     ids=["sends-open", "splits-close", "takes-more", "applies-refused", "undoes-delete"],
 )
-async def test_the_check_of_the_promises_finds_each_that_is_broken(
+async def test_the_check_of_the_promises_finds_each_broken_one(
     broken: Dialect, found: str, folder: Path
 ) -> None:
     [program] = [one for one in PROGRAMS if one.page.stem == "guarantees"]
     async with Simulator(dialect=broken) as simulator:
-        # The stranger is let in, to be refused by a fault: only those can be applied by halves.
+        # The simulator knows the stranger's token and refuses it by a fault: only such a refusal
+        # can be applied by halves.
         simulator.tokens.add("a-token-that-is-none")
         simulator.faults.add(Fault.status(401), on="append")
         with pytest.raises(AssertionError, match=found):
             await run([sys.executable, "-c", program.text], simulator, folder)
 
 
-# Eight commands one after another, each a process of its own.
+# Up to 16 commands one after another, each a process of its own.
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("page", [page for page in COMMANDS if COMMANDS[page]])
 async def test_commands(page: str, folder: Path) -> None:
     async with Simulator(sent_after=0.0, delivered_after=0.1) as simulator:
         for line in COMMANDS[page]:
             assert line.startswith("gateway-sms "), line
-            # 3: done, and the list holds wrong numbers on purpose.
+            # 3: finished, and the list holds invalid numbers on purpose.
             printed = await run(["sh", "-c", f"{line} || test $? -eq 3"], simulator, folder)
             assert printed or shlex.split(line)[1:3] == ["journal", "purge"]
 
@@ -129,14 +136,16 @@ def test_programs_that_are_files_are_word_for_word() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """The names of a page's headings, as the forges make them."""
+    """Return the anchors of a page's headings, as the usual hosts derive them."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", one).strip().lower().replace(" ", "-") for one in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_lead_somewhere(page: Path) -> None:
+@pytest.mark.parametrize(
+    "page", PAGES, ids=lambda page: str(page.relative_to(ROOT).with_suffix(""))
+)
+def test_links_have_a_target(page: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
         if target.startswith("https://"):
             continue

@@ -1,6 +1,6 @@
-"""The examples for bots: each a real process that talks to a stand-in for Telegram or Discord.
+"""The examples for bots: each is a real process that talks to a stand-in for Telegram or Discord.
 
-Everything of aiogram and discord.py is real, down to their sockets: only the addresses are others.
+aiogram and discord.py are real, down to their sockets: only the addresses differ.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from aiohttp import web
 
 from gateway_sms_async.testing import Simulator
 
-from ..support.paths import EXAMPLES, ROOT
+from ..support.paths import ROOT
 
 CHILD = ROOT / "tests" / "support" / "children" / "example_child.py"
 NUMBER = "+39-3401234567"
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 class Chat:
-    """A user of a bot, and the service in between; `answers` is what the bot has said."""
+    """A user of a bot and the service between them; `answers` holds the bot's replies."""
 
     def __init__(self) -> None:
         self.answers: asyncio.Queue[str] = asyncio.Queue()
@@ -59,7 +59,7 @@ class Chat:
 
 
 class Telegram(Chat):
-    """As much of the Bot API as the bot asks for."""
+    """The part of the Bot API that the bot uses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class Telegram(Chat):
 
 
 class Discord(Chat):
-    """As much of the REST API and of the gateway, a websocket, as the bot asks for."""
+    """The part of the REST API and of Discord's gateway, a websocket, that the bot uses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -224,7 +224,7 @@ class Discord(Chat):
         ]
         send = await asyncio.wait_for(self.sockets.get(), 15)
         self.sockets.put_nowait(send)
-        person = {"id": str(OWNER), "username": "anna", "discriminator": "0", "avatar": None}
+        user = {"id": str(OWNER), "username": "anna", "discriminator": "0", "avatar": None}
         interaction = {
             "id": str(next(self.ids)),
             "application_id": "1",
@@ -232,7 +232,7 @@ class Discord(Chat):
             "token": "t",
             "version": 1,
             "channel_id": "5",
-            "user": person,
+            "user": user,
             "locale": "it",
             "channel": {"id": "5", "type": 1},
             "entitlements": [],
@@ -261,7 +261,7 @@ class Discord(Chat):
 
 
 def _answer(what: Any) -> web.Response:
-    # discord.py takes for JSON only what is called exactly so.
+    # discord.py decodes JSON only if the content type is exactly this one.
     return web.Response(
         body=json.dumps(what).encode(), headers={"Content-Type": "application/json"}
     )
@@ -290,7 +290,7 @@ BOTS: dict[str, tuple[str, type[Chat]]] = {
 
 @pytest.fixture(params=BOTS)
 def bot(request: pytest.FixtureRequest) -> str:
-    # Found, not imported: that takes seconds, and only the child needs it.
+    # Not imported: that takes seconds, and only the child process needs it.
     if importlib.util.find_spec(BOTS[request.param][0]) is None:
         pytest.skip("it is in the extra `dev`")
     return request.param
@@ -346,11 +346,6 @@ def running(bot: str, chat: Chat, simulator: Simulator, tmp_path: Path) -> Any:
     return running
 
 
-@pytest.mark.parametrize("bot", BOTS)
-def test_each_is_a_file_of_at_most_sixty_lines(bot: str) -> None:
-    assert len((EXAMPLES / f"{bot}.py").read_text(encoding="utf-8").splitlines()) <= 60
-
-
 async def test_a_text_is_sent_and_can_be_looked_up(
     chat: Chat, running: Any, simulator: Simulator
 ) -> None:
@@ -368,7 +363,7 @@ async def test_a_text_is_sent_and_can_be_looked_up(
     simulator.assert_sent({"+39 340 1234567": "Ciao Anna"})
 
 
-async def test_a_lost_answer_is_told_from_a_refusal(
+async def test_a_lost_answer_and_a_refusal_have_different_replies(
     chat: Chat, running: Any, simulator: Simulator
 ) -> None:
     async with running():
@@ -392,13 +387,13 @@ async def test_a_lost_answer_is_told_from_a_refusal(
     assert simulator.sent_to(NUMBER) == ["Ciao Anna"]
 
 
-async def test_a_campaign_in_flight_at_sigterm_goes_on_at_the_next_start(
+async def test_a_campaign_in_flight_at_sigterm_resumes_at_the_next_start(
     chat: Chat, running: Any, simulator: Simulator
 ) -> None:
     simulator.delay = lambda request: 0.2 if request.operation in {"append", "close"} else 0
     async with running():
         await chat.campaign("spring", "Ciao")
-        assert (await chat.said()).startswith("Begun")
+        assert (await chat.said()).startswith("Started")
         while sum(request.operation == "append" for request in simulator.requests) < 2:
             await asyncio.sleep(0.02)
         await chat.look("spring")
@@ -419,7 +414,7 @@ async def _looked_up(chat: Chat, name: str) -> str:
 
 
 @pytest.mark.parametrize("bot", ["aiogram_bot"], indirect=True)
-async def test_telegram_repeating_an_update_and_a_stranger_send_nothing_more(
+async def test_a_repeated_update_and_a_stranger_send_nothing(
     chat: Telegram, running: Any, simulator: Simulator
 ) -> None:
     async with running():
@@ -435,7 +430,7 @@ async def test_telegram_repeating_an_update_and_a_stranger_send_nothing_more(
 
 
 @pytest.mark.parametrize("bot", ["discord_bot"], indirect=True)
-async def test_discord_is_told_of_the_commands_and_who_may_use_them(
+async def test_the_commands_are_registered_for_administrators_only(
     chat: Discord, running: Any
 ) -> None:
     async with running():

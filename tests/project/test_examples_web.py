@@ -1,4 +1,4 @@
-"""The examples for web services: each a real process on a real socket, judged by the ledger."""
+"""The examples for web services: each is a real process on a real socket, checked by the ledger."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from gateway_sms_async import CallbackSigner
 from gateway_sms_async.testing import Simulator
 
-from ..support.paths import EXAMPLES, ROOT
+from ..support.paths import ROOT
 
 CHILD = ROOT / "tests" / "support" / "children" / "example_child.py"
 APPS = ["aiohttp_app", "fastapi_app", "starlette_app"]
 NUMBER = "+39-3401234567"
+SECRET = "at least sixteen secret bytes"
 CAMPAIGN = [f"+39-340{n:07}" for n in range(6_000)]
 
 pytestmark = pytest.mark.timeout(60)
@@ -38,7 +40,7 @@ def app(request: pytest.FixtureRequest) -> str:
 
 
 class Service:
-    """One address, at which a process serves the example now, and another one later."""
+    """One address, on which one process after another serves the example."""
 
     def __init__(self, app: str, simulator: Simulator, folder: Path) -> None:
         self.printed: list[str] = []
@@ -48,15 +50,14 @@ class Service:
         self._listening.bind(("127.0.0.1", 0))
         self._listening.listen()
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        slash = "" if app == "aiohttp_app" else "/"
         self._environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
             "PYTHONUNBUFFERED": "1",
             "OPENAPI_TOKEN": simulator.token,
             "GATEWAY_SMS_BASE_URL": simulator.url,
-            "CALLBACK_SECRET": "nobody knows these bytes",
-            "CALLBACK_URL": f"{self.url}/callbacks{slash}",
+            "CALLBACK_SECRET": SECRET,
+            "CALLBACK_URL": f"{self.url}/callbacks",
         }
 
     def close(self) -> None:
@@ -64,7 +65,7 @@ class Service:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.subprocess.Process]:
-        """Start it; at the end, send it SIGTERM, and expect it to go in good order."""
+        """Start the process; at the end, send it SIGTERM and check that it ends cleanly."""
         descriptor = self._listening.fileno()
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-X", "dev", CHILD, self._app, str(descriptor)),
@@ -108,62 +109,67 @@ async def http(service: Service) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def put(http: aiohttp.ClientSession, path: str, what: object) -> tuple[int, object]:
-    async with http.put(path, json=what) as answer:
-        return answer.status, await answer.json()
+async def put(http: aiohttp.ClientSession, path: str, body: object) -> tuple[int, object]:
+    async with http.put(path, json=body) as response:
+        return response.status, await response.json()
 
 
 async def look(http: aiohttp.ClientSession, name: str) -> dict[str, object]:
-    async with http.get(f"/sent/{name}") as answer:
-        assert answer.status == 200
-        return await answer.json()
+    async with http.get(f"/sent/{name}") as response:
+        assert response.status == 200
+        return await response.json()
 
 
-async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    while not await true():
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    while not await condition():
         await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("app", APPS)
-def test_each_is_a_file_of_at_most_sixty_lines(app: str) -> None:
-    assert len((EXAMPLES / f"{app}.py").read_text(encoding="utf-8").splitlines()) <= 60
+def code(number: str) -> dict[str, object]:
+    return {"number": number}
+
+
+def campaign(numbers: list[str]) -> dict[str, object]:
+    return {"numbers": numbers, "text": "Ciao"}
 
 
 async def test_a_code_is_sent_once_and_can_be_looked_up(
     service: Service, http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
     async with service.running():
-        assert await put(http, "/codes/login-1", NUMBER) == (200, {"look": "/sent/login-1"})
-        assert await put(http, "/codes/login-1", NUMBER) == (202, {"look": "/sent/login-1"})
+        assert await put(http, "/codes/login-1", code(NUMBER)) == (200, {"look": "/sent/login-1"})
+        assert await put(http, "/codes/login-1", code(NUMBER)) == (202, {"look": "/sent/login-1"})
         assert await look(http, "login-1") == {"sent": True}
+        requests = len(simulator.requests)
         assert await look(http, "login-2") == {"sent": False}
+        assert len(simulator.requests) == requests, "a name that was never used asks the gateway"
     assert simulator.ledger == {NUMBER: 1}
     [message] = simulator.gateway.messages.values()
     assert re.fullmatch("Your code is [0-9]{6}", message.text)
 
 
-async def test_a_lost_answer_is_202_and_found_at_the_address_given(
+async def test_a_lost_answer_is_202_and_the_message_is_found_later(
     service: Service, http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
     async with service.running():
         simulator.fail_next("send", after_apply=True)
-        # The library looks for it at once; let it not be found yet.
+        # The library looks for the message at once; let it find nothing yet.
         simulator.fail_next("list", status=503, times=None)
-        status, answer = await put(http, "/codes/login-1", NUMBER)
+        status, answer = await put(http, "/codes/login-1", code(NUMBER))
         assert (status, answer) == (202, {"look": "/sent/login-1"})
         simulator.faults.clear()
         assert await look(http, "login-1") == {"sent": True}
-        assert (await put(http, "/codes/login-1", NUMBER))[0] == 202
+        assert (await put(http, "/codes/login-1", code(NUMBER)))[0] == 202
     assert simulator.ledger == {NUMBER: 1}
 
 
-async def test_what_was_not_sent_is_told_from_what_may_have_been(
+async def test_not_sent_and_perhaps_sent_have_different_statuses(
     service: Service, http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
     async with service.running():
-        assert (await put(http, "/codes/login-1", "340 1234567"))[0] == 422
+        assert (await put(http, "/codes/login-1", code("340 1234567")))[0] == 422
         simulator.fail_next("send", status=402)
-        assert (await put(http, "/codes/login-2", NUMBER))[0] == 503
+        assert (await put(http, "/codes/login-2", code(NUMBER)))[0] == 503
     assert not simulator.ledger
 
 
@@ -172,17 +178,23 @@ async def test_a_campaign_runs_in_the_background_and_callbacks_arrive(
 ) -> None:
     async with service.running():
         numbers = [*CAMPAIGN[:1_200], "340 1234567"]
-        assert await put(http, "/campaigns/spring", numbers) == (202, {"look": "/sent/spring"})
-        assert await put(http, "/campaigns/spring", numbers) == (202, {"look": "/sent/spring"})
+        assert await put(http, "/campaigns/spring", campaign(numbers)) == (
+            202,
+            {"look": "/sent/spring"},
+        )
+        assert await put(http, "/campaigns/spring", campaign(numbers)) == (
+            202,
+            {"look": "/sent/spring"},
+        )
 
         async def complete() -> bool:
             return (await look(http, "spring"))["state"] == "complete"
 
-        async def told() -> bool:
+        async def reported() -> bool:
             return len(simulator.callbacks) == 2
 
         await until(complete)
-        await until(told)
+        await until(reported)
         progress = (await look(http, "spring"))["progress"]
     assert isinstance(progress, dict)
     assert (progress["accepted"], progress["invalid"]) == (1_200, 1)
@@ -191,17 +203,30 @@ async def test_a_campaign_runs_in_the_background_and_callbacks_arrive(
     assert service.printed == ["spring is in state 1", "spring is in state 2"]
 
 
-async def test_a_campaign_in_flight_at_sigterm_goes_on_at_the_next_start(
+@pytest.mark.parametrize("path", ["/callbacks", "/callbacks/"])
+async def test_callbacks_need_no_redirect(
+    service: Service, http: aiohttp.ClientSession, path: str
+) -> None:
+    address = CallbackSigner(SECRET).url(service.url + path, reference="spring")
+    callback = {"id": "0123456789abcdef01234567", "state": 2}
+    async with service.running():
+        for url, status in ((address, 200), (service.url + path, 404)):
+            async with http.post(url, json=callback, allow_redirects=False) as response:
+                assert response.status == status
+    assert service.printed == ["spring is in state 2"]
+
+
+async def test_a_campaign_in_flight_at_sigterm_resumes_at_the_next_start(
     service: Service, http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
     simulator.delay = lambda request: 0.2 if request.operation in {"append", "close"} else 0
     async with service.running():
-        assert (await put(http, "/campaigns/spring", CAMPAIGN))[0] == 202
+        assert (await put(http, "/campaigns/spring", campaign(CAMPAIGN)))[0] == 202
 
-        async def under_way() -> bool:
+        async def in_flight() -> bool:
             return sum(request.operation == "append" for request in simulator.requests) >= 3
 
-        await until(under_way)
+        await until(in_flight)
         assert (await look(http, "spring"))["state"] == "running"
     assert not simulator.ledger
     sent_before = len(simulator.requests)
@@ -216,24 +241,24 @@ async def test_a_campaign_in_flight_at_sigterm_goes_on_at_the_next_start(
         await until(complete)
     assert simulator.ledger == dict.fromkeys(CAMPAIGN, 1)
 
-    # What is complete stays so, and is neither sent nor asked about again.
+    # A complete campaign stays complete, without another request.
     requests = len(simulator.requests)
     async with service.running():
         await until(complete)
-        assert (await put(http, "/campaigns/spring", CAMPAIGN))[0] == 202
+        assert (await put(http, "/campaigns/spring", campaign(CAMPAIGN)))[0] == 202
         progress = (await look(http, "spring"))["progress"]
     assert isinstance(progress, dict)
     assert (progress["total"], progress["accepted"]) == (6_000, 6_000)
     assert len(simulator.requests) == requests
 
 
-async def test_a_process_killed_in_the_middle_loses_nobody(
+async def test_a_killed_process_loses_no_recipient(
     service: Service, http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
     simulator.delay = lambda request: 0.2 if request.operation in {"append", "close"} else 0
     async with service.running() as process:
-        assert (await put(http, "/campaigns/spring", CAMPAIGN))[0] == 202
-        process.kill()  # the answer is the promise: the list is in the journal
+        assert (await put(http, "/campaigns/spring", campaign(CAMPAIGN)))[0] == 202
+        process.kill()  # after the 202 the whole list is in the journal
         await process.wait()
     assert len(simulator.ledger) < len(CAMPAIGN)
     simulator.delay = None

@@ -1,4 +1,4 @@
-"""The project: dependencies, what CI runs, what a release holds."""
+"""The project: its dependencies, what CI runs, and what a release contains."""
 
 import ast
 import re
@@ -25,20 +25,20 @@ def test_every_module_says_what_it_does() -> None:
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
 
 
-def test_all_is_what_there_is() -> None:
+def test_every_public_name_exists() -> None:
     assert sorted(gateway_sms_async.__all__) == list(gateway_sms_async.__all__)
     for name in gateway_sms_async.__all__:
         assert getattr(gateway_sms_async, name) is not None
 
 
-def test_four_dependencies_and_no_more() -> None:
+def test_there_are_four_dependencies() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = {re.match(r"[a-z]+", one)[0] for one in project["dependencies"]}  # type: ignore[index]
     assert names == {"aiohttp", "anyio", "backoff", "msgspec"}
     assert version("gateway-sms-async") == gateway_sms_async.__version__
 
 
-def test_ci_tests_the_very_floors_that_are_declared() -> None:
+def test_ci_tests_the_lowest_versions_that_are_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
@@ -46,14 +46,14 @@ def test_ci_tests_the_very_floors_that_are_declared() -> None:
     ours = {"dev", "docs", "release", "test"}
     users = [one for name in extras.keys() - ours for one in extras[name]]
     floors = dict(one.split(">=") for one in [*project["dependencies"], *users])
-    # What the tests listen with is of the same version as the API.
+    # The SDK that the tests use has the version of the API.
     assert tested.pop("opentelemetry-sdk") == tested["opentelemetry-api"]
     assert tested.keys() == floors.keys()
     for name, floor in floors.items():
         assert re.fullmatch(re.escape(floor) + r"(\.0)*", tested[name]), name
 
 
-def test_the_readmes_commands_are_what_ci_runs() -> None:
+def test_ci_runs_the_readmes_commands() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     commands = re.findall(r"^pip install .*$", readme, re.MULTILINE)
@@ -63,7 +63,7 @@ def test_the_readmes_commands_are_what_ci_runs() -> None:
 
 
 def build(kind: str, source: Path, target: Path) -> Path:
-    """Build one distribution with the backend installed here: no registry is asked."""
+    """Build one distribution with the installed backend, without the network."""
     command = [sys.executable, "-m", "hatchling", "build", "--target", kind, "--directory", target]
     subprocess.run(command, check=True, capture_output=True, cwd=source)
     [built] = target.glob("*.whl" if kind == "wheel" else "*.tar.gz")
@@ -78,7 +78,7 @@ def files(folder: str, *suffixes: str) -> set[str]:
     }
 
 
-def test_the_sdist_holds_all_that_is_kept_and_nothing_else(tmp_path: Path) -> None:
+def test_the_sdist_holds_the_whole_checkout_and_nothing_else(tmp_path: Path) -> None:
     sdist = build("sdist", ROOT, tmp_path)
     with tarfile.open(sdist) as archive:
         members = archive.getmembers()
@@ -91,9 +91,11 @@ def test_the_sdist_holds_all_that_is_kept_and_nothing_else(tmp_path: Path) -> No
         ".github",
         ".gitignore",
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
         "LICENSE",
         "PKG-INFO",
         "README.md",
+        "SECURITY.md",
         "benchmarks",
         "docs",
         "examples",
@@ -121,6 +123,7 @@ def test_the_sdist_holds_all_that_is_kept_and_nothing_else(tmp_path: Path) -> No
             ".jsonl",
             ".md",
             ".py",
+            ".svg",
             ".txt",
             ".typed",
             ".yml",
@@ -146,7 +149,7 @@ def test_the_wheel_comes_from_the_sdist_and_works_without_the_checkout(tmp_path:
     venv.create(tmp_path / "env", with_pip=False)
     [site] = (tmp_path / "env" / "lib").glob("python*/site-packages")
     zipfile.ZipFile(wheel).extractall(site)
-    # The dependencies of this very environment, found after the wheel's own files.
+    # The dependencies come from this environment, which is searched after the wheel's files.
     [installed] = {str(Path(ast.__file__).parent), *sys.path} & {
         path for path in sys.path if path.endswith("site-packages")
     }
@@ -168,14 +171,14 @@ def test_the_wheel_comes_from_the_sdist_and_works_without_the_checkout(tmp_path:
     assert answer.strip().endswith(gateway_sms_async.__version__)
 
 
-# A full commit, and in words which version that is.
+# A full commit, with its version in a comment.
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 
 
 @pytest.mark.parametrize(
     "workflow", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.stem
 )
-def test_workflows_use_pinned_actions_with_the_least_rights(workflow: Path) -> None:
+def test_workflows_use_pinned_actions_and_least_privilege(workflow: Path) -> None:
     text = workflow.read_text(encoding="utf-8")
     actions = re.findall(r"uses: (.+)", text)
     assert actions
@@ -185,12 +188,12 @@ def test_workflows_use_pinned_actions_with_the_least_rights(workflow: Path) -> N
     assert text.count("persist-credentials: false") == text.count("actions/checkout@")
 
 
-def test_what_is_published_is_what_was_built_and_checked() -> None:
+def test_the_published_files_are_those_that_were_checked() -> None:
     text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
     build, publish = text.partition("\n  publish:\n")[::2]
     assert "bash .ci/run" in build
     assert "bash .ci/dist" in build
-    # The job that may publish runs nothing of ours.
+    # The job with the right to publish runs no code of this project.
     assert "run:" not in publish
     assert "actions/checkout@" not in publish
     assert "id-token: write" in publish

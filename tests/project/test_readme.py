@@ -1,4 +1,4 @@
-"""Every example of the README runs, against the simulator."""
+"""Every program and command of the README runs against the simulator."""
 
 import re
 import sys
@@ -29,15 +29,15 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 
 def test_there_are_examples() -> None:
-    assert len(PROGRAMS) == 4
-    assert len(COMMANDS) == 9
+    assert len(PROGRAMS) == 2
+    assert len(COMMANDS) == 3
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
 async def test_programs(program: str, simulator: Simulator, tmp_path: Path) -> None:
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", program]
     printed = await run(command, simulator, tmp_path)
-    assert printed or "simulator.ledger" in program
+    assert printed
     assert "stopped" not in printed
     assert "not sent" not in printed
 

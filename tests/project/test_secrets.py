@@ -1,4 +1,4 @@
-"""Token, numbers and texts are put in as canaries; nothing that is shown or logged may hold one."""
+"""Tokens, numbers and texts are canaries; nothing that is shown or logged may contain one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TOKEN = "tok-canary-9f8e7d6c"
 TEXT = "Segretissimo"
 NAME = "Adalgisa"
 NUMBERS = [f"+39-3471{i * 7919 + 100_003:06}" for i in range(100)]
-# However it is written, the last ten digits would stand in it.
+# The last ten digits are part of a number in every way of writing it.
 TAILS = [number[-10:] for number in NUMBERS]
 OPENED = "0123456789abcdef01234567"
 IMPATIENT = RetryPolicy(max_attempts=2, base_delay=0.001, max_delay=0.002, max_elapsed=0.5)
@@ -45,7 +45,7 @@ _WRITING = re.compile(r"[-. ()\[\]/]|%2B|%2D")
 
 
 def canaries_in(shown: str) -> list[str]:
-    """Name the canaries that a text holds, numbers in any way of writing them."""
+    """Return the canaries that a text contains, numbers in any way of writing them."""
     digits = _WRITING.sub("", shown)
     found = [canary for canary in (TOKEN, TEXT, NAME) if canary in shown]
     return found + [tail for tail in TAILS if tail in digits]
@@ -55,14 +55,14 @@ _log_events = LogEvents()
 _events = logging.getLogger("tests.events")
 
 
-def told(event: Event) -> None:
-    """Show each event in every way there is."""
+def show(event: Event) -> None:
+    """Log each event in every form it has."""
     _log_events(event)
     _events.debug("%r %s", event, msgspec.json.encode(event).decode())
 
 
 class Net(logging.Handler):
-    """Catches everything that is logged, warned about or raised, as text."""
+    """Collects everything that is logged, warned about or raised, as text."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -83,7 +83,7 @@ class Net(logging.Handler):
             if one is None or id(one) in seen:
                 continue
             seen.add(id(one))
-            # With its __dict__ only by repr: that is how attributes end up in a log.
+            # Attributes count only as far as repr shows them: that is how they end up in a log.
             shown = [str(one), repr(one), repr(one.args), *getattr(one, "__notes__", [])]
             self.caught += shown
             pending += [one.__cause__, one.__context__]
@@ -104,7 +104,7 @@ class Net(logging.Handler):
 
 @pytest.fixture
 def net() -> Iterator[Net]:
-    """Every logger there is at DEBUG, every warning kept."""
+    """Set every logger to DEBUG, and keep every warning."""
     net = Net()
     root = logging.getLogger()
     loggers = [root, *(logging.getLogger(name) for name in list(root.manager.loggerDict))]
@@ -128,7 +128,7 @@ def net() -> Iterator[Net]:
 
 @contextmanager
 def loudest() -> Iterator[None]:
-    """asyncio's debug mode, which logs every callback with its arguments."""
+    """Turn on asyncio's debug mode, which logs every callback with its arguments."""
     loop = asyncio.get_running_loop()
     before = loop.get_debug(), loop.slow_callback_duration
     loop.set_debug(True)
@@ -187,7 +187,7 @@ async def at_work(**settings: Any) -> AsyncIterator[tuple[Simulator, GatewayClie
     async with (
         Simulator(token=TOKEN, **settings) as simulator,
         GatewayClient(
-            TOKEN, base_url=simulator.url, rate=None, retry=IMPATIENT, on_event=told
+            TOKEN, base_url=simulator.url, rate=None, retry=IMPATIENT, on_event=show
         ) as client,
     ):
         yield simulator, client
@@ -205,11 +205,11 @@ async def run_all(client: GatewayClient, net: Net) -> None:
 
 
 @pytest.mark.parametrize("loud", [False, True])
-async def test_work_that_goes_well_shows_nothing(net: Net, loud: bool) -> None:
+async def test_successful_calls_show_nothing(net: Net, loud: bool) -> None:
     async with Simulator(token=TOKEN, sent_after=0, delivered_after=0) as simulator:
         with loudest() if loud else warnings.catch_warnings():
             async with GatewayClient(
-                TOKEN, base_url=simulator.url, rate=None, on_event=told
+                TOKEN, base_url=simulator.url, rate=None, on_event=show
             ) as client:
                 shown: list[Progress] = []
                 receipt = await client.send_bulk(
@@ -266,7 +266,7 @@ async def test_failures_show_nothing(fault: Fault, net: Net) -> None:
             rate=None,
             timeout=0.02 if fault.kind == "hang" else 5,
             retry=IMPATIENT,
-            on_event=told,
+            on_event=show,
         ) as client:
             with loudest():
                 await run_all(client, net)
@@ -275,26 +275,26 @@ async def test_failures_show_nothing(fault: Fault, net: Net) -> None:
 
 @pytest.mark.parametrize("call", CALLS)
 async def test_a_wait_that_is_too_long_shows_nothing(call: str, net: Net) -> None:
-    # A client each: what the gateway asks for holds up everything else on the same one.
+    # A client for each call: the wait that the gateway asks for would hold all others on the same one.
     async with Simulator(token=TOKEN) as simulator:
         simulator.faults.add(Fault.status(429, retry_after=600), times=None)
         async with GatewayClient(
-            TOKEN, base_url=simulator.url, rate=None, retry=IMPATIENT, on_event=told
+            TOKEN, base_url=simulator.url, rate=None, retry=IMPATIENT, on_event=show
         ) as client:
             with pytest.raises(GatewayError) as caught:
                 await CALLS[call](client)
     net.add_error(caught.value)
 
 
-async def test_nobody_listening_shows_nothing(net: Net) -> None:
+async def test_a_refused_connection_shows_nothing(net: Net) -> None:
     async with GatewayClient(
-        TOKEN, base_url="http://127.0.0.1:9", rate=None, retry=IMPATIENT, on_event=told
+        TOKEN, base_url="http://127.0.0.1:9", rate=None, retry=IMPATIENT, on_event=show
     ) as client:
         await run_all(client, net)
     assert len(net.raised) >= len(CALLS)
 
 
-async def test_a_gateway_that_takes_nobody_shows_nothing(net: Net) -> None:
+async def test_a_gateway_that_refuses_all_recipients_shows_nothing(net: Net) -> None:
     async with at_work(dialect=Dialect(object_lists=False)) as (_simulator, client):
         await run_all(client, net)
     assert "RecipientsRejectedError" in net.raised
@@ -354,7 +354,7 @@ QUOTING: dict[str, tuple[int, bytes]] = {
             }
         ).encode(),
     ),
-    "everybody invalid": (
+    "all invalid": (
         201,
         json.dumps({"success": True, "data": [quoting_message(0, 100)]}).encode(),
     ),
@@ -409,16 +409,16 @@ async def test_what_the_gateway_quotes_is_not_shown(quoting: str, net: Net) -> N
         extra = f"Retry-After: {NUMBERS[0]}\r\n".encode()
     async with (
         answering(status, body, extra) as url,
-        GatewayClient(TOKEN, base_url=url, rate=None, retry=IMPATIENT, on_event=told) as client,
+        GatewayClient(TOKEN, base_url=url, rate=None, retry=IMPATIENT, on_event=show) as client,
     ):
         await run_all(client, net)
     assert net.raised
 
 
-async def test_what_the_gateway_said_is_in_its_attribute_only() -> None:
+async def test_the_words_of_the_gateway_are_only_in_an_attribute() -> None:
     async with (
         answering(*QUOTING["a refusal"]) as url,
-        GatewayClient(TOKEN, base_url=url, rate=None, retry=IMPATIENT, on_event=told) as client,
+        GatewayClient(TOKEN, base_url=url, rate=None, retry=IMPATIENT, on_event=show) as client,
     ):
         with pytest.raises(GatewayError) as caught:
             await client.messages.get(OPENED)
@@ -426,7 +426,7 @@ async def test_what_the_gateway_said_is_in_its_attribute_only() -> None:
     assert canaries_in(str(caught.value) + repr(caught.value)) == []
 
 
-# The caller's own mistakes
+# Mistakes of the caller
 
 MISTAKES: dict[str, Make] = {
     "a national number": lambda client: client.messages.send(**SENDING, recipients=TAILS[0]),
@@ -475,7 +475,7 @@ async def test_mistakes_show_nothing(mistake: Make, net: Net) -> None:
     async with at_work() as (simulator, client):
         with pytest.raises((ValueError, TypeError)) as caught:
             await mistake(client)
-    # The frames of this file show their own source lines, which hold no canary.
+    # The traceback shows source lines of this file, which contain no canary.
     net.add_error(caught.value)
     assert not simulator.requests
 
@@ -504,11 +504,11 @@ async def test_refused_recipients_are_named_in_the_receipt_and_nowhere_else(net:
     net.caught += [one.reason for one in receipt.invalid]
 
 
-async def test_one_text_that_cannot_be_written_stops_no_campaign(net: Net) -> None:
+async def test_one_text_that_cannot_be_encoded_does_not_stop_a_campaign(net: Net) -> None:
     async with at_work() as (_simulator, client):
-        people = [*personalised(), (NUMBERS[50], {"name": NAME + "\ud800"})]
+        recipients = [*personalised(), (NUMBERS[50], {"name": NAME + "\ud800"})]
         try:
-            receipt = await client.send_bulk(people, sender="ACME", body=TEXT + " {{name}}")
+            receipt = await client.send_bulk(recipients, sender="ACME", body=TEXT + " {{name}}")
         except BulkSendError as error:
             net.add_error(error)
             pytest.fail(f"one recipient stopped the campaign: {type(error.__cause__)}")
@@ -516,7 +516,7 @@ async def test_one_text_that_cannot_be_written_stops_no_campaign(net: Net) -> No
     assert [one.position for one in receipt.invalid] == [30]
 
 
-async def test_a_source_and_a_listener_that_fail_add_nothing_of_ours(net: Net) -> None:
+async def test_a_failing_source_and_listener_show_nothing(net: Net) -> None:
     def broken() -> Iterator[str]:
         yield from NUMBERS[:50]
         raise LookupError("the file ended early")
@@ -533,7 +533,7 @@ async def test_a_source_and_a_listener_that_fail_add_nothing_of_ours(net: Net) -
 
 async def test_cancelling_and_closing_show_nothing(net: Net) -> None:
     async with Simulator(token=TOKEN, latency=0.01) as simulator:
-        client = await GatewayClient(TOKEN, base_url=simulator.url, rate=None, on_event=told).open()
+        client = await GatewayClient(TOKEN, base_url=simulator.url, rate=None, on_event=show).open()
         with loudest():
             cancelled = asyncio.create_task(in_bulk(client))  # type: ignore[arg-type]
             closed = asyncio.create_task(in_bulk(client))  # type: ignore[arg-type]
@@ -547,7 +547,7 @@ async def test_cancelling_and_closing_show_nothing(net: Net) -> None:
     assert "CancelledError" in net.raised
 
 
-def test_the_net_catches() -> None:
+def test_the_net_catches_each_kind_of_leak() -> None:
     for leak in (
         f"Bearer {TOKEN}",
         NUMBERS[3],

@@ -1,22 +1,31 @@
-"""A process that runs one of the examples until SIGTERM, as the tests of the examples ask for it.
+"""Runs one of the examples in a process of its own until SIGTERM, for the tests of the examples.
 
-A web service is served on a socket that is inherited; a bot talks to the address in BOT_SERVER
-instead of Telegram or Discord. The working directory is where the example keeps its files.
+A web service listens on an inherited socket and logs to stdout; a bot talks to the address in
+BOT_SERVER instead of Telegram or Discord. The example keeps its files in the working directory.
 """
 
 import asyncio
 import importlib
+import logging
 import os
 import socket
 import sys
 from pathlib import Path
 
 
+def log_to_stdout(name: str) -> None:
+    """Write what the example logs to stdout, where the test reads it."""
+    logger = logging.getLogger(name)
+    logger.addHandler(logging.StreamHandler(sys.stdout))
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
 def serve_aiohttp(descriptor: int) -> None:
     from aiohttp import web
 
     web.run_app(
-        importlib.import_module("aiohttp_app").app,
+        importlib.import_module("aiohttp_app").create_app(),
         sock=socket.socket(fileno=descriptor),
         print=None,
     )
@@ -59,6 +68,8 @@ if __name__ == "__main__":
         case ["discord_bot"]:
             run_discord()
         case ["aiohttp_app", descriptor]:
+            log_to_stdout("aiohttp_app")
             serve_aiohttp(int(descriptor))
         case [name, descriptor]:
+            log_to_stdout(name)
             serve_asgi(name, int(descriptor))
