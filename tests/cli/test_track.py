@@ -25,7 +25,7 @@ from gateway_sms_async import GatewayClient, Message, RetryPolicy
 from gateway_sms_async._cli.terminal.live_table import MessageFigures, _Table, standing
 from gateway_sms_async._delivery.state import DeliveryState
 from gateway_sms_async._delivery.summary import DeliverySummary, MessageDelivery
-from gateway_sms_async._simulator.message import Message as SimulatedMessage
+from gateway_sms_async._simulator.message import StoredMessage as SimulatedMessage
 from gateway_sms_async.testing import Deliveries, Simulator
 
 from ..support.accounting import numbers

@@ -30,7 +30,7 @@ from gateway_sms_async import (
     ServerError,
 )
 from gateway_sms_async._delivery.listing import RecipientStates, key_of, pack
-from gateway_sms_async._simulator.message import Message as SimulatedMessage
+from gateway_sms_async._simulator.message import StoredMessage as SimulatedMessage
 from gateway_sms_async.testing import Deliveries, Dialect, Fault, Simulator
 
 from ..support.accounting import number, numbers

@@ -117,14 +117,14 @@ class Run:
 
     def _listen_to(self, simulator: Simulator) -> None:
         """Take note of what the gateway answers, also where that is kept from the client."""
-        carry = simulator._carrier.carry
+        carry = simulator._dispatcher.dispatch
 
         def carrying(arrival: Any, fault: Any) -> Any:
             answer, spoilt = carry(arrival, fault)
             self._weather.carried(arrival.record, answer.status, answer.body, spoilt)
             return answer, spoilt
 
-        simulator._carrier.carry = carrying  # type: ignore[method-assign]
+        simulator._dispatcher.dispatch = carrying  # type: ignore[method-assign]
 
     async def _play_lives(self) -> Receipt | None:
         lives = list(self.schedule.lives)

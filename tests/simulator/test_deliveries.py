@@ -15,7 +15,7 @@ from aiohttp import web
 from hypothesis import given, settings, strategies as st
 
 from gateway_sms_async._simulator.callbacks import is_loopback
-from gateway_sms_async._simulator.deliveries import NEVER, Course
+from gateway_sms_async._simulator.deliveries import NEVER, Timeline
 from gateway_sms_async.testing import Deliveries, Gateway, RecordedCallback, Simulator
 
 NOW = 1_700_000_000.0
@@ -30,8 +30,8 @@ deliveries = st.builds(
 )
 
 
-def course(asked: Deliveries) -> Course:
-    return Course(sent_after=1.0, delivered_after=3.0, deliveries=asked)
+def timeline(asked: Deliveries) -> Timeline:
+    return Timeline(sent_after=1.0, delivered_after=3.0, deliveries=asked)
 
 
 # --- counts, held against everybody one by one ----------------------------------------------------
@@ -42,17 +42,22 @@ def course(asked: Deliveries) -> Course:
 def test_counts_are_those_of_everybody_one_by_one(
     asked: Deliveries, count: int, age: float
 ) -> None:
-    made = course(asked)
-    fates = [made.fate(i) for i in range(count)]
-    final = [fate for fate in fates if fate.final <= age]
+    made = timeline(asked)
+    each_delivery = [made.delivery(i) for i in range(count)]
+    final = [delivery for delivery in each_delivery if delivery.final <= age]
     sent, delivered, error = made.counts(count, age)
     assert sent == (count if age >= 1.0 else 0)
-    assert delivered == sum(fate.failure is None for fate in final)
-    assert error == sum(fate.failure is not None for fate in final)
+    assert delivered == sum(delivery.failure is None for delivery in final)
+    assert error == sum(delivery.failure is not None for delivery in final)
     if count:
-        assert made.final_after(count) == max(fate.final for fate in fates)
+        assert made.final_after(count) == max(delivery.final for delivery in each_delivery)
     if age >= 1.0:
-        moments = [m for fate in fates for m in (fate.at_operator, fate.final) if m <= age]
+        moments = [
+            m
+            for delivery in each_delivery
+            for m in (delivery.at_operator, delivery.final)
+            if m <= age
+        ]
         if count:
             assert made.last_change(count, age) == max([1.0, *moments])
 
@@ -60,37 +65,48 @@ def test_counts_are_those_of_everybody_one_by_one(
 @settings(max_examples=30, deadline=None)
 @given(asked=deliveries)
 def test_shares_of_a_thousand_are_exact_and_times_are_spread_evenly(asked: Deliveries) -> None:
-    made = course(asked)
-    fates = [made.fate(i) for i in range(1000)]
-    assert sum(fate.failure is not None for fate in fates) == round(asked.undelivered * 1000)
-    assert sum(fate.final == NEVER for fate in fates) == round(asked.pending * 1000)
-    assert sum(fate.at_operator < NEVER for fate in fates) in (0, round(asked.operator * 1000))
-    known = [fate.final for fate in fates if fate.final < NEVER]
+    made = timeline(asked)
+    each_delivery = [made.delivery(i) for i in range(1000)]
+    assert sum(delivery.failure is not None for delivery in each_delivery) == round(
+        asked.undelivered * 1000
+    )
+    assert sum(delivery.final == NEVER for delivery in each_delivery) == round(asked.pending * 1000)
+    assert sum(delivery.at_operator < NEVER for delivery in each_delivery) in (
+        0,
+        round(asked.operator * 1000),
+    )
+    known = [delivery.final for delivery in each_delivery if delivery.final < NEVER]
     assert all(3.0 <= final <= 3.0 + asked.spread for final in known)
-    assert all(1.0 <= fate.at_operator < fate.final for fate in fates if fate.at_operator < NEVER)
+    assert all(
+        1.0 <= delivery.at_operator < delivery.final
+        for delivery in each_delivery
+        if delivery.at_operator < NEVER
+    )
 
 
 def test_alike_is_the_default() -> None:
-    made = course(Deliveries())
-    assert all(made.fate(i) == (NEVER, 3.0, None) for i in range(3000))
+    made = timeline(Deliveries())
+    assert all(made.delivery(i) == (NEVER, 3.0, None) for i in range(3000))
 
 
 def test_a_few_are_struck_in_their_share_too() -> None:
-    made = course(Deliveries(undelivered=0.1))
-    assert [sum(made.fate(i).failure is not None for i in range(n)) for n in (1, 10, 100)] == [
+    made = timeline(Deliveries(undelivered=0.1))
+    assert [sum(made.delivery(i).failure is not None for i in range(n)) for n in (1, 10, 100)] == [
         1,
         1,
         10,
     ]
-    assert len({str(made.fate(i).failure) for i in range(0, 60, 10)}) == 6
+    assert len({str(made.delivery(i).failure) for i in range(0, 60, 10)}) == 6
 
 
 @pytest.mark.parametrize("count", [10, 50, 200, 999])
 def test_few_are_spread_evenly_too(count: int) -> None:
-    made = course(Deliveries(spread=1000, undelivered=0.5))
-    fates = [made.fate(i) for i in range(count)]
+    made = timeline(Deliveries(spread=1000, undelivered=0.5))
+    each_delivery = [made.delivery(i) for i in range(count)]
     for kind in (True, False):
-        finals = sorted(fate.final - 3 for fate in fates if (fate.failure is None) is kind)
+        finals = sorted(
+            delivery.final - 3 for delivery in each_delivery if (delivery.failure is None) is kind
+        )
         gaps = [late - early for early, late in zip([0.0, *finals], [*finals, 1000.0], strict=True)]
         assert max(gaps) < 5 * 1000 / len(finals)
 
@@ -338,7 +354,7 @@ async def test_leaving_drops_callbacks_that_hang() -> None:
             listener.delay = lambda request: 60.0
             send(simulator, f"{listener.url}/messages/")
             simulator._ahead += 1
-            simulator._look_at_callbacks()
+            simulator._start_callbacks()
             while not listener.requests:
                 await asyncio.sleep(0.005)
         assert not simulator.callbacks
@@ -356,7 +372,7 @@ async def test_the_clock_only_goes_forward() -> None:
     simulator = Simulator(clock=lambda: NOW, frozen=True)
     await simulator.advance(60)
     assert simulator.now() == NOW + 60
-    with pytest.raises(ValueError, match="forward"):
+    with pytest.raises(ValueError, match="only advances"):
         await simulator.advance(-1)
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from gateway_sms_async._simulator import Dialect, Gateway
-from gateway_sms_async._simulator.responses import Answer
+from gateway_sms_async._simulator.responses import Response
 from gateway_sms_async._simulator.segments import count_parts
+from gateway_sms_async.testing import Dialect, Gateway
 
 UNKNOWN_ID = "5cf7cc139f272546624d3795"
 NOW = 1_700_000_000.0  # 2023-11-14
@@ -49,11 +49,11 @@ def sent(gateway: Gateway, recipients: Any = "+39-3401234567", **more: Any) -> s
     return message_id
 
 
-def close(gateway: Gateway, message_id: str, recipients: Any = ()) -> Answer:
+def close(gateway: Gateway, message_id: str, recipients: Any = ()) -> Response:
     return gateway.put(message_id, {"recipients": list(recipients), "transaction": False})
 
 
-def fails(answer: Answer, status: int, error: int, message: str | None = None) -> None:
+def fails(answer: Response, status: int, error: int, message: str | None = None) -> None:
     assert (answer.status, answer.body["error"]) == (status, error), answer
     assert answer.body["success"] is False
     assert answer.body["data"] is None
@@ -682,7 +682,7 @@ def listed(gateway: Gateway, message_id: str) -> list[str]:
     return [one["number"] for one in gateway.recipients(message_id).body["data"]]
 
 
-def append(gateway: Gateway, message_id: str, *recipients: Any) -> Answer:
+def append(gateway: Gateway, message_id: str, *recipients: Any) -> Response:
     return gateway.put(message_id, {"recipients": list(recipients), "transaction": True})
 
 
