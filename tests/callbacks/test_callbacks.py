@@ -269,7 +269,7 @@ def test_a_body_that_is_none_is_refused(
 
 
 def test_a_form_without_its_field_says_so() -> None:
-    with pytest.raises(CallbackError, match="name the field"):
+    with pytest.raises(CallbackError, match="pass the field"):
         parse_callback(b"f=%7B%7D", FORM)
 
 
