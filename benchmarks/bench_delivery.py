@@ -85,7 +85,7 @@ async def _hour(loop: VirtualLoop, count: int) -> dict[str, Any]:
             operations = Counter(one.operation for one in simulator.requests)
             return {
                 "requests": operations.total(),
-                "looks": operations["get"],
+                "polls": operations["get"],
                 "lists": operations["recipients"],
                 "bytes": received,
                 "seconds": loop.time() - began,

@@ -59,8 +59,8 @@ def run(size: Size, runs: int) -> Result:
     details = {
         "ideal_s": round(total / _IN_FLIGHT * round_trip, 4),
         "requests": requests,
-        "part of the ideal that looks take": round(requests["GET"] / total, 3),
-        "part of the ideal that closes take": round(requests["close"] / total, 3),
+        "share of the ideal for reads": round(requests["GET"] / total, 3),
+        "share of the ideal for closes": round(requests["close"] / total, 3),
         "server's CPU / wall": round(stats_of["ours"]["cpu_s"] / stats_of["ours"]["wall_s"], 2),
     }
     return Result(

@@ -85,7 +85,7 @@ class CallbackSender:
         self._permits = asyncio.Semaphore(_AT_ONCE)
         self._session: aiohttp.ClientSession | None = None
 
-    def look(self, *, clock_runs: bool) -> None:
+    def start_due(self, *, clock_runs: bool) -> None:
         """Start the callbacks that are due; with `clock_runs`, schedule the next check."""
         if not self._gateway.watched:
             return
@@ -111,7 +111,7 @@ class CallbackSender:
         if clock_runs and upcoming < float("inf"):
             wait = min(max(upcoming - now, _SOONEST), _LATEST)
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(wait, lambda: self.look(clock_runs=True))
+            self._timer = loop.call_later(wait, lambda: self.start_due(clock_runs=True))
 
     async def settle(self) -> None:
         """Wait until the callbacks started so far are made."""

@@ -226,7 +226,7 @@ class Simulator:
         await self._callback_sender.settle()
 
     def _start_callbacks(self) -> None:
-        self._callback_sender.look(clock_runs=self._frozen_at is None)
+        self._callback_sender.start_due(clock_runs=self._frozen_at is None)
 
     async def __aenter__(self) -> Self:
         await self._listener.open()

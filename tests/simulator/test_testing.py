@@ -1,4 +1,4 @@
-"""What users' own tests stand on: assertions that say what differs, faults in one line, the recipes."""
+"""The tools for users' tests: assertions with their differences, faults in one line, the recipes."""
 
 import os
 import re
@@ -25,8 +25,8 @@ async def send(gateway: GatewayClient, **given: object) -> None:
 async def test_what_was_sent_has_its_fields_filled_in(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
-    people = [(ANNA, {"name": "Anna"}), (BRUNO, {"name": "Bruno"})]
-    await gateway.send_bulk(people, sender="ACME", body="Ciao {{name}}")
+    recipients = [(ANNA, {"name": "Anna"}), (BRUNO, {"name": "Bruno"})]
+    await gateway.send_bulk(recipients, sender="ACME", body="Ciao {{name}}")
     simulator.assert_sent({ANNA: "Ciao Anna", "0039 340 765 43 21": ["Ciao Bruno"]})
     assert simulator.sent_to("+39-3401234567") == simulator.sent_to(ANNA) == ["Ciao Anna"]
     [first, second] = simulator.texts
@@ -42,7 +42,7 @@ async def test_open_messages_and_simulated_sends_were_not_sent(
     simulator.assert_sent({})
 
 
-async def test_an_assertion_says_line_by_line_what_differs(
+async def test_an_assertion_shows_one_difference_per_line(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
     await send(gateway)
@@ -85,7 +85,7 @@ async def test_the_next_request_fails_and_the_one_after_does_not(
     assert simulator.sent_to(ANNA) == ["Ciao", "Ciao"]
 
 
-async def test_nothing_was_applied_unless_that_is_asked_for(
+async def test_nothing_is_applied_without_after_apply(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
     simulator.fail_next("send")
