@@ -1,7 +1,7 @@
-"""A process that runs one of the examples until SIGTERM, as the tests of the examples ask for it.
+"""A process that runs one of the examples until SIGTERM, for the tests of the examples.
 
-A web service is served on a socket that is inherited; a bot talks to the address in BOT_SERVER
-instead of Telegram or Discord. The working directory is where the example keeps its files.
+A web service is served on an inherited socket; a bot uses the server at BOT_SERVER instead of
+Telegram or Discord. The example keeps its files in the working directory.
 """
 
 import asyncio
