@@ -82,7 +82,7 @@ class _Followed:
     unchanged_lists: int = 0
 
     def end(self, unfinished: Unfinished | None = None) -> None:
-        """Stop to poll the message."""
+        """Stop polling the message."""
         self.ended = True
         self.unfinished = unfinished
 
