@@ -1,1 +1,1 @@
-"""Measurements, side by side in one run: `python -m benchmarks --list`. Not installed with the rest."""
+"""Benchmarks: `python -m benchmarks --list`. They are not installed with the package."""

@@ -1,8 +1,9 @@
-"""The way in: `python -m benchmarks NAME`, `--list`, or `summary` for docs/performance.md.
+"""The command line: `python -m benchmarks NAME`, `--list`, or `summary` for docs/performance.md.
 
-With `--json`, one object: `date`, `python`, `machine`, `system`, `cores`, `packages` (versions),
-`size`, `runs`, and `benches`: by name `figures`, a list of `{what, value: [min, median, max], unit,
-goal, met}` (`goal` and `met` null where there is no goal), `details` and `remarks`.
+With `--json` it prints one object: `date`, `python`, `machine`, `system`, `cores`, `packages`
+(versions), `size`, `runs` and `benches`. Each bench has `figures`, a list of `{what, value: [min,
+median, max], unit, goal, met}` (`goal` and `met` are null if there is no goal), `details` and
+`remarks`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ._measure import ROOT
 
 
 class Bench(NamedTuple):
-    """Where a bench is, how often it runs unless told, and what it is about."""
+    """The module of a bench, its default number of runs, and its line in `--list`."""
 
     module: str
     runs: int
@@ -29,24 +30,38 @@ class Bench(NamedTuple):
 
 
 BENCHES = {
-    "send": Bench("bench_send", 7, "CPU of one send, beside the floor, httpx and the vendor's SDK"),
-    "bulk": Bench("bench_bulk", 5, "CPU of a recipient in bulk, beside the floor and httpx"),
+    "send": Bench(
+        "bench_send", 7, "CPU of one send, compared with the floor, httpx and the vendor's SDK"
+    ),
+    "bulk": Bench("bench_bulk", 5, "CPU of a recipient in bulk, compared with the floor and httpx"),
     "fields": Bench("bench_bulk", 5, "the same for recipients with fields", "run_fields"),
-    "journal": Bench("bench_journal", 3, "what a journal adds to a recipient, and under a rate"),
-    "wall": Bench("bench_wall", 3, "time of a campaign beside the ideal, 50 ms round trip"),
-    "decode": Bench("bench_decode", 9, "reports to typed objects beside orjson to dicts"),
-    "limiter": Bench("bench_limiter", 3, "the rate reached, what any window holds, a free pass"),
-    "memory": Bench("bench_memory", 3, "peak memory by recipients, and the check for duplicates"),
-    "import": Bench("bench_import", 15, "importing the package beside importing aiohttp"),
+    "journal": Bench(
+        "bench_journal", 3, "what a journal adds to a recipient, and to the time under a rate"
+    ),
+    "wall": Bench("bench_wall", 3, "time of a campaign, compared with the ideal, 50 ms round trip"),
+    "decode": Bench("bench_decode", 9, "reports to typed objects, compared with orjson to dicts"),
+    "limiter": Bench(
+        "bench_limiter",
+        3,
+        "the rate reached, the fullest window, CPU of an acquisition without a wait",
+    ),
+    "memory": Bench(
+        "bench_memory", 3, "peak memory by recipients, and of the check for duplicates"
+    ),
+    "import": Bench("bench_import", 15, "importing the package, compared with importing aiohttp"),
     "together": Bench("bench_together", 3, "how long a send waits while a campaign runs"),
     "uvloop": Bench("bench_uvloop", 5, "CPU of a send and of a recipient under uvloop"),
-    "numbers": Bench("bench_numbers", 9, "reading a number, form by form, beside phonenumbers"),
-    "check": Bench("bench_check", 3, "what it costs to look at a list before it is sent"),
-    "callbacks": Bench(
-        "bench_callbacks", 5, "callbacks read, and handled a second by each handler"
+    "numbers": Bench(
+        "bench_numbers", 9, "reading a number, by its form, compared with phonenumbers"
     ),
-    "million": Bench("bench_million", 3, "a campaign to the real simulator"),
-    "delivery": Bench("bench_delivery", 1, "what it takes to follow deliveries for an hour"),
+    "check": Bench("bench_check", 3, "CPU and memory of checking a list before it is sent"),
+    "callbacks": Bench(
+        "bench_callbacks", 5, "CPU of parsing a callback, and callbacks a second of each handler"
+    ),
+    "million": Bench("bench_million", 3, "a campaign to the simulator"),
+    "delivery": Bench(
+        "bench_delivery", 1, "requests, bytes and memory of polling deliveries for an hour"
+    ),
     "grow": Bench("bench_grow", 1, "time, CPU and memory by recipients, batch, requests in flight"),
 }
 _NOT_IN_SUMMARY = {"numbers", "check", "callbacks", "grow"}
@@ -54,7 +69,7 @@ _SUMMARY = "summary"
 
 
 def run(name: str, size: Size, runs: int | None) -> Result:
-    """Run one bench here."""
+    """Run one bench in this process."""
     bench = BENCHES[name]
     module = importlib.import_module(f".{bench.module}", __package__)
     found: Result = getattr(module, bench.function)(size, bench.runs if runs is None else runs)
@@ -67,7 +82,7 @@ def document(benches: dict[str, Any], size: Size, runs: int | None) -> dict[str,
 
 
 def _in_its_own_process(name: str, size: Size, runs: int | None) -> dict[str, Any]:
-    """Run one bench where no other has left anything; one that fails leaves a remark."""
+    """Run one bench in a fresh process; a failure becomes a remark."""
     command = [sys.executable, "-m", "benchmarks", name, "--json", "--size", size]
     if runs is not None:
         command += ["--runs", str(runs)]
@@ -80,7 +95,7 @@ def _in_its_own_process(name: str, size: Size, runs: int | None) -> dict[str, An
 
 
 def summary(size: Size, runs: int | None, out: Path) -> None:
-    """Run all rows of the table, print it, and keep everything in `out`."""
+    """Run all benches of the table, print the table, and write everything to `out`."""
     benches: dict[str, Any] = {}
     for name in BENCHES:
         if name not in _NOT_IN_SUMMARY:
@@ -105,22 +120,22 @@ def _show(result: Result) -> None:
 
 
 def main() -> int:
-    """Read the command line, and do what it says."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="?", choices=[*BENCHES, _SUMMARY])
-    parser.add_argument("--list", action="store_true", help="name the benches")
-    parser.add_argument("--json", action="store_true", help="print JSON alone")
-    parser.add_argument("--runs", type=int, help="turns of each candidate after the warm-up")
+    parser.add_argument("--list", action="store_true", help="list the benches")
+    parser.add_argument("--json", action="store_true", help="print only JSON")
+    parser.add_argument("--runs", type=int, help="runs of each candidate after the warm-up")
     parser.add_argument("--size", choices=get_args(Size), default="small")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results.json")
     chosen = parser.parse_args()
     if chosen.runs is not None and chosen.runs < 1:
-        parser.error("--runs is at least 1")
+        parser.error("--runs must be at least 1")
     if chosen.list:
         for name, bench in BENCHES.items():
             print(f"{name:10}{bench.line}")
     elif chosen.name is None:
-        parser.error("name a bench, or --list")
+        parser.error("name a bench, or use --list")
     elif chosen.name == _SUMMARY:
         summary(chosen.size, chosen.runs, chosen.out)
     else:

@@ -1,6 +1,6 @@
-"""What a bench has found: figures with a goal, everything else as details, and the words for both.
+"""The results of a bench: figures, some with a goal, and further details; and how they are shown.
 
-Every bench returns a `Result`; only the command line prints. Imports nothing of ours.
+Every bench returns a `Result`; only the command line prints.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, NamedTuple
 
 Size = Literal["tiny", "small", "full"]
-"""`tiny` only shows that a bench runs; `small` takes seconds; `full` is what the goals are about."""
+"""`tiny` only shows that a bench runs; `small` takes seconds; the goals are for `full`."""
 
 _PACKAGES = ("gateway-sms-async", "aiohttp", "msgspec", "httpx", "orjson", "uvloop", "phonenumbers")
 
@@ -29,19 +29,19 @@ class Spread(NamedTuple):
 
 
 def spread(values: Iterable[float]) -> Spread:
-    """Sum up several runs of the same."""
+    """Return the spread of several runs."""
     known = sorted(values)
     return Spread(known[0], statistics.median(known), known[-1])
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
-    """Compare turn by turn: what slowed one turn of both cancels out."""
+    """Compare run by run, so that a slowdown of both candidates cancels out."""
     return spread(our / their for our, their in zip(ours, theirs, strict=True))
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One row of the table. `goal` is a bound on the median: at most, or at least with `least`."""
+    """One row of the table. `goal` is the maximum for the median, or the minimum with `least`."""
 
     what: str
     value: Spread
@@ -51,20 +51,20 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is reached, None where there is none."""
+        """Whether the goal is met, None if there is no goal."""
         if self.goal is None:
             return None
         return self.value.median >= self.goal if self.least else self.value.median <= self.goal
 
     @property
     def goal_text(self) -> str:
-        """The goal as the table shows it."""
+        """The goal as shown in the table."""
         if self.goal is None:
             return ""
         return f"{'≥' if self.least else '≤'} {self.goal:g} {self.unit}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figure as its JSON has it."""
+        """Return the figure for JSON."""
         return {
             "what": self.what,
             "value": [round(one, 4) for one in self.value],
@@ -76,7 +76,7 @@ class Figure:
 
 @dataclass
 class Result:
-    """All that one bench has found. `text` is printed as it is; `details` go into the JSON."""
+    """The result of one bench. `text` is printed as it is; `details` go into the JSON."""
 
     figures: list[Figure] = field(default_factory=list[Figure])
     details: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -84,7 +84,7 @@ class Result:
     text: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what the JSON holds under the bench's name."""
+        """Return the result for JSON."""
         return {
             "figures": [figure.to_dict() for figure in self.figures],
             "details": self.details,
@@ -93,7 +93,7 @@ class Result:
 
 
 def environment() -> dict[str, Any]:
-    """Say what was measured where and when."""
+    """Return where and when it was measured, and the versions of the packages."""
     versions: dict[str, str] = {}
     for package in _PACKAGES:
         try:
@@ -111,7 +111,7 @@ def environment() -> dict[str, Any]:
 
 
 def table(figures: Iterable[Mapping[str, Any]]) -> str:
-    """Write figures, as their JSON has them, as a table in markdown."""
+    """Return figures, in their JSON form, as a Markdown table."""
     lines = [
         "| what is measured | figure (smallest to largest) | goal | met |",
         "|---|---|---|---|",
@@ -125,7 +125,7 @@ def table(figures: Iterable[Mapping[str, Any]]) -> str:
 
 
 def spreads(taken: Mapping[str, Sequence[float]], *, digits: int = 3) -> dict[str, list[float]]:
-    """Sum up what each of several has taken, for the details: [min, median, max]."""
+    """Return the spread of each candidate for the details: [min, median, max]."""
     return {name: [round(one, digits) for one in spread(all_)] for name, all_ in taken.items()}
 
 
@@ -134,5 +134,5 @@ def _number(value: float) -> str:
         return f"{value:,.0f}"
     if abs(value) >= 20:
         return f"{value:.1f}"
-    # Adding zero makes a zero of a negative one.
+    # Adding zero turns a negative zero into zero.
     return f"{round(value, 2) + 0.0:.2f}"

@@ -1,7 +1,7 @@
-"""How everything here is measured: turns, CPU of this process alone, children, and the server.
+"""How all benches measure: alternating runs, CPU of this process, child processes, the server.
 
-The benches enter. Candidates take turns after a warm-up, and every other turn goes the other way
-round, so that a machine which gets slower meanwhile is nobody's fault.
+Candidates alternate after a warm-up, and every other round runs in reverse order, so that a machine
+that becomes slower does not favor one of them.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ ROOT = Path(__file__).parent.parent
 
 Work = Callable[[], Awaitable[object]]
 Opened = Callable[[], AbstractAsyncContextManager[Work]]
-"""Opens a client and yields what is to be measured: making a client is not."""
+"""Opens a client and yields the work to measure; opening the client is not measured."""
 
 
 def take_turns(
     runs: int, candidates: Mapping[str, Callable[[], float]], *, warm_up: bool = True
 ) -> dict[str, list[float]]:
-    """Let the candidates take turns; return what each of them measured, turn by turn."""
+    """Run the candidates alternately; return the measurements of each, run by run."""
     taken: dict[str, list[float]] = {name: [] for name in candidates}
     if warm_up:
         for candidate in candidates.values():
@@ -45,7 +45,7 @@ def take_turns(
 def cpu_of(
     opened: Opened, units: int, loop: Callable[[], asyncio.AbstractEventLoop] | None = None
 ) -> Callable[[], float]:
-    """Make a candidate: CPU microseconds a unit of this process, in a loop of its own."""
+    """Return a candidate that measures CPU microseconds per unit, in its own event loop."""
 
     def measured() -> float:
         with asyncio.Runner(loop_factory=loop) as runner:
@@ -63,7 +63,7 @@ async def _cpu_of(opened: Opened) -> float:
 
 
 async def drive(once: Work, count: int, in_flight: int) -> None:
-    """Do the same so many times, with so many under way at once."""
+    """Call `once` `count` times, with at most `in_flight` calls at once."""
     left = iter(range(count))
 
     async def worker() -> None:
@@ -80,7 +80,7 @@ async def drive(once: Work, count: int, in_flight: int) -> None:
 async def client(
     url: str, *, rate: float | None = None, burst: int = 1, concurrency: int = 8
 ) -> AsyncGenerator[GatewayClient]:
-    """Open a client of ours, without a rate unless one is given."""
+    """Open a client of this library, without a rate limit by default."""
     async with GatewayClient(
         "token", base_url=url, rate=rate, burst=burst, concurrency=concurrency
     ) as gateway:
@@ -88,38 +88,38 @@ async def client(
 
 
 def numbers(count: int) -> Iterator[str]:
-    """Make well-formed numbers as they are asked for."""
+    """Yield well-formed numbers."""
     return (f"+39-340{n:07}" for n in range(count))
 
 
-def people(count: int) -> Iterator[tuple[str, dict[str, str]]]:
-    """Make numbers with fields as they are asked for."""
+def recipients_with_fields(count: int) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield well-formed numbers with fields."""
     return ((f"+39-340{n:07}", {"name": f"customer {n}", "city": "Roma"}) for n in range(count))
 
 
 class Server:
-    """The ready-made server of `server.py`, in a process of its own."""
+    """The server of `server.py`, in its own process."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def stats(self) -> dict[str, Any]:
-        """Ask what it has done since it was last asked: see `server.Server.stats`."""
-        with urllib.request.urlopen(f"{self.url}/_stats") as answer:
-            told: dict[str, Any] = json.loads(answer.read())
-        return told
+        """Return its figures since the last call: see `server.Server.stats`."""
+        with urllib.request.urlopen(f"{self.url}/_stats") as response:
+            stats: dict[str, Any] = json.loads(response.read())
+        return stats
 
 
 @contextmanager
 def serve(*, delay: float = 0.0) -> Generator[Server]:
-    """Run the ready-made server, which answers `delay` seconds late."""
+    """Run the server of `server.py`, which delays each response by `delay` seconds."""
     with process("-m", "benchmarks.server", str(delay)) as url:
         yield Server(url)
 
 
 @contextmanager
 def process(*command: str) -> Generator[str]:
-    """Run a server of ours and yield its address, which it prints first."""
+    """Run a server in its own process, and yield the URL that it prints first."""
     with subprocess.Popen(
         [sys.executable, *command],
         stdin=subprocess.PIPE,
@@ -135,7 +135,7 @@ def process(*command: str) -> Generator[str]:
 
 
 def child(module: str, *arguments: object, python: str | Path = sys.executable) -> Any:
-    """Run a module of this package in a fresh process and return the JSON that it prints."""
+    """Run a module of this package in its own process, and return the JSON that it prints."""
     done = subprocess.run(
         [python, "-m", f"benchmarks.{module}", *map(str, arguments)],
         check=True,
@@ -147,10 +147,10 @@ def child(module: str, *arguments: object, python: str | Path = sys.executable) 
 
 
 def peak_mb() -> float:
-    """Return the most memory that this process has had, in MB."""
+    """Return the peak memory of this process, in MB."""
     status = Path("/proc/self/status")
     if status.exists():
-        # `ru_maxrss` of a child begins at what its parent had when it was started.
+        # `ru_maxrss` of a child starts with the value of its parent, so it is too large here.
         [line] = [one for one in status.read_text().splitlines() if one.startswith("VmHWM")]
         return int(line.split()[1]) / 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,7 +1,8 @@
-"""A recipient in `send_bulk`: its CPU beside the same requests by hand, and beside httpx.
+"""CPU of a recipient in `send_bulk`, compared with the same requests by hand, and with httpx.
 
-From a generator, validated and each number once, batch 500; plain numbers, and with fields that the
-text uses. The generator's own CPU is part of all figures and told by itself in the details.
+The recipients come from a generator, without duplicates, in batches of 500: plain numbers, and
+numbers with fields that the text uses. All figures include the generator's own CPU; the details
+also show it alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,16 @@ from typing import Any, NamedTuple
 
 from . import floor, rivals
 from ._figures import Figure, Result, Size, ratio, spreads
-from ._measure import Opened, Work, client, cpu_of, numbers, people, serve, take_turns
+from ._measure import (
+    Opened,
+    Work,
+    client,
+    cpu_of,
+    numbers,
+    recipients_with_fields,
+    serve,
+    take_turns,
+)
 from .bench_send import many
 
 _RECIPIENTS = {"tiny": 2_000, "small": 100_000, "full": 1_000_000}
@@ -22,7 +32,7 @@ _RIVAL_SENDS = {"tiny": 5, "small": 200, "full": 500}
 
 
 class Kind(NamedTuple):
-    """What is sent to whom."""
+    """A kind of recipients, and their text."""
 
     what: str
     source: Callable[[int], Iterator[Any]]
@@ -36,11 +46,11 @@ def _dicts(batch: list[tuple[str, dict[str, str]]]) -> list[dict[str, Any]]:
 
 
 PLAIN = Kind("plain numbers", numbers, "Ciao", None, None)
-FIELDS = Kind("with fields", people, "Ciao {{name}}", floor.objects, _dicts)
+FIELDS = Kind("with fields", recipients_with_fields, "Ciao {{name}}", floor.objects, _dicts)
 
 
 def ours(url: str, kind: Kind, count: int, **settings: Any) -> Opened:
-    """Send by this library; `settings` are further ones of `send_bulk`."""
+    """Send with this library; `settings` are further arguments of `send_bulk`."""
 
     @asynccontextmanager
     async def opened() -> AsyncGenerator[Work]:
@@ -58,12 +68,12 @@ def ours(url: str, kind: Kind, count: int, **settings: Any) -> Opened:
 
 
 def by_hand(url: str, kind: Kind, count: int) -> Opened:
-    """Send the same by hand."""
+    """Send the same with the code of `floor.py`."""
 
     @asynccontextmanager
     async def opened() -> AsyncGenerator[Work]:
         async with floor.requesting(url) as request:
-            yield lambda: floor.send_everyone(
+            yield lambda: floor.send_all(
                 request, kind.source(count), count, body=kind.body, pack=kind.pack
             )
 
@@ -71,12 +81,12 @@ def by_hand(url: str, kind: Kind, count: int) -> Opened:
 
 
 def by_httpx(url: str, kind: Kind, count: int) -> Opened:
-    """Send the same by httpx, as it is sent by hand."""
+    """Send the same with httpx."""
 
     @asynccontextmanager
     async def opened() -> AsyncGenerator[Work]:
         async with rivals.httpx_requesting(url, floor.CONCURRENCY) as request:
-            yield lambda: floor.send_everyone(
+            yield lambda: floor.send_all(
                 request, kind.source(count), count, body=kind.body, pack=kind.pack_json
             )
 
@@ -98,7 +108,7 @@ def _bench(kind: Kind, size: Size, runs: int) -> Result:
     count, few, sends = _RECIPIENTS[size], _RIVAL_RECIPIENTS[size], _RIVAL_SENDS[size]
     with serve() as server:
         url = server.url
-        # One after another is how httpx costs least.
+        # httpx costs least with one request at a time.
         one_each = many(lambda: rivals.httpx_sending(url, 1), sends, 1)
         taken = take_turns(
             runs,

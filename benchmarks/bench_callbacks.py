@@ -1,7 +1,7 @@
-"""Callbacks: what reading one costs, and how many a second each handler answers.
+"""Callbacks: CPU of parsing one, and callbacks a second of each handler.
 
-The handlers run in a process of their own, behind signed addresses; whoever takes the callbacks out
-keeps a log of them. Sixteen connections send ready-made requests, each as soon as it was answered.
+The handlers run in their own process, with signed URLs and a `CallbackLog` behind them. Sixteen
+connections send prepared requests, each after the response to the one before.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 def _documents() -> tuple[bytes, bytes]:
-    """Return the vendor's own examples of a message and of a recipient."""
+    """Return the vendor's examples of a message and of a recipient."""
     examples = json.loads((ROOT / "tests" / "data" / "vendor_examples.json").read_bytes())
     [message] = examples["get"]["responses"]["200"]["data"]
     [recipient] = examples["recipients"]["responses"]["200"]["data"]
@@ -58,7 +58,7 @@ async def _post(url: str, bodies: list[bytes]) -> None:
     ).encode()
     requests = [head + b"%d\r\n\r\n" % len(body) + body for body in bodies]
     await asyncio.gather(
-        *(_connection(url, requests[place::_CONNECTIONS]) for place in range(_CONNECTIONS))
+        *(_connection(url, requests[start::_CONNECTIONS]) for start in range(_CONNECTIONS))
     )
 
 
@@ -87,7 +87,7 @@ def run(size: Size, runs: int) -> Result:
     handlers = ["aiohttp", "asgi"]
     if importlib.util.find_spec("uvicorn") is None:
         handlers.remove("asgi")
-        result.remarks.append("the ASGI handler is left out: uvicorn is not installed")
+        result.remarks.append("the ASGI handler is skipped: uvicorn is not installed")
     bodies = [message.replace(b'"id": "', b'"id": "%08x' % n, 1) for n in range(_POSTED[size])]
     cpu: dict[str, list[float]] = {}
     for handler in handlers:

@@ -1,8 +1,8 @@
-"""What it costs to look at a list before it is sent: rows a second, and memory at its peak.
+"""Time and peak memory of checking a list before it is sent.
 
-Each run is `gateway-sms check` on a CSV of that many rows with a name each, in a process of its own,
-with a text that uses the name and one that does not, plain and packed. The time of the same command
-on a list of one row is taken off.
+Each run is `gateway-sms check` on a CSV file with numbers and names, in its own process: with a
+text that uses the name and one that does not, uncompressed and compressed. The time of the same
+command on a list of one row is subtracted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ finally:
 
 
 def write_list(path: Path, rows: int) -> None:
-    """Write a list with a duplicate in a hundred rows and a wrong number in a thousand."""
+    """Write a list with a duplicate in each hundred rows and an invalid number in each thousand."""
     with path.open("w", encoding="utf-8") as file:
         file.write("name,number,city\n")
         for n in range(rows):
@@ -50,11 +50,8 @@ def check(path: Path, body: str) -> tuple[float, float]:
         [*command, "--body", body, "--json"], capture_output=True, text=True, check=False, cwd=ROOT
     )
     seconds = time.perf_counter() - began
-    looked_at: dict[str, Any] = json.loads(done.stdout)
-    assert (
-        looked_at["total"]
-        == looked_at["recipients"] + looked_at["duplicates"] + (looked_at["invalid"]["count"])
-    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["total"] == found["recipients"] + found["duplicates"] + (found["invalid"]["count"])
     return seconds, float(done.stderr.splitlines()[-1])
 
 

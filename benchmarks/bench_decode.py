@@ -1,4 +1,4 @@
-"""Reports on recipients to typed objects, beside `orjson.loads` to dicts of the same bytes."""
+"""Decoding recipient reports to typed objects, compared with `orjson.loads` to dicts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REPORTS_MADE = {"tiny": 200, "small": 20_000, "full": 20_000}
 
 
 def body(count: int) -> bytes:
-    """Return the vendor's own example of a list of recipients, with so many in it."""
+    """Return the vendor's example of a list of recipients, with `count` entries."""
     examples = json.loads((ROOT / "tests" / "data" / "vendor_examples.json").read_bytes())
     envelope = examples["recipients"]["responses"]["200"]
     [report] = envelope["data"]
@@ -47,9 +47,9 @@ def _read_all(wire: bytes) -> None:
 
 def run(size: Size, runs: int) -> Result:
     try:
-        import orjson  # noqa: PLC0415 - the yardstick; everything else runs without it
+        import orjson  # noqa: PLC0415 - only for comparison; the other benches run without it
     except ImportError:
-        return Result(remarks=["left out: orjson is not installed"])
+        return Result(remarks=["skipped: orjson is not installed"])
     count = _REPORTS_MADE[size]
     wire = body(count)
     taken = take_turns(

@@ -1,6 +1,6 @@
-"""What it takes to follow a campaign's deliveries for an hour: requests, bytes, memory.
+"""Requests, bytes and memory of polling a campaign's deliveries for an hour.
 
-The hour is the simulator's, and passes at once. The memory is that of a process which does nothing
+The hour is on a virtual clock and takes seconds. The memory is that of a process that does nothing
 else: `python -m benchmarks.bench_delivery URL MESSAGE_ID…`.
 """
 
@@ -27,7 +27,7 @@ from ._measure import child, numbers, peak_mb, process
 
 _RECIPIENTS = {"tiny": 2_000, "small": 100_000, "full": 100_000}
 _MESSAGES = 5
-# The allocator takes more for the second long list than for the first, and for no later one.
+# The allocator needs more for the second long list than for the first, but no more for others.
 _FEW = 2
 _HOUR = 3600.0
 
@@ -37,21 +37,21 @@ def run(size: Size, runs: int) -> Result:
     hours = [run_at_once(lambda loop: _hour(loop, count)) for _ in range(runs)]
     few, many = zip(*(_peaks(count) for _ in range(runs)), strict=True)
     more = [most - least for least, most in zip(few, many, strict=True)]
-    few_people = _FEW * count // _MESSAGES
+    few_recipients = _FEW * count // _MESSAGES
     what = f"{count:,} recipients followed for an hour"
     return Result(
         [
             Figure(f"{what}: requests", spread(one["requests"] for one in hours), ""),
             Figure(f"{what}: lists among them", spread(one["lists"] for one in hours), ""),
             Figure(f"{what}: received", spread(one["bytes"] / 1e6 for one in hours), "MB"),
-            Figure(f"peak memory of it beyond that of {few_people:,}", spread(more), "MB", 5),
+            Figure(f"peak memory of it beyond that of {few_recipients:,}", spread(more), "MB", 5),
         ],
         {"the last hour": hours[-1], "peak MB": {"few": few[-1], "many": many[-1]}},
     )
 
 
 async def _hour(loop: VirtualLoop, count: int) -> dict[str, Any]:
-    """Follow so many, who become final over an hour; count what the client asks and gets."""
+    """Poll `count` recipients that become final over an hour; count requests and bytes."""
     received = 0
     attempt = Transport.attempt
 
@@ -82,11 +82,11 @@ async def _hour(loop: VirtualLoop, count: int) -> dict[str, Any]:
             finally:
                 Transport.attempt = attempt  # type: ignore[method-assign]
             assert found.complete, found
-            asked = Counter(one.operation for one in simulator.requests)
+            operations = Counter(one.operation for one in simulator.requests)
             return {
-                "requests": asked.total(),
-                "looks": asked["get"],
-                "lists": asked["recipients"],
+                "requests": operations.total(),
+                "polls": operations["get"],
+                "lists": operations["recipients"],
                 "bytes": received,
                 "seconds": loop.time() - began,
                 "cpu_s_with_the_simulator": round(time.process_time() - cpu, 2),
@@ -101,7 +101,7 @@ async def _send(gateway: GatewayClient, count: int) -> list[str]:
 
 
 def _peaks(count: int) -> tuple[float, float]:
-    """Return the most memory of following the first messages of a campaign, and all of them."""
+    """Return the peak memory of polling the first messages of a campaign, and all of them."""
     with process("-m", "gateway_sms_async", "simulator", "--port", "0") as url:
         ids = asyncio.run(_send_to(url, count))
         few, many = (child("bench_delivery", url, *some) for some in (ids[:_FEW], ids))

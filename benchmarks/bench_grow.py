@@ -1,6 +1,6 @@
-"""How time, CPU and memory grow: one thing varied at a time, everything else as by default.
+"""How time, CPU and memory grow: one parameter varies at a time, the others have their defaults.
 
-Each point is a campaign in a process of its own:
+Each point is a campaign in its own process:
 `python -m benchmarks.bench_grow URL RECIPIENTS BATCH CONCURRENCY`.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 from ._figures import Result, Size
 from ._measure import child, client, numbers, peak_mb, serve
 
-_USUAL = {"recipients": 100_000, "batch": 500, "concurrency": 8, "round trip, ms": 50}
+_DEFAULTS = {"recipients": 100_000, "batch": 500, "concurrency": 8, "round trip, ms": 50}
 _CURVES: dict[str, dict[str, list[int]]] = {
     "tiny": {"recipients": [1_000], "concurrency": [4]},
     "small": {
@@ -31,19 +31,19 @@ _MEASURED = ("wall_s", "cpu_us", "peak_mb", "requests")
 
 
 def run(size: Size, runs: int) -> Result:
-    usual = _USUAL | ({"recipients": 2_000, "round trip, ms": 1} if size == "tiny" else {})
+    defaults = _DEFAULTS | ({"recipients": 2_000, "round trip, ms": 1} if size == "tiny" else {})
     curves: dict[str, list[dict[str, Any]]] = {}
     known: dict[tuple[int, ...], dict[str, Any]] = {}
     for varied, values in _CURVES[size].items():
         curves[varied] = []
         for value in values:
-            point = usual | {varied: value}
+            point = defaults | {varied: value}
             key = tuple(point.values())
             if key not in known:
                 known[key] = _point(point, runs)
             curves[varied].append({varied: value} | known[key])
     text = "\n\n".join(_curve(varied, points) for varied, points in curves.items())
-    return Result(details={"around": usual, "curves": curves}, text=text)
+    return Result(details={"around": defaults, "curves": curves}, text=text)
 
 
 def _point(point: dict[str, int], runs: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""`import gateway_sms_async` beside `import aiohttp`, each in fresh processes.
+"""`import gateway_sms_async` compared with `import aiohttp`, each in fresh processes.
 
-Both from bytecode, as after an installation: the warm-up writes it, in a folder of its own, whatever
-the environment says about writing any.
+Both load bytecode, as after an installation. The warm-up writes it to a temporary folder, even if
+the environment disables writing bytecode.
 """
 
 from __future__ import annotations

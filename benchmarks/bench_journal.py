@@ -1,4 +1,4 @@
-"""What a journal costs: CPU beside the same campaign without one, and time under a usual rate."""
+"""Cost of a journal: CPU compared with a campaign without one, and time under a typical rate."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _AT_A_RATE = 150_000
 _MOST_RUNS_AT_A_RATE = 3
 
 
-def _kept(url: str, kind: Kind, count: int) -> Opened:
-    """Send with a journal in a folder of its own."""
+def _with_journal(url: str, kind: Kind, count: int) -> Opened:
+    """Send with a journal in a temporary folder."""
 
     @asynccontextmanager
     async def opened() -> AsyncGenerator[Work]:
@@ -40,7 +40,7 @@ def run(size: Size, runs: int) -> Result:
             taken = take_turns(
                 runs,
                 {
-                    "with": cpu_of(_kept(server.url, kind, count), count),
+                    "with": cpu_of(_with_journal(server.url, kind, count), count),
                     "without": cpu_of(ours(server.url, kind, count), count),
                 },
             )
@@ -50,18 +50,18 @@ def run(size: Size, runs: int) -> Result:
         if size == "full":
             result.figures.append(_at_a_rate(server.url, min(runs, _MOST_RUNS_AT_A_RATE)))
         else:
-            result.remarks.append(f"{_RATE:g} requests a second are measured in full size only")
+            result.remarks.append(f"{_RATE:g} requests a second are measured only in size full")
     return result
 
 
 def _at_a_rate(url: str, runs: int) -> Figure:
-    def campaign(*, kept: bool) -> float:
+    def campaign(*, journal: bool) -> float:
         with tempfile.TemporaryDirectory() as folder:
-            return asyncio.run(_wall(url, Path(folder) / "campaign.db" if kept else None))
+            return asyncio.run(_wall(url, Path(folder) / "campaign.db" if journal else None))
 
     taken = take_turns(
         runs,
-        {"with": lambda: campaign(kept=True), "without": lambda: campaign(kept=False)},
+        {"with": lambda: campaign(journal=True), "without": lambda: campaign(journal=False)},
         warm_up=False,
     )
     more = (

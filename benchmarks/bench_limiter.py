@@ -1,7 +1,7 @@
-"""The limiter: the rate that is reached, what any window holds, and what a free pass costs.
+"""The limiter: the rate reached, the fullest window, and the CPU of an acquisition without a wait.
 
-Departures are taken where the limiter lets them go, and again as the server sees them arrive, where
-the way between the two processes adds its own unrest.
+Departures are timed at the limiter, and again when the server receives them. The latter include
+the jitter between the two processes.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _CONCURRENCY = 32
 
 
 def excess(departures: Sequence[float], rate: float, burst: int) -> float:
-    """Return by how much the fullest of all windows is above `rate * W + burst`; below 0: under it.
+    """Return by how many requests the fullest window exceeds `rate * W + burst`, negative if none.
 
-    A window begins and ends with a departure: a longer one holds no more.
+    Only windows that begin and end with a departure matter: a longer one contains no more.
     """
     most = float("-inf")
     lowest = float("inf")
@@ -40,7 +40,7 @@ def excess(departures: Sequence[float], rate: float, burst: int) -> float:
 
 
 def _mean_off(departures: Sequence[float], rate: float, burst: int) -> float:
-    """Return by how many percent the mean rate is off; the first burst needs no time."""
+    """Return the deviation of the mean rate in percent; the first burst takes no time."""
     took = departures[-1] - departures[0]
     return ((len(departures) - burst) / took / rate - 1) * 100
 
@@ -54,13 +54,13 @@ async def _sends(url: str, rate: float, burst: int, count: int) -> None:
         await drive(send, count, _CONCURRENCY)
 
 
-async def _at_the_gate(rate: float, burst: int, count: int) -> list[float]:
-    gate = RateLimiter(rate=rate, burst=burst, concurrency=_CONCURRENCY)
+async def _at_the_limiter(rate: float, burst: int, count: int) -> list[float]:
+    limiter = RateLimiter(rate=rate, burst=burst, concurrency=_CONCURRENCY)
     loop = asyncio.get_running_loop()
     departures: list[float] = []
 
     async def depart() -> None:
-        slot = await gate.slot(urgent=True)
+        slot = await limiter.slot(urgent=True)
         await slot.depart()
         departures.append(loop.time())
         slot.done()
@@ -69,11 +69,11 @@ async def _at_the_gate(rate: float, burst: int, count: int) -> list[float]:
     return departures
 
 
-async def _free_passes(count: int) -> float:
-    gate = RateLimiter(rate=1e9, burst=1_000, concurrency=1)
+async def _acquisitions(count: int) -> float:
+    limiter = RateLimiter(rate=1e9, burst=1_000, concurrency=1)
     began = time.process_time()
     for _ in range(count):
-        slot = gate.try_acquire() or await gate.slot(urgent=True)
+        slot = limiter.try_acquire() or await limiter.slot(urgent=True)
         await slot.depart()
         slot.done()
     return (time.process_time() - began) / count * 1e6
@@ -85,7 +85,7 @@ def run(size: Size, runs: int) -> Result:
         for rate, seconds in _SECONDS[size].items():
             for burst in _BURSTS:
                 _one(result, server, (rate, burst, round(rate * seconds) + burst), runs)
-    passes = take_turns(runs, {"pass": lambda: asyncio.run(_free_passes(_PASSES[size]))})
+    passes = take_turns(runs, {"pass": lambda: asyncio.run(_acquisitions(_PASSES[size]))})
     result.details["us CPU a free pass"] = spreads(passes)["pass"]
     result.figures.append(Figure("limiter: CPU of a free pass", spread(passes["pass"]), "µs", 10))
     return result
@@ -102,8 +102,8 @@ def _one(result: Result, server: Server, setting: tuple[int, int, int], runs: in
         arrivals: list[float] = server.stats()["arrivals"]
         off.append(_mean_off(arrivals, rate, burst))
         above_seen.append(excess(arrivals, rate, burst))
-        departures = asyncio.run(_at_the_gate(rate, burst, count))
-        # The clock is read once more just after the token was taken, some microseconds later.
+        departures = asyncio.run(_at_the_limiter(rate, burst, count))
+        # Rounded: the clock is read again some microseconds after the token was taken.
         above.append(round(excess(departures, rate, burst), 2))
     what = f"limiter, {rate:,}/s, burst {burst}"
     result.figures += [

@@ -1,6 +1,6 @@
-"""Peak memory of a campaign from a generator, and how much of it is the check for duplicates.
+"""Peak memory of a campaign from a generator, and the part of the check for duplicates.
 
-Every figure is of a process of its own: `python -m benchmarks.bench_memory WHAT COUNT [URL]`.
+Each figure is from its own process: `python -m benchmarks.bench_memory WHAT COUNT [URL]`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _check(count: int) -> None:
 
 
 def main(what: str, count: int, url: str) -> None:
-    """Do it and print the most memory that this process has had, in MB."""
+    """Run it, and print the peak memory of this process in MB."""
     if what == "campaign":
         asyncio.run(_campaign(count, url))
     else:

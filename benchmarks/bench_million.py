@@ -1,6 +1,6 @@
-"""A campaign to the real simulator, which counts for itself who was sent to. Needs the extra `cli`.
+"""A campaign to the simulator, which counts the recipients itself. Needs the extra `cli`.
 
-The client is in a process of its own: `python -m benchmarks.bench_million URL RECIPIENTS`.
+The client runs in its own process: `python -m benchmarks.bench_million URL RECIPIENTS`.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def run(size: Size, runs: int) -> Result:
 def _one(count: int) -> dict[str, Any]:
     with process("-m", "gateway_sms_async", "simulator", "--port", "0") as url:
         found: dict[str, Any] = child("bench_million", url, count)
-        with urllib.request.urlopen(f"{url}/_simulator") as answer:
-            found["simulator"] = json.loads(answer.read())
+        with urllib.request.urlopen(f"{url}/_simulator") as response:
+            found["simulator"] = json.loads(response.read())
     return found
 
 

@@ -1,9 +1,9 @@
-"""What reading a number costs, form by form, beside `phonenumbers.parse` alone.
+"""Time of reading a number, by its form, compared with `phonenumbers.parse` alone.
 
-Nanoseconds a number: plain, with `default_region="IT"`, with `strict` on top, and the yardstick
-on the same text. Medians of runs that took turns in one process after a warm-up; the last column
-is parse / region. Without a region a national number is refused, which costs too. Needs the
-extra `phone`.
+Nanoseconds per number: plain, with `default_region="IT"`, with `strict` too, and
+`phonenumbers.parse` of the same text. Medians of alternating runs in one process after a warm-up;
+the last column is parse / region. Without a region a national number is refused, which takes time
+too. Needs the extra `phone`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ._figures import Figure, Result, Size, Spread, ratio, spread, spreads
 from ._measure import take_turns
 
 _REGION = "IT"
-_SECONDS = {"tiny": 0.0, "small": 0.02, "full": 0.02}  # a run, about
+_SECONDS = {"tiny": 0.0, "small": 0.02, "full": 0.02}  # approximate length of a run
 
 _WRITTEN = (
     "+39-3401234567",
@@ -47,7 +47,7 @@ Read = Callable[[str], object]
 
 
 def parse(number: str) -> object:
-    """The yardstick: reads, and writes nothing."""
+    """Parse only, for comparison: it does not format the number."""
     return phonenumbers.parse(number, _REGION)
 
 
@@ -63,7 +63,7 @@ def timer(read: Read, number: str) -> Timer:
     try:
         read(number)
     except (ValueError, phonenumbers.NumberParseException):
-        # A refusal is an outcome, and costs what it costs.
+        # A refusal is measured too.
         refusing = "try: read(number)\nexcept Exception: pass"
         return Timer(refusing, globals={"read": read, "number": number})
     return Timer("read(number)", globals={"read": read, "number": number})
@@ -74,7 +74,7 @@ def _nanoseconds(one: Timer, loops: int) -> float:
 
 
 def bench(number: str, runs: int, *, seconds: float) -> dict[str, list[float]]:
-    """Let the readers take turns; nanoseconds a number."""
+    """Run the readers alternately; return nanoseconds per number."""
     candidates: dict[str, Callable[[], float]] = {}
     for name, read in READERS.items():
         one = timer(read, number)

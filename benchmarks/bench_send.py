@@ -1,7 +1,7 @@
-"""One `messages.send`: its CPU beside the same by hand, beside httpx, and beside the vendor's SDK.
+"""CPU of one `messages.send`, compared with the same by hand, httpx and the vendor's SDK.
 
-With one call under way at a time and with sixteen: a lone call pays for the event loop's wake-ups,
-which many share.
+With one call in flight and with sixteen: a single call pays alone for the wake-ups of the event
+loop, which several calls share.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ IN_FLIGHT = (1, 16)
 
 
 def many(opened: Opened, count: int, in_flight: int) -> Opened:
-    """Open as before, and do so many of the same, so many at once."""
+    """Open `opened`, and do its work `count` times, `in_flight` at once."""
 
     @asynccontextmanager
     async def opened_many() -> AsyncGenerator[Work]:
         async with opened() as once:
-            # Every connection is open before anything is measured.
+            # Open every connection before the measurement.
             await drive(once, 4 * in_flight, in_flight)
             yield lambda: drive(once, count, in_flight)
 
@@ -33,7 +33,7 @@ def many(opened: Opened, count: int, in_flight: int) -> Opened:
 
 
 def ours(url: str, in_flight: int) -> Opened:
-    """Send by this library."""
+    """Send with this library."""
 
     @asynccontextmanager
     async def opened() -> AsyncGenerator[Work]:
@@ -54,12 +54,12 @@ def run(size: Size, runs: int) -> Result:
     with serve() as server:
         url = server.url
         if size == "tiny":
-            result.remarks.append("tiny: the vendor's SDK is left out")
+            result.remarks.append("the vendor's SDK is skipped in size tiny")
         else:
             try:
                 python = rivals.sdk_python()
             except RuntimeError as error:
-                result.remarks.append(f"the vendor's SDK is left out: {error}")
+                result.remarks.append(f"the vendor's SDK is skipped: {error}")
             else:
                 sdk["sdk"] = partial(rivals.sdk_cpu, python, url, few)
         for in_flight in IN_FLIGHT:

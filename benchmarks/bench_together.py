@@ -1,7 +1,7 @@
 """How long one interactive send waits while a campaign runs on the same client.
 
-The server answers late, so that a turn has a length without a rate too: one request's round trip.
-With a rate it is the time between two departures.
+The unit is a turn. With a rate, a turn is the time between two departures. Without a rate it is one
+round trip, so the server delays its responses.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _ENDLESS = 10**8
 _ROUND_TRIP = 0.02
 _RATE = 50.0
 Pools = dict[str, list[list[float]]]
-_PAUSE = (0.03, 0.07)  # s, longer than a turn, so that probes do not wait for each other
+_PAUSE = (0.03, 0.07)  # s; longer than a turn, so probes do not wait for each other
 
 
 @asynccontextmanager
 async def _campaign(gateway: GatewayClient) -> AsyncGenerator[None]:
-    """Keep a campaign running meanwhile."""
+    """Run a campaign in the background."""
     stop = asyncio.Event()
     running = asyncio.create_task(
         gateway.send_bulk(numbers(_ENDLESS), sender="ACME", body="Ciao", stop=stop)

@@ -1,4 +1,4 @@
-"""How long a campaign takes beside the shortest time that its requests can take."""
+"""Wall time of a campaign, compared with the shortest time that its requests can take."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def _ours(url: str, count: int) -> float:
 async def _by_hand(url: str, count: int) -> float:
     async with floor.requesting(url, _IN_FLIGHT) as request:
         began = time.perf_counter()
-        await floor.send_everyone(
+        await floor.send_all(
             request, numbers(count), count, batch_size=_BATCH, concurrency=_IN_FLIGHT
         )
         return time.perf_counter() - began
@@ -34,10 +34,10 @@ async def _by_hand(url: str, count: int) -> float:
 
 def run(size: Size, runs: int) -> Result:
     count, round_trip = _RECIPIENTS[size], _ROUND_TRIP[size]
-    asked: dict[str, dict[str, Any]] = {}
+    stats_of: dict[str, dict[str, Any]] = {}
 
     def beside_ideal(name: str, server: Server, wall: float) -> float:
-        asked[name] = stats = server.stats()
+        stats_of[name] = stats = server.stats()
         requests: int = sum(stats["requests"].values())
         return wall / (requests / _IN_FLIGHT * round_trip)
 
@@ -51,17 +51,17 @@ def run(size: Size, runs: int) -> Result:
                 ),
             },
         )
-    requests = asked["ours"]["requests"]
-    every = sum(requests.values())
+    requests = stats_of["ours"]["requests"]
+    total = sum(requests.values())
     what = (
         f"wall time of {count:,} recipients beside the ideal, {round_trip * 1000:g} ms round trip"
     )
     details = {
-        "ideal_s": round(every / _IN_FLIGHT * round_trip, 4),
+        "ideal_s": round(total / _IN_FLIGHT * round_trip, 4),
         "requests": requests,
-        "part of the ideal that looks take": round(requests["GET"] / every, 3),
-        "part of the ideal that closes take": round(requests["close"] / every, 3),
-        "server's CPU / wall": round(asked["ours"]["cpu_s"] / asked["ours"]["wall_s"], 2),
+        "share of the ideal for reads": round(requests["GET"] / total, 3),
+        "share of the ideal for closes": round(requests["close"] / total, 3),
+        "server's CPU / wall": round(stats_of["ours"]["cpu_s"] / stats_of["ours"]["wall_s"], 2),
     }
     return Result(
         [

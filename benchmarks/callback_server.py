@@ -1,7 +1,7 @@
-"""A receiver of callbacks in a process of its own, under one of its handlers.
+"""A callback receiver in its own process, with one of the two handlers.
 
-`python -m benchmarks.callback_server aiohttp|asgi` prints the signed address that it answers, and
-serves until its standard input ends. `GET /_stats` tells, as JSON, the CPU seconds it has taken.
+`python -m benchmarks.callback_server aiohttp|asgi` prints its signed URL, and serves until its
+standard input ends. `GET /_stats` returns its CPU seconds as JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _stats() -> bytes:
     return json.dumps({"cpu_s": time.process_time()}).encode()
 
 
-async def _under_aiohttp(receiver: CallbackReceiver, listening: socket.socket) -> None:
+async def _under_aiohttp(receiver: CallbackReceiver, listener: socket.socket) -> None:
     async def stats(_: web.Request) -> web.Response:
         return web.Response(body=_stats())
 
@@ -34,13 +34,11 @@ async def _under_aiohttp(receiver: CallbackReceiver, listening: socket.socket) -
     app.router.add_get("/_stats", stats)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.SockSite(runner, listening).start()
+    await web.SockSite(runner, listener).start()
 
 
-async def _under_uvicorn(
-    receiver: CallbackReceiver, listening: socket.socket
-) -> asyncio.Task[None]:
-    import uvicorn  # noqa: PLC0415 - the other handler runs without it
+async def _under_uvicorn(receiver: CallbackReceiver, listener: socket.socket) -> asyncio.Task[None]:
+    import uvicorn  # noqa: PLC0415 - the aiohttp handler runs without it
 
     handler = CallbackApp(receiver)
 
@@ -52,10 +50,10 @@ async def _under_uvicorn(
         await send({"type": "http.response.body", "body": _stats()})
 
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")
-    return asyncio.create_task(uvicorn.Server(config).serve([listening]))
+    return asyncio.create_task(uvicorn.Server(config).serve([listener]))
 
 
-async def _take_out(receiver: CallbackReceiver) -> None:
+async def _consume(receiver: CallbackReceiver) -> None:
     log = CallbackLog()
     async for callback in receiver:
         log.accept(callback)
@@ -64,15 +62,13 @@ async def _take_out(receiver: CallbackReceiver) -> None:
 async def main(handler: str) -> None:
     signer = CallbackSigner(secrets.token_bytes(32))
     receiver = CallbackReceiver(signer=signer)
-    taking = asyncio.create_task(_take_out(receiver))
-    listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    serving = await {"aiohttp": _under_aiohttp, "asgi": _under_uvicorn}[handler](
-        receiver, listening
-    )
-    address = f"http://127.0.0.1:{listening.getsockname()[1]}/callbacks"
-    print(signer.url(address), flush=True)
+    consuming = asyncio.create_task(_consume(receiver))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    serving = await {"aiohttp": _under_aiohttp, "asgi": _under_uvicorn}[handler](receiver, listener)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/callbacks"
+    print(signer.url(url), flush=True)
     await asyncio.to_thread(sys.stdin.read)
-    del taking, serving
+    del consuming, serving
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The floor: the same requests by hand, with aiohttp and msgspec and nothing else.
+"""The floor: the same requests by hand, with aiohttp and msgspec only.
 
-It checks nothing, limits nothing and repeats nothing. No client on these two libraries can
-cost less. `send_everyone` is the same for the rivals: each brings its own way to make a request.
+It has no checks, no limits and no retries, so no client on these two libraries can cost less.
+`send_all` is also used for httpx: each candidate passes its own function to make a request.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CONCURRENCY = 8
 ONE: dict[str, Any] = {"sender": "ACME", "body": "Ciao", "recipients": "+39-3401234567"}
 
 Request = Callable[[str, str, dict[str, Any] | None], Awaitable[str]]
-"""Makes one request of a method, a path and a payload; returns the message's id."""
+"""Makes one request with a method, a path and a payload; returns the message's id."""
 
 
 class Count(msgspec.Struct):
@@ -46,7 +46,7 @@ class Listed(msgspec.Struct):
     data: list[Message]
 
 
-class Person(msgspec.Struct, gc=False):
+class RecipientObject(msgspec.Struct, gc=False):
     number: str
     fields: dict[str, str]
 
@@ -59,7 +59,7 @@ _HEADERS = {"Authorization": "Bearer token", "Content-Type": "application/json"}
 
 @asynccontextmanager
 async def sending(url: str) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
-    """Open a session and yield what sends one message."""
+    """Open a session, and yield a function that sends one message."""
     async with aiohttp.ClientSession() as session:
 
         async def send() -> None:
@@ -73,27 +73,27 @@ async def sending(url: str) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
 
 @asynccontextmanager
 async def requesting(url: str, concurrency: int = CONCURRENCY) -> AsyncGenerator[Request]:
-    """Open a session and yield what makes the requests of a message with many recipients."""
+    """Open a session, and yield a function that makes one request."""
     connector = aiohttp.TCPConnector(limit=concurrency)
     async with aiohttp.ClientSession(connector=connector, headers=_HEADERS) as session:
 
         async def request(method: str, path: str, payload: dict[str, Any] | None) -> str:
             body = None if payload is None else _encode(payload)
             async with session.request(method, url + path, data=body) as response:
-                answer = await response.read()
+                content = await response.read()
             if method == "PUT":
-                return _one.decode(answer).data.id
-            return _listed.decode(answer).data[0].id
+                return _one.decode(content).data.id
+            return _listed.decode(content).data[0].id
 
         yield request
 
 
-def objects(batch: list[tuple[str, dict[str, str]]]) -> list[Person]:
-    """Write recipients with fields the fastest way that there is."""
-    return [Person(number, fields) for number, fields in batch]
+def objects(batch: list[tuple[str, dict[str, str]]]) -> list[RecipientObject]:
+    """Return recipients with fields in the form that is encoded fastest."""
+    return [RecipientObject(number, fields) for number, fields in batch]
 
 
-async def send_everyone(
+async def send_all(
     request: Request,
     recipients: Iterator[Any],
     count: int,
@@ -104,28 +104,28 @@ async def send_everyone(
     per_message: int = PER_MESSAGE,
     concurrency: int = CONCURRENCY,
 ) -> None:
-    """Open, fill by concurrent PUTs, look, close, look; message after message.
+    """Send message after message: open, add by concurrent PUTs, read, close, read.
 
-    `count` recipients are whole batches, at least two on each message. They are taken as they leave:
-    holding many of them would cost time in the garbage collector.
+    `count` must be whole batches, at least two for each message. Recipients are taken from the
+    iterator as they are sent: holding many of them would cost time in the garbage collector.
     """
 
-    def taken() -> Any:
+    def next_batch() -> Any:
         batch = list(islice(recipients, batch_size))
         return batch if pack is None else pack(batch)
 
     async def append(message_id: str, between: Iterator[int]) -> None:
         for _ in between:
-            payload = {"recipients": taken(), "transaction": True}
+            payload = {"recipients": next_batch(), "transaction": True}
             await request("PUT", f"/messages/{message_id}", payload)
 
-    for begun in range(0, count, per_message):
-        batches = min(per_message, count - begun) // batch_size
-        opening = {"sender": "ACME", "body": body, "recipients": taken(), "transaction": True}
+    for started in range(0, count, per_message):
+        batches = min(per_message, count - started) // batch_size
+        opening = {"sender": "ACME", "body": body, "recipients": next_batch(), "transaction": True}
         message_id = await request("POST", "/messages/", opening)
         between = iter(range(batches - 2))
         await asyncio.gather(*(append(message_id, between) for _ in range(concurrency)))
         await request("GET", f"/messages/{message_id}", None)
-        closing = {"recipients": taken(), "transaction": False}
+        closing = {"recipients": next_batch(), "transaction": False}
         await request("PUT", f"/messages/{message_id}", closing)
         await request("GET", f"/messages/{message_id}", None)

@@ -1,7 +1,7 @@
-"""What people use instead, each in its best form: one shared client that keeps its connections.
+"""The alternatives, each used well: one shared client that keeps its connections.
 
-httpx with `json=`, and the vendor's own SDK, a thin `httpx.Client` that wants an older httpx: it is
-installed into an environment of its own, once, and runs in a process of its own.
+httpx with `json=`, and the vendor's own SDK. The SDK is a thin `httpx.Client` that needs an older
+httpx, so it is installed once into its own environment, and runs in its own process.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _client(in_flight: int) -> httpx.AsyncClient:
 
 @asynccontextmanager
 async def httpx_sending(url: str, in_flight: int) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
-    """Open a client and yield what sends one message."""
+    """Open a client, and yield a function that sends one message."""
     async with _client(in_flight) as client:
 
         async def send() -> None:
@@ -43,7 +43,7 @@ async def httpx_sending(url: str, in_flight: int) -> AsyncGenerator[Callable[[],
 
 @asynccontextmanager
 async def httpx_requesting(url: str, in_flight: int) -> AsyncGenerator[Request]:
-    """Open a client and yield what makes the requests of a message with many recipients."""
+    """Open a client, and yield a function that makes one request."""
     async with _client(in_flight) as client:
 
         async def request(method: str, path: str, payload: dict[str, Any] | None) -> str:
@@ -55,7 +55,7 @@ async def httpx_requesting(url: str, in_flight: int) -> AsyncGenerator[Request]:
 
 
 def sdk_python() -> Path:
-    """Return the Python that has the vendor's SDK; RuntimeError when it cannot be installed."""
+    """Return the Python with the vendor's SDK; raises RuntimeError if it cannot be installed."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     here = f"{SDK.replace('==', '-')}-py{sys.version_info[0]}.{sys.version_info[1]}"
     folder = cache / "gateway-sms-async-benchmarks" / here
@@ -79,7 +79,7 @@ def sdk_python() -> Path:
 
 
 def sdk_cpu(python: Path, url: str, count: int) -> float:
-    """CPU microseconds a send of the vendor's SDK, one after another, as its process counts it."""
+    """Return CPU microseconds per send with the vendor's SDK, one send at a time."""
     script = Path(__file__).with_name("sdk_child.py")
     done = subprocess.run(
         [python, script, url, str(count)], check=True, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""Sends by the vendor's SDK and prints its CPU microseconds a call. Runs in the SDK's environment.
+"""Sends with the vendor's SDK, and prints CPU microseconds per call. Runs in the SDK's environment.
 
 python sdk_child.py URL COUNT
 """
@@ -9,7 +9,7 @@ import time
 
 
 def main(url: str, count: int) -> None:
-    # By its name: it is installed nowhere but here.
+    # Imported by name, since it is installed only in this environment.
     client = importlib.import_module("openapi_python_sdk.client").Client(token="token")
     payload = {"sender": "ACME", "body": "Ciao", "recipients": "+39-3401234567"}
     for _ in range(20):

@@ -1,9 +1,9 @@
-"""A server that answers ready-made bytes as fast as Python can, in a process of its own.
+"""A server that sends prepared bytes as fast as Python can, in its own process.
 
-It knows just enough to be believed: every POST opens a message, every `"+` in a body counts as a
-recipient, `"transaction":false` closes. `python -m benchmarks.server DELAY` prints its address,
-answers DELAY seconds late, and serves until its standard input ends. `GET /_stats` tells, as JSON,
-what it has done since it was last asked.
+It knows just enough for a client to work: every POST opens a message, every `"+` in a body counts
+as a recipient, `"transaction":false` closes. `python -m benchmarks.server DELAY` prints its URL,
+delays each response by DELAY seconds, and serves until its standard input ends. `GET /_stats`
+returns its figures since the last such request as JSON.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ _MESSAGE = (
     b'"timestamp":"1564752494920","last_update":"1564752494920","state":0,"id":"%024x"}'
 )
 _ENVELOPE = b'{"data":%s,"success":true,"message":"ok","credit":"90.9","error":null}'
-_ANSWER = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+_RESPONSE = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length:"
 
 
 class Server:
-    """What is common to all connections."""
+    """The state that all connections share."""
 
     def __init__(self, delay: float) -> None:
         self.delay = delay
         self._messages: list[tuple[int, bool]] = []
         self._requests = {"POST": 0, "PUT": 0, "close": 0, "GET": 0}
         self._arrivals: list[float] = []
-        self._asked = (time.perf_counter(), time.process_time())
+        self._reset_at = (time.perf_counter(), time.process_time())
 
-    def answer(self, line: bytes, body: bytes, arrived: float) -> bytes:
-        """Return the whole answer to one request, of which the first byte came at `arrived`."""
+    def respond(self, line: bytes, body: bytes, arrived: float) -> bytes:
+        """Return the response to one request, whose first byte came at `arrived`."""
         method, path, _ = line.split(b" ", 2)
         if path == b"/_stats":
-            return self._written(b"200 OK", self.stats())
+            return self._build(b"200 OK", self.stats())
         self._arrivals.append(arrived)
         if method == b"POST":
             number = len(self._messages)
@@ -59,28 +59,28 @@ class Server:
         data = _MESSAGE % (count, b"true" if is_open else b"false", count, count, number)
         if method != b"PUT":
             data = b"[%s]" % data
-        return self._written(b"201 Created" if method == b"POST" else b"200 OK", _ENVELOPE % data)
+        return self._build(b"201 Created" if method == b"POST" else b"200 OK", _ENVELOPE % data)
 
     def stats(self) -> bytes:
-        """Return CPU and wall seconds, requests by kind and arrivals (perf_counter), and forget."""
+        """Return CPU and wall seconds, requests by kind and arrivals (perf_counter), and reset them."""
         now = time.perf_counter(), time.process_time()
-        told = {
-            "wall_s": now[0] - self._asked[0],
-            "cpu_s": now[1] - self._asked[1],
+        stats = {
+            "wall_s": now[0] - self._reset_at[0],
+            "cpu_s": now[1] - self._reset_at[1],
             "requests": dict(self._requests),
             "arrivals": self._arrivals,
         }
-        self._asked = now
+        self._reset_at = now
         self._requests = dict.fromkeys(self._requests, 0)
         self._arrivals = []
-        return json.dumps(told).encode()
+        return json.dumps(stats).encode()
 
-    def _written(self, status: bytes, content: bytes) -> bytes:
-        return _ANSWER % (status, len(content), content)
+    def _build(self, status: bytes, content: bytes) -> bytes:
+        return _RESPONSE % (status, len(content), content)
 
 
 class Connection(asyncio.Protocol):
-    """Cuts what comes in into requests."""
+    """Splits the incoming bytes into requests."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -103,22 +103,22 @@ class Connection(asyncio.Protocol):
             begin = end + len(_HEAD_END)
             if len(rest) < begin + size:
                 break
-            answer = self._server.answer(
+            response = self._server.respond(
                 head.split(b"\r\n", 1)[0], rest[begin : begin + size], self._arrived
             )
             rest = rest[begin + size :]
             if self._server.delay and not head.startswith(b"GET /_stats"):
-                self._loop.call_later(self._server.delay, self._transport.write, answer)
+                self._loop.call_later(self._server.delay, self._transport.write, response)
             else:
-                self._transport.write(answer)
+                self._transport.write(response)
         self._rest = rest
 
 
 async def main(delay: float) -> None:
     loop = asyncio.get_running_loop()
     server = Server(delay)
-    listening = await loop.create_server(lambda: Connection(server), "127.0.0.1", 0, backlog=1024)
-    print(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", flush=True)
+    listener = await loop.create_server(lambda: Connection(server), "127.0.0.1", 0, backlog=1024)
+    print(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
 

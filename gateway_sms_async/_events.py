@@ -1,7 +1,6 @@
-"""What a client tells whoever operates it: an event for each thing that happened, and how it stands.
+"""Events of a client, its current figures (`Stats`), and a listener that logs events (`LogEvents`).
 
-Users enter by `GatewayClient(on_event=...)` and `gateway.stats`. No token, no number, no text and no
-query of an address is in any of them. Imports nothing of ours.
+Events and figures contain no token, phone number or text, and no query of a URL.
 """
 
 from __future__ import annotations
@@ -34,37 +33,35 @@ __all__ = [
 ]
 
 _logger = logging.getLogger("gateway_sms_async")
-
-
 OperationName = Literal["read", "send", "open", "append", "close", "update", "delete"]
-"""The requests by what they do: `open`, `append` and `close` are those of a transaction."""
-
+"""What a request does; `open`, `append` and `close` are the requests of a transaction."""
 
 AttemptOutcome = Literal["done", "rejected", "ambiguous", "not_sent"]
-
-
 BatchOutcome = Literal["acknowledged", "doubtful", "unsent"]
-
-
 CloseResult = Literal["closed", "abandoned", "left_open", "unknown"]
 
 
 class AttemptEvent(Struct, frozen=True, kw_only=True, gc=False):
-    """One attempt of a call has ended. All times in seconds.
+    """One attempt of a call has ended.
 
-    - `operation`, `method`, `url_template` (such as `/messages/{id}`), `base_url`: what was asked,
-      and where. `message_id`: which message it is about, None where that is not known.
-    - `outcome`: "done"; "rejected", a complete no; "not_sent", no byte has left; "ambiguous",
-      everything else, such as an answer that was lost. Only "done" has changed anything, and
-      "ambiguous" may have.
-    - `status`, `code`: the HTTP status and the gateway's own number of the error, None without.
-    - `error`: the name of the error's class, None when done. A call that was cancelled says
-      "CancelledError".
-    - `tries`: which attempt of its call this was, from 1.
-    - `waited`: for a token, in line, and for the rate or a hold.
-    - `duration`: for the connection, the request and its whole answer; None when it did not come to
-      that, because the call ended in line.
-    - `request_bytes`, `response_bytes`: of the bodies, the second once unpacked.
+    - `operation`: what the request does.
+    - `method`: the HTTP method.
+    - `base_url`: the address of the gateway.
+    - `url_template`: the path, such as `/messages/{id}`.
+    - `message_id`: the message that the request is about, None if not known.
+    - `outcome`: "done"; "rejected", the gateway refused it and changed nothing; "not_sent", no byte
+      was sent; "ambiguous", anything else, such as a lost response: the gateway may have applied
+      the request.
+    - `status`: the HTTP status, None without a response.
+    - `code`: the gateway's own error code, None without one.
+    - `error`: the name of the error's class, None if done; "CancelledError" if the call was
+      cancelled.
+    - `tries`: the number of the attempt within its call, from 1.
+    - `waited`: seconds spent waiting for a token, in the queue, and for the rate or a hold.
+    - `duration`: seconds from connecting to the end of the response; None if the call failed while
+      still queued.
+    - `request_bytes`: size of the request's body.
+    - `response_bytes`: size of the response's body, decompressed.
     """
 
     operation: OperationName
@@ -84,11 +81,13 @@ class AttemptEvent(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class HoldEvent(Struct, frozen=True, kw_only=True, gc=False):
-    """After a 429 nothing of this client leaves for `seconds`, from now on.
+    """A 429 holds back all requests of this client.
 
-    `retry_after` is what the gateway asked for, None when it did not say; `operation` what was
-    turned away. Answers of requests that were under way together tell of a hold only where they
-    make it longer.
+    - `operation`: the operation that was refused.
+    - `seconds`: how long no request is sent, from now.
+    - `retry_after`: the seconds that the gateway asked for, None if it named none.
+
+    Of several requests in flight that get a 429, each is reported only if it makes the hold longer.
     """
 
     operation: OperationName
@@ -97,11 +96,14 @@ class HoldEvent(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class RetryEvent(Struct, frozen=True, kw_only=True, gc=False):
-    """A call is going to be tried again after `wait` seconds.
+    """A call is about to be retried.
 
-    After a 429 the wait is that of the hold. `tries` is how many attempts it has had, `error`
-    the name of the class of what the last one ended with; `budget_left` is what is left of
-    the client's budget (see `Stats`).
+    - `operation`: what the call does.
+    - `message_id`: the message that the call is about, None if not known.
+    - `wait`: seconds until the next attempt; after a 429, those of the hold.
+    - `tries`: how many attempts the call has had.
+    - `error`: the name of the class of the last attempt's error.
+    - `budget_left`: what remains of the client's retry budget (see `Stats`).
     """
 
     operation: OperationName
@@ -113,14 +115,16 @@ class RetryEvent(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class BatchEvent(Struct, frozen=True, kw_only=True, gc=False):
-    """A batch of a message that is filled in several requests has landed.
+    """The request of one batch of a message has ended.
 
-    - `number`: of the message within its campaign, from 0; `batch`: of the batch within it.
-    - `recipients`: how many it holds.
-    - `outcome`: "acknowledged"; "doubtful", whether it is on the message will be seen at its close;
-      "unsent", it is proven not to be on it, and may go out later in another batch.
+    - `number`: the number of the message within its campaign, from 0.
+    - `message_id`: the message, None if not known.
+    - `batch`: the number of the batch within the message, from 0.
+    - `recipients`: how many recipients the batch has.
+    - `outcome`: "acknowledged"; "doubtful", the close will show whether it is on the message;
+      "unsent", it is proven not to be on the message, and may be sent later in another batch.
 
-    The recipients that come with the close are told of by the CloseEvent alone.
+    Recipients that are sent with the close have no BatchEvent; the CloseEvent counts them.
     """
 
     number: int
@@ -131,14 +135,15 @@ class BatchEvent(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class CloseEvent(Struct, frozen=True, kw_only=True, gc=False):
-    """A message has come to its end: a single one, or one of a transaction or campaign.
+    """A message has ended: a single send, or a message of a transaction or campaign.
 
-    - `result`: "closed", it goes out; "abandoned", deleted; "left_open", it never goes out by
-      itself; "unknown", whether it goes out is not known.
-    - `accepted`, `invalid`, `doubled`, `unknown`, `unsent`: recipients, as a receipt counts them.
-      The unsent ones of a campaign may be given another message.
-    - `price`: what the gateway says that it costs, in euro, None when it does not say.
-    - `number`: of the message within its campaign, None for a single one.
+    - `result`: "closed", it is sent; "abandoned", it was deleted; "left_open", it is never sent by
+      itself; "unknown", it is not known whether it is sent.
+    - `message_id`: the message, None if not known.
+    - `number`: the number of the message within its campaign, None for a single send.
+    - `accepted`, `invalid`, `doubled`, `unknown`, `unsent`: numbers of recipients, as a receipt
+      counts them. A campaign may send its unsent recipients with another message.
+    - `price`: the gateway's price in euro, None if it names none.
     """
 
     result: CloseResult
@@ -153,22 +158,24 @@ class CloseEvent(Struct, frozen=True, kw_only=True, gc=False):
 
 
 Event = AttemptEvent | HoldEvent | RetryEvent | BatchEvent | CloseEvent
-
-
 Emit = Callable[[Event], None]
 
 
 class Stats(Struct, frozen=True, kw_only=True, gc=False):
-    """How a client stands at this moment; all of its views share these figures.
+    """The current figures of a client, shared by all its views.
 
-    - `open`: it was opened and is not closed.
-    - `in_flight`: calls whose turn has come, out of `concurrency` at once; `waiting_interactive` and
-      `waiting_bulk`: calls that wait in line.
-    - `held_for`: seconds that nothing leaves because the gateway asked to wait, else 0.
-    - `budget_left` of `budget_capacity`: what retries may still take. One takes 14; a call that
-      succeeds gives back 1, a retried one its 14. At less than 14 calls fail without a retry.
-    - `requests`, `retries`: requests that have left, and how many of them were repeats.
-    - `campaigns`: campaigns under way.
+    - `open`: whether the client is open.
+    - `concurrency`: the most calls in flight at once.
+    - `in_flight`: calls in flight.
+    - `waiting_interactive`: queued calls, except those of `waiting_bulk`.
+    - `waiting_bulk`: queued calls of campaigns, transactions and delivery polling.
+    - `held_for`: seconds until requests are sent again after a 429, 0 if there is no hold.
+    - `budget_left`: what remains of the retry budget. A retry costs 14; a call that succeeds
+      returns 1, or the 14 of its retry. Below 14, calls fail without a retry.
+    - `budget_capacity`: the size of the retry budget.
+    - `requests`: requests sent.
+    - `retries`: how many of them were retries.
+    - `campaigns`: running campaigns.
     """
 
     open: bool = False
@@ -185,24 +192,24 @@ class Stats(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def check_listener(on_event: Callable[[Event], object]) -> Callable[[Event], object]:
-    """Refuse what cannot be called with an event, or would only return a coroutine."""
+    """Return `on_event`; raise TypeError if it is not callable, or async."""
     if not callable(on_event):
         raise TypeError("on_event must be a function that takes an event")
     if inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(
-        getattr(on_event, "__call__", None)  # noqa: B004 - the method itself is looked at
+        getattr(on_event, "__call__", None)  # noqa: B004 - the method itself is inspected
     ):
         raise TypeError("on_event is called, not awaited: it must not be async")
     return on_event
 
 
 def emitter(on_event: Callable[[Event], object]) -> Emit:
-    """Return what calls `on_event`, whose mistakes change nothing."""
+    """Return a function that calls `on_event` and logs its exceptions."""
 
     def emit(event: Event) -> None:
         try:
             on_event(event)
         except Exception:
-            # A broken listener must not make a request that was sent look as if it was not.
+            # A broken listener must not make a sent request look unsent.
             _logger.exception("on_event raised")
 
     return emit
@@ -213,12 +220,12 @@ _ID = re.compile(r"[A-Za-z0-9_-]{20,64}", re.ASCII)
 
 
 def safe_id(message_id: str | None) -> str | None:
-    """Return an id as an event may show it: None when it could be anything else."""
+    """Return an id that an event may show, None if it could be anything else."""
     return message_id if message_id is not None and _ID.fullmatch(message_id) else None
 
 
 def parse_path(path: str) -> tuple[str, str | None]:
-    """Return the template of a request's path, and the id of the message that stands in it."""
+    """Return the template of a request's path, and the message id in it or None."""
     match path.split("/"):
         case ["", "messages", ""]:
             return path, None
@@ -228,30 +235,43 @@ def parse_path(path: str) -> tuple[str, str | None]:
             template = "/messages/{id}/recipients/" + ("{number}" if number else "")
             return template, safe_id(message_id)
         case _:
-            # Whatever it will be, it must not be shown, nor stop a request.
+            # An unknown path must not be shown, and must not stop a request.
             return "/", None
 
 
 class LogEvents:
-    """Writes each event to `logger` ("gateway_sms_async.events" if None) as one record.
+    """Logs each event as one record, to `logger` or else to "gateway_sms_async.events".
 
-    DEBUG: what went well on the way. INFO: messages that closed or were deleted, attempts that
-    were rejected or cut off, retries. WARNING: holds, attempts whose outcome is not known or
-    that did not get out, doubtful batches, messages left open. ERROR: a message of which it is not
-    known whether it goes out, or to whom it goes twice.
+    ```python
+    from gateway_sms_async import LogEvents
+    from gateway_sms_async.testing import Simulator
 
-    The fields of the event are in the record's attribute `gateway_sms`, a dict of plain values for
-    a structured formatter, with the kind of event in "event".
+    async with Simulator() as simulator:
+        async with GatewayClient(
+            simulator.token, base_url=simulator.url, on_event=LogEvents()
+        ) as gateway:
+            await gateway.messages.list()
+    ```
+
+    - DEBUG: attempts that are done, batches that are acknowledged.
+    - INFO: messages that were closed or deleted, attempts that were rejected or cancelled,
+      unsent batches, retries.
+    - WARNING: holds, attempts that are ambiguous or were not sent, doubtful batches, messages left
+      open.
+    - ERROR: a message whose sending is not known, or that has unknown or doubled recipients.
+
+    The attribute `gateway_sms` of the record has the event's fields, for structured formatters: a
+    dict of plain values, with the kind of event in "event".
     """
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
         self._logger = logging.getLogger("gateway_sms_async.events") if logger is None else logger
 
     def __call__(self, event: Event) -> None:
-        """Write one event."""
+        """Log one event."""
         level = _level(event)
         if self._logger.isEnabledFor(level):
-            self._logger.log(level, "%s", _said(event), extra={"gateway_sms": _fields(event)})
+            self._logger.log(level, "%s", _describe(event), extra={"gateway_sms": _fields(event)})
 
 
 def _level(event: Event) -> int:
@@ -279,21 +299,21 @@ def _level(event: Event) -> int:
             assert_never(event)
 
 
-def _said(event: Event) -> str:
+def _describe(event: Event) -> str:
     match event:
         case AttemptEvent():
-            told = f"{event.operation}: {event.outcome}"
+            text = f"{event.operation}: {event.outcome}"
             if event.status is not None:
-                told += f", HTTP {event.status}"
+                text += f", HTTP {event.status}"
             if event.error is not None:
-                told += f", {event.error}"
+                text += f", {event.error}"
             if event.duration is not None:
-                told += f", {event.duration:.3f} s"
-            return f"{told} (attempt {event.tries})"
+                text += f", {event.duration:.3f} s"
+            return f"{text} (attempt {event.tries})"
         case HoldEvent():
-            return f"nothing leaves for {event.seconds:.1f} s: too many requests"
+            return f"no requests for {event.seconds:.1f} s: too many requests"
         case RetryEvent():
-            return f"{event.operation}: again in {event.wait:.1f} s, after {event.error}"
+            return f"{event.operation}: retry in {event.wait:.1f} s, after {event.error}"
         case BatchEvent():
             return (
                 f"batch {event.batch} of message {event.number}: {event.outcome}, "
@@ -307,7 +327,9 @@ def _said(event: Event) -> str:
                 "unknown": event.unknown,
                 "unsent": event.unsent,
             }
-            parts = [f"{people} {fate}" for fate, people in counts.items() if people]
+            parts = [
+                f"{recipients} {outcome}" for outcome, recipients in counts.items() if recipients
+            ]
             name = "a message" if event.message_id is None else f"message {event.message_id}"
             return f"{name}: {event.result}" + "".join(f", {part}" for part in parts)
         case _:

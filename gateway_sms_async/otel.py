@@ -1,10 +1,6 @@
 """Events as OpenTelemetry spans and metrics. Needs the extra `otel`, and an SDK to collect them.
 
-telemetry = OTelEvents()
-async with GatewayClient(on_event=telemetry) as gateway:
-    telemetry.observe(gateway)
-
-Users enter. Names are those of the semantic conventions for HTTP clients where they have one.
+Names are those of the semantic conventions for HTTP clients where they define one.
 """
 
 from __future__ import annotations
@@ -25,40 +21,45 @@ from ._version import __version__
 __all__ = ["OTelEvents"]
 
 Attributes = dict[str, str | int | float]
-
-
 _SCHEMA = "https://opentelemetry.io/schemas/1.29.0"
-
-
 _NAME = "gateway_sms_async"
 
-
-# What the conventions recommend for http.client.request.duration, and a minute and more for waits.
+# The buckets that the conventions recommend for http.client.request.duration; waits may be longer.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-
-
 _WAITS = (*_SECONDS, 30, 60, 120, 300)
-
-
 _FIRST_ERROR = 400
 
 
 class OTelEvents:
-    """Makes a span and measurements of each event; for `GatewayClient(on_event=...)`.
+    """Turns events into spans and metrics; for `GatewayClient(on_event=...)`.
 
-    Spans: one of kind CLIENT for each attempt that reached for the network, a child of the span that
-    is current where the call was made. Those of a campaign belong to the span around
-    `send_bulk`, those of a transaction to the one around the `add` or `close` that sent them.
-    A span begins when the turn has come, connecting included, and ends with the whole answer; it
-    is made when the attempt has ended. In `url.full` numbers are replaced by REDACTED. No header
-    is added to a request: the gateway is not told of the trace.
+    ```python
+    from gateway_sms_async.otel import OTelEvents
+    from gateway_sms_async.testing import Simulator
 
-    Metrics: `http.client.request.duration`, `gateway_sms.wait.duration`, and the counters
-    `gateway_sms.retries`, `.holds`, `.batches`, `.messages`, `.recipients`, `.cost`. Unsent
-    recipients are not counted, for they may go out with another message. With `observe` also
-    what `gateway.stats` says.
+    telemetry = OTelEvents()
+    async with Simulator() as simulator:
+        async with GatewayClient(
+            simulator.token, base_url=simulator.url, on_event=telemetry
+        ) as gateway:
+            telemetry.observe(gateway)
+            await gateway.messages.send(
+                sender="ACME", body="Ciao Anna", recipients="+39 340 1234567"
+            )
+    ```
 
-    The providers are the global ones if None.
+    Spans: one of kind CLIENT for each attempt that used the network. Its parent is the current
+    span of the call: for a campaign the span around `send_bulk`, for a transaction the span around
+    the `add` or `close` that sent the request. A span covers the time from connecting to the end
+    of the response, and is created when the attempt has ended. In `url.full`, phone numbers are
+    replaced by REDACTED. No trace header is added to requests.
+
+    Metrics: the histograms `http.client.request.duration` and `gateway_sms.wait.duration`, and the
+    counters `gateway_sms.retries`, `.holds`, `.batches`, `.messages`, `.recipients` and `.cost`.
+    Unsent recipients are not counted: they may be sent with another message. `observe` adds gauges
+    of `gateway.stats`.
+
+    - `tracer_provider`, `meter_provider`: the global ones if None.
     """
 
     def __init__(
@@ -80,73 +81,71 @@ class OTelEvents:
         self._waited = meter.create_histogram(
             "gateway_sms.wait.duration",
             "s",
-            "Time that attempts waited for a token, in line, and for the rate or a hold.",
+            "Time that attempts waited for a token, in the queue, and for the rate or a hold.",
             explicit_bucket_boundaries_advisory=_WAITS,
         )
-        self._retries = meter.create_counter(
-            "gateway_sms.retries", "{retry}", "Attempts that are repeated."
-        )
+        self._retries = meter.create_counter("gateway_sms.retries", "{retry}", "Retries of calls.")
         self._holds = meter.create_counter(
             "gateway_sms.holds", "{hold}", "Times that the gateway asked to wait."
         )
         self._batches = meter.create_counter(
-            "gateway_sms.batches", "{batch}", "Batches of recipients that have landed."
+            "gateway_sms.batches", "{batch}", "Batches of recipients whose request has ended."
         )
         self._messages = meter.create_counter(
-            "gateway_sms.messages", "{message}", "Messages that have come to their end."
+            "gateway_sms.messages", "{message}", "Messages that have ended."
         )
         self._recipients = meter.create_counter(
-            "gateway_sms.recipients", "{recipient}", "Recipients of messages at their end."
+            "gateway_sms.recipients", "{recipient}", "Recipients of messages that have ended."
         )
         self._cost = meter.create_counter(
-            "gateway_sms.cost", "EUR", "Prices that the gateway named for messages that go out."
+            "gateway_sms.cost", "EUR", "Prices that the gateway named for closed messages."
         )
         self._observed: list[tuple[ref[GatewayClient], Attributes]] = []
         for name, unit, description, read in _GAUGES:
             meter.create_observable_gauge(name, [self._observing(read)], unit, description)
 
     def __call__(self, event: Event) -> None:
-        """Take one event."""
+        """Record one event."""
         match event:
             case AttemptEvent():
-                self._attempted(event)
+                self._record_attempt(event)
             case RetryEvent():
-                self._retries.add(1, _what(event))
+                self._retries.add(1, _operation(event))
             case HoldEvent():
-                self._holds.add(1, _what(event))
+                self._holds.add(1, _operation(event))
             case BatchEvent():
                 self._batches.add(1, {"gateway_sms.outcome": event.outcome})
             case CloseEvent():
-                self._closed(event)
+                self._record_close(event)
 
     def observe(
         self, gateway: GatewayClient, attributes: Mapping[str, str | int | float] | None = None
     ) -> None:
-        """Report `gateway.stats` too, until the client is closed.
+        """Report `gateway.stats` as gauges too, until the client is closed.
 
-        `attributes` tell several clients of one address apart.
+        `attributes` distinguish several clients of one address.
         """
-        told = {**_server(gateway.base_url), **(attributes or {})}
-        # Closed ones make room.
+        combined = {**_server(gateway.base_url), **(attributes or {})}
+        # Drop clients that no longer exist.
         self._observed = [one for one in self._observed if one[0]() is not None]
-        self._observed.append((ref(gateway), told))
+        self._observed.append((ref(gateway), combined))
 
     def _observing(
         self, read: Callable[[Stats], Iterable[tuple[float, Attributes]]]
     ) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observations(_: CallbackOptions) -> Iterable[Observation]:
-            # On a thread of the exporter's.
-            for reference, told in tuple(self._observed):
+            # Runs on a thread of the exporter.
+            for reference, attributes in tuple(self._observed):
                 gateway = reference()
                 stats = None if gateway is None else gateway.stats
                 if stats is not None and stats.open:
                     for value, more in read(stats):
-                        yield Observation(value, {**told, **more})
+                        yield Observation(value, {**attributes, **more})
 
         return observations
 
-    def _attempted(self, event: AttemptEvent) -> None:
-        self._waited.record(event.waited, _what(event))
+    def _record_attempt(self, event: AttemptEvent) -> None:
+        self._waited.record(event.waited, _operation(event))
         if event.duration is None:
             return
         attributes: Attributes = {
@@ -161,9 +160,9 @@ class OTelEvents:
             refused = event.status is not None and event.status >= _FIRST_ERROR
             ended["error.type"] = str(event.status) if refused else event.error
         self._duration.record(event.duration, {**attributes, **ended})
-        self._span(event, attributes, ended)
+        self._record_span(event, attributes, ended)
 
-    def _span(self, event: AttemptEvent, attributes: Attributes, ended: Attributes) -> None:
+    def _record_span(self, event: AttemptEvent, attributes: Attributes, ended: Attributes) -> None:
         assert event.duration is not None
         path = event.url_template.replace("{number}", "REDACTED")
         attributes["url.full"] = event.base_url + path.replace(
@@ -188,21 +187,21 @@ class OTelEvents:
             span.set_status(Status(StatusCode.ERROR))
         span.end(now)
 
-    def _closed(self, event: CloseEvent) -> None:
+    def _record_close(self, event: CloseEvent) -> None:
         self._messages.add(1, {"gateway_sms.result": event.result})
-        for fate, people in (
+        for outcome, recipients in (
             ("accepted", event.accepted),
             ("invalid", event.invalid),
             ("doubled", event.doubled),
             ("unknown", event.unknown),
         ):
-            if people:
-                self._recipients.add(people, {"gateway_sms.fate": fate})
+            if recipients:
+                self._recipients.add(recipients, {"gateway_sms.fate": outcome})
         if event.result == "closed" and event.price is not None and event.price > 0:
             self._cost.add(float(event.price))
 
 
-def _what(event: AttemptEvent | RetryEvent | HoldEvent) -> Attributes:
+def _operation(event: AttemptEvent | RetryEvent | HoldEvent) -> Attributes:
     return {"gateway_sms.operation": event.operation}
 
 
@@ -213,7 +212,7 @@ def _server(base_url: str) -> Attributes:
     return {"server.address": parts.hostname or "", "server.port": port}
 
 
-def _in_line(stats: Stats) -> Iterable[tuple[float, Attributes]]:
+def _queued(stats: Stats) -> Iterable[tuple[float, Attributes]]:
     yield stats.waiting_interactive, {"gateway_sms.line": "interactive"}
     yield stats.waiting_bulk, {"gateway_sms.line": "bulk"}
 
@@ -222,14 +221,14 @@ _GAUGES: tuple[tuple[str, str, str, Callable[[Stats], Iterable[tuple[float, Attr
     (
         "gateway_sms.in_flight",
         "{call}",
-        "Calls whose turn has come.",
+        "Calls in flight.",
         lambda stats: [(stats.in_flight, {})],
     ),
-    ("gateway_sms.waiting", "{call}", "Calls that wait in line.", _in_line),
+    ("gateway_sms.waiting", "{call}", "Calls that are queued.", _queued),
     (
         "gateway_sms.held",
         "s",
-        "How long nothing leaves because the gateway asked to wait.",
+        "Time until requests are sent again after the gateway asked to wait.",
         lambda stats: [(stats.held_for, {})],
     ),
     (
@@ -241,7 +240,7 @@ _GAUGES: tuple[tuple[str, str, str, Callable[[Stats], Iterable[tuple[float, Attr
     (
         "gateway_sms.campaigns",
         "{campaign}",
-        "Campaigns under way.",
+        "Running campaigns.",
         lambda stats: [(stats.campaigns, {})],
     ),
 )

@@ -1,4 +1,4 @@
-"""What every test of the client stands on: one backend, and a simulator on a real socket."""
+"""Fixtures of all tests: one backend, and a simulator and a client on a real socket."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -12,8 +12,8 @@ from .support.policy import QUICK
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _nobody_is_logged_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Whoever runs the tests may have an account: it is neither used nor touched."""
+def _no_login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hide the account of the user that runs the tests: it is neither used nor changed."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith("OPENAPI_") or name == "GATEWAY_SMS_BASE_URL":

@@ -1,4 +1,4 @@
-"""What a client tells whoever operates it: one event for each thing that happened, nothing secret."""
+"""Events: one for everything that happened, without secrets."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ CALLS: dict[str, tuple[Callable[[GatewayClient, str], Any], str, str]] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-async def test_what_was_asked_and_of_which_message(name: str, simulator: Simulator) -> None:
+async def test_operation_and_message_of_an_attempt(name: str, simulator: Simulator) -> None:
     call, operation, template = CALLS[name]
     async with listening(simulator) as (client, events):
         opened = await client.messages.send(**SENDING, recipients=A, transaction=True)
@@ -146,7 +146,7 @@ FAILURES: dict[str, tuple[Fault, str, int | None, str]] = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-async def test_what_an_attempt_came_to(name: str, simulator: Simulator) -> None:
+async def test_outcome_of_an_attempt(name: str, simulator: Simulator) -> None:
     fault, outcome, status, error = FAILURES[name]
     simulator.faults.add(fault, times=None)
     timeout = 0.05 if name == "hang" else 5
@@ -162,7 +162,7 @@ async def test_what_an_attempt_came_to(name: str, simulator: Simulator) -> None:
     assert attempt.duration is not None
 
 
-async def test_nobody_there_is_not_sent() -> None:
+async def test_a_refused_connection_is_not_sent() -> None:
     events: list[Event] = []
     async with GatewayClient(
         "token", base_url="http://127.0.0.1:9", on_event=events.append, rate=None, retry=QUICK
@@ -177,7 +177,7 @@ async def test_nobody_there_is_not_sent() -> None:
     assert [type(one) for one in events] == [AttemptEvent, RetryEvent] * 4 + [AttemptEvent]
 
 
-async def test_a_call_that_is_cancelled_tells_whether_it_was_on_the_wire(
+async def test_a_cancelled_call_reports_whether_it_was_on_the_wire(
     simulator: Simulator,
 ) -> None:
     simulator.faults.add(Fault.hang())
@@ -196,7 +196,7 @@ async def test_a_call_that_is_cancelled_tells_whether_it_was_on_the_wire(
 # Retries and holds
 
 
-async def test_a_retry_is_told_of_after_the_attempt_it_follows(simulator: Simulator) -> None:
+async def test_a_retry_is_reported_after_the_attempt_it_follows(simulator: Simulator) -> None:
     simulator.faults.add(Fault.status(503), times=2)
     async with listening(simulator) as (client, events):
         await client.messages.list()
@@ -210,7 +210,9 @@ async def test_a_retry_is_told_of_after_the_attempt_it_follows(simulator: Simula
     assert [one.tries for one in of(events, AttemptEvent)] == [1, 2, 3]
 
 
-async def test_a_hold_is_told_of_with_what_the_gateway_asked(simulator: Simulator) -> None:
+async def test_a_hold_is_reported_with_the_seconds_that_the_gateway_asked_for(
+    simulator: Simulator,
+) -> None:
     simulator.faults.add(Fault.status(429, retry_after=1))
     async with listening(simulator, retry=RetryPolicy(max_elapsed=30)) as (client, events):
         await client.messages.list()
@@ -226,7 +228,9 @@ async def test_a_hold_is_told_of_with_what_the_gateway_asked(simulator: Simulato
     assert again.waited > 0.8
 
 
-async def test_a_call_that_ends_in_line_tells_that_nothing_was_sent(simulator: Simulator) -> None:
+async def test_a_call_that_ends_in_the_queue_reports_that_nothing_was_sent(
+    simulator: Simulator,
+) -> None:
     simulator.faults.add(Fault.status(429, retry_after=600))
     impatient = RetryPolicy(base_delay=0.001, max_delay=0.002, max_elapsed=0.2)
     async with listening(simulator, retry=impatient) as (client, events):
@@ -243,7 +247,7 @@ async def test_a_call_that_ends_in_line_tells_that_nothing_was_sent(simulator: S
     assert len(simulator.requests) == 1
 
 
-async def test_what_the_rate_takes_is_waiting_and_not_the_wire(simulator: Simulator) -> None:
+async def test_the_wait_for_the_rate_counts_as_waited_not_as_duration(simulator: Simulator) -> None:
     async with listening(simulator, rate=10.0) as (client, events):
         await asyncio.gather(client.messages.list(), client.messages.list())
     first, second = of(events, AttemptEvent)
@@ -251,7 +255,7 @@ async def test_what_the_rate_takes_is_waiting_and_not_the_wire(simulator: Simula
     assert second.waited > 0.08
 
 
-async def test_the_rate_is_waited_for_also_once_connected(simulator: Simulator) -> None:
+async def test_the_rate_also_applies_once_connected(simulator: Simulator) -> None:
     class SlowAtFirst(aiohttp.TCPConnector):
         slow = True
 
@@ -263,7 +267,7 @@ async def test_the_rate_is_waited_for_also_once_connected(simulator: Simulator) 
 
     async with listening(simulator, rate=5.0, connector=SlowAtFirst) as (client, events):
         await asyncio.gather(client.messages.list(), client.messages.list())
-    # The second one overtook it, and so took what the rate allowed.
+    # The second call overtook it, and used the token of the rate.
     _, slow = of(events, AttemptEvent)
     assert slow.waited > 0.05
     assert slow.duration > 0.2
@@ -291,10 +295,10 @@ async def test_a_renewed_token_is_a_retry_at_once(simulator: Simulator) -> None:
     assert done.tries == 2
 
 
-# Batches and ends
+# Batches and closes
 
 
-async def test_a_campaign_tells_of_every_batch_and_every_end(simulator: Simulator) -> None:
+async def test_a_campaign_reports_every_batch_and_every_close(simulator: Simulator) -> None:
     async with listening(simulator) as (client, events):
         receipt = await client.send_bulk(
             NUMBERS, **SENDING, batch_size=10, recipients_per_message=50
@@ -313,11 +317,11 @@ async def test_a_campaign_tells_of_every_batch_and_every_end(simulator: Simulato
         assert [one.batch for one in sorted(of_it, key=lambda one: one.batch)] == [
             *range(len(of_it))
         ]
-        # The rest came with the close.
+        # The other recipients were sent with the close.
         assert 0 < sum(one.recipients for one in of_it) < close.accepted
 
 
-async def test_a_lost_batch_is_doubtful_and_its_people_are_counted_at_the_close(
+async def test_a_lost_batch_is_doubtful_and_its_recipients_are_counted_at_the_close(
     simulator: Simulator,
 ) -> None:
     simulator.faults.add(Fault.reset(after_apply=True), on="append")
@@ -342,7 +346,7 @@ async def test_a_refused_batch_is_unsent_and_its_message_left_open(simulator: Si
     assert close.unsent > 0
 
 
-async def test_a_transaction_that_is_abandoned_says_so(simulator: Simulator) -> None:
+async def test_an_abandoned_transaction_is_reported(simulator: Simulator) -> None:
     async with listening(simulator) as (client, events):
         transaction = client.transaction(**SENDING, batch_size=10)
         await transaction.add(NUMBERS)
@@ -378,7 +382,7 @@ async def test_a_send_whose_answer_is_lost(simulator: Simulator) -> None:
     assert close == CloseEvent(result="unknown", message_id=None, unknown=2)
 
 
-async def test_a_send_that_reaches_nobody_and_one_that_is_refused(simulator: Simulator) -> None:
+async def test_a_send_without_valid_recipients_and_a_refused_one(simulator: Simulator) -> None:
     async with listening(simulator) as (client, events):
         simulator.faults.add(Fault.status(422, 302), on="send")
         with pytest.raises(GatewayError):
@@ -415,13 +419,13 @@ async def test_a_listener_that_raises_changes_nothing(
         receipt = await client.send_bulk(NUMBERS, **SENDING, batch_size=10)
     assert receipt.complete
     assert simulator.ledger == Counter(NUMBERS)
-    said = [record for record in caplog.records if "on_event raised" in record.message]
-    names = {record.exc_info[1].args[0] for record in said if record.exc_info}
+    errors = [record for record in caplog.records if "on_event raised" in record.message]
+    names = {record.exc_info[1].args[0] for record in errors if record.exc_info}
     assert names == {"AttemptEvent", "RetryEvent", "BatchEvent", "CloseEvent"}
 
 
 async def test_what_stops_the_listener_leaves_a_batch_doubtful(simulator: Simulator) -> None:
-    """The answer was there, but nobody took note of it: it must not count as never sent."""
+    """The response arrived, but the listener failed: the request must not count as unsent."""
 
     class Stop(BaseException):
         pass
@@ -464,7 +468,7 @@ async def test_views_tell_the_same_listener(simulator: Simulator) -> None:
     assert len(events) == 1
 
 
-# What is shown
+# Paths and ids
 
 
 @given(st.from_regex(r"/messages/[^/]*(/recipients/[^/]*)?", fullmatch=True))
@@ -479,7 +483,7 @@ def test_a_template_shows_nothing_of_the_path(path: str) -> None:
     assert message_id is None or f"/messages/{message_id}" in path
 
 
-def test_a_path_that_nobody_thought_of_is_not_shown() -> None:
+def test_an_unknown_path_is_not_shown() -> None:
     assert parse_path("/people/+39-3401234567") == ("/", None)
 
 
@@ -491,7 +495,7 @@ def test_what_could_be_a_number_or_a_text_is_no_id(odd: str | None) -> None:
     assert safe_id("5af0c2a1d7e3b40001a2b3c4") == "5af0c2a1d7e3b40001a2b3c4"
 
 
-# In the log
+# LogEvents
 
 
 async def test_events_are_logged_with_their_fields(
@@ -504,9 +508,9 @@ async def test_events_are_logged_with_their_fields(
         with pytest.raises(NotFoundError):
             await client.messages.get("5af0c2a1d7e3b40001a2b3c4")
     records = [one for one in caplog.records if one.name == "gateway_sms_async.events"]
-    told = [vars(one)["gateway_sms"] for one in records]
-    assert {one["event"] for one in told} == {"attempt", "hold", "retry", "batch", "close"}
-    levels = {(one["event"], record.levelname) for one, record in zip(told, records, strict=True)}
+    logged = [vars(one)["gateway_sms"] for one in records]
+    assert {one["event"] for one in logged} == {"attempt", "hold", "retry", "batch", "close"}
+    levels = {(one["event"], record.levelname) for one, record in zip(logged, records, strict=True)}
     assert levels == {
         ("attempt", "DEBUG"),
         ("attempt", "INFO"),
@@ -516,12 +520,12 @@ async def test_events_are_logged_with_their_fields(
         ("close", "INFO"),
     }
     (close,) = [
-        record for one, record in zip(told, records, strict=True) if one["event"] == "close"
+        record for one, record in zip(logged, records, strict=True) if one["event"] == "close"
     ]
     assert close.getMessage() == f"message {receipt.message_ids[0]}: closed, 100 accepted"
     assert vars(close)["gateway_sms"]["price"] == str(receipt.cost)
-    # Plain values, whatever the formatter.
-    assert json.loads(json.dumps(told)) == told
+    # Plain values, for any formatter.
+    assert json.loads(json.dumps(logged)) == logged
 
 
 async def test_another_logger_and_a_level_that_leaves_out(simulator: Simulator) -> None:
@@ -564,16 +568,16 @@ LEVELS: list[tuple[Event, str, str]] = [
 
 
 @pytest.mark.parametrize("at", range(len(LEVELS)))
-def test_what_must_be_seen_is_logged_loudly(at: int, caplog: pytest.LogCaptureFixture) -> None:
-    event, level, said = LEVELS[at]
+def test_level_and_text_of_each_event(at: int, caplog: pytest.LogCaptureFixture) -> None:
+    event, level, text = LEVELS[at]
     caplog.set_level(logging.DEBUG, "gateway_sms_async.events")
     LogEvents()(event)
     (record,) = caplog.records
     assert record.levelname == level
-    assert said in record.getMessage()
+    assert text in record.getMessage()
 
 
-async def test_a_timeout_of_a_whole_call_in_line_is_a_warning(
+async def test_a_timeout_in_the_queue_is_a_warning(
     simulator: Simulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "gateway_sms_async.events")

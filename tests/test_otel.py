@@ -37,7 +37,7 @@ SENDING: dict[str, Any] = {"sender": "ACME", "body": "Ciao"}
 
 
 class Collected:
-    """Providers of one test, and what they have collected."""
+    """The providers of one test, and the spans and metrics they have collected."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -61,7 +61,7 @@ class Collected:
         return {metric.name: metric for metric in scope.metrics}
 
     def values(self, name: str) -> dict[Any, float]:
-        """Return the values of a metric by what tells them apart, the server left out."""
+        """Return the values of a metric by their attributes, without those of the server."""
         metric = self.metrics().get(name)
         points = [] if metric is None else metric.data.data_points
         return {
@@ -144,12 +144,12 @@ async def test_repeats_are_counted_and_errors_named(
         simulator.faults.add(Fault.reset())
         await client.messages.list()
     first, second, third = collected.spans[1:]
-    told = [dict(span.attributes or {}) for span in (first, second, third)]
-    assert [one.get("http.request.resend_count") for one in told] == [None, 1, 2]
-    assert [one.get("http.response.status_code") for one in told] == [503, None, 200]
-    assert [one.get("error.type") for one in told] == ["503", "GatewayConnectionError", None]
-    assert [one["gateway_sms.outcome"] for one in told] == ["ambiguous", "ambiguous", "done"]
-    assert told[0]["gateway_sms.error_code"] == 503
+    found = [dict(span.attributes or {}) for span in (first, second, third)]
+    assert [one.get("http.request.resend_count") for one in found] == [None, 1, 2]
+    assert [one.get("http.response.status_code") for one in found] == [503, None, 200]
+    assert [one.get("error.type") for one in found] == ["503", "GatewayConnectionError", None]
+    assert [one["gateway_sms.outcome"] for one in found] == ["ambiguous", "ambiguous", "done"]
+    assert found[0]["gateway_sms.error_code"] == 503
     codes = [span.status.status_code for span in (first, second, third)]
     assert codes == [StatusCode.ERROR, StatusCode.ERROR, StatusCode.UNSET]
     assert collected.values("gateway_sms.retries") == {"read": 2}
@@ -319,9 +319,7 @@ async def test_without_an_sdk_it_does_nothing(simulator: Simulator) -> None:
     assert len(simulator.ledger) == 1
 
 
-async def test_the_gateway_is_not_told_of_the_trace(
-    simulator: Simulator, collected: Collected
-) -> None:
+async def test_no_trace_header_is_sent(simulator: Simulator, collected: Collected) -> None:
     async with traced(simulator, collected) as client:
         with collected.tracers.get_tracer("test").start_as_current_span("around"):
             await client.messages.list()
@@ -333,7 +331,7 @@ def test_the_package_does_not_import_opentelemetry() -> None:
         "import sys, gateway_sms_async as g; g.GatewayClient('token', on_event=g.LogEvents()); "
         "print([name for name in sys.modules if 'opentelemetry' in name])"
     )
-    told = subprocess.run(
+    found = subprocess.run(
         [sys.executable, "-c", probe], check=True, capture_output=True, text=True
     ).stdout
-    assert told.strip() == "[]"
+    assert found.strip() == "[]"

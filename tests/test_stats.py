@@ -1,4 +1,4 @@
-"""How a client stands: what is under way, what waits, what is held, what retries may still take."""
+"""The figures of a client: calls in flight, queued calls, holds, and the retry budget."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_what_is_in_flight_and_what_waits(simulator: Simulator) -> None:
         stats = client.stats
         assert (stats.in_flight, stats.waiting_interactive, stats.waiting_bulk) == (2, 3, 1)
         assert stats.campaigns == 1
-        # Who gave up waits no more, though nobody has moved.
+        # A call that gave up is no longer queued, though no other call advanced.
         tasks[3].cancel()
         await asyncio.wait([tasks[3]])
         assert client.stats.waiting_interactive == 2
@@ -73,14 +73,14 @@ async def test_requests_and_retries_of_all_views(simulator: Simulator) -> None:
         await client.messages.list()
         stats = client.stats
         assert (stats.requests, stats.retries) == (5, 3)
-        # Three were paid for; the success gave the last one back.
+        # Three retries were charged; the success returned the last one.
         assert stats.budget_left == 500 - 2 * 14
         receipt = await client.send_bulk([A], sender="ACME", body="Ciao")
         await client.with_options(timeout=3).messages.list()
         assert client.stats.requests == 5 + receipt.requests + 1
 
 
-async def test_it_may_be_asked_from_another_thread_at_work(simulator: Simulator) -> None:
+async def test_it_may_be_read_from_another_thread_during_calls(simulator: Simulator) -> None:
     failures: list[BaseException] = []
     over = threading.Event()
 
@@ -107,11 +107,11 @@ async def test_a_campaign_counts_while_it_runs(simulator: Simulator) -> None:
     seen: list[int] = []
     async with made(simulator) as client:
 
-        def people() -> Iterator[str]:
+        def source() -> Iterator[str]:
             seen.append(client.stats.campaigns)
             yield A
 
-        await client.send_bulk(people(), sender="ACME", body="Ciao")
+        await client.send_bulk(source(), sender="ACME", body="Ciao")
     assert seen == [1]
 
 

@@ -13,7 +13,7 @@ import typer
 
 from .. import GatewayClient, Message, Messages, Options
 from .._http.address import choose_base_url
-from .._simulator import Simulator
+from ..testing import Simulator
 from .login import FoundToken, find_token
 from .terminal.console import print_json, print_status
 from .terminal.messages import print_message

@@ -1,6 +1,6 @@
-"""How far the recipients of one message have come: eight bytes each, and only ever forward.
+"""The states of one message's recipients, from its lists: eight bytes each, and only advancing.
 
-Whoever follows deliveries enters. No I/O: lists of recipients go in, who moved on comes out.
+No I/O: lists of recipients go in, and the entries that advanced come out.
 """
 
 from __future__ import annotations
@@ -16,56 +16,44 @@ from .state import DeliveryState
 
 __all__ = ["ListFilter", "RecipientStates", "key_of", "pack"]
 
-# A state's code is its place here, from the least to the most advanced.
+# A state's code is its index here, from the least to the most advanced.
 _STATES = tuple(DeliveryState)
-
-
 _CODES = {state: code for code, state in enumerate(_STATES)}
-
-
 _CODE_BITS = 3
-
-
-_CODE = (1 << _CODE_BITS) - 1
-
+_CODE_MASK = (1 << _CODE_BITS) - 1
 
 _MOVES = frozenset(
     (_CODES[old], _CODES[new]) for old in _STATES for new in _STATES if old.may_become(new)
 )
 
-
 _PENDING = _CODES[DeliveryState.PENDING]
-
-
 _NOT_DIGITS = re.compile(r"[^0-9]+")
-
-
-_MOST_DIGITS = 18  # they and the code fit into 64 bits; numbers have 15
+_MOST_DIGITS = 18  # with the code they fit into 64 bits; numbers have at most 15
 
 
 def key_of(number: str) -> int:
-    """Return what tells recipients apart: the digits, however the gateway writes the number."""
+    """Return the digits of a number as an integer: the same however the gateway writes it."""
     return int(_NOT_DIGITS.sub("", number)[-_MOST_DIGITS:] or 0)
 
 
 def pack(key: int, state: DeliveryState) -> int:
-    """Write a recipient of a list as the integer that `RecipientStates.advance` takes."""
+    """Return an entry of a list as the integer that `RecipientStates.advance` takes."""
     return key << _CODE_BITS | _CODES[state]
 
 
 class RecipientStates:
-    """The states in which the recipients of one message are known to be.
+    """The last known states of one message's recipients.
 
-    A number that is on the message several times has that many states; a list does not tell
-    which is which, so a change of one is a change of how many are in each.
+    A number that is on the message several times has that many states. A list does not show which
+    entry is which, so such states are compared by how many entries are in each.
     """
 
-    __slots__ = ("_codes", "_is_repeated", "_known")
+    __slots__ = ("_codes", "_has_repeats", "_known")
 
     def __init__(self) -> None:
         self._known = array("Q")
         self._codes: Counter[int] = Counter()
-        self._is_repeated = False
+        self._has_repeats = False
 
     def __len__(self) -> int:
         return len(self._known)
@@ -75,37 +63,38 @@ class RecipientStates:
         return {state: self._codes[code] for code, state in enumerate(_STATES)}
 
     def advance(self, listed: Sequence[int]) -> list[int]:
-        """Take a list in; return the places in it of those who have moved on, in its order.
+        """Apply a list, and return the indexes of its entries that advanced, in order.
 
-        Who is not in it, or is in it with a state that does not follow the known one, stays as
-        known. Who is new is taken in, and has moved on unless pending.
+        A recipient that is not listed, or is listed with a state that cannot follow the known
+        one, keeps its state. A new recipient is added; it counts as advanced unless it is pending.
         """
-        places = {one >> _CODE_BITS: place for place, one in enumerate(listed)}
-        if self._is_repeated or len(places) < len(listed):
-            self._is_repeated = True
+        indexes = {one >> _CODE_BITS: index for index, one in enumerate(listed)}
+        if self._has_repeats or len(indexes) < len(listed):
+            self._has_repeats = True
             moved = self._advance_groups(listed)
         else:
-            moved = self._advance_each(listed, places)
-        self._codes = Counter(one & _CODE for one in self._known)
+            moved = self._advance_each(listed, indexes)
+        self._codes = Counter(one & _CODE_MASK for one in self._known)
         return sorted(moved)
 
-    def _advance_each(self, listed: Sequence[int], places: dict[int, int]) -> list[int]:
-        """Take in a list where nobody is twice, which is the rule, in a tenth of the time."""
+    def _advance_each(self, listed: Sequence[int], indexes: dict[int, int]) -> list[int]:
+        """Apply a list without repeated numbers, the usual case, in a tenth of the time."""
         known, moved = self._known, list[int]()
         for at, old in enumerate(known):
-            place = places.pop(old >> _CODE_BITS, None)
-            if place is None or (new := listed[place]) == old:
+            index = indexes.pop(old >> _CODE_BITS, None)
+            if index is None or (new := listed[index]) == old:
                 continue
-            if (old & _CODE, new & _CODE) in _MOVES:
+            if (old & _CODE_MASK, new & _CODE_MASK) in _MOVES:
                 known[at] = new
-                moved.append(place)
-        if places:
-            added = [listed[place] for place in places.values()]
+                moved.append(index)
+        if indexes:
+            added = [listed[index] for index in indexes.values()]
             self._known = array("Q", sorted([*known, *added]))
-            moved += [place for place in places.values() if listed[place] & _CODE != _PENDING]
+            moved += [index for index in indexes.values() if listed[index] & _CODE_MASK != _PENDING]
         return moved
 
     def _advance_groups(self, listed: Sequence[int]) -> list[int]:
+        """Apply a list number by number, in the order of keys: all entries of one at a time."""
         known, merged, moved = self._known, array("Q"), list[int]()
         order = sorted(range(len(listed)), key=listed.__getitem__)
         at = start = 0
@@ -117,10 +106,10 @@ class RecipientStates:
             first = bisect_left(known, key << _CODE_BITS, at)
             merged.extend(known[at:first])
             at = bisect_left(known, (key + 1) << _CODE_BITS, first)
-            here = [(place, listed[place] & _CODE) for place in order[start:end]]
-            codes, places = _match([one & _CODE for one in known[first:at]], here)
+            entries = [(index, listed[index] & _CODE_MASK) for index in order[start:end]]
+            codes, indexes = _match([one & _CODE_MASK for one in known[first:at]], entries)
             merged.extend(sorted(key << _CODE_BITS | code for code in codes))
-            moved += places
+            moved += indexes
             start = end
         merged.extend(known[at:])
         self._known = merged
@@ -128,13 +117,13 @@ class RecipientStates:
 
 
 def _match(known: list[int], listed: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
-    """Return the codes that one number's entries have now, and the places of those that moved.
+    """Return the new codes of one number's entries, and the indexes of those that advanced.
 
-    Counted by code, as a gateway that masks numbers lists thousands as one.
+    Entries are counted by code: a gateway that masks numbers may list thousands with one number.
     """
     left: list[list[int]] = [[] for _ in _STATES]
-    for place, code in listed:
-        left[code].append(place)
+    for index, code in listed:
+        left[code].append(index)
     before = [known.count(code) for code in range(len(_STATES))]
     codes: list[int] = []
     moved: list[int] = []
@@ -153,14 +142,14 @@ def _match(known: list[int], listed: list[tuple[int, int]]) -> tuple[list[int], 
         take(old, new)
     for code, count in enumerate(before):
         codes.extend([code] * count)
-    # Where a state is nobody's known one, the least advanced ones are the new entries.
+    # Of the listed entries that match no known one, the least advanced are the new entries.
     added = max(0, len(listed) - len(known))
-    for code, places in enumerate(left):
-        here = places[:added]
-        added -= len(here)
-        codes.extend([code] * len(here))
+    for code, indexes in enumerate(left):
+        new_ones = indexes[:added]
+        added -= len(new_ones)
+        codes.extend([code] * len(new_ones))
         if code != _PENDING:
-            moved.extend(here)
+            moved.extend(new_ones)
     return codes, moved
 
 
@@ -168,14 +157,14 @@ _INVALID = "INVALID"
 
 
 class ListFilter:
-    """Takes one list of `message` entry by entry, each once; tells which ones are recipients.
+    """Decides which entries of one list of `message` are recipients. Pass each entry once.
 
-    - An entry that comes again, as where pages overlap, is none: it would stand for somebody who
-      is missing. It has the same id, number and place; a number alone may be on a message twice.
-    - A number that the gateway calls invalid is none, of as many as the message counts: others
-      may be called so later on, when they are rejected.
+    - A repeated entry (overlapping pages) is skipped: counted, it would hide a missing recipient.
+      A repeat has the same id, number and position; a number alone may be on a message twice.
+    - An entry that the gateway calls invalid is skipped, but at most as many as the message
+      counts: other recipients may be called invalid later, when they are rejected.
 
-    `listed` is how many entries there were but for repeats, `invalid` how many of them are invalid.
+    `listed` counts the entries without repeats, `invalid` those of them that are invalid.
     """
 
     def __init__(self, message: Message) -> None:
@@ -190,7 +179,7 @@ class ListFilter:
         return self.is_new(entry) and self.is_valid(entry)
 
     def is_new(self, entry: RecipientReport) -> bool:
-        """Whether this entry was not there before; the first half of `accepts`."""
+        """Whether this entry is no repeat; the first half of `accepts`."""
         if entry.id is not None:
             before = len(self._seen)
             self._seen.add((entry.id, entry.number, bytes(entry.wire_i)))
@@ -200,7 +189,7 @@ class ListFilter:
         return True
 
     def is_valid(self, entry: RecipientReport) -> bool:
-        """Whether this entry, which is new, is no invalid number; the second half of `accepts`."""
+        """Whether this new entry is not an invalid number; the second half of `accepts`."""
         if self.invalid < self._most_invalid and (
             entry.state == _INVALID or key_of(entry.number) in self._named
         ):

@@ -1,8 +1,7 @@
-"""How far a text has come to one recipient, out of the gateway's words for it.
+"""The delivery state of one recipient, from the gateway's words for it.
 
-Whoever follows deliveries enters, users too. Nothing but values.
-
-Words and numbers: the vendor's "Gateway SMS" page, schemas Recipient_Object and Report.
+The words and numbers are those of the vendor's "Gateway SMS" page, schemas Recipient_Object and
+Report.
 """
 
 from __future__ import annotations
@@ -14,41 +13,37 @@ from ..models import DeliveryReport, RecipientReport
 __all__ = ["DeliveryState", "is_permanent", "says_delivered", "state_of"]
 
 _AT_OPERATOR = "DELIVERED_TO_OPERATOR"
-
-
 _AT_OPERATOR_ID = 2
-
-
 _INVALID = "INVALID"
 
 
 class DeliveryState(Enum):
-    """How far a text has come to one recipient. It only ever moves forward, to one final state."""
+    """The delivery state of one recipient. It only advances, to one final state."""
 
     PENDING = "pending"
-    """On its way, or in words that are not known."""
+    """In transit, or the gateway's words are unknown."""
     AT_OPERATOR = "at_operator"
-    """Handed to the operator of the recipient; not yet on the phone."""
+    """Accepted by the recipient's operator; not yet on the phone."""
     DELIVERED = "delivered"
-    """On the phone."""
+    """Delivered to the phone."""
     UNDELIVERED = "undelivered"
     """Could not be delivered."""
     EXPIRED = "expired"
-    """Not delivered in the time that it had."""
+    """Not delivered within its validity period."""
     REJECTED = "rejected"
-    """Not taken by the network."""
+    """Rejected by the network."""
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing follows it."""
+        """Whether no other state can follow."""
         return self not in {DeliveryState.PENDING, DeliveryState.AT_OPERATOR}
 
     def may_become(self, other: DeliveryState) -> bool:
-        """Whether `other` is further on: what is repeated or comes late is not."""
+        """Whether `other` may follow this state; False for a repeated or an earlier one."""
         return not self.is_final and other not in {self, DeliveryState.PENDING}
 
 
-_OF_GROUP = {
+_BY_GROUP = {
     1: DeliveryState.PENDING,
     2: DeliveryState.UNDELIVERED,
     3: DeliveryState.DELIVERED,
@@ -56,8 +51,7 @@ _OF_GROUP = {
     5: DeliveryState.REJECTED,
 }
 
-
-_OF_WORD = {
+_BY_WORD = {
     "DELIVERED": DeliveryState.DELIVERED,
     "DELIVERED_TO_HANDSET": DeliveryState.DELIVERED,
     _AT_OPERATOR: DeliveryState.AT_OPERATOR,
@@ -70,14 +64,14 @@ _OF_WORD = {
 
 
 def state_of(recipient: RecipientReport) -> DeliveryState:
-    """Return how far the text has come: by the carrier's report, else by the gateway's words."""
-    if (of_report := _by_report(recipient.report)) is not None:
-        return of_report
+    """Return the state of a recipient: from the carrier's report, else the gateway's words."""
+    if (reported := _by_report(recipient.report)) is not None:
+        return reported
     return _by_words(recipient)
 
 
 def says_delivered(recipient: RecipientReport) -> bool:
-    """Whether the gateway's own words say delivered, whatever the carrier's report says."""
+    """Whether the gateway's own words say delivered, regardless of the carrier's report."""
     return _by_words(recipient) is DeliveryState.DELIVERED
 
 
@@ -85,15 +79,15 @@ def _by_words(recipient: RecipientReport) -> DeliveryState:
     if _AT_OPERATOR in {recipient.state, recipient.state_description}:
         return DeliveryState.AT_OPERATOR
     for word in (recipient.state, recipient.state_description):
-        if isinstance(word, str) and word in _OF_WORD:
-            return _OF_WORD[word]
+        if isinstance(word, str) and word in _BY_WORD:
+            return _BY_WORD[word]
     return DeliveryState.PENDING
 
 
 def is_permanent(recipient: RecipientReport) -> bool:
-    """Whether trying this recipient again cannot help, as far as the carrier says.
+    """Whether the carrier reports that another attempt cannot succeed.
 
-    A number that never came to a carrier, being invalid to the gateway, is no better the next time.
+    True also for a number that the gateway calls invalid: it never reaches a carrier.
     """
     report = recipient.report
     if report is None:
@@ -107,6 +101,6 @@ def _by_report(report: DeliveryReport | None) -> DeliveryState | None:
     status = report.status
     if status.name == _AT_OPERATOR or (not status.name and status.id == _AT_OPERATOR_ID):
         return DeliveryState.AT_OPERATOR
-    if status.group_id in _OF_GROUP:
-        return _OF_GROUP[status.group_id]
-    return _OF_WORD.get(status.name or "") or _OF_WORD.get(status.group_name or "")
+    if status.group_id in _BY_GROUP:
+        return _BY_GROUP[status.group_id]
+    return _BY_WORD.get(status.name or "") or _BY_WORD.get(status.group_name or "")

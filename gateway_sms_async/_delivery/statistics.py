@@ -1,9 +1,9 @@
-"""What became of the recipients of messages, added up: how many arrived, how fast, what it cost.
+"""Delivery figures of messages: how many recipients, how fast, at what cost.
 
-Whoever reports on deliveries enters, users too. Nothing but counting: reports of recipients go in
-one by one and are not kept.
+Pure counting: reports of recipients are added one by one and not kept.
 
-Words and numbers: the vendor's "Gateway SMS" page, schemas Recipient_Object and Report.
+The words and numbers are those of the vendor's "Gateway SMS" page, schemas Recipient_Object and
+Report.
 """
 
 from __future__ import annotations
@@ -34,22 +34,19 @@ __all__ = [
 ]
 
 UNKNOWN_COUNTRY = "unknown"
-"""Stands for the calling code of what is no number."""
-
+"""The calling code of an entry that is not a phone number."""
 
 _NO_ERROR = "NO_ERROR"
-
-
-_LIKE_A_NUMBER = re.compile(r"\+?\d(?:[\s()./-]{0,2}\d){5,}")
-
-
-_LONGEST_WORDS = 80
+_NUMBER_LIKE = re.compile(r"\+?\d(?:[\s()./-]{0,2}\d){5,}")
+_MAX_LENGTH = 80
 
 
 class Failure(NamedTuple):
-    """Why a text did not arrive: `undelivered`, `expired` or `rejected`, and the carrier's words.
+    """Why a text was not delivered.
 
-    `permanent`: trying again cannot help. The words hold nobody's number.
+    - `state`: UNDELIVERED, EXPIRED or REJECTED.
+    - `name`, `description`: the carrier's words, without any phone number; None if there are none.
+    - `permanent`: another attempt cannot succeed.
     """
 
     state: DeliveryState
@@ -59,12 +56,12 @@ class Failure(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """What a person reads."""
+        """The failure in words, for display."""
         return self.description or self.name or self.state.value
 
 
 def failure_of(recipient: RecipientReport) -> Failure | None:
-    """Return why the text did not arrive; None when it did, or still may."""
+    """Return why the text was not delivered; None if it was, or still may be."""
     state = state_of(recipient)
     if not state.is_final or state is DeliveryState.DELIVERED:
         return None
@@ -73,7 +70,7 @@ def failure_of(recipient: RecipientReport) -> Failure | None:
 
 
 def _words(recipient: RecipientReport) -> Iterable[tuple[str | None, str | None]]:
-    """Go through the names and descriptions of what went wrong, the most telling first."""
+    """Yield the names and descriptions of the failure, the most specific first."""
     report = recipient.report
     if report is not None:
         error, status = report.error, report.status
@@ -85,30 +82,34 @@ def _words(recipient: RecipientReport) -> Iterable[tuple[str | None, str | None]
 
 
 def _clean(words: str | int | None) -> str | None:
-    """Return words as they may be shown: on one line, not endless, nobody's number in them."""
+    """Return words fit for display: printable, on one line, short, without phone numbers."""
     if words is None:
         return None
     printable = "".join(one if one.isprintable() else " " for one in str(words))
-    short = " ".join(_LIKE_A_NUMBER.sub("…", printable).split())
-    return short if len(short) <= _LONGEST_WORDS else short[: _LONGEST_WORDS - 1] + "…"
+    short = " ".join(_NUMBER_LIKE.sub("…", printable).split())
+    return short if len(short) <= _MAX_LENGTH else short[: _MAX_LENGTH - 1] + "…"
 
 
 def seconds_to_deliver(recipient: RecipientReport) -> float | None:
-    """Return the seconds from sending to the phone; None when it is not there, or not known."""
+    """Return the seconds from sending to delivery; None if not delivered or not known."""
     if state_of(recipient) is not DeliveryState.DELIVERED:
         return None
     report = recipient.report or DeliveryReport()
-    ours = recipient.timestamp_sent, recipient.timestamp_delivery
-    theirs = report.sent_at, report.done_at
-    # Both ends by one clock where that can be had.
-    for sent, delivered in (ours, theirs, (ours[0], theirs[1]), (theirs[0], ours[1])):
+    sent_at, delivered_at = recipient.timestamp_sent, recipient.timestamp_delivery
+    # Prefer two times of one clock, the gateway's or the carrier's.
+    for sent, delivered in (
+        (sent_at, delivered_at),
+        (report.sent_at, report.done_at),
+        (sent_at, report.done_at),
+        (report.sent_at, delivered_at),
+    ):
         if sent is not None and delivered is not None and delivered >= sent:
             return (delivered - sent).total_seconds()
     return None
 
 
 def times_of(recipient: RecipientReport) -> tuple[datetime | None, datetime | None]:
-    """Return when the text was sent and when it was delivered, UTC, as far as that is known."""
+    """Return when the text was sent and when it was delivered, UTC; None if not known."""
     report = recipient.report or DeliveryReport()
     delivered = None
     if state_of(recipient) is DeliveryState.DELIVERED:
@@ -118,11 +119,14 @@ def times_of(recipient: RecipientReport) -> tuple[datetime | None, datetime | No
 
 @dataclass(slots=True)
 class DeliverySums:
-    """What is added up over some recipients.
+    """Sums over some recipients.
 
-    `states` counts them by how far the text came; `parts` are SMS; `price` is what they were
-    reckoned at and `real_cost` what was really charged, for `charged` of them so far, in euro,
-    None while no recipient names any; `waits` are the seconds to deliver of those delivered.
+    - `states`: recipients by delivery state.
+    - `parts`: SMS parts.
+    - `price`: the estimated price in euro, None while no recipient has one.
+    - `real_cost`: the charged amount in euro, None while no recipient has one; `charged` counts
+      the recipients that have one.
+    - `waits`: seconds to deliver, one for each delivered recipient.
     """
 
     states: Counter[DeliveryState] = field(default_factory=Counter[DeliveryState])
@@ -134,28 +138,28 @@ class DeliverySums:
 
     @property
     def recipients(self) -> int:
-        """How many there are."""
+        """How many recipients were added."""
         return self.states.total()
 
     @property
     def delivered(self) -> int:
-        """How many have it on the phone."""
+        """How many recipients were delivered to."""
         return self.states[DeliveryState.DELIVERED]
 
     @property
     def undecided(self) -> int:
-        """How many may still come to an end: pending, or at the operator."""
+        """How many recipients are not final yet: pending or at the operator."""
         return sum(count for state, count in self.states.items() if not state.is_final)
 
     @property
     def failed(self) -> int:
-        """How many will not get it: undelivered, expired or rejected."""
+        """How many recipients failed: undelivered, expired or rejected."""
         return self.recipients - self.delivered - self.undecided
 
     def seconds(self, *shares: float) -> list[float | None]:
-        """Return the seconds within which each of these shares of the delivered had it.
+        """Return the delivery-time quantiles in seconds: `seconds(0.5, 0.9)`.
 
-        Seconds that were really taken, the nearest rank: `seconds(0.5, 0.9)`. None without any.
+        Each is an observed time (nearest rank), None if no recipient was delivered.
         """
         ordered = sorted(self.waits)
         if not ordered:
@@ -163,27 +167,27 @@ class DeliverySums:
         return [ordered[max(0, math.ceil(share * len(ordered)) - 1)] for share in shares]
 
     def add(self, recipient: RecipientReport) -> None:
-        """Count one more."""
+        """Count one recipient."""
         self.states[state_of(recipient)] += 1
         self.parts += recipient.sms or 0
-        self.price = _plus(self.price, recipient.price)
+        self.price = _add(self.price, recipient.price)
         real_cost = recipient.real_cost
-        self.real_cost = _plus(self.real_cost, real_cost)
+        self.real_cost = _add(self.real_cost, real_cost)
         self.charged += real_cost is not None
         if (seconds := seconds_to_deliver(recipient)) is not None:
             self.waits.append(seconds)
 
     def merge(self, other: DeliverySums) -> None:
-        """Count also those of another."""
+        """Add the sums of another."""
         self.states.update(other.states)
         self.parts += other.parts
-        self.price = _plus(self.price, other.price)
-        self.real_cost = _plus(self.real_cost, other.real_cost)
+        self.price = _add(self.price, other.price)
+        self.real_cost = _add(self.real_cost, other.real_cost)
         self.charged += other.charged
         self.waits.extend(other.waits)
 
     def to_dict(self) -> dict[str, object]:
-        """Return it as JSON has it: counts by state, amounts as text, seconds."""
+        """Return plain types for JSON: counts by state, amounts as text, seconds."""
         half, most = self.seconds(0.5, 0.9)
         return {
             "recipients": self.recipients,
@@ -197,15 +201,16 @@ class DeliverySums:
 
 
 class DeliveryStatistics:
-    """What became of all recipients of some messages.
+    """Delivery figures of all recipients of some messages.
 
-    Feed it with `add`, and with `add_message` if the message itself was read. About 8 bytes a
-    delivered recipient are kept, for the time to deliver.
+    Pass each recipient to `add`, and each message that was read to `add_message`. About 8 bytes
+    per delivered recipient are kept, for the delivery times.
 
-    - `countries`: the sums by calling code, `"+39"`, in no order; `total`: those of everybody.
-    - `failures`: how often each Failure was met.
-    - `unlisted`: recipients of whom the gateway counts more than it lists: nothing is known of
-      them. `invalid`: recipients that it would not send to and does not list.
+    - `countries`: sums by calling code, such as `"+39"`, unordered.
+    - `total`: the sums of all countries.
+    - `failures`: how often each Failure occurred.
+    - `unlisted`: recipients that the gateway counts but does not list; their state is unknown.
+    - `invalid`: recipients that the gateway refused and does not list.
     """
 
     def __init__(self) -> None:
@@ -215,7 +220,7 @@ class DeliveryStatistics:
         self.invalid: int = 0
 
     def add(self, recipient: RecipientReport) -> None:
-        """Count one recipient of a message; whatever shape it has is no error."""
+        """Count one recipient of a message; accepts any content."""
         country = _country(recipient.number)
         if (sums := self.countries.get(country)) is None:
             sums = self.countries[country] = DeliverySums()
@@ -224,14 +229,14 @@ class DeliveryStatistics:
             self.failures[failure] += 1
 
     def add_message(self, message: Message, listed: int) -> None:
-        """Hold the counts of a message against the `listed` recipients of it, which went to `add`."""
+        """Compare a message's counts with its `listed` recipients, which were passed to `add`."""
         self.unlisted += max(0, message.valid - listed)
-        # Some lists hold the invalid ones too.
+        # Some lists include the invalid recipients.
         self.invalid += max(0, message.invalid - max(0, listed - message.valid))
 
     @property
     def total(self) -> DeliverySums:
-        """The sums of everybody; added up anew with each look."""
+        """The sums of all countries, computed on each access."""
         total = DeliverySums()
         for sums in self.countries.values():
             total.merge(sums)
@@ -239,16 +244,16 @@ class DeliveryStatistics:
 
     @property
     def permanent(self) -> int:
-        """How many of those without it cannot be helped by trying again."""
+        """How many failed recipients another attempt cannot reach."""
         return sum(count for failure, count in self.failures.items() if failure.permanent)
 
     @property
     def can_be_tried_again(self) -> int:
-        """How many of those without it may get it when it is sent again."""
+        """How many failed recipients another attempt may reach."""
         return self.failures.total() - self.permanent
 
     def to_dict(self) -> dict[str, object]:
-        """Return it as JSON has it. Nobody's number, and no text, is in it."""
+        """Return plain types for JSON, without phone numbers and texts."""
         return {
             **self.total.to_dict(),
             "unlisted": self.unlisted,
@@ -269,7 +274,7 @@ class DeliveryStatistics:
         }
 
     def by_size(self) -> list[tuple[str, DeliverySums]]:
-        """Return the countries, the one with the most recipients first."""
+        """Return the countries and their sums, most recipients first."""
         return sorted(self.countries.items(), key=lambda item: (-item[1].recipients, item[0]))
 
 
@@ -280,7 +285,7 @@ def _country(number: str) -> str:
         return UNKNOWN_COUNTRY
 
 
-def _plus(amount: Decimal | None, more: Decimal | None) -> Decimal | None:
+def _add(amount: Decimal | None, more: Decimal | None) -> Decimal | None:
     if amount is None or more is None:
         return more if amount is None else amount
     return amount + more

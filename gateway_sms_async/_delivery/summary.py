@@ -1,7 +1,6 @@
-"""What is told about deliveries: one change, how far one message is, and how far several are.
+"""The delivery of messages as values: one change, one message, several messages.
 
-The lowest room of those about deliveries: nothing but values. Users meet them, `following` makes
-them.
+`polling` creates them.
 """
 
 from __future__ import annotations
@@ -20,12 +19,17 @@ __all__ = ["DeliveryChange", "DeliverySummary", "MessageDelivery", "Unfinished"]
 Unfinished = Literal[
     "timed out", "open", "scheduled", "not found", "no recipients", "list incomplete"
 ]
-"""Why a message is not complete, see `MessageDelivery`."""
+"""Why a message is not complete; see `MessageDelivery`."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryChange:
-    """One recipient is further on: the number as the gateway writes it, its state, all of it."""
+    """The state of one recipient advanced.
+
+    - `number`: as the gateway writes it.
+    - `state`: the new state.
+    - `report`: the recipient's entry in the gateway's list.
+    """
 
     number: str
     state: DeliveryState
@@ -37,17 +41,19 @@ class DeliveryChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageDelivery:
-    """How far one message is.
+    """The delivery of one message.
 
-    - `counts`: recipients by state, every state included; the sum is at least what the gateway
-      counts as valid. Whom no list has told of is pending.
-    - `listed`: how many recipients lists have told of.
-    - `complete`: everybody is final. `unfinished` says why not, None where complete or while it
-      is still followed: "timed out"; "open" (it sends nothing until it is closed); "scheduled"
-      (for later than the timeout); "not found"; "no recipients"; "list incomplete" (the gateway
-      does not list everybody, so not everybody's state can be known).
-    - `message`: what the gateway last said about it, None when it never did.
-    - `error`: why the last look failed, None when it did not.
+    - `message_id`: the message.
+    - `counts`: recipients by state, every state included. The sum is at least the gateway's count
+      of valid recipients: recipients that no list has shown yet count as pending.
+    - `listed`: how many recipients the lists have shown.
+    - `complete`: all recipients are final.
+    - `unfinished`: why polling ended before that; None if it is complete or still polled. One of
+      "timed out"; "open" (it sends nothing until it is closed); "scheduled" (for after the
+      timeout); "not found"; "no recipients"; "list incomplete" (the gateway does not list all
+      recipients, so their states cannot be known).
+    - `message`: the gateway's last response about it, None if there was none.
+    - `error`: why the last poll failed, None if it succeeded.
     """
 
     message_id: str
@@ -72,9 +78,12 @@ class MessageDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverySummary:
-    """How far several messages are: by state over all of them, and one by one.
+    """The delivery of several messages.
 
-    `complete` means that everybody on all of them is final. `requests` is what it took so far.
+    - `counts`: recipients of all messages by state.
+    - `messages`: each message.
+    - `complete`: all recipients of all messages are final.
+    - `requests`: how many requests it took so far.
     """
 
     counts: Mapping[DeliveryState, int]

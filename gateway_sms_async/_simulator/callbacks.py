@@ -1,6 +1,6 @@
-"""Tells `options.callback_url` of each change of a message's state, over a real socket.
+"""Calls `options.callback_url` on each change of a message's state, over a real socket.
 
-The server asks for it after every request and when its clock moves. Only hosts on this machine
+The server triggers it after every request and when its clock moves. Only hosts on this machine
 are called: this is a tool for tests, and a message may name any address.
 """
 
@@ -17,32 +17,26 @@ import aiohttp
 
 from .fault_effects import encode
 from .gateway import Gateway
-from .message import Message
+from .message import StoredMessage
 
 _AT_ONCE: Final = 8
-
-
 _PATIENCE: Final = 5.0
 
-
-# A clock that is not the loop's may stand still or jump, so it is looked at now and then.
+# A clock other than the loop's may stand still or jump, so it is polled within these bounds.
 _SOONEST, _LATEST = 0.01, 1.0
-
-
 _JSON: Final = "application/json"
-
-
 _FORM: Final = "application/x-www-form-urlencoded"
-
-
 _STATES: Final = (1, 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedCallback:
-    """One callback: where to, about which message and state of it, and what came of it.
+    """One callback that the simulator made, and its result.
 
-    `status` is the HTTP status of the answer, None without one; `error` then says why.
+    - `url`: the address that was called.
+    - `message_id`, `state`: the message and the state that were reported.
+    - `status`: the HTTP status of the response, None if there was none.
+    - `error`: why there was no response, else None.
     """
 
     url: str
@@ -53,7 +47,7 @@ class RecordedCallback:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _PendingCallback:
     """One callback to make."""
 
     url: str
@@ -63,10 +57,10 @@ class _Call:
     content_type: str
 
 
-class Caller:
+class CallbackSender:
     """Makes the callbacks of one gateway, each `times` times.
 
-    With `in_order` false, the one about a state comes only after that about the one it becomes.
+    With `in_order` false, a message's callbacks are made once it is final, the last state first.
     """
 
     def __init__(
@@ -84,15 +78,15 @@ class Caller:
         self._times = times
         self._in_order = in_order
         self._keep = keep
-        self._told: dict[str, int] = {}
+        self._reported: dict[str, int] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._calling: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._last: dict[str, asyncio.Task[None]] = {}
         self._permits = asyncio.Semaphore(_AT_ONCE)
         self._session: aiohttp.ClientSession | None = None
 
-    def look(self, *, clock_runs: bool) -> None:
-        """Begin the callbacks that are due; with `clock_runs` look again when the next one is."""
+    def start_due(self, *, clock_runs: bool) -> None:
+        """Start the callbacks that are due; with `clock_runs`, schedule the next check."""
         if not self._gateway.watched:
             return
         now = self._clock()
@@ -105,9 +99,9 @@ class Caller:
             if calls := self._due(message, now):
                 task = asyncio.create_task(self._make(calls, self._last.get(message_id)))
                 self._last[message_id] = task
-                self._calling.add(task)
-                task.add_done_callback(self._calling.discard)
-            left = [moment for moment in message.turns if moment > now]
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            left = [moment for moment in message.state_changes if moment > now]
             upcoming = min([upcoming, *left])
             if not left:
                 self._forget(message_id)
@@ -117,47 +111,49 @@ class Caller:
         if clock_runs and upcoming < float("inf"):
             wait = min(max(upcoming - now, _SOONEST), _LATEST)
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(wait, lambda: self.look(clock_runs=True))
+            self._timer = loop.call_later(wait, lambda: self.start_due(clock_runs=True))
 
     async def settle(self) -> None:
-        """Wait until the callbacks begun so far are made."""
-        while self._calling:
-            await asyncio.wait(self._calling)
+        """Wait until the callbacks started so far are made."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """Drop what is not made yet."""
+        """Cancel the callbacks that are not made yet."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        calling = list(self._calling)
-        for task in calling:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*calling, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         session, self._session = self._session, None
         if session is not None:
             await session.close()
 
     def _forget(self, message_id: str) -> None:
         self._gateway.watched.discard(message_id)
-        self._told.pop(message_id, None)
+        self._reported.pop(message_id, None)
         self._last.pop(message_id, None)
 
-    def _due(self, message: Message, now: float) -> list[_Call]:
+    def _due(self, message: StoredMessage, now: float) -> list[_PendingCallback]:
         """Return the callbacks to make, in the order to make them."""
-        told, state = self._told.get(message.id, 0), message.state(now)
+        reported, state = self._reported.get(message.id, 0), message.state(now)
         if not self._in_order and state != _STATES[-1]:
             return []
-        self._told[message.id] = state
+        self._reported[message.id] = state
         calls = [
-            _write(message, each, message.turns[each - 1])
+            _build(message, each, message.state_changes[each - 1])
             for each in _STATES
-            if told < each <= state
+            if reported < each <= state
         ]
         if not self._in_order:
             calls.reverse()
         return [call for call in calls for _ in range(self._times)]
 
-    async def _make(self, calls: list[_Call], earlier: asyncio.Task[None] | None) -> None:
+    async def _make(
+        self, calls: list[_PendingCallback], earlier: asyncio.Task[None] | None
+    ) -> None:
         if earlier is not None:
             await asyncio.wait([earlier])
         for call in calls:
@@ -175,7 +171,7 @@ class Caller:
             if self._keep is not None:
                 del self.made[: max(0, len(self.made) - self._keep)]
 
-    async def _post(self, call: _Call) -> tuple[int | None, str | None]:
+    async def _post(self, call: _PendingCallback) -> tuple[int | None, str | None]:
         if not is_loopback(call.url):
             return None, "not called: not an address of this machine"
         if self._session is None:
@@ -186,15 +182,15 @@ class Caller:
         try:
             async with self._session.post(
                 call.url, data=call.body, headers=headers, allow_redirects=False
-            ) as answer:
-                await answer.read()
-                return answer.status, None
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # a timeout is an OSError
+            ) as response:
+                await response.read()
+                return response.status, None
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             return None, type(error).__name__
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an address is one of this machine's own."""
+    """Whether an address belongs to this machine."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -203,12 +199,12 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def _write(message: Message, state: int, moment: float) -> _Call:
-    """Write the callback as the gateway sends it: raw JSON, or in the form field asked for."""
+def _build(message: StoredMessage, state: int, moment: float) -> _PendingCallback:
+    """Return the callback as the gateway sends it: raw JSON, or in the requested form field."""
     url = str(message.options["callback_url"])
     document = encode(message.document(moment))
     if field := message.options.get("callback_field"):
-        return _Call(
+        return _PendingCallback(
             url, message.id, state, urlencode({str(field): document.decode()}).encode(), _FORM
         )
-    return _Call(url, message.id, state, document, _JSON)
+    return _PendingCallback(url, message.id, state, document, _JSON)

@@ -1,7 +1,7 @@
-"""How the recipients of a message fare, and when: all alike, or as varied as a test asks for.
+"""When each recipient of a message becomes final, and how: all alike, or varied for a test.
 
-Users make `Deliveries`; the messages ask a `Course`. Nothing is stored for a recipient: what
-becomes of one follows from its place on the message, and repeats after a thousand places.
+Users create `Deliveries`; messages ask a `Timeline`. Nothing is stored per recipient: the outcome
+follows from the position on the message and repeats after a thousand positions.
 """
 
 from __future__ import annotations
@@ -12,128 +12,123 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from .statuses import FAILURES, Verdict
+from .statuses import FAILURES, CarrierReport
 
 NEVER: Final = math.inf
 
-
-# Steps through a thousand places that visit each once. The first hits every tenth once in ten, so
-# that few are struck in their share too; the others leave no gap in the hour for few either, and
-# none of them goes together with another: who fails says nothing about when.
+# Each step is coprime to 1000, so stepping through the positions visits each of them once. The
+# first step reaches every tenth once in ten positions, so the share is right on short messages
+# too. The others leave no large gap on short messages either, and the three are unrelated: whether
+# a recipient fails says nothing about when it becomes final.
 _PLACES: Final = 1000
-
-
-_FATE_STEP: Final = 301
-
-
+_OUTCOME_STEP: Final = 301
 _TIME_STEP: Final = 189
-
-
 _OPERATOR_STEP: Final = 843
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deliveries:
-    """How deliveries differ from one recipient to the next; the defaults let all be alike.
+    """How deliveries differ between recipients; with the defaults all are alike.
 
-    The first recipient of a message is always the first to be struck and the earliest; the same
-    place on a message has the same fate in every run.
+    The first recipient of a message is the first to fail and the earliest to become final. The
+    same position on a message has the same outcome in every run.
     """
 
     spread: float = 0.0
-    """Recipients become final between `delivered_after` and so many seconds later."""
+    """Seconds: recipients become final between `delivered_after` and `spread` seconds later."""
     undelivered: float = 0.0
-    """The share, 0 to 1, that ends undeliverable, expired or rejected, each in several ways."""
+    """Share of recipients, 0 to 1, that end undeliverable, expired or rejected."""
     pending: float = 0.0
-    """The share that never becomes final."""
+    """Share of recipients, 0 to 1, that never become final."""
     operator: float = 0.0
-    """The share that is DELIVERED_TO_OPERATOR half-way between sent and final."""
+    """Share of recipients, 0 to 1, that are DELIVERED_TO_OPERATOR halfway from sent to final."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.spread < math.inf:
-            raise ValueError("spread is a number of seconds")
+            raise ValueError("spread must be a finite number of seconds, at least 0")
         for name in ("undelivered", "pending", "operator"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is a share between 0 and 1")
+                raise ValueError(f"{name} must be a share between 0 and 1")
         if self.undelivered + self.pending > 1:
-            raise ValueError("undelivered and pending together are at most 1")
+            raise ValueError("undelivered and pending together must be at most 1")
 
 
-class Fate(NamedTuple):
-    """What becomes of one recipient; seconds after queueing, infinite for never.
+class RecipientDelivery(NamedTuple):
+    """The delivery of one recipient, in seconds after queueing; infinite means never.
 
-    `failure` is None for who is delivered.
+    `failure` is None if the recipient is delivered.
     """
 
     at_operator: float
     final: float
-    failure: Verdict | None
+    failure: CarrierReport | None
 
 
-class Counts(NamedTuple):
-    """How many recipients of a message were sent, delivered, and failed so far."""
+class DeliveryCounts(NamedTuple):
+    """How many recipients of a message have been sent, delivered and failed so far."""
 
     sent: int
     delivered: int
     error: int
 
 
-class Course:
-    """What becomes of messages after they are queued: `age` is in seconds since then."""
+class Timeline:
+    """The deliveries of messages after queueing; `age` is in seconds since then."""
 
     def __init__(
         self, *, sent_after: float, delivered_after: float, deliveries: Deliveries
     ) -> None:
         self.sent_after = sent_after
         self._delivered_after = delivered_after
-        self._deliveries = deliveries
+        self._settings = deliveries
         places = 1 if deliveries == Deliveries() else _PLACES
-        self._fates = [self._make(place) for place in range(places)]
-        self._last_final = list(accumulate((fate.final for fate in self._fates), max))
-        self._delivered = sorted(fate.final for fate in self._fates if fate.failure is None)
-        self._failed = sorted(fate.final for fate in self._fates if fate.failure is not None)
+        self._by_place = [self._make(place) for place in range(places)]
+        self._last_final = list(accumulate((delivery.final for delivery in self._by_place), max))
+        self._delivered = sorted(one.final for one in self._by_place if one.failure is None)
+        self._failed = sorted(one.final for one in self._by_place if one.failure is not None)
 
-    def fate(self, i: int) -> Fate:
-        """Return what becomes of the recipient in place `i`."""
-        return self._fates[i % len(self._fates)]
+    def delivery(self, i: int) -> RecipientDelivery:
+        """Return the delivery of the recipient at position `i`."""
+        return self._by_place[i % len(self._by_place)]
 
     def final_after(self, count: int) -> float:
-        """Return at which age everybody of `count` recipients is final."""
+        """Return the age at which all of `count` recipients are final."""
         if not count:
             return self._delivered_after
-        return self._last_final[min(count, len(self._fates)) - 1]
+        return self._last_final[min(count, len(self._by_place)) - 1]
 
-    def counts(self, count: int, age: float) -> Counts:
-        """Return how far `count` recipients are."""
-        rounds, rest = divmod(count, len(self._fates))
+    def counts(self, count: int, age: float) -> DeliveryCounts:
+        """Return the counts of `count` recipients at `age`."""
+        rounds, rest = divmod(count, len(self._by_place))
         delivered = rounds * bisect_right(self._delivered, age)
         error = rounds * bisect_right(self._failed, age)
-        for fate in self._fates[:rest]:
-            if fate.final <= age:
-                delivered += fate.failure is None
-                error += fate.failure is not None
-        return Counts(count if age >= self.sent_after else 0, delivered, error)
+        for delivery in self._by_place[:rest]:
+            if delivery.final <= age:
+                delivered += delivery.failure is None
+                error += delivery.failure is not None
+        return DeliveryCounts(count if age >= self.sent_after else 0, delivered, error)
 
     def last_change(self, count: int, age: float) -> float:
-        """Return at which age a message of `count` recipients that was sent last changed."""
+        """Return the age at which a sent message of `count` recipients last changed."""
         last = self.sent_after
         if not count and age >= self._delivered_after:
             return self._delivered_after
-        for fate in self._fates[:count]:
-            for moment in (fate.at_operator, fate.final):
+        for delivery in self._by_place[:count]:
+            for moment in (delivery.at_operator, delivery.final):
                 if last < moment <= age:
                     last = moment
         return last
 
-    def _make(self, place: int) -> Fate:
-        asked = self._deliveries
-        late = asked.spread * (place * _TIME_STEP % _PLACES) / (_PLACES - 1)
-        final = self._delivered_after + late
-        struck = place * _FATE_STEP % _PLACES
-        passes = place * _OPERATOR_STEP % _PLACES < asked.operator * _PLACES
-        at_operator = (self.sent_after + final) / 2 if passes else NEVER
-        if struck < asked.undelivered * _PLACES:
-            return Fate(at_operator, final, FAILURES[(place + place // 10) % len(FAILURES)])
-        if struck < (asked.undelivered + asked.pending) * _PLACES:
-            return Fate(at_operator, NEVER, None)
-        return Fate(at_operator, final, None)
+    def _make(self, place: int) -> RecipientDelivery:
+        settings = self._settings
+        delay = settings.spread * (place * _TIME_STEP % _PLACES) / (_PLACES - 1)
+        final = self._delivered_after + delay
+        rank = place * _OUTCOME_STEP % _PLACES
+        reaches_operator = place * _OPERATOR_STEP % _PLACES < settings.operator * _PLACES
+        at_operator = (self.sent_after + final) / 2 if reaches_operator else NEVER
+        if rank < settings.undelivered * _PLACES:
+            failure = FAILURES[(place + place // 10) % len(FAILURES)]
+            return RecipientDelivery(at_operator, final, failure)
+        if rank < (settings.undelivered + settings.pending) * _PLACES:
+            return RecipientDelivery(at_operator, NEVER, None)
+        return RecipientDelivery(at_operator, final, None)

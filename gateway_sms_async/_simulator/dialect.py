@@ -1,7 +1,7 @@
-"""The vendor's documentation leaves questions open; here is one knob for each.
+"""One setting for each question that the vendor's documentation leaves open.
 
-A dialect is a set of answers, each likely or at least possible, and at its end four that would
-make any client helpless: axioms broken. Rules read it, tests and users choose it, nothing acts.
+Each value is likely, or at least possible. The last four break an assumption without which no
+client can work. Settings only: the gateway reads them.
 """
 
 from __future__ import annotations
@@ -12,54 +12,54 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """How the gateway behaves where its documentation does not say; the defaults are likely."""
+    """How the gateway behaves where its documentation does not say; the defaults are the likely ones."""
 
     empty_close: bool = True
     """A closing PUT may carry `recipients: []`; False: it is refused with 422."""
     merge_repeats: bool = False
-    """A number added again to the same message is dropped; False: it is sent and billed twice."""
+    """A number added to the same message again is dropped; False: it is sent and billed twice."""
     list_while_open: bool = True
     """Recipients of an open message can be listed; False: 404 until it is closed."""
     object_lists: bool = True
-    """A list of `{number, fields}` objects is understood; False: each one counts as invalid."""
+    """A list of `{number, fields}` objects is accepted; False: each object counts as invalid."""
     charge_at: Literal["close", "put"] = "close"
-    """When credit is taken: once at the close (or send), or with each POST and PUT."""
+    """When credit is charged: once at the close (or send), or with each POST and PUT."""
     custom_returned: bool = True
-    """Answers show `options.custom`; False: they leave it out."""
+    """Responses show `options.custom`; False: they omit it."""
     put_as_created: bool = False
-    """A PUT is answered 201 with a list of one message; False: 200 with the message itself."""
+    """A PUT returns 201 with a list of one message; False: 200 with the message itself."""
     max_recipients: int | None = None
-    """The most recipients that one request may bring, above it 413; None: no limit."""
+    """The most recipients in one request, 413 above it; None: no limit."""
     max_per_message: int | None = None
-    """The most recipients, valid or not, that one message holds, above it 413; None: no limit."""
+    """The most recipients, valid or not, on one message, 413 above it; None: no limit."""
     refuse_missing_fields: bool = False
-    """A recipient without a field that the text names: 422; False: `{{name}}` goes out as is."""
+    """A recipient without a field that the text names: 422; False: `{{name}}` is sent as written."""
     strict_slashes: bool = False
-    """A path is known only with or without its last slash, as documented; False: both ways."""
+    """A path must have or lack its last slash as documented; False: both forms work."""
     put_closes: bool = False
     """A PUT without `transaction` closes the message; False: it leaves it open."""
     split_close: bool = False
     """A closing PUT with recipients adds them and leaves the message open; False: it closes."""
     lose_concurrent: bool = False
-    """Of two PUTs under way at once to an open message one is lost; False: both are kept."""
+    """Of two concurrent PUTs to an open message, one is lost; False: both are kept."""
     repeat_puts: bool = False
-    """A proxy carries each PUT out twice and passes the first answer on; False: once."""
+    """A proxy sends each PUT twice and returns the first response; False: once."""
     list_grows: float = 0.0
     """Seconds after the close until the list of recipients, empty at first, is complete."""
     list_limit: int | None = None
     """The most entries in a list of recipients or of messages; None: the lists are complete."""
     list_invalid: bool = False
-    """The list of recipients ends with the invalid ones; False: it leaves them out."""
+    """The list of recipients ends with the invalid ones; False: it omits them."""
     rewrite_numbers: bool = False
-    """Answers show numbers without the hyphen, `+39340…`; False: as they were written."""
+    """Responses show numbers without the hyphen, `+39340…`; False: as they were written."""
     invalid_named: int | None = None
-    """The most numbers named in `recipients.invalid.list`; None: all, as in its total."""
+    """The most numbers in `recipients.invalid.list`; None: all that its total counts."""
 
     opens_send_after: float | None = None
-    """Breaks an axiom clients stand on: a message open for so many seconds sends by itself."""
+    """Breaks an assumption: a message that was open for this many seconds sends itself."""
     closed_takes_puts: bool = False
-    """Breaks an axiom clients stand on: what a PUT adds to a closed message is sent as well."""
+    """Breaks an assumption: recipients that a PUT adds to a closed message are sent too."""
     refusals_apply_half: bool = False
-    """Breaks an axiom clients stand on: a refused PUT has added half of its recipients."""
+    """Breaks an assumption: a refused PUT has added half of its recipients."""
     deletes_undone: bool = False
-    """Breaks an axiom clients stand on: a DELETE is answered 200 and deletes nothing."""
+    """Breaks an assumption: a DELETE returns 200 and deletes nothing."""

@@ -1,7 +1,7 @@
-"""Carries requests to the rules: once, twice, late, by halves, or in vain.
+"""Passes requests to the gateway: once, twice, late, only half of them, or not at all.
 
-The server hands each request in together with the fault that strikes it. Whatever is put off
-waits in here, by the event loop's clock.
+The server passes in each request with the fault that applies to it. Delayed requests are kept
+here, timed by the event loop's clock.
 """
 
 from __future__ import annotations
@@ -11,57 +11,56 @@ from typing import Final, NamedTuple
 
 from .faults import Fault
 from .gateway import Gateway
-from .message import Message
+from .message import StoredMessage
 from .recipients import halve
 from .requests import RecordedRequest, Target
-from .responses import Answer
+from .responses import Response
 
 PUTS: Final = frozenset({"append", "close"})
-
-
-_APPLIED_BY_HALVES: Final = frozenset({401, 402, 413, 422, 429})
+_MAY_APPLY_HALF: Final = frozenset({401, 402, 413, 422, 429})
 
 
 class Arrival(NamedTuple):
-    """A request on its way to the rules; `seen` is what `Gateway.look_up` returned for it.
+    """A request on its way to the gateway.
 
-    `refusal` is the answer when its token does not open the gateway for it.
+    - `seen`: what `Gateway.look_up` returned when the request arrived.
+    - `refusal`: the response if the token does not allow this request, else None.
     """
 
     record: RecordedRequest
     target: Target
-    refusal: Answer | None
-    seen: Message | None
+    refusal: Response | None
+    seen: StoredMessage | None
 
 
-class Carrier:
-    """Carries requests out on `gateway`, and keeps those that are put off."""
+class Dispatcher:
+    """Applies requests to `gateway`, and keeps those that are delayed."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._late: dict[asyncio.TimerHandle, Arrival] = {}
 
-    def carry(self, arrival: Arrival, fault: Fault | None) -> tuple[Answer, Fault | None]:
-        """Return the gateway's answer, true or pretended, and what is still to strike it."""
+    def dispatch(self, arrival: Arrival, fault: Fault | None) -> tuple[Response, Fault | None]:
+        """Return the gateway's response, real or simulated, and the fault that remains for it."""
         if fault is None:
             return self._apply(arrival), None
         if fault.kind == "partial":
             return self._apply(arrival, halved=True), fault.then
         if fault.kind == "repeat":
-            answer = self._apply(arrival)
-            self._put_off(arrival, fault.seconds)
-            return answer, None
+            response = self._apply(arrival)
+            self._delay(arrival, fault.seconds)
+            return response, None
         if fault.after_apply:
             return self._apply(arrival), fault
         if fault.kind == "late":
-            self._put_off(arrival, fault.seconds)
-        answer = self._pretend(arrival)
-        if fault.kind == "status" and fault.code in _APPLIED_BY_HALVES:
+            self._delay(arrival, fault.seconds)
+        response = self._simulate(arrival)
+        if fault.kind == "status" and fault.code in _MAY_APPLY_HALF:
             self._take_half(arrival)
-        return answer, None if fault.kind == "lost" else fault
+        return response, None if fault.kind == "lost" else fault
 
     def land_late(self) -> int:
-        """Carry out now what was put off, and return how many requests that were."""
+        """Apply the delayed requests now, and return how many there were."""
         waiting = sorted(self._late.items(), key=lambda item: item[0].when())
         for timer, arrival in waiting:
             timer.cancel()
@@ -69,56 +68,56 @@ class Carrier:
             self._apply(arrival)
         return len(waiting)
 
-    def _put_off(self, arrival: Arrival, seconds: float) -> None:
-        arrival = arrival._replace(seen=None)  # it builds on what it meets when it lands
+    def _delay(self, arrival: Arrival, seconds: float) -> None:
+        arrival = arrival._replace(seen=None)  # it is applied to the state at that time
         if not seconds:
             self._apply(arrival)
             return
 
-        def land() -> None:
+        def apply() -> None:
             del self._late[timer]
             self._apply(arrival)
 
-        timer = asyncio.get_running_loop().call_later(seconds, land)
+        timer = asyncio.get_running_loop().call_later(seconds, apply)
         self._late[timer] = arrival
 
-    def _apply(self, arrival: Arrival, *, halved: bool = False) -> Answer:
+    def _apply(self, arrival: Arrival, *, halved: bool = False) -> Response:
         record = arrival.record
         body = halve(record.body) if halved else record.body
-        answer = self._call(arrival, body)
-        record.applied |= bool(answer.body["success"])
+        response = self._call(arrival, body)
+        record.applied |= bool(response.body["success"])
         if self._gateway.dialect.repeat_puts and arrival.target.operation in PUTS:
             self._call(arrival._replace(seen=None), body)
-        return answer
+        return response
 
-    def _pretend(self, arrival: Arrival) -> Answer:
+    def _simulate(self, arrival: Arrival) -> Response:
         undo = self._gateway.checkpoint(arrival.target.message_id)
-        answer = self._call(arrival, arrival.record.body)
+        response = self._call(arrival, arrival.record.body)
         undo()
-        return answer
+        return response
 
     def _take_half(self, arrival: Arrival) -> None:
         if arrival.refusal is None and arrival.target.operation in PUTS:
             self._gateway.take_half(arrival.target.message_id, arrival.record.body)
 
-    def _call(self, arrival: Arrival, body: object) -> Answer:
+    def _call(self, arrival: Arrival, body: object) -> Response:
         if arrival.refusal is not None:
             return arrival.refusal
         gateway = self._gateway
         operation, message_id, number = arrival.target
         match operation:
             case "list":
-                answer = gateway.list_messages()
+                response = gateway.list_messages()
             case "get":
-                answer = gateway.get(message_id)
+                response = gateway.get(message_id)
             case "recipients":
-                answer = gateway.recipients(message_id)
+                response = gateway.recipients(message_id)
             case "recipient":
-                answer = gateway.recipient(message_id, number)
+                response = gateway.recipient(message_id, number)
             case "send" | "open":
-                answer = gateway.post(body)
+                response = gateway.post(body)
             case "append" | "close":
-                answer = gateway.put(message_id, body, seen=arrival.seen)
+                response = gateway.put(message_id, body, seen=arrival.seen)
             case _:
-                answer = gateway.delete(message_id)
-        return answer
+                response = gateway.delete(message_id)
+        return response

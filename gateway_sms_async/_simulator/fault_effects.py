@@ -1,6 +1,6 @@
 """How each fault looks on the wire, down to single bytes and TCP flags.
 
-The server calls `play` with the answer that the gateway would have given; the rest stays in here.
+The server calls `play` with the response that the gateway would have sent.
 """
 
 from __future__ import annotations
@@ -16,40 +16,26 @@ import msgspec
 from aiohttp import web
 
 from .faults import Fault
-from .responses import Answer, failure
+from .responses import Response, failure
 
 _JSON: Final = "application/json"
-
-
 _MIB: Final = 1024 * 1024
-
-
 _BOMB_MIB: Final = 256
-
-
 _GZIP_HEAD: Final = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
-
-
 _SPACES: Final = b" " * 65536
-
 
 _PAGE: Final = (
     "<html><head><title>{0}</title></head><body><h1>{0} from a proxy</h1></body></html>\n"
 )
 
-
 _TCP: Final = (socket.AF_INET, socket.AF_INET6)
-
-
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, for zero seconds
-
-
 encode: Final = msgspec.json.Encoder().encode
 
 
-def respond(answer: Answer) -> web.Response:
-    """Return the gateway's answer as it should be."""
-    return web.Response(body=encode(answer.body), status=answer.status, content_type=_JSON)
+def respond(response: Response) -> web.Response:
+    """Return the gateway's response unchanged."""
+    return web.Response(body=encode(response.body), status=response.status, content_type=_JSON)
 
 
 def page(status: int) -> web.Response:
@@ -57,39 +43,39 @@ def page(status: int) -> web.Response:
     return web.Response(text=_PAGE.format(status), status=status, content_type="text/html")
 
 
-async def play(fault: Fault, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-    """Do to the client what `fault` says; `answer` is what it should have got."""
-    body = encode(answer.body)
+async def play(fault: Fault, request: web.BaseRequest, response: Response) -> web.StreamResponse:
+    """Apply `fault` to the connection; `response` is what the client should have received."""
+    body = encode(response.body)
     match fault.kind:
         case "reset":
-            _hang_up(request, reset=True)
+            _disconnect(request, reset=True)
         case "close":
-            _hang_up(request)
+            _disconnect(request)
         case "hang" | "late":
             pass
         case "truncate":
-            stream = await _start(request, answer.status, len(body))
+            stream = await _start(request, response.status, len(body))
             await stream.write(body[: len(body) // 2])
-            _hang_up(request)
+            _disconnect(request)
         case "drip":
-            stream = await _start(request, answer.status, len(body))
+            stream = await _start(request, response.status, len(body))
             for i in range(len(body)):
                 await stream.write(body[i : i + 1])
                 await asyncio.sleep(fault.seconds)
             return stream
         case "oversized":
-            stream = await _start(request, answer.status, None)
+            stream = await _start(request, response.status, None)
             await stream.write(body)
             while True:
                 await stream.write(_SPACES)
                 await asyncio.sleep(0)
         case _:
-            return _spoil(fault, answer.status, body)
+            return _corrupt(fault, response.status, body)
     return await until_gone()
 
 
-def _spoil(fault: Fault, status: int, body: bytes) -> web.Response:
-    """Return a complete HTTP answer, only not the right one."""
+def _corrupt(fault: Fault, status: int, body: bytes) -> web.Response:
+    """Return a complete HTTP response, but not the correct one."""
     match fault.kind:
         case "status":
             return _fail(fault)
@@ -112,18 +98,18 @@ def _spoil(fault: Fault, status: int, body: bytes) -> web.Response:
 
 
 async def until_gone() -> Never:
-    """Wait until the connection ends: the server then cancels whatever serves it."""
+    """Wait until the connection ends: the server then cancels the task that serves it."""
     await asyncio.Event().wait()
     raise AssertionError
 
 
-def _hang_up(request: web.BaseRequest, *, reset: bool = False) -> None:
+def _disconnect(request: web.BaseRequest, *, reset: bool = False) -> None:
     transport = request.transport
     if transport is None:
         return
     if reset:
         connection: socket.socket = transport.get_extra_info("socket")
-        if connection.family in _TCP:  # a Unix socket knows no RST
+        if connection.family in _TCP:  # a Unix socket has no RST
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         transport.abort()
     else:
@@ -161,10 +147,10 @@ def _bomb(body: bytes) -> bytes:
 
 @cache
 def _packed_spaces() -> tuple[bytes, int]:
-    """Return one MiB of spaces as a deflate block, and the CRC-32 of all of them.
+    """Return one MiB of spaces as a deflate block, and the CRC-32 of the whole file's spaces.
 
-    After a full flush a block needs nothing before it, so one can be repeated: packing all
-    of them would hold up the event loop for seconds.
+    After a full flush a block does not depend on what precedes it, so one block can be repeated.
+    Compressing all the spaces would block the event loop for seconds.
     """
     spaces = b" " * _MIB
     packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)

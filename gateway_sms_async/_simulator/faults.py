@@ -1,6 +1,6 @@
-"""What may go wrong on the way, and the queue that says which request meets it.
+"""The faults of a connection, and the queue that assigns them to requests.
 
-Tests fill the queue, the server empties it. How a fault looks on the wire is `wire.py`.
+Tests fill the queue and the server empties it. `fault_effects` has how a fault looks on the wire.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Final
 
 from .requests import METHODS, OAUTH_OPERATIONS, OPERATIONS, RecordedRequest
 
-_WITHOUT_ANSWER: Final = frozenset({"reset", "close", "hang", "late"})
+_WITHOUT_RESPONSE: Final = frozenset({"reset", "close", "hang", "late"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One fault; make it with the functions below, each of which says what the client sees.
+    """One fault. Create it with the functions below; each describes what the client sees.
 
-    `after_apply` tells whether the gateway carries the request out before the fault strikes.
+    `after_apply`: the gateway applies the request before the fault occurs.
     """
 
     kind: str
@@ -33,8 +33,8 @@ class Fault:
 
     @property
     def answers(self) -> bool:
-        """Whether the client gets at least the head of an answer."""
-        return self.kind not in _WITHOUT_ANSWER
+        """Whether the client receives at least the head of a response."""
+        return self.kind not in _WITHOUT_RESPONSE
 
     @staticmethod
     def reset(*, after_apply: bool = False) -> Fault:
@@ -43,28 +43,28 @@ class Fault:
 
     @staticmethod
     def close(*, after_apply: bool = False) -> Fault:
-        """Close the connection (FIN) without an answer."""
+        """Close the connection (FIN) without a response."""
         return Fault(kind="close", after_apply=after_apply)
 
     @staticmethod
     def hang(*, after_apply: bool = False) -> Fault:
-        """Never answer; ends when the client leaves or the simulator stops."""
+        """Never respond; ends when the client disconnects or the simulator stops."""
         return Fault(kind="hang", after_apply=after_apply)
 
     @staticmethod
     def late(seconds: float) -> Fault:
-        """Never answer, and carry the request out `seconds` later, whether the client stays or not.
+        """Never respond, and apply the request `seconds` later, even if the client disconnects.
 
-        What is still to come when the simulator stops, or at `Simulator.land_late()`, is
-        carried out then.
+        A request that is still waiting when the simulator stops, or at `Simulator.land_late()`,
+        is applied then.
         """
         return Fault(kind="late", seconds=seconds)
 
     @staticmethod
     def partial(*, then: Fault | None = None) -> Fault:
-        """Carry the request out with the first half of its recipients.
+        """Apply the request with the first half of its recipients.
 
-        The answer is the gateway's own, with what was taken; or the fault `then` strikes.
+        The response is the gateway's own and counts that half, unless the fault `then` replaces it.
         """
         if then is not None and then.kind in ("late", "partial", "lost", "repeat"):
             raise ValueError(f"a partial request cannot end as {then.kind!r}")
@@ -72,15 +72,15 @@ class Fault:
 
     @staticmethod
     def lost() -> Fault:
-        """Answer as if the request was carried out, and keep nothing of it (a lost update)."""
+        """Respond as if the request was applied, and keep nothing of it (a lost update)."""
         return Fault(kind="lost")
 
     @staticmethod
     def repeat(seconds: float = 0.0) -> Fault:
-        """Carry the request out, answer as usual, and carry it out again `seconds` later.
+        """Apply the request, respond as usual, and apply it again `seconds` later.
 
-        With 0 both happen before the answer. What is still to come when the simulator stops,
-        or at `Simulator.land_late()`, is carried out then.
+        With 0, both happen before the response. A repeat that is still waiting when the simulator
+        stops, or at `Simulator.land_late()`, is applied then.
         """
         return Fault(kind="repeat", after_apply=True, seconds=seconds)
 
@@ -101,12 +101,12 @@ class Fault:
 
     @staticmethod
     def empty(*, after_apply: bool = True) -> Fault:
-        """Send the right status with an empty body."""
+        """Send the correct status with an empty body."""
         return Fault(kind="empty", after_apply=after_apply)
 
     @staticmethod
     def double_encoded(*, after_apply: bool = True) -> Fault:
-        """Send a JSON string that holds the JSON document."""
+        """Send a JSON string that contains the JSON document."""
         return Fault(kind="double_encoded", after_apply=after_apply)
 
     @staticmethod
@@ -118,9 +118,10 @@ class Fault:
         envelope: bool = True,
         after_apply: bool = False,
     ) -> Fault:
-        """Answer with HTTP status `code`, in the gateway's failure envelope or as plain text.
+        """Respond with HTTP status `code`, in the gateway's failure envelope or as plain text.
 
-        `error` is the envelope's code (default: `code`), `retry_after` the header's seconds or date.
+        `error` is the error code in the envelope (default: `code`), `retry_after` the value of
+        the header: seconds or a date.
         """
         header = None if retry_after is None else str(retry_after)
         return Fault(
@@ -139,17 +140,17 @@ class Fault:
 
     @staticmethod
     def drip(seconds: float = 0.05, *, after_apply: bool = True) -> Fault:
-        """Send the right answer one byte at a time, `seconds` apart."""
+        """Send the correct response one byte at a time, `seconds` apart."""
         return Fault(kind="drip", seconds=seconds, after_apply=after_apply)
 
     @staticmethod
     def oversized(*, after_apply: bool = True) -> Fault:
-        """Send the right answer followed by spaces without end."""
+        """Send the correct response followed by endless spaces."""
         return Fault(kind="oversized", after_apply=after_apply)
 
     @staticmethod
     def gzip_bomb(*, after_apply: bool = True) -> Fault:
-        """Send 256 MiB of spaces, which gzip makes 256 KiB, and the right answer after them."""
+        """Send 256 MiB of spaces, 256 KiB after gzip, and then the correct response."""
         return Fault(kind="gzip_bomb", after_apply=after_apply)
 
 
@@ -162,32 +163,38 @@ class _Entry:
 
 
 class Faults:
-    """The faults to come. `plan`, if set, is asked about each request that none of them meets."""
+    """The queued faults.
+
+    `plan`, if set, is called with each request that no queued fault matches, and returns a fault
+    or None.
+    """
 
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
         self.plan: Callable[[RecordedRequest], Fault | None] | None = None
 
     def add(self, fault: Fault, *, on: str = "*", times: int | None = 1, skip: int = 0) -> None:
-        """Let `fault` strike the next `times` requests that match, after the first `skip` of them.
+        """Apply `fault` to the next `times` matching requests, after skipping the first `skip`.
 
-        `on` is an HTTP method in capitals ("PUT"), an operation in small letters ("list", "get",
-        "recipients", "recipient", "send", "open", "append", "close", "delete", or one of the OAuth
-        service: "create_token", "get_token", "refresh_token", "delete_token", "list_scopes",
-        "get_wallet"), or "*".
-        `times=None` is for ever. Of several faults that match, the one added first strikes.
+        - `on`: an HTTP method in capitals ("PUT"); an operation in lower case ("list", "get",
+          "recipients", "recipient", "send", "open", "append", "close", "delete", or, for the OAuth
+          service, "create_token", "get_token", "refresh_token", "delete_token", "list_scopes",
+          "get_wallet"); or "*".
+        - `times`: None means every time.
+
+        If several faults match, the one added first applies.
         """
         if on != "*" and on not in METHODS | OPERATIONS | OAUTH_OPERATIONS:
             raise ValueError(f"on={on!r} is neither an HTTP method nor an operation")
         self._entries.append(_Entry(fault, on, times, skip))
 
     def clear(self) -> None:
-        """Forget all faults, and the plan."""
+        """Remove all faults and the plan."""
         self._entries.clear()
         self.plan = None
 
     def take(self, request: RecordedRequest) -> Fault | None:
-        """Return the fault that strikes this request, and count it."""
+        """Return the fault for this request, and count it."""
         for entry in self._entries:
             if entry.on not in ("*", request.method, request.operation):
                 continue

@@ -1,7 +1,7 @@
 """The gateway's rules as a plain object: no socket, no event loop, no clock of its own.
 
-Each of the seven calls takes what a request brought and returns an `Answer`. The server is one
-caller; a property test is another.
+Each of the seven calls takes the content of a request and returns a `Response`. The server calls
+it, and so does a property test.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from decimal import Decimal
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec
 
-from . import responses as answers
-from .deliveries import Course, Deliveries
+from . import responses
+from .deliveries import Deliveries, Timeline
 from .dialect import Dialect
-from .message import Message, Terms
+from .message import StoredMessage, Terms
 from .parameters import (
     read_bool,
     read_date,
@@ -30,56 +30,50 @@ from .parameters import (
     read_text,
 )
 from .recipients import (
-    Batch,
+    ReceivedBatch,
     brings_recipients,
     check_fields,
     count_batch_parts,
     halve,
     read_recipients,
 )
-from .responses import JSON, Answer, RefusedError
+from .responses import JSON, RefusedError, Response
 
 DEFAULT_CREDIT: Final = Decimal(1_000_000)
-
-
 DEFAULT_PRICE: Final = Decimal("0.03")
-
-
 _is_id: Final = re.compile(r"[0-9a-f]{24}").fullmatch
-
-
 _REALTIME_PAUSE: Final = 60.0
-
-
-_APPLIED_BY_HALVES: Final = frozenset({402, 413, 422})
-
-
+_MAY_APPLY_HALF: Final = frozenset({402, 413, 422})
 _P = ParamSpec("_P")
 
 
-def _answers(
-    call: Callable[Concatenate[Gateway, _P], Answer],
-) -> Callable[Concatenate[Gateway, _P], Answer]:
-    """Turn a refusal raised inside a call into the answer that says so."""
+def _refusals_as_responses(
+    call: Callable[Concatenate[Gateway, _P], Response],
+) -> Callable[Concatenate[Gateway, _P], Response]:
+    """Turn a refusal raised inside a call into its response."""
 
     @wraps(call)
-    def answered(self: Gateway, /, *args: _P.args, **kwargs: _P.kwargs) -> Answer:
+    def wrapper(self: Gateway, /, *args: _P.args, **kwargs: _P.kwargs) -> Response:
         try:
             return call(self, *args, **kwargs)
         except RefusedError as refusal:
-            return refusal.answer()
+            return refusal.response()
 
-    return answered
+    return wrapper
 
 
 class Gateway:
     """One account: its messages, its credit, and the seven calls on them.
 
-    `credit` is in EUR, `price` in EUR per SMS part; a closed message is sent `sent_after` and
-    delivered `delivered_after` seconds after it was queued, as `deliveries` varies it, by `clock`
-    (wall seconds), seen when somebody looks. A refused call has changed nothing, unless the
-    dialect says so. `unroutable` are well-formed numbers that nevertheless count as invalid.
-    `watched` are ids of messages whose changes of state somebody wants to be told of.
+    - `credit`: in EUR; `price`: in EUR per SMS part.
+    - `dialect`: settings for what the vendor's documentation leaves open.
+    - `sent_after`, `delivered_after`: seconds after queueing until the recipients of a closed
+      message are sent and delivered; `deliveries` varies them.
+    - `clock`: returns wall seconds. States are computed when they are read.
+    - `unroutable`: well-formed numbers that nevertheless count as invalid.
+    - `watched`: ids of messages with a `callback_url` whose state may still change.
+
+    A refused call changes nothing, unless the dialect says otherwise.
     """
 
     def __init__(
@@ -99,7 +93,7 @@ class Gateway:
         self.dialect: Dialect = dialect or Dialect()
         self._terms = Terms(
             price=price,
-            course=Course(
+            timeline=Timeline(
                 sent_after=sent_after,
                 delivered_after=delivered_after,
                 deliveries=deliveries or Deliveries(),
@@ -107,14 +101,14 @@ class Gateway:
             dialect=self.dialect,
         )
         self._clock = clock
-        self._messages: dict[str, Message] = {}
+        self._messages: dict[str, StoredMessage] = {}
         self._last_realtime = float("-inf")
         self._created = 0
-        self._origin = secrets.token_hex(2)  # an id of one gateway is unknown to the next
+        self._origin = secrets.token_hex(2)  # an id of one gateway does not exist on another
 
     @property
-    def messages(self) -> dict[str, Message]:
-        """The messages by id, the oldest first."""
+    def messages(self) -> dict[str, StoredMessage]:
+        """The messages by id, oldest first."""
         after = self.dialect.opens_send_after
         if after is not None:
             self._send_overdue(after)
@@ -122,30 +116,30 @@ class Gateway:
 
     @property
     def ledger(self) -> Counter[str]:
-        """How often each number sits on closed messages; a simulated send counts not."""
+        """How often each number is on closed messages, simulated sends excluded."""
         ledger: Counter[str] = Counter()
         for message in self.messages.values():
             if not message.is_open and not message.test:
                 ledger.update(message.numbers)
         return ledger
 
-    @_answers
-    def list_messages(self) -> Answer:
-        """`GET /messages/`: the newest first."""
+    @_refusals_as_responses
+    def list_messages(self) -> Response:
+        """`GET /messages/`: newest first."""
         if not self.messages:
-            raise RefusedError(404, answers.NOT_FOUND, "No message found")
+            raise RefusedError(404, responses.NOT_FOUND, "No message found")
         newest = reversed(self.messages.values())
         summaries = [message.summary() for message in newest][: self.dialect.list_limit]
         return self._success(200, summaries, _results(len(summaries)))
 
-    @_answers
-    def post(self, body: object) -> Answer:
-        """`POST /messages/`: send, or with `transaction: true` open a message."""
+    @_refusals_as_responses
+    def post(self, body: object) -> Response:
+        """`POST /messages/`: send a message, or open it with `transaction: true`."""
         request = read_object(body)
         now = self._clock()
         sender, text = read_sender(request), read_text(request)
         options = read_options(request)
-        message = Message(
+        message = StoredMessage(
             id=self._next_id(now),
             sender=sender,
             text=text,
@@ -166,27 +160,27 @@ class Gateway:
         wording = "Message Queued" if closes else "Transaction Opened"
         return self._success(201, [message.document(now)], wording)
 
-    @_answers
-    def get(self, message_id: str) -> Answer:
+    @_refusals_as_responses
+    def get(self, message_id: str) -> Response:
         """`GET /messages/{id}`."""
         message = self._find(message_id)
         return self._success(200, [message.document(self._clock())], _results(1))
 
-    @_answers
-    def put(self, message_id: str, body: object, *, seen: Message | None = None) -> Answer:
+    @_refusals_as_responses
+    def put(self, message_id: str, body: object, *, seen: StoredMessage | None = None) -> Response:
         """`PUT /messages/{id}`: add recipients, close, reschedule, or several of these at once.
 
-        `seen` is what `look_up` returned when the request arrived, if that was a while ago.
+        `seen` is what `look_up` returned when the request arrived, if it is applied later.
         """
-        message = self._find(message_id, answers.PUT_NOT_FOUND, answers.PUT_INVALID_ID)
+        message = self._find(message_id, responses.PUT_NOT_FOUND, responses.PUT_INVALID_ID)
         request = read_object(body)
         if seen is not None and message.is_open and brings_recipients(request):
-            message = seen  # what others have added since then is lost
+            message = seen  # what other requests have added since then is lost
         now = self._clock()
         try:
             self._change(message, request, now)
         except RefusedError as refusal:
-            if refusal.status in _APPLIED_BY_HALVES:
+            if refusal.status in _MAY_APPLY_HALF:
                 self.take_half(message_id, request)
             raise
         message.updated_at = now
@@ -196,15 +190,15 @@ class Gateway:
             return self._success(201, [document], "Updated")
         return self._success(200, document, "Updated")
 
-    def look_up(self, message_id: str) -> Message | None:
-        """Return what a PUT that has just arrived builds on, if a later state does not reach it."""
+    def look_up(self, message_id: str) -> StoredMessage | None:
+        """Return a copy of the message for a PUT that overwrites later changes, else None."""
         message = self.messages.get(message_id)
         if message is None or not message.is_open or not self.dialect.lose_concurrent:
             return None
         return message.copy()
 
     def take_half(self, message_id: str, body: object) -> None:
-        """Add half of what a refused PUT brings to an open message, if the dialect is that bad."""
+        """Add half the recipients of a refused PUT to an open message, if the dialect says so."""
         message = self.messages.get(message_id)
         request = halve(body)
         if not self.dialect.refusals_apply_half or message is None or not message.is_open:
@@ -213,15 +207,15 @@ class Gateway:
             batch = self._unrepeated(self._sort(read_object(request)), message)
             message.add(batch, count_batch_parts(message.text, batch))
 
-    @_answers
-    def delete(self, message_id: str) -> Answer:
-        """`DELETE /messages/{id}`: an open one, or one whose date is still to come. No refund."""
+    @_refusals_as_responses
+    def delete(self, message_id: str) -> Response:
+        """`DELETE /messages/{id}`: if it is open, or its date is in the future. No refund."""
         if not message_id:
-            raise RefusedError(400, answers.DELETE_NO_ID, "Message Id required")
-        message = self._find(message_id, answers.DELETE_NOT_FOUND, answers.DELETE_INVALID_ID)
+            raise RefusedError(400, responses.DELETE_NO_ID, "Message Id required")
+        message = self._find(message_id, responses.DELETE_NOT_FOUND, responses.DELETE_INVALID_ID)
         if not message.is_open and not message.is_waiting(self._clock()):
             wording = "message already scheduled for sending"
-            raise RefusedError(422, answers.ALREADY_SCHEDULED, wording)
+            raise RefusedError(422, responses.ALREADY_SCHEDULED, wording)
         if not self.dialect.deletes_undone:
             del self._messages[message_id]
         envelope = {
@@ -230,27 +224,27 @@ class Gateway:
             "success": True,
             "error": None,
         }
-        return Answer(200, envelope)
+        return Response(200, envelope)
 
-    @_answers
-    def recipients(self, message_id: str) -> Answer:
-        """`GET /messages/{id}/recipients/`: in the order they were added, without invalid ones."""
+    @_refusals_as_responses
+    def recipients(self, message_id: str) -> Response:
+        """`GET /messages/{id}/recipients/`: in the order they were added, invalid ones excluded."""
         message = self._find_listable(message_id)
         now = self._clock()
         return self._recipient_list(message, message.listed(now)[: self.dialect.list_limit], now)
 
-    @_answers
-    def recipient(self, message_id: str, number: str) -> Answer:
+    @_refusals_as_responses
+    def recipient(self, message_id: str, number: str) -> Response:
         """`GET /messages/{id}/recipients/{number}`: one entry for each time it was added."""
         message = self._find_listable(message_id)
         now = self._clock()
         found = message.find(number, now)
         if not found:
-            raise RefusedError(404, answers.NOT_FOUND, "No message found")
+            raise RefusedError(404, responses.NOT_FOUND, "No message found")
         return self._recipient_list(message, found, now)
 
     def checkpoint(self, message_id: str) -> Callable[[], None]:
-        """Return a function that takes back the one call on `message_id` (or the POST) to come."""
+        """Return a function that undoes the next call, on `message_id` or a POST."""
         before = self.messages.get(message_id)
         saved = before and before.copy()
         credit, last_realtime, known = self.credit, self._last_realtime, len(self.messages)
@@ -275,9 +269,9 @@ class Gateway:
     def _find(
         self,
         message_id: str,
-        missing: int = answers.NOT_FOUND,
-        malformed: int = answers.INVALID_ID,
-    ) -> Message:
+        missing: int = responses.NOT_FOUND,
+        malformed: int = responses.INVALID_ID,
+    ) -> StoredMessage:
         message = self.messages.get(message_id)
         if message is not None:
             return message
@@ -285,13 +279,13 @@ class Gateway:
             raise RefusedError(406, malformed, "Invalid Message ID")
         raise RefusedError(404, missing, "No message found")
 
-    def _find_listable(self, message_id: str) -> Message:
+    def _find_listable(self, message_id: str) -> StoredMessage:
         message = self._find(message_id)
         if message.is_open and not self.dialect.list_while_open:
-            raise RefusedError(404, answers.NOT_FOUND, "No message found")
+            raise RefusedError(404, responses.NOT_FOUND, "No message found")
         return message
 
-    def _change(self, message: Message, request: JSON, now: float) -> None:
+    def _change(self, message: StoredMessage, request: JSON, now: float) -> None:
         batch = self._read_batch(request, message)
         if message.is_open:
             self._append(message, request, batch, now)
@@ -300,68 +294,72 @@ class Gateway:
         else:
             _reschedule(message, request, batch, now)
 
-    def _append(self, message: Message, request: JSON, batch: Batch, now: float) -> None:
+    def _append(
+        self, message: StoredMessage, request: JSON, batch: ReceivedBatch, now: float
+    ) -> None:
         keeps_open = read_bool(request, "transaction")
         closes = self.dialect.put_closes if keeps_open is None else not keeps_open
         if closes and not len(batch) and not self.dialect.empty_close:
-            raise RefusedError(422, answers.EMPTY_CLOSE, "'recipients' must not be empty")
+            raise RefusedError(422, responses.EMPTY_CLOSE, "'recipients' must not be empty")
         if self.dialect.split_close and brings_recipients(request):
             closes = False
         send_at = read_date(read_options(request), default=message.send_at)
         self._accept(message, batch, closes=closes, now=now)
         message.send_at = send_at
 
-    def _read_batch(self, request: JSON, message: Message) -> Batch:
+    def _read_batch(self, request: JSON, message: StoredMessage) -> ReceivedBatch:
         batch = self._sort(request)
         _check_room(len(batch), self.dialect.max_recipients, "request")
         if self.dialect.refuse_missing_fields:
             check_fields(message.text, batch)
         return self._unrepeated(batch, message)
 
-    def _sort(self, request: JSON) -> Batch:
+    def _sort(self, request: JSON) -> ReceivedBatch:
         batch = read_recipients(request, object_lists=self.dialect.object_lists)
         return batch.rejecting(self.unroutable) if self.unroutable else batch
 
-    def _unrepeated(self, batch: Batch, message: Message) -> Batch:
+    def _unrepeated(self, batch: ReceivedBatch, message: StoredMessage) -> ReceivedBatch:
         return batch.without(message.numbers) if self.dialect.merge_repeats else batch
 
-    def _accept(self, message: Message, batch: Batch, *, closes: bool, now: float) -> None:
-        """Add the batch, close if asked, take the credit: all of it, or a refusal and nothing."""
+    def _accept(
+        self, message: StoredMessage, batch: ReceivedBatch, *, closes: bool, now: float
+    ) -> None:
+        """Add the batch, close if `closes`, and charge the credit; or refuse and change nothing."""
         held = len(message.numbers) + len(message.invalid)
         _check_room(held + len(batch), self.dialect.max_per_message, "message")
         parts = count_batch_parts(message.text, batch)
         due = self._due(message, parts, closes=closes)
         if due > self.credit:
-            raise RefusedError(402, answers.NO_CREDIT, self._poverty(message, due))
+            raise RefusedError(402, responses.NO_CREDIT, self._no_credit_message(message, due))
         if closes and message.options.get("realtime") and not message.test:
             if now - self._last_realtime < _REALTIME_PAUSE:
                 wording = "only one realtime message per minute"
-                raise RefusedError(422, answers.TOO_MANY_REALTIME, wording)
+                raise RefusedError(422, responses.TOO_MANY_REALTIME, wording)
             self._last_realtime = now
         message.add(batch, parts)
         self.credit -= due
         if closes:
             message.close(now)
 
-    def _due(self, message: Message, parts: int, *, closes: bool) -> Decimal:
-        """Return the credit to take when `parts` SMS more come to the message."""
+    def _due(self, message: StoredMessage, parts: int, *, closes: bool) -> Decimal:
+        """Return the credit to charge when the message gets `parts` more SMS."""
         if message.test:
             return Decimal(0)
         if self.dialect.charge_at == "put" or not message.is_open:
             return message.cost(parts)
         return message.cost(message.parts + parts) if closes else Decimal(0)
 
-    def _poverty(self, message: Message, due: Decimal) -> str:
+    def _no_credit_message(self, message: StoredMessage, due: Decimal) -> str:
         if message.id in self.messages:
             return f"Insufficient Credit in Wallet: {self.credit}"
         return f"Current User credit is not enough. {due} needed {self.credit} € available"
 
     def _next_id(self, now: float) -> str:
-        # The last six digits stay free: those of the recipients are counted there.
+        # The last six digits are zero: recipient ids are counted there.
         self._created += 1
         return f"{int(now) & 0xFFFFFFFF:08x}{self._origin}{self._created & 0xFFFFFF:06x}000000"
 
-    def _success(self, status: int, data: object, message: str) -> Answer:
+    def _success(self, status: int, data: object, message: str) -> Response:
         envelope = {
             "data": data,
             "success": True,
@@ -369,27 +367,31 @@ class Gateway:
             "credit": f"{self.credit:f}",
             "error": None,
         }
-        return Answer(status, envelope)
+        return Response(status, envelope)
 
-    def _recipient_list(self, message: Message, positions: range | list[int], now: float) -> Answer:
+    def _recipient_list(
+        self, message: StoredMessage, positions: range | list[int], now: float
+    ) -> Response:
         documents = [message.recipient_document(i, now) for i in positions]
-        answer = self._success(200, documents, _results(len(documents)))
-        answer.body["credit"] = float(self.credit)  # a number here, as in the vendor's example
-        return answer
+        response = self._success(200, documents, _results(len(documents)))
+        response.body["credit"] = float(
+            self.credit
+        )  # a number in lists, as in the vendor's example
+        return response
 
 
 def _check_room(count: int, limit: int | None, room: str) -> None:
     if limit is not None and count > limit:
         wording = f"at most {limit} recipients in one {room}"
-        raise RefusedError(413, answers.TOO_MANY_RECIPIENTS, wording)
+        raise RefusedError(413, responses.TOO_MANY_RECIPIENTS, wording)
 
 
-def _reschedule(message: Message, request: JSON, batch: Batch, now: float) -> None:
-    """Move the date of a closed message, which is all that a PUT may still do to it."""
+def _reschedule(message: StoredMessage, request: JSON, batch: ReceivedBatch, now: float) -> None:
+    """Change the date of a closed message, the only change that a PUT may still make."""
     send_at = read_date(read_options(request), default=None)
     is_more = len(batch) > 0 or read_bool(request, "transaction")
     if send_at is None or is_more or not message.is_waiting(now):
-        raise RefusedError(422, answers.ALREADY_CLOSED, "Transaction already closed")
+        raise RefusedError(422, responses.ALREADY_CLOSED, "Transaction already closed")
     message.send_at = send_at
     message.released_at = now
 

@@ -1,7 +1,7 @@
-"""One stored message: what it holds, how far it has come, and its JSON as the vendor shows it.
+"""One stored message: its recipients, its state, and its JSON in the vendor's form.
 
-Only the rules create or change one. Recipients are kept as plain strings; their objects, about
-1 kB each, exist only while somebody looks.
+Only the gateway creates and changes messages. Recipients are kept as plain strings; their JSON
+objects, about 1 kB each, are built for each request.
 """
 
 from __future__ import annotations
@@ -12,46 +12,37 @@ from decimal import Decimal
 from itertools import chain
 from typing import Final
 
-from .deliveries import NEVER, Counts, Course
+from .deliveries import NEVER, DeliveryCounts, Timeline
 from .dialect import Dialect
-from .recipients import Batch, fill, without_hyphen
+from .recipients import ReceivedBatch, fill, without_hyphen
 from .responses import JSON
 from .segments import count_parts
-from .statuses import AT_HANDSET, AT_OPERATOR, Verdict
+from .statuses import AT_HANDSET, AT_OPERATOR, CarrierReport
 
 ITALY: Final = timezone(timedelta(hours=1))  # as in the vendor's examples; no summer time
-
-
 _QUEUED: Final = ("QUEUED", "QUEUED", "Message queued")
-
-
 _SENT: Final = ("SENT", "PENDING_ENROUTE", "Message sent to next instance")
-
-
 _INVALID: Final = ("INVALID", "INVALID_NUMBER", "Number not valid")
-
-
 _TICK: Final = 1e-6
-
-
 _ID_SPACE: Final = 1 << 24  # the last six digits of an id are for the recipients
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a gateway applies to every message; price in EUR per part."""
+    """The terms that a gateway applies to every message; price in EUR per SMS part."""
 
     price: Decimal
-    course: Course
+    timeline: Timeline
     dialect: Dialect
 
 
 @dataclass(slots=True, kw_only=True)
-class Message:
-    """A message of the account; times are wall seconds, `parts` counts SMS of all recipients.
+class StoredMessage:
+    """A message of the account. Times are wall seconds; `parts` counts SMS of all recipients.
 
-    `closed_at` is None while the transaction is open. `released_at` is then the same, until a
-    rescheduling moves it. The message queues at the later of `released_at` and `send_at`.
+    `closed_at` is None while the transaction is open. The close sets `released_at` to the same
+    time, and a rescheduling moves it. The message is queued at the later of `released_at` and
+    `send_at`.
     """
 
     id: str
@@ -73,40 +64,40 @@ class Message:
 
     @property
     def is_open(self) -> bool:
-        """Whether the transaction still takes recipients."""
+        """Whether the transaction still accepts recipients."""
         return self.closed_at is None
 
     def is_waiting(self, now: float) -> bool:
-        """Whether the message is closed and its date is still to come."""
+        """Whether the message is closed and its date is in the future."""
         return self.released_at is not None and now < self.send_at
 
     def state(self, now: float) -> int:
-        """Return 0 when open or queued, 1 when sent, 2 when everybody is final."""
-        course, age = self.terms.course, self._age(now)
-        if age >= course.final_after(len(self.numbers)):
+        """Return 0 if open or queued, 1 if sent, 2 if all recipients are final."""
+        timeline, age = self.terms.timeline, self._age(now)
+        if age >= timeline.final_after(len(self.numbers)):
             return 2
-        return 1 if age >= course.sent_after else 0
+        return 1 if age >= timeline.sent_after else 0
 
     @property
-    def turns(self) -> tuple[float, float]:
-        """When its state becomes 1 and 2, in wall seconds; infinite for never."""
-        course, queued_at = self.terms.course, self._queued_at
-        return queued_at + course.sent_after, queued_at + course.final_after(len(self.numbers))
+    def state_changes(self) -> tuple[float, float]:
+        """When the state becomes 1 and 2, in wall seconds; infinite means never."""
+        timeline, queued_at = self.terms.timeline, self._queued_at
+        return queued_at + timeline.sent_after, queued_at + timeline.final_after(len(self.numbers))
 
     @property
     def _queued_at(self) -> float:
         return NEVER if self.released_at is None else max(self.released_at, self.send_at)
 
     def _age(self, now: float) -> float:
-        # A microsecond more, or what happens at a moment is not seen at it, for rounding.
+        # One microsecond more, or rounding would hide an event at the moment it happens.
         return now - self._queued_at + _TICK
 
     def cost(self, parts: int) -> Decimal:
-        """Return what `parts` SMS of this message cost in EUR, simulated or not."""
+        """Return the price of `parts` SMS of this message in EUR, simulated or not."""
         return self.terms.price * parts * self.priority
 
-    def add(self, batch: Batch, parts: int) -> None:
-        """Put the recipients of one request, `parts` SMS in all, at the end."""
+    def add(self, batch: ReceivedBatch, parts: int) -> None:
+        """Append the recipients of one request, `parts` SMS in total."""
         start = len(self.numbers)
         self.numbers.extend(batch.numbers)
         self.invalid.extend(batch.invalid)
@@ -115,11 +106,11 @@ class Message:
             self.fields[start + i] = fields
 
     def close(self, now: float) -> None:
-        """End the transaction: from now on the message is for sending."""
+        """Close the transaction and release the message for sending."""
         self.closed_at = self.released_at = now
 
-    def copy(self) -> Message:
-        """Return a message that no later change of this one reaches."""
+    def copy(self) -> StoredMessage:
+        """Return an independent copy."""
         return replace(
             self,
             options=dict(self.options),
@@ -133,15 +124,15 @@ class Message:
         return {"sender": self.sender, "timestamp": _millis(self.created_at), "id": self.id}
 
     def document(self, now: float) -> JSON:
-        """Return the message as the gateway shows it at `now`; counts are of all batches."""
+        """Return the message as the gateway shows it at `now`; counts cover all batches."""
         state = self.state(now)
         count = len(self.numbers)
         updated_at = self.updated_at
-        counts = Counts(0, 0, 0)
+        counts = DeliveryCounts(0, 0, 0)
         if state:
-            course, age = self.terms.course, self._age(now)
-            counts = course.counts(count, age)
-            updated_at = self._queued_at + course.last_change(count, age)
+            timeline, age = self.terms.timeline, self._age(now)
+            counts = timeline.counts(count, age)
+            updated_at = self._queued_at + timeline.last_change(count, age)
         return {
             "test": self.test,
             "sender": self.sender,
@@ -181,7 +172,7 @@ class Message:
         return shown
 
     def listed(self, now: float) -> range:
-        """Return which recipients are listed at `now`: first the valid ones, from 0."""
+        """Return the indexes of the recipients listed at `now`, from 0: the valid ones first."""
         dialect = self.terms.dialect
         count = len(self.numbers)
         if dialect.list_invalid:
@@ -191,7 +182,7 @@ class Message:
         return range(count)
 
     def find(self, number: str, now: float) -> list[int]:
-        """Return which of the listed recipients have this number, as written or as shown."""
+        """Return the indexes of the listed recipients with this number, as written or as shown."""
         wanted = [number]
         if self.terms.dialect.rewrite_numbers:
             wanted += {known for known in self._recipients() if without_hyphen(known) == number}
@@ -202,50 +193,50 @@ class Message:
         return chain(self.numbers, self.invalid)
 
     def recipient_document(self, i: int, now: float) -> JSON:
-        """Return recipient `i` (from 0) as the gateway shows it at `now`."""
+        """Return recipient `i`, from 0, as the gateway shows it at `now`."""
         if i >= len(self.numbers):
             return self._invalid_document(i)
         fields = self.fields.get(i)
         text = fill(self.text, fields)
         parts, remaining = count_parts(text)
         price = float(self.terms.price * parts)
-        course, queued_at = self.terms.course, self._queued_at
+        timeline, queued_at = self.terms.timeline, self._queued_at
         age = self._age(now)
-        verdict, after = self._judge(i, age)
-        if verdict is not None:
-            words = verdict.state, verdict.status["name"], verdict.status["description"]
+        report, after = self._carrier_report(i, age)
+        if report is not None:
+            words = report.state, report.status["name"], report.status["description"]
         else:
-            words = _SENT if age >= course.sent_after else _QUEUED
+            words = _SENT if age >= timeline.sent_after else _QUEUED
         document = self._describe(i, self.numbers[i], words)
         document.update(body=text, sms=parts, remaining_chr=remaining, price=price)
         document["fields"] = fields or []
-        if age >= course.sent_after or verdict is not None:
-            document["timestamp_sent"] = _mongo_date(queued_at + course.sent_after)
+        if age >= timeline.sent_after or report is not None:
+            document["timestamp_sent"] = _mongo_date(queued_at + timeline.sent_after)
             document["real_cost"] = price
-        if verdict is not None:
-            if verdict is AT_HANDSET:
+        if report is not None:
+            if report is AT_HANDSET:
                 document["timestamp_delivery"] = _mongo_date(queued_at + after)
-            document["report"] = self._report(document, verdict, queued_at + after)
+            document["report"] = self._report_document(document, report, queued_at + after)
         return document
 
-    def _judge(self, i: int, age: float) -> tuple[Verdict | None, float]:
-        """Return what the carrier says of a recipient and since which age, None while nothing."""
-        fate = self.terms.course.fate(i)
-        if age >= fate.final:
-            return fate.failure or AT_HANDSET, fate.final
-        if age >= fate.at_operator:
-            return AT_OPERATOR, fate.at_operator
+    def _carrier_report(self, i: int, age: float) -> tuple[CarrierReport | None, float]:
+        """Return the carrier's report on a recipient, None if there is none yet, and its age."""
+        delivery = self.terms.timeline.delivery(i)
+        if age >= delivery.final:
+            return delivery.failure or AT_HANDSET, delivery.final
+        if age >= delivery.at_operator:
+            return AT_OPERATOR, delivery.at_operator
         return None, age
 
     def _invalid_document(self, i: int) -> JSON:
-        # Their ids are counted from the other end: more valid ones may still come.
+        # Ids of invalid recipients count down from the end: more valid ones may still be added.
         place = i - len(self.numbers)
         document = self._describe(i, self.invalid[place], _INVALID)
         document["id"] = f"{int(self.id, 16) + _ID_SPACE - 1 - place:024x}"
         return document
 
     def _describe(self, i: int, number: str, state: tuple[str, str, str]) -> JSON:
-        """Return what every recipient has; text and price are those of nobody."""
+        """Return the fields that every recipient has, without the personal text and price."""
         name, description, detail = state
         rewritten = self.terms.dialect.rewrite_numbers
         return {
@@ -265,15 +256,15 @@ class Message:
             "id": f"{int(self.id, 16) + 1 + i:024x}",
         }
 
-    def _report(self, recipient: JSON, verdict: Verdict, done_at: float) -> JSON:
+    def _report_document(self, recipient: JSON, report: CarrierReport, done_at: float) -> JSON:
         return {
             "price": {"pricePerMessage": recipient["price"], "currency": "EUR"},
-            "status": verdict.status,
-            "error": verdict.error,
+            "status": report.status,
+            "error": report.error,
             "messageId": recipient["id"],
             "doneAt": _iso(done_at),
             "smsCount": recipient["sms"],
-            "sentAt": _iso(self._queued_at + self.terms.course.sent_after),
+            "sentAt": _iso(self._queued_at + self.terms.timeline.sent_after),
             "to": recipient["number"][1:].replace("-", ""),
         }
 

@@ -1,7 +1,7 @@
-"""The vendor's OAuth service: an account, its scopes, and the tokens made for it.
+"""The vendor's OAuth service: an account, its scopes, and the tokens created for it.
 
-The server asks here who may do what; tests and users take scopes away, or tokens. No I/O. Error
-codes are those of the vendor's "OAuth" page, where it has one.
+The server checks tokens here; tests remove scopes or tokens. No I/O. Error codes are those of the
+vendor's "OAuth" page where it names one.
 """
 
 from __future__ import annotations
@@ -15,49 +15,33 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from . import responses as answers
+from . import responses
 from .requests import OAUTH_PREFIX
-from .responses import JSON, Answer, RefusedError, failure, is_list, is_object
+from .responses import JSON, RefusedError, Response, failure, is_list, is_object
 
 _METHODS: Final = ("GET", "POST", "PUT", "DELETE")
-
-
 _DOMAINS: Final = ("ws.messaggisms.com", "test.ws.messaggisms.com")
-
-
 _DAY: Final = 24 * 60 * 60
-
-
 _YEAR: Final = 365 * _DAY
-
-
 INVALID_TOKEN: Final = 60
-
-
 MISSING_SCOPES: Final = 70
-
-
 INVALID_SCOPES_FORMAT: Final = 80
-
-
 INVALID_SCOPES: Final = 90
-
-
 PATCH_INVALID_SCOPES: Final = 110
-
-
 NO_TOKEN: Final = {"get_token": 120, "refresh_token": 160, "delete_token": 180}
-
-
 WRONG_REFRESH: Final = 130
-
-
 WRONG_ACCOUNT: Final = 140
 
 
 @dataclass(slots=True, kw_only=True)
 class IssuedToken:
-    """A token as the service knows it; times in wall seconds by the simulator's clock."""
+    """A token of the service.
+
+    - `token`, `refresh_token`: the secrets; `refresh_token` is None if none was issued.
+    - `name`: as the request named it.
+    - `scopes`: the calls that the token allows, such as "GET:ws.messaggisms.com/messages".
+    - `created_at`, `expires_at`: wall seconds by the simulator's clock.
+    """
 
     token: str
     refresh_token: str | None
@@ -68,13 +52,17 @@ class IssuedToken:
 
 
 class OAuthService:
-    """One account and its tokens.
+    """One account and its tokens. All attributes may be changed while it runs.
 
-    While it runs, all of it may be changed: `scopes` are those that the account may ask for (none
-    of a host: that API is not enabled), `dropped` those that are left out of new tokens without a
-    word; `max_ttl` and `default_ttl` are in seconds; without `refreshable` no refresh tokens are
-    given; `enveloped` puts tokens into `data`, and with `clock_ahead` the service's clock differs
-    from everybody else's by so many seconds. `tokens` are those that work.
+    - `email`, `api_key`: the account's credentials.
+    - `scopes`: the scopes that the account may request; without any scope of a host, that API is
+      not enabled.
+    - `dropped`: scopes that new tokens silently lack.
+    - `max_ttl`, `default_ttl`: lifetimes in seconds.
+    - `refreshable`: whether new tokens get a refresh token.
+    - `enveloped`: whether responses have the token in `data`.
+    - `clock_ahead`: seconds by which the service's clock is ahead of the simulator's.
+    - `tokens`: the valid tokens.
     """
 
     def __init__(
@@ -101,44 +89,44 @@ class OAuthService:
         self._credit = credit
 
     def revoke_all(self) -> None:
-        """Take all tokens out of use, and with them their refresh tokens."""
+        """Revoke all tokens and their refresh tokens."""
         self.tokens.clear()
 
-    def refusal(self, token: str, method: str) -> Answer | None:
-        """Return why `token` does not open the gateway for a call by `method`; None if it does."""
-        known = self._working(token)
+    def refusal(self, token: str, method: str) -> Response | None:
+        """Return the refusal if `token` does not allow a request by `method`, else None."""
+        known = self._valid(token)
         if known is None:
-            return failure(401, answers.UNAUTHORIZED, "Unauthorized")
+            return failure(401, responses.UNAUTHORIZED, "Unauthorized")
         if not {f"{method}:{domain}/messages" for domain in _DOMAINS} & set(known.scopes):
-            return failure(403, answers.FORBIDDEN, "Forbidden")
+            return failure(403, responses.FORBIDDEN, "Forbidden")
         return None
 
-    def call(self, operation: str, token: str, authorization: str, body: object) -> Answer:
-        """Carry out one of the service's calls."""
+    def call(self, operation: str, token: str, authorization: str, body: object) -> Response:
+        """Apply one of the service's operations, and return its response."""
         try:
             if operation != "refresh_token":
-                self._check_account(authorization, answers.UNAUTHORIZED)
+                self._check_account(authorization, responses.UNAUTHORIZED)
             match operation:
                 case "refresh_token":
-                    answer = self._patch(token, authorization, body)
+                    response = self._patch(token, authorization, body)
                 case "create_token":
-                    answer = self._create(body)
+                    response = self._create(body)
                 case "list_scopes":
-                    answer = _enveloped(self._list_scopes())
+                    response = _enveloped(self._list_scopes())
                 case "get_wallet":
-                    answer = _enveloped({"credit": float(self._credit())})
+                    response = _enveloped({"credit": float(self._credit())})
                 case "delete_token":
                     self._find(token, operation)
                     del self.tokens[token]
-                    answer = _enveloped(None, "Deleted")
+                    response = _enveloped(None, "Deleted")
                 case _:
-                    answer = self._show(self._find(token, operation))
+                    response = self._show(self._find(token, operation))
         except RefusedError as refused:
-            answer = refused.answer()
-        return answer
+            response = refused.response()
+        return response
 
     def checkpoint(self) -> Callable[[], None]:
-        """Return what undoes whatever happens from here on."""
+        """Return a function that undoes everything that happens from now on."""
         tokens = dict(self.tokens)
 
         def undo() -> None:
@@ -146,29 +134,29 @@ class OAuthService:
 
         return undo
 
-    def _create(self, body: Any) -> Answer:
-        asked = body if is_object(body) else {}
-        if "scopes" not in asked:
+    def _create(self, body: Any) -> Response:
+        requested = body if is_object(body) else {}
+        if "scopes" not in requested:
             raise RefusedError(422, MISSING_SCOPES, "missing scopes array")
-        scopes = self._checked_scopes(asked["scopes"], INVALID_SCOPES)
-        return self._show(self._issue(scopes, str(asked.get("name", "")), asked.get("ttl")))
+        scopes = self._checked_scopes(requested["scopes"], INVALID_SCOPES)
+        return self._show(self._issue(scopes, str(requested.get("name", "")), requested.get("ttl")))
 
-    def _patch(self, token: str, authorization: str, body: Any) -> Answer:
-        asked = body if is_object(body) else {}
+    def _patch(self, token: str, authorization: str, body: Any) -> Response:
+        requested = body if is_object(body) else {}
         scheme, _, credentials = authorization.partition(" ")
         if scheme.lower() == "bearer":
             known = self._find(token, "refresh_token")
             if known.refresh_token is None or credentials != known.refresh_token:
                 raise RefusedError(401, WRONG_REFRESH, "Unauthorized")
             del self.tokens[token]
-            return self._show(self._issue(known.scopes, known.name, asked.get("ttl")))
+            return self._show(self._issue(known.scopes, known.name, requested.get("ttl")))
         self._check_account(authorization, WRONG_ACCOUNT)
         known = replace(self._find(token, "refresh_token"))
-        if "scopes" in asked:
-            known.scopes = self._checked_scopes(asked["scopes"], PATCH_INVALID_SCOPES)
-        if "ttl" in asked:
-            known.expires_at = self._clock() + self._ttl(asked["ttl"])
-        known.name = str(asked.get("name", known.name))
+        if "scopes" in requested:
+            known.scopes = self._checked_scopes(requested["scopes"], PATCH_INVALID_SCOPES)
+        if "ttl" in requested:
+            known.expires_at = self._clock() + self._ttl(requested["ttl"])
+        known.name = str(requested.get("name", known.name))
         self.tokens[token] = known
         return self._show(known)
 
@@ -185,16 +173,16 @@ class OAuthService:
         self.tokens[issued.token] = issued
         return issued
 
-    def _ttl(self, asked: Any) -> float:
-        lifetime = asked if isinstance(asked, int) and asked > 0 else self.default_ttl
+    def _ttl(self, requested: Any) -> float:
+        lifetime = requested if isinstance(requested, int) and requested > 0 else self.default_ttl
         return min(lifetime, self.max_ttl)
 
-    def _checked_scopes(self, asked: Any, code: int) -> list[str]:
-        if not is_list(asked) or not all(isinstance(scope, str) for scope in asked):
+    def _checked_scopes(self, requested: Any, code: int) -> list[str]:
+        if not is_list(requested) or not all(isinstance(scope, str) for scope in requested):
             raise RefusedError(422, INVALID_SCOPES_FORMAT, "invalid scopes format")
-        if not asked or not set(asked) <= self.scopes:
+        if not requested or not set(requested) <= self.scopes:
             raise RefusedError(422, code, "Invalid scopes specified or API not enabled")
-        return list(asked)
+        return list(requested)
 
     def _check_account(self, authorization: str, code: int) -> None:
         scheme, _, credentials = authorization.partition(" ")
@@ -205,12 +193,12 @@ class OAuthService:
         if scheme.lower() != "basic" or pair != f"{self.email}:{self.api_key}":
             raise RefusedError(401, code, "Unauthorized")
 
-    def _working(self, token: str) -> IssuedToken | None:
+    def _valid(self, token: str) -> IssuedToken | None:
         known = self.tokens.get(token)
         return None if known is None or self._clock() >= known.expires_at else known
 
     def _find(self, token: str, operation: str) -> IssuedToken:
-        known = self._working(token)
+        known = self._valid(token)
         if known is None:
             raise RefusedError(404, NO_TOKEN[operation], "Not Found")
         return known
@@ -230,25 +218,25 @@ class OAuthService:
             )
         ]
 
-    def _show(self, issued: IssuedToken) -> Answer:
+    def _show(self, issued: IssuedToken) -> Response:
         detail: JSON = {
             "token": issued.token,
             "name": issued.name,
-            "createdAt": self._written(issued.created_at),
-            "expireAt": self._written(issued.expires_at),
-            "updatedAt": self._written(issued.created_at),
+            "createdAt": self._format_time(issued.created_at),
+            "expireAt": self._format_time(issued.expires_at),
+            "updatedAt": self._format_time(issued.created_at),
             "scopes": issued.scopes,
         }
         if issued.refresh_token is not None:
             detail["refreshToken"] = issued.refresh_token
-        return _enveloped(detail) if self.enveloped else Answer(200, detail)
+        return _enveloped(detail) if self.enveloped else Response(200, detail)
 
-    def _written(self, moment: float) -> str:
+    def _format_time(self, moment: float) -> str:
         return datetime.fromtimestamp(moment + self.clock_ahead, UTC).isoformat()
 
 
-def _enveloped(data: Any, message: str = "") -> Answer:
-    return Answer(200, {"data": data, "success": True, "message": message, "error": None})
+def _enveloped(data: Any, message: str = "") -> Response:
+    return Response(200, {"data": data, "success": True, "message": message, "error": None})
 
 
 _CALLS: Final = {
@@ -262,6 +250,6 @@ _CALLS: Final = {
 
 
 def read_path(method: str, path: str) -> tuple[str, str]:
-    """Return the operation that a path under the service's prefix asks for, and its token."""
+    """Return the operation of a path under the service's prefix, and the token in it."""
     name, *more = path.removeprefix(OAUTH_PREFIX).strip("/").split("/")
     return _CALLS.get((method, name, len(more)), "unknown"), more[0] if more else ""

@@ -1,6 +1,6 @@
-"""What was sent to whom, for the assertions of users' tests.
+"""Which text was sent to which number, for the assertions of users' tests.
 
-The simulator enters. A tool for tests: numbers and texts are the test's own, and shown whole.
+Numbers and texts are shown in full: they are the test's own.
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from .message import Message
+from .message import StoredMessage
 from .recipients import fill
 
 _PUNCTUATION = re.compile(r"[\s+().-]+")
-
-
 _SHOWN = 20
 
 
 class Text(NamedTuple):
-    """One text to one number, the fields filled in; `number` is as the gateway keeps it."""
+    """One text to one number.
+
+    - `number`: the recipient as the gateway stores it.
+    - `body`: the text with the recipient's fields filled in.
+    """
 
     number: str
     body: str
@@ -28,8 +30,8 @@ class Text(NamedTuple):
     message_id: str
 
 
-def texts(messages: Iterable[Message]) -> Iterator[Text]:
-    """Go through everything that was sent: on closed messages, simulated sends left out."""
+def texts(messages: Iterable[StoredMessage]) -> Iterator[Text]:
+    """Yield every text that was sent: on closed messages, simulated sends excluded."""
     for message in messages:
         if not message.is_open and not message.test:
             for i, number in enumerate(message.numbers):
@@ -38,16 +40,16 @@ def texts(messages: Iterable[Message]) -> Iterator[Text]:
 
 
 def digits(number: str) -> str:
-    """Return what is the same however an international number is written."""
+    """Return the digits of an international number, the same for every way to write it."""
     written = _PUNCTUATION.sub("", number)
     return written.removeprefix("00") or number
 
 
 def differences(sent: Iterable[Text], expected: Mapping[str, str | Iterable[str]]) -> str:
-    """Say in words how what was sent differs from what was expected; empty when it does not."""
+    """Describe how the sent texts differ from the expected ones; empty if they do not."""
     written = {digits(number): number for number in expected}
     if len(written) < len(expected):
-        raise ValueError("a number is expected twice: give its texts as a list")
+        raise ValueError("expected names a number twice: give its texts as one list")
     wanted: dict[str, Counter[str]] = {}
     for number, bodies in expected.items():
         wanted[digits(number)] = Counter([bodies] if isinstance(bodies, str) else bodies)
@@ -62,7 +64,7 @@ def differences(sent: Iterable[Text], expected: Mapping[str, str | Iterable[str]
         lines += [f"  {number}: not sent{_times(n)}: {body!r}" for body, n in missing.items()]
         lines += [f"  {number}: not expected{_times(n)}: {body!r}" for body, n in extra.items()]
     if len(lines) > _SHOWN:
-        lines[_SHOWN:] = [f"  and {len(lines) - _SHOWN} differences more"]
+        lines[_SHOWN:] = [f"  and {len(lines) - _SHOWN} more differences"]
     return "\n".join(lines)
 
 

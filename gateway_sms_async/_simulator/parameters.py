@@ -1,6 +1,6 @@
-"""Reads the parameters of a request, each checked as the gateway checks it.
+"""Reads and checks the parameters of a request as the gateway does.
 
-The rules ask in here, and refuse with what these raise. Recipients have a module of their own.
+Each function raises the gateway's refusal of a bad value. Recipients are read in `recipients`.
 """
 
 from __future__ import annotations
@@ -22,26 +22,20 @@ from .responses import (
 )
 
 _is_sender: Final = re.compile(r"\+?[0-9]{3,14}|(?!\+?[0-9]+$)[^\x00-\x1f]{3,11}").fullmatch
-
-
 _year_first: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})").fullmatch
-
-
 _day_first: Final = re.compile(r"(\d{2})-(\d{2})-(\d{4})").fullmatch
-
-
 _Default = TypeVar("_Default")
 
 
 def read_object(body: object) -> JSON:
-    """Return the request, which must be a JSON object."""
+    """Return the request; it must be a JSON object."""
     if not is_object(body):
         raise RefusedError(400, NOT_JSON, "the request is not a JSON object")
     return body
 
 
 def read_sender(request: JSON) -> str:
-    """Return who the message comes from."""
+    """Return the sender of the message."""
     sender = request.get("sender")
     if sender is None or sender == "":
         raise RefusedError(422, MISSING_SENDER, "missing 'sender' parameter")
@@ -51,7 +45,7 @@ def read_sender(request: JSON) -> str:
 
 
 def read_text(request: JSON) -> str:
-    """Return the text of the message, placeholders unfilled."""
+    """Return the text of the message, with its placeholders."""
     text = request.get("body")
     if text is None or text == "":
         raise RefusedError(422, MISSING_BODY, "missing 'body' parameter")
@@ -61,7 +55,7 @@ def read_text(request: JSON) -> str:
 
 
 def read_bool(values: JSON, name: str) -> bool | None:
-    """Return the switch `name`, None if it is not given."""
+    """Return the boolean `name`, None if it is not given."""
     value = values.get(name)
     if value is not None and not isinstance(value, bool):
         raise invalid(f"'{name}' must be true or false")
@@ -77,7 +71,7 @@ def read_priority(request: JSON) -> Decimal:
 
 
 def read_options(request: JSON) -> JSON:
-    """Return the options, none as an empty object."""
+    """Return the options, an empty object if there are none."""
     options = request.get("options")
     if not options:
         return {}
@@ -89,7 +83,7 @@ def read_options(request: JSON) -> JSON:
 
 
 def read_date(options: JSON, *, default: _Default) -> float | _Default:
-    """Return midnight in Italy of `options.timestamp_send` in wall seconds, if it is given."""
+    """Return midnight in Italy of `options.timestamp_send` in wall seconds, else `default`."""
     text = options.get("timestamp_send")
     if text is None:
         return default

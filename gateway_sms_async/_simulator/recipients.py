@@ -1,6 +1,6 @@
-"""Reads the `recipients` of a request: which numbers are valid, with which fields.
+"""Reads the `recipients` of a request: which numbers are valid, and their fields.
 
-The busiest room of the simulator: plain lists of well-formed numbers are kept as they came.
+This is the simulator's hot path: a plain list of well-formed numbers is kept without a copy.
 """
 
 from __future__ import annotations
@@ -21,23 +21,18 @@ from .responses import (
 from .segments import count_parts
 
 _NUMBER: Final = r"\+[0-9]{1,3}-[0-9]++"
-
-
 is_number: Final = re.compile(_NUMBER).fullmatch
-
-
 _are_numbers: Final = re.compile(rf"(?:{_NUMBER}\n)*+").fullmatch
-
-
 _PLACEHOLDER: Final = re.compile(r"\{\{([^{}]+)\}\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ReceivedBatch:
     """The recipients of one request.
 
-    `numbers` are the valid ones, repeats kept; `fields` maps a position in `numbers` to its
-    fields and lacks those without any; `invalid` holds the rest as it was written.
+    - `numbers`: the valid ones, repeats included.
+    - `fields`: the fields by position in `numbers`, only of recipients that have some.
+    - `invalid`: the others, as written.
     """
 
     numbers: list[str]
@@ -47,11 +42,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.numbers) + len(self.invalid)
 
-    def rejecting(self, unroutable: set[str]) -> Batch:
-        """Return the batch with the numbers in `unroutable` moved to the end of the invalid."""
+    def rejecting(self, unroutable: set[str]) -> ReceivedBatch:
+        """Return the batch with the numbers in `unroutable` moved to the end of `invalid`."""
         if unroutable.isdisjoint(self.numbers):
             return self
-        kept = Batch([], {}, self.invalid.copy())
+        kept = ReceivedBatch([], {}, self.invalid.copy())
         for i, number in enumerate(self.numbers):
             if number in unroutable:
                 kept.invalid.append(number)
@@ -59,10 +54,10 @@ class Batch:
                 _keep(kept, number, self.fields.get(i))
         return kept
 
-    def without(self, known: list[str]) -> Batch:
-        """Return the batch without numbers in `known` and without repeats; first fields win."""
+    def without(self, known: list[str]) -> ReceivedBatch:
+        """Return the batch without numbers in `known` and without repeats; the first entry wins."""
         seen = set(known)
-        kept = Batch([], {}, self.invalid)
+        kept = ReceivedBatch([], {}, self.invalid)
         for i, number in enumerate(self.numbers):
             if number not in seen:
                 seen.add(number)
@@ -70,10 +65,10 @@ class Batch:
         return kept
 
 
-def read_recipients(request: JSON, *, object_lists: bool) -> Batch:
+def read_recipients(request: JSON, *, object_lists: bool) -> ReceivedBatch:
     """Return the batch in `request["recipients"]`: a string, an object, or a list of either.
 
-    With `object_lists` false an object is understood alone, and is invalid in a list.
+    With `object_lists` false, an object is accepted alone and is invalid in a list.
     """
     value = request.get("recipients")
     if value is None:
@@ -86,27 +81,27 @@ def read_recipients(request: JSON, *, object_lists: bool) -> Batch:
     return _read_each(value, object_lists=object_lists) if plain is None else plain
 
 
-def _read_plain(items: list[Any]) -> Batch | None:
-    """Return the batch of a list that holds well-formed numbers only, or None."""
+def _read_plain(items: list[Any]) -> ReceivedBatch | None:
+    """Return the batch of a list of well-formed numbers, None if it holds anything else."""
     try:
         lines = "\n".join(items)
     except TypeError:
         return None
-    # One match over the joined text takes a third of the time of one match per number; a
-    # number with a line break in it would pass as two, hence the count.
+    # One match over the joined text takes a third of the time of one match per number. A number
+    # that contains a line break would pass as two, hence the count.
     if _are_numbers(lines + "\n") and lines.count("\n") == len(items) - 1:
-        return Batch(items, {}, [])
+        return ReceivedBatch(items, {}, [])
     return None
 
 
-def _read_each(items: list[Any], *, object_lists: bool) -> Batch:
-    batch = Batch([], {}, [])
+def _read_each(items: list[Any], *, object_lists: bool) -> ReceivedBatch:
+    batch = ReceivedBatch([], {}, [])
     for item in items:
-        number, fields, understood = item, None, True
+        number, fields, accepted = item, None, True
         if is_object(item):
-            number, fields, understood = item.get("number"), item.get("fields"), object_lists
+            number, fields, accepted = item.get("number"), item.get("fields"), object_lists
         if (
-            understood
+            accepted
             and isinstance(number, str)
             and is_number(number)
             and (not fields or is_object(fields))
@@ -117,19 +112,19 @@ def _read_each(items: list[Any], *, object_lists: bool) -> Batch:
     return batch
 
 
-def _keep(batch: Batch, number: str, fields: JSON | None) -> None:
+def _keep(batch: ReceivedBatch, number: str, fields: JSON | None) -> None:
     if fields:
         batch.fields[len(batch.numbers)] = fields
     batch.numbers.append(number)
 
 
 def brings_recipients(request: JSON) -> bool:
-    """Whether a request that `read_recipients` can read holds at least one."""
+    """Whether a request that `read_recipients` accepts has at least one recipient."""
     return request.get("recipients") != []
 
 
 def halve(request: object) -> object:
-    """Return the request with the first half of its recipients; one alone is dropped."""
+    """Return the request with the first half of its recipients; a single one is dropped."""
     if not is_object(request):
         return request
     recipients = request.get("recipients")
@@ -138,19 +133,19 @@ def halve(request: object) -> object:
 
 
 def without_hyphen(number: str) -> str:
-    """Return a number as a gateway shows it that does not keep what was written."""
+    """Return a number as a gateway shows it that rewrites numbers."""
     return number.replace("-", "", 1)
 
 
 def fill(text: str, fields: JSON | None) -> str:
-    """Return `text` with each `{{name}}` replaced by its field, left as written without one."""
+    """Return `text` with each `{{name}}` replaced by its field, or left as it is without one."""
     if not fields or "{{" not in text:
         return text
     return _PLACEHOLDER.sub(lambda match: str(fields.get(match[1], match[0])), text)
 
 
-def count_batch_parts(text: str, batch: Batch) -> int:
-    """Return how many SMS parts `text` takes for all valid recipients of the batch together."""
+def count_batch_parts(text: str, batch: ReceivedBatch) -> int:
+    """Return the number of SMS parts of `text` for all valid recipients of the batch."""
     unfilled, _ = count_parts(text)
     if "{{" not in text:
         return unfilled * len(batch.numbers)
@@ -158,8 +153,8 @@ def count_batch_parts(text: str, batch: Batch) -> int:
     return filled + unfilled * (len(batch.numbers) - len(batch.fields))
 
 
-def check_fields(text: str, batch: Batch) -> None:
-    """Raise a refusal unless every recipient brings every field that `text` names."""
+def check_fields(text: str, batch: ReceivedBatch) -> None:
+    """Raise a refusal unless every recipient has every field that `text` names."""
     names = set(_PLACEHOLDER.findall(text))
     for i in range(len(batch.numbers)) if names else ():
         missing = names - batch.fields.get(i, {}).keys()

@@ -1,6 +1,6 @@
-"""What a request asks for, and the record that tests read afterwards.
+"""The operation of a request, and the record of it that tests read.
 
-The server writes records, fault plans and tests read them. No token is ever kept.
+The server writes records; fault plans and tests read them. Tokens are never recorded.
 """
 
 from __future__ import annotations
@@ -12,14 +12,11 @@ from .responses import is_object
 
 METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH"})
 
-
 OPERATIONS: Final = frozenset(
     {"list", "get", "recipients", "recipient", "send", "open", "append", "close", "delete"},
 )
 
-
 OAUTH_PREFIX: Final = "/oauth"
-
 
 OAUTH_OPERATIONS: Final = frozenset(
     {
@@ -32,23 +29,25 @@ OAUTH_OPERATIONS: Final = frozenset(
     }
 )
 
-
 _READS: Final = ("list", "get", "recipients", "recipient")
-
-
 _SLASH_AT_THE_END: Final = (True, False, True, False)
 
 
 @dataclass(slots=True, kw_only=True)
 class RecordedRequest:
-    """One request as it arrived, and what became of it.
+    """One request as it arrived, and its result.
 
-    `path` is decoded; `operation` one of list, get, recipients, recipient, send, open, append,
-    close, delete, unknown, or, at the OAuth service, one of create_token, get_token,
-    refresh_token, delete_token, list_scopes, get_wallet (a token is cut from the path); `body` the parsed JSON or None; `headers` have lower-case names and
-    lack `authorization`; `at` is the event loop's time at the body's last byte; `connection`
-    numbers the connection from 1. `applied` tells whether the gateway has carried it out,
-    `status` the HTTP status answered, None without an answer.
+    - `method`: the HTTP method.
+    - `path`: decoded; in a path of the OAuth service, "..." replaces the token.
+    - `operation`: list, get, recipients, recipient, send, open, append, close, delete or unknown;
+      for the OAuth service create_token, get_token, refresh_token, delete_token, list_scopes or
+      get_wallet.
+    - `body`: the parsed JSON, None if there is none.
+    - `headers`: with lower-case names and without `authorization`.
+    - `at`: the event loop's time, in seconds, at the last byte of the body.
+    - `connection`: the number of the connection, from 1.
+    - `applied`: whether the gateway has applied the request.
+    - `status`: the HTTP status of the response, None if there was none.
     """
 
     method: str
@@ -63,7 +62,7 @@ class RecordedRequest:
 
 
 class Target(NamedTuple):
-    """What the path and the body ask for; ids and numbers are empty where there is none."""
+    """The operation of a request; `message_id` and `number` are empty if it has none."""
 
     operation: str
     message_id: str
@@ -74,7 +73,7 @@ UNKNOWN: Final = Target("unknown", "", "")
 
 
 def read_target(method: str, path: str, body: Any, *, strict_slashes: bool) -> Target:
-    """Return the operation a request asks for; `UNKNOWN` when no call has this form."""
+    """Return the target of a request, `UNKNOWN` if no operation has this form."""
     pieces = path.strip("/").split("/")
     depth = len(pieces) - 1
     if (

@@ -1,7 +1,6 @@
-"""What the gateway says: an answer in its envelope, or a refusal on the way to one.
+"""The gateway's responses: an envelope with a status, or a refusal that becomes one.
 
-The rules write these, the server sends them. Codes marked "own" are not in the vendor's
-documentation; the simulator needs some number there.
+Codes marked "own" are not in the vendor's documentation; the simulator needs some number there.
 """
 
 from __future__ import annotations
@@ -10,73 +9,31 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
 JSON = dict[str, Any]
-
-
 NO_CREDIT: Final = 201
-
-
 INVALID_ID: Final = 202
-
-
 NOT_FOUND: Final = 203
-
-
 PUT_INVALID_ID: Final = 210
-
-
 PUT_NOT_FOUND: Final = 211
-
-
 ALREADY_CLOSED: Final = 212
-
-
 DELETE_NO_ID: Final = 217
-
-
 DELETE_INVALID_ID: Final = 218
-
-
 DELETE_NOT_FOUND: Final = 219
-
-
 ALREADY_SCHEDULED: Final = 221
-
-
 NOT_JSON: Final = 300  # own
-
-
 MISSING_SENDER: Final = 301  # own
-
-
 MISSING_BODY: Final = 302
-
-
 MISSING_RECIPIENTS: Final = 303  # own
-
-
 INVALID_PARAMETER: Final = 304  # own
-
-
 TOO_MANY_REALTIME: Final = 305  # own
-
-
 MISSING_FIELD: Final = 306  # own
-
-
 EMPTY_CLOSE: Final = 307  # own
-
-
 TOO_MANY_RECIPIENTS: Final = 308  # own
-
-
 UNAUTHORIZED: Final = 401  # own
-
-
 FORBIDDEN: Final = 403  # own
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """An HTTP status and the envelope `{data, success, message, credit, error}` as a dict."""
 
     status: int
@@ -84,7 +41,7 @@ class Answer:
 
 
 class RefusedError(Exception):
-    """The gateway says no, and has changed nothing."""
+    """The gateway refuses the request and has changed nothing."""
 
     def __init__(self, status: int, error: int, message: str) -> None:
         super().__init__(message)
@@ -92,8 +49,8 @@ class RefusedError(Exception):
         self.error = error
         self.message = message
 
-    def answer(self) -> Answer:
-        """Return the failure envelope; like the vendor's, it shows no credit."""
+    def response(self) -> Response:
+        """Return the failure envelope; like the vendor's, it has no `credit`."""
         return failure(self.status, self.error, self.message)
 
 
@@ -107,12 +64,12 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
-def failure(status: int, error: int, message: str) -> Answer:
-    """Return an answer that says no, with the gateway's own `error` code."""
+def failure(status: int, error: int, message: str) -> Response:
+    """Return a refusal with the gateway's own `error` code."""
     envelope = {"success": False, "message": message, "error": error, "data": None}
-    return Answer(status, envelope)
+    return Response(status, envelope)
 
 
 def invalid(message: str) -> RefusedError:
-    """Return the refusal of a parameter that is there and cannot be used."""
+    """Return the refusal of a parameter with an unusable value."""
     return RefusedError(422, INVALID_PARAMETER, message)

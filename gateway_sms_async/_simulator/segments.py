@@ -1,7 +1,4 @@
-"""How many SMS parts a text takes: the GSM 7-bit alphabet, or UCS-2 for anything else.
-
-Pure arithmetic for the rules; nobody else needs to come in.
-"""
+"""Counts the SMS parts of a text: in the GSM 7-bit alphabet, or in UCS-2 for other characters."""
 
 from __future__ import annotations
 
@@ -13,21 +10,14 @@ _BASIC: Final = (
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 
-
 _EXTENSION: Final = "\f^{}\\[~]|€"
-
-
 _is_basic: Final = re.compile(f"[{re.escape(_BASIC)}]*").fullmatch
-
-
 _is_gsm: Final = re.compile(f"[{re.escape(_BASIC + _EXTENSION)}]*").fullmatch
-
-
-_LAST_OF_THE_FIRST_PLANE: Final = "\uffff"
+_LAST_OF_FIRST_PLANE: Final = "\uffff"
 
 
 def count_parts(text: str) -> tuple[int, int]:
-    """Return the number of SMS parts of `text`, and the characters left free in the last one."""
+    """Return the number of SMS parts of `text`, and the free characters in the last one."""
     if _is_basic(text):
         sizes = [1] * len(text)
         alone, each = 160, 153
@@ -35,13 +25,13 @@ def count_parts(text: str) -> tuple[int, int]:
         sizes = [2 if character in _EXTENSION else 1 for character in text]
         alone, each = 160, 153
     else:
-        sizes = [2 if character > _LAST_OF_THE_FIRST_PLANE else 1 for character in text]
+        sizes = [2 if character > _LAST_OF_FIRST_PLANE else 1 for character in text]
         alone, each = 70, 67
     total = sum(sizes)
     if total <= alone:
         return 1, alone - total
     parts, room = 1, each
-    for size in sizes:  # a pair is never split over two parts, so division would be wrong
+    for size in sizes:  # division would be wrong: a pair is never split over two parts
         if size > room:
             parts, room = parts + 1, each
         room -= size

@@ -1,8 +1,7 @@
-"""The words for how far a text has come to one recipient: the gateway's own and the carrier's.
+"""The states of one recipient in the gateway's words, and in those of the carrier's report.
 
-Messages show them; a `Deliveries` picks among the failures. The carrier's report has the shape of
-Infobip's: groups of statuses 1 pending, 2 undeliverable, 3 delivered, 4 expired, 5 rejected; of
-errors 0 none, 1 handset, 2 user, 3 operator.
+The report has the shape of Infobip's. Status groups: 1 pending, 2 undeliverable, 3 delivered,
+4 expired, 5 rejected. Error groups: 0 none, 1 handset, 2 user, 3 operator.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from typing import Final, NamedTuple
 from .responses import JSON
 
 
-class Verdict(NamedTuple):
-    """A recipient's `state`, and the `status` and `error` of the carrier's report."""
+class CarrierReport(NamedTuple):
+    """A recipient's `state` for the gateway, and the carrier's `status` and `error`."""
 
     state: str
     status: JSON
@@ -21,8 +20,6 @@ class Verdict(NamedTuple):
 
 
 _STATUS_GROUPS: Final = {2: "UNDELIVERABLE", 3: "DELIVERED", 4: "EXPIRED", 5: "REJECTED"}
-
-
 _ERROR_GROUPS: Final = {0: "OK", 1: "HANDSET_ERRORS", 2: "USER_ERRORS", 3: "OPERATOR_ERRORS"}
 
 
@@ -49,48 +46,45 @@ def _error(group: int, number: int, name: str, description: str, *, permanent: b
 
 _NO_ERROR: Final = _error(0, 0, "NO_ERROR", "No Error", permanent=False)
 
-
-AT_HANDSET: Final = Verdict(
+AT_HANDSET: Final = CarrierReport(
     "DELIVERED",
     _status(3, 5, "DELIVERED_TO_HANDSET", "Message delivered to handset"),
     _NO_ERROR,
 )
 
-
-AT_OPERATOR: Final = Verdict(
+AT_OPERATOR: Final = CarrierReport(
     "SENT",
     _status(3, 2, "DELIVERED_TO_OPERATOR", "Message delivered to operator"),
     _NO_ERROR,
 )
 
-
 FAILURES: Final = (
-    Verdict(
+    CarrierReport(
         "UNDELIVERABLE",
         _status(2, 9, "UNDELIVERABLE_NOT_DELIVERED", "Message sent not delivered"),
         _error(1, 1, "EC_UNKNOWN_SUBSCRIBER", "Unknown Subscriber", permanent=True),
     ),
-    Verdict(
+    CarrierReport(
         "EXPIRED",
         _status(4, 15, "EXPIRED_EXPIRED", "Message expired"),
         _error(1, 27, "EC_ABSENT_SUBSCRIBER", "Absent Subscriber", permanent=False),
     ),
-    Verdict(
+    CarrierReport(
         "REJECTED",
         _status(5, 6, "REJECTED_NETWORK", "Network is forbidden"),
         _error(3, 2049, "EC_IMSI_BLACKLISTED", "IMSI blacklisted", permanent=True),
     ),
-    Verdict(
+    CarrierReport(
         "UNDELIVERABLE",
         _status(2, 4, "UNDELIVERABLE_REJECTED_OPERATOR", "Message rejected by operator"),
         _error(3, 36, "EC_SM_DELIVERY_FAILURE", "Delivery failure", permanent=False),
     ),
-    Verdict(
+    CarrierReport(
         "EXPIRED",
         _status(4, 20, "EXPIRED_DLR_UNKNOWN", "Message expired with unknown report"),
         _NO_ERROR,
     ),
-    Verdict(
+    CarrierReport(
         "REJECTED",
         _status(5, 51, "REJECTED_DESTINATION", "Destination not allowed"),
         _error(2, 2051, "EC_NUMBER_BLACKLISTED", "Number blacklisted", permanent=True),

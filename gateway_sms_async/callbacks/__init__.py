@@ -1,6 +1,10 @@
-"""What the gateway POSTs to `options.callback_url`: parsed, told from repeats, received.
+"""Delivery callbacks: the requests that the gateway POSTs to `options.callback_url`.
 
-`callbacks.aiohttp` and `callbacks.asgi` put a `CallbackReceiver` into a web application.
+- `parse_callback` turns a body into a `Callback`.
+- `CallbackLog` recognizes repeated callbacks.
+- `CallbackSigner` creates and verifies signed callback URLs.
+- `CallbackReceiver` answers requests and queues callbacks; `callbacks.aiohttp` and
+  `callbacks.asgi` put it into a web application.
 """
 
 from ._callback import Callback, parse_callback

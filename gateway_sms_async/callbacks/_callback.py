@@ -1,11 +1,11 @@
-"""What the gateway POSTs to `options.callback_url`, as values, and whether it is news.
+"""Parses the body of a callback. No I/O.
 
-Whoever receives callbacks enters, users too. No I/O. Nothing in a callback is signed: until the
-gateway itself was asked (`GatewayClient.confirm`), it is what somebody says.
+Nothing in a callback is signed: it may be forged until the gateway confirms it
+(`GatewayClient.confirm`).
 
-The vendor's "Gateway SMS" page, schema Options, promises "a message summary as JSON each time the
-message changes state", in the form field `callback_field` if there is one; no more. So a message,
-a recipient's report, and either of them in the usual envelope are understood.
+The vendor's "Gateway SMS" page, schema Options, only promises "a message summary as JSON each time
+the message changes state", in the form field `callback_field` if there is one. So a message, a
+recipient's report, and either of them in the usual envelope are accepted.
 """
 
 from __future__ import annotations
@@ -26,56 +26,41 @@ from ..models import RecipientReport, Statistics, parse_time
 __all__ = ["MAX_BODY", "Callback", "parse_callback"]
 
 MAX_BODY = 1024 * 1024
-"""The most bytes of a callback: as much as the client reads of an answer about one message. A
-summary has about 1 kB, but may name every invalid number of its message, up to 25 bytes each."""
-
+"""The most bytes of a callback, the same limit as for a response about one message. A summary is
+about 1 kB, but may name every invalid number of its message, up to 25 bytes each."""
 
 Key = tuple[str, str | None, int | str | None]
-
-
 _NOTHING = Raw(b"null")
-
-
 _MULTIPART = "multipart/form-data"
-
-
 _MOST_FIELDS = 100
-
 
 # An envelope, a list of one, and both of them encoded twice.
 _MOST_WRAPPINGS = 5
-
-
 _PUNCTUATION = re.compile(r"[\s+().-]+")
-
-
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
 
-
-# Nothing in these two can be read in two ways: neither takes longer than its text is long.
+# Both patterns are unambiguous, so matching takes linear time.
 _BOUNDARY = re.compile(
     r"""[;\s]boundary=(?:"([\w'()+,./:=? -]{1,70})"|([^\s;"]{1,70}))""", re.ASCII | re.IGNORECASE
 )
 
-
 _PART_NAME = re.compile(rb"""[; \t]name="([^"\r\n]*)\"""", re.IGNORECASE)
 
-
-# What is kept of each callback is small, whatever was sent.
+# Limits what is kept of a callback, whatever was sent.
 _Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-
-
 _Word = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Callback(Struct, frozen=True, kw_only=True):
-    """One change of state that the gateway told of, of a message or of one of its recipients.
+    """A change of state that the gateway reports, of a message or of one recipient.
 
-    - `number`: the recipient, as the gateway writes it; None when it is about the whole message.
-    - `state`: the gateway's own word or number, for a message as in `Message.state`; `delivery`
-      is what it comes to for a recipient, None for a message.
-    - `last_update`: when it changed, UTC, None when that was not said; `statistics` likewise.
-    - `reference`: what the address that it came to was made with, None when it was not signed.
+    - `message_id`: the message.
+    - `number`: the recipient, as the gateway writes it; None if it is about the whole message.
+    - `state`: the gateway's own word or number; for a message as in `Message.state`.
+    - `delivery`: the delivery state of the recipient, None for a message.
+    - `statistics`: those of the message, None if the callback has none.
+    - `last_update`: when the state changed, UTC; None if the callback does not say.
+    - `reference`: the reference in the signed URL, None if the URL was not signed.
     """
 
     message_id: str
@@ -88,9 +73,10 @@ class Callback(Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> Key:
-        """Message, recipient's digits, state: the same for repeats, whatever else differs.
+        """The message, the recipient's digits, and the state: equal for repeated callbacks.
 
-        For a recipient the state is `delivery.value`, for a message `state`. It holds a number.
+        The state is `delivery.value` for a recipient and `state` for a message. The key contains
+        a phone number.
         """
         if self.delivery is None:
             return self.message_id, self.recipient, self.state
@@ -98,7 +84,7 @@ class Callback(Struct, frozen=True, kw_only=True):
 
     @property
     def recipient(self) -> str | None:
-        """The digits of `number`, which the gateway may write in several ways."""
+        """The digits of `number`, which the gateway writes in several ways; None for a message."""
         if self.number is None:
             return None
         return _PUNCTUATION.sub("", self.number) or self.number
@@ -112,25 +98,26 @@ class Callback(Struct, frozen=True, kw_only=True):
 
 
 def parse_callback(body: bytes, content_type: str | None, field: str | None = None) -> Callback:
-    """Read the body of a callback.
+    """Parse the body of a callback.
 
-    `content_type` is the header of that name, None when there was none; `field` is the
-    `callback_field` that the message was sent with, None when it had none. JSON that comes bare
-    although a field was asked for, or under the content type of a form, is understood too. Raises
-    CallbackError for everything that is no callback, and nothing else.
+    - `content_type`: the Content-Type header, None if there is none.
+    - `field`: the `callback_field` that the message was sent with, None if it had none.
+
+    Bare JSON is accepted even if a field was requested, or the content type is that of a form.
+    Raises CallbackError if the body is not a callback.
     """
     if not isinstance(body, bytes):
         raise TypeError("body must be bytes")
     if len(body) > MAX_BODY:
-        raise CallbackError(f"a callback of more than {MAX_BODY} bytes")
+        raise CallbackError(f"the body is larger than {MAX_BODY} bytes")
     content_type = content_type or ""
     try:
         return _callback(_document(body, content_type, field))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
-    # Raised out here: those errors quote what was sent.
-    hint = ": it is a form, so name the field" if field is None and _is_form(content_type) else ""
-    raise CallbackError(f"the body is no callback of the gateway{hint}")
+    # Raised outside the handler: the original errors quote the body.
+    hint = ": it is a form, so pass the field" if field is None and _is_form(content_type) else ""
+    raise CallbackError(f"the body is not a callback of the gateway{hint}")
 
 
 def _is_form(content_type: str) -> bool:
@@ -139,7 +126,7 @@ def _is_form(content_type: str) -> bool:
 
 
 def _document(body: bytes, content_type: str, field: str | None) -> bytes:
-    """Return the JSON of the callback, wherever it is."""
+    """Return the JSON of the callback, from the form field if there is one."""
     bare = body.removeprefix(b"\xef\xbb\xbf").strip()
     if field is None or bare[:1] in {b"{", b"[", b'"'}:
         return bare
@@ -152,7 +139,7 @@ def _document(body: bytes, content_type: str, field: str | None) -> bytes:
 
 
 def _in_parts(body: bytes, content_type: str, field: str) -> list[bytes]:
-    """Return what has this name in a multipart form (RFC 7578)."""
+    """Return the values of a field in a multipart form (RFC 7578)."""
     if (boundary := _BOUNDARY.search(content_type)) is None:
         return []
     between = f"\r\n--{boundary[1] or boundary[2]}".encode()
@@ -175,7 +162,7 @@ def _only(values: list[bytes]) -> bytes:
 
 
 class _Document(Struct, frozen=True):
-    """What tells a message from a recipient and from the envelope; the rest when it is known."""
+    """The keys that distinguish a message, a recipient and an envelope; the rest is decoded later."""
 
     id: str | None = None
     message_id: str | None = None
@@ -187,19 +174,13 @@ class _Document(Struct, frozen=True):
 
 
 _read_document = msgspec.json.Decoder(_Document).decode
-
-
 _read_text = msgspec.json.Decoder(str).decode
-
-
 _read_list = msgspec.json.Decoder(tuple[Raw]).decode
-
-
 _read_report = msgspec.json.Decoder(RecipientReport).decode
 
 
 def _callback(json: bytes) -> Callback:
-    """Take off what it is wrapped in, and read it; ValueError and others when it is none."""
+    """Unwrap and decode a callback; raises ValueError or a msgspec error if it is not one."""
     for _ in range(_MOST_WRAPPINGS):
         if json.startswith(b'"'):
             json = _read_text(json).encode().strip()
@@ -212,7 +193,7 @@ def _callback(json: bytes) -> Callback:
                     return _of_message(document)
                 return _of_recipient(document, json)
             json = bytes(document.data)
-    raise ValueError("wrapped too often")
+    raise ValueError("wrapped too many times")
 
 
 def _of_message(document: _Document) -> Callback:
@@ -227,7 +208,7 @@ def _of_message(document: _Document) -> Callback:
 def _of_recipient(document: _Document, json: bytes) -> Callback:
     report = _read_report(json)
     return Callback(
-        # Without it nobody knows which message: the `id` of a recipient is its own.
+        # Required: the `id` of a recipient does not identify its message.
         message_id=_checked_id(document.message_id),
         number=document.number,
         state=_state(document.state),
@@ -240,13 +221,13 @@ def _of_recipient(document: _Document, json: bytes) -> Callback:
 
 def _checked_id(message_id: str | None) -> str:
     if message_id is None:
-        raise ValueError("a recipient of no message")
+        raise ValueError("a recipient without its message")
     message_path(message_id)
     return message_id
 
 
 def _state(state: int | str | None) -> int | str | None:
-    """Numbers come as text too, and those of a message are compared."""
+    """Return a number that was sent as text as an int: states of messages are compared."""
     return int(state) if isinstance(state, str) and _WHOLE.fullmatch(state) else state
 
 

@@ -1,4 +1,4 @@
-"""Callbacklog: news or repeat."""
+"""Recognizes repeated and late callbacks."""
 
 from __future__ import annotations
 
@@ -12,51 +12,60 @@ __all__ = ["CallbackLog"]
 
 
 class CallbackLog:
-    """Tells news from what was told before, and from what is older and comes late.
+    """Recognizes callbacks that are repeated, or late and outdated.
 
-    States only move forward: those of a message by number, those of a recipient as
-    `DeliveryState.may_become` has it. Words for the state of a message, which are not documented,
-    are news once each. A message and each of its recipients go by themselves.
+    ```python
+    from gateway_sms_async import Callback, CallbackLog
 
-    What is made up is remembered too, and makes the true one a repeat: sign the addresses
-    (`CallbackSigner`), or have `GatewayClient.confirm` agree first.
+    log = CallbackLog()
+    callback = Callback(message_id="5cf7cc139f272546624d3795", state=1)
+    assert log.accept(callback)
+    assert not log.accept(callback)
+    ```
 
-    It remembers the `size` that were told of last, in memory: about 300 bytes each. What must
-    outlive the process belongs in a table with `Callback.key` as its unique key.
+    A message and each of its recipients are tracked separately. States only advance: states of a
+    message by number, states of a recipient by `DeliveryState.may_become`. The states of a message
+    that are words, which the vendor does not document, are accepted once each.
+
+    A forged callback is remembered too, and makes the real one look repeated. Sign the URLs
+    (`CallbackSigner`), or confirm a callback with `GatewayClient.confirm` first.
+
+    It keeps the `size` latest entries in memory, about 300 bytes each. For a log that survives the
+    process, use a database table with `Callback.key` as its unique key.
     """
 
     def __init__(self, size: int = 100_000) -> None:
         self._size = check_count("size", size)
-        self._furthest: OrderedDict[Key, int | DeliveryState | None] = OrderedDict()
+        self._latest: OrderedDict[Key, int | DeliveryState | None] = OrderedDict()
 
     def accept(self, callback: Callback) -> bool:
-        """Return whether this is news, and remember it."""
+        """Return whether this callback is new, and remember it."""
         reached = callback.state if callback.delivery is None else callback.delivery
         key = callback.key
         if isinstance(reached, int | DeliveryState):
             key = (*key[:2], None)
         else:
             reached = None
-        known = self._furthest
+        known = self._latest
         if key not in known:
             known[key] = reached
             if len(known) > self._size:
                 known.popitem(last=False)
             return True
         known.move_to_end(key)
-        if not _is_further(known[key], reached):
+        if not _is_ahead(known[key], reached):
             return False
         known[key] = reached
         return True
 
     def __len__(self) -> int:
-        return len(self._furthest)
+        return len(self._latest)
 
     def __repr__(self) -> str:
         return f"CallbackLog(size={self._size}, {len(self)} known)"
 
 
-def _is_further(known: int | DeliveryState | None, reached: int | DeliveryState | None) -> bool:
+def _is_ahead(known: int | DeliveryState | None, reached: int | DeliveryState | None) -> bool:
     if known is None or reached is None:
         return reached is not None
     if isinstance(known, DeliveryState):

@@ -1,8 +1,6 @@
-"""From a request to its status, and to a callback in a bounded queue or a user's function.
+"""Answers callback requests, and passes callbacks to a bounded queue or to a user's function.
 
-Knows no web framework.
-
-The handlers (`callbacks_aiohttp`, `callbacks_asgi`) enter, and users, who take callbacks out.
+It depends on no web framework: `callbacks.aiohttp` and `callbacks.asgi` adapt it.
 """
 
 from __future__ import annotations
@@ -26,34 +24,31 @@ from ._signer import CallbackSigner
 __all__ = ["CallbackReceiver"]
 
 _logger = logging.getLogger("gateway_sms_async")
+_CLIENT_CLOSED_REQUEST = 499
+_MAX_LENGTH_DIGITS = 20
 
-
-_LEFT = 499
-
-
-_LONGEST = 20
-
-
-# A queue can be shut down since Python 3.13.
+# Queues can be shut down since Python 3.13.
 _ShutDown: type[Exception] = getattr(asyncio, "QueueShutDown", asyncio.QueueFull)
 
 
 class CallbackReceiver:
-    """Answers callbacks at once and hands them out one by one: `async for callback in receiver`.
+    """Answers callback requests, and yields the callbacks: `async for callback in receiver`.
 
-    - `signer`: only addresses that it made are answered, everything else is 404. Without one,
-      anybody who knows the address can make callbacks up.
+    - `signer`: only URLs that it signed are accepted, others get 404. Without a signer, anyone
+      who knows the URL can forge callbacks.
     - `field`: the `callback_field` that messages are sent with.
-    - `queue`: where callbacks wait to be taken, bounded; one of `size` places unless given. While
-      it is full the answer is 503, so that the gateway may try again.
-    - `handle`: a function, async or not, that is called with each callback before it is answered;
-      nothing is queued then. What it has stored is not lost with the process; be quick. When it
-      raises, the answer is 500, so that the gateway may try again, and the error is logged.
+    - `queue`: a bounded queue for the callbacks; by default a new one of `size`. While it is full
+      the response is 503, so that the gateway may retry.
+    - `handle`: a function, sync or async, that is called with each callback before the response is
+      sent; callbacks are not queued then. It should be quick. What it stores survives the process.
+      If it raises, the error is logged and the response is 500, so that the gateway may retry.
     - `timeout`: the most seconds that a body may take to arrive.
 
-    Several tasks may take callbacks out. What is in the queue is lost with the process. `answers`
-    counts the requests by status: 200, 400 no callback, 404 not signed, 405 no POST, 408 too slow,
-    413 larger than `MAX_BODY`, 499 the sender left before the end, 500 `handle` has raised, 503 full.
+    Several tasks may iterate. Queued callbacks are lost with the process.
+
+    `answers` counts requests by status: 200; 400, not a callback; 404, URL not signed; 405, not a
+    POST; 408, too slow; 413, larger than `MAX_BODY`; 499, the sender disconnected; 500, `handle`
+    raised; 503, the queue is full.
     """
 
     def __init__(
@@ -75,7 +70,7 @@ class CallbackReceiver:
         if handle is not None and not callable(handle):
             raise TypeError("handle must be a function")
         if handle is not None and queue is not None:
-            raise ValueError("give either queue or handle: nothing is queued for a function")
+            raise ValueError("pass either queue or handle: with handle nothing is queued")
         self.queue: asyncio.Queue[Callback] = (
             asyncio.Queue(check_count("size", size)) if queue is None else queue
         )
@@ -93,26 +88,27 @@ class CallbackReceiver:
         content_length: str | None,
         chunks: AsyncGenerator[bytes],
     ) -> int:
-        """Return the status to answer a request with; for handlers.
+        """Process a request and return the status of the response. For adapters.
 
-        `target` is the path and query as the sender wrote them; `content_type` and
-        `content_length` are headers, None where there is none. `chunks` of the body are read as
-        far as it is wanted; they raise ConnectionError when the sender has left, CallbackError
-        when what comes cannot be read.
+        - `method`: the HTTP method.
+        - `target`: the path and query as the sender wrote them.
+        - `content_type`, `content_length`: the headers, None if missing.
+        - `chunks`: the body, read only as far as needed. It must raise ConnectionError if the
+          sender disconnects, and CallbackError if the body cannot be decoded.
         """
         reference = None if self._signer is None else self._signer.verify(target)
         if self._signer is not None and reference is None:
             status: int = HTTPStatus.NOT_FOUND
         elif method != "POST":
             status = HTTPStatus.METHOD_NOT_ALLOWED
-        elif _whole(content_length) > MAX_BODY:
+        elif _parse_length(content_length) > MAX_BODY:
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         else:
-            status = await self._take(content_type, chunks, reference)
+            status = await self._read(content_type, chunks, reference)
         self.answers[int(status)] += 1
         return int(status)
 
-    async def _take(
+    async def _read(
         self, content_type: str | None, chunks: AsyncGenerator[bytes], reference: str | None
     ) -> int:
         body = bytearray()
@@ -126,21 +122,21 @@ class CallbackReceiver:
         except TimeoutError:
             return HTTPStatus.REQUEST_TIMEOUT
         except ConnectionError:
-            return _LEFT
+            return _CLIENT_CLOSED_REQUEST
         except CallbackError:
             return HTTPStatus.BAD_REQUEST
-        return await self._pass_on(msgspec.structs.replace(callback, reference=reference))
+        return await self._deliver(msgspec.structs.replace(callback, reference=reference))
 
-    async def _pass_on(self, callback: Callback) -> int:
+    async def _deliver(self, callback: Callback) -> int:
         try:
             if self._handle is None:
                 self.queue.put_nowait(callback)
-            elif inspect.isawaitable(answer := self._handle(callback)):
-                await answer
+            elif inspect.isawaitable(result := self._handle(callback)):
+                await result
         except (asyncio.QueueFull, _ShutDown):
             return HTTPStatus.SERVICE_UNAVAILABLE
         except Exception:
-            _logger.exception("the function that callbacks are handed to raised")
+            _logger.exception("the handle function of a CallbackReceiver raised")
             return HTTPStatus.INTERNAL_SERVER_ERROR
         return HTTPStatus.OK
 
@@ -157,6 +153,6 @@ class CallbackReceiver:
         return f"CallbackReceiver({self.queue.qsize()} waiting, answers={dict(self.answers)})"
 
 
-def _whole(length: str | None) -> int:
-    """Read a length; 0 when there is none, and the body is counted instead."""
-    return int(length) if length and length.isdecimal() and len(length) < _LONGEST else 0
+def _parse_length(length: str | None) -> int:
+    """Return the length in a header; 0 if it has none: the body is then counted as it arrives."""
+    return int(length) if length and length.isdecimal() and len(length) < _MAX_LENGTH_DIGITS else 0

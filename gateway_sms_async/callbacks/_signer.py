@@ -1,6 +1,6 @@
-"""Addresses for callbacks that nobody can make up: signed by us, for the gateway signs nothing.
+"""Signed callback URLs. The gateway signs nothing, so only the URL can prove that a callback is real.
 
-Users and the receiver of callbacks enter. No I/O but the clock.
+No I/O except reading the clock.
 """
 
 from __future__ import annotations
@@ -22,30 +22,38 @@ from .._messages.draft import check_reference
 __all__ = ["CallbackSigner"]
 
 _PARAMETER = "gateway_sms"
-
-
-_LEAST_SECRET = 16
-
-
+_MIN_SECRET = 16
 _DAYS = 86_400.0
-
 
 # Expiry, signature, reference.
 _TICKET = re.compile(r"([0-9]{1,15})\.([A-Za-z0-9_-]{43})\.(.+)", re.ASCII | re.DOTALL)
 
 
 class CallbackSigner:
-    """Makes addresses for `Options.callback_url`, and knows them again.
+    """Creates and verifies signed URLs for `Options.callback_url`.
 
-    `secret` has at least 16 bytes, and is the same wherever callbacks of one account arrive:
-    `secrets.token_hex(32)`, kept like a password. An address is good for `lifetime` seconds (a
-    week unless told), which must last past the day of sending and however long carriers try; for
-    as long as it is good it comes with every callback of its message, so a repeat is no forgery:
-    `CallbackLog` tells those. `clock` tells seconds since 1970.
+    ```python
+    import secrets
 
-    The path, the expiry and the reference are signed by HMAC-SHA256. Scheme and host are not,
-    nor are parameters that others add: a proxy may change them. A proxy that cuts off the
-    beginning of the path must be known to the server (`root_path` in ASGI).
+    from gateway_sms_async import CallbackSigner
+
+    signer = CallbackSigner(secrets.token_hex(32))
+    url = signer.url("https://example.com/callbacks", reference="order-42")
+    assert signer.verify(url) == "order-42"
+    ```
+
+    - `secret`: at least 16 bytes, the same for all receivers of one account. Keep it like a
+      password.
+    - `lifetime`: seconds that a URL is valid, a week by default. It must cover the day of sending
+      and the time for which carriers retry.
+    - `clock`: returns the seconds since 1970.
+
+    Every callback of a message comes to the same URL, so a valid URL does not exclude a repeated
+    callback: `CallbackLog` recognizes those.
+
+    HMAC-SHA256 signs the path, the expiry and the reference. It does not sign the scheme, the host
+    and parameters that others add, which a proxy may change. If a proxy removes the beginning of
+    the path, the server must know it (`root_path` in ASGI).
     """
 
     def __init__(
@@ -58,19 +66,21 @@ class CallbackSigner:
         if not isinstance(secret, str | bytes):
             raise TypeError("secret must be a str or bytes")
         self._secret = secret.encode() if isinstance(secret, str) else secret
-        if len(self._secret) < _LEAST_SECRET:
-            raise ValueError(f"secret has at least {_LEAST_SECRET} bytes")
+        if len(self._secret) < _MIN_SECRET:
+            raise ValueError(f"secret must have at least {_MIN_SECRET} bytes")
         if not 0 < check_number("lifetime", lifetime) < math.inf:
-            raise ValueError("lifetime is a positive number of seconds")
+            raise ValueError("lifetime must be a positive, finite number of seconds")
         self._lifetime = lifetime
         self._clock = clock
 
     def url(self, base: str, *, reference: str | None = None) -> str:
-        """Return `base` as an address that callbacks may come to until it expires.
+        """Return `base` as a signed URL that expires.
 
-        `base` is https (http only on this machine) and has no query. `reference` says what the
-        callbacks will be about, and comes back from `verify`; random unless given. It can be read
-        in the address. Raises ValueError, TypeError for what is no str.
+        - `base`: an https URL (http only on this machine) without a query.
+        - `reference`: returned by `verify`, to identify what the callbacks are about; random by
+          default. It is readable in the URL.
+
+        Raises ValueError if an argument is malformed, TypeError if it is not a str.
         """
         if not isinstance(base, str):
             raise TypeError("base must be a str")
@@ -81,9 +91,9 @@ class CallbackSigner:
         return f"{base.partition('?')[0].partition('#')[0]}?{_PARAMETER}={quote(ticket, safe='')}"
 
     def verify(self, url: str) -> str | None:
-        """Return the reference of an address that was made here and is still good, else None.
+        """Return the reference of a URL that was signed here and has not expired, else None.
 
-        Takes the whole address as it was asked for, or its path and query; raises for no text.
+        `url` is the whole URL as it was requested, or its path and query.
         """
         if url.startswith("/"):
             path, _, query = url.partition("?")
@@ -102,7 +112,7 @@ class CallbackSigner:
         return reference if self._clock() < int(expires) else None
 
     def _signature(self, expires: str, reference: str, path: str) -> str:
-        # Neither expiry nor reference holds a line's end in what was signed, so it is read one way.
+        # Expiry and reference contain no line break, so the signed text is unambiguous.
         signed = f"{expires}\n{reference}\n{unquote(path) or '/'}".encode(errors="surrogatepass")
         digest = hmac.new(self._secret, signed, hashlib.sha256).digest()
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -1,8 +1,4 @@
-"""Callbacks in an `aiohttp.web` application. Beside the transport, the only room that knows aiohttp.
-
-receiver = CallbackReceiver(signer=signer)
-app.router.add_post("/callbacks", callback_handler(receiver))
-"""
+"""Callbacks in an `aiohttp.web` application."""
 
 from __future__ import annotations
 
@@ -20,7 +16,21 @@ __all__ = ["callback_handler"]
 def callback_handler(
     receiver: CallbackReceiver,
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Return a handler that gives callbacks to `receiver`; it has its own limit for the body."""
+    """Return a request handler that passes callbacks to `receiver`.
+
+    ```python
+    from aiohttp import web
+
+    from gateway_sms_async import CallbackReceiver
+    from gateway_sms_async.callbacks.aiohttp import callback_handler
+
+    receiver = CallbackReceiver()
+    app = web.Application()
+    app.router.add_post("/callbacks", callback_handler(receiver))
+    ```
+
+    The size limit of bodies is the receiver's, not the application's.
+    """
 
     async def handle(request: web.Request) -> web.Response:
         status = await receiver.receive(
@@ -41,4 +51,4 @@ async def _chunks(request: web.Request) -> AsyncGenerator[bytes]:
         async for chunk in request.content.iter_any():
             yield chunk
     except web.RequestPayloadError:
-        raise CallbackError("the body is not in the encoding that it says") from None
+        raise CallbackError("the body is not in the encoding that its header names") from None

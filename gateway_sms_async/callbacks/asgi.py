@@ -1,9 +1,4 @@
-"""Callbacks in any ASGI application: Starlette, FastAPI, or by itself. Needs none of them.
-
-receiver = CallbackReceiver(signer=signer)
-routes = [Route("/callbacks", CallbackApp(receiver), methods=["POST"])]   # Starlette, FastAPI
-app.mount("/callbacks", CallbackApp(receiver))   # the address then ends in a slash: "/callbacks/"
-"""
+"""Callbacks in any ASGI application, such as Starlette or FastAPI, or alone. It depends on neither."""
 
 from __future__ import annotations
 
@@ -17,13 +12,24 @@ from ._receiver import CallbackReceiver
 __all__ = ["CallbackApp"]
 
 _Map = MutableMapping[str, Any]
-
-
 _Receive = Callable[[], Awaitable[_Map]]
 
 
 class CallbackApp:
-    """An ASGI 3 application that gives callbacks to `receiver`; it has no lifespan."""
+    """An ASGI 3 application that passes callbacks to `receiver`; it has no lifespan.
+
+    ```python
+    from gateway_sms_async import CallbackReceiver
+    from gateway_sms_async.callbacks.asgi import CallbackApp
+
+    receiver = CallbackReceiver()
+    callback_app = CallbackApp(receiver)
+    ```
+
+    In Starlette and FastAPI, use it as the endpoint of a route:
+    `Route("/callbacks", callback_app, methods=["POST"])`. With `app.mount("/callbacks",
+    callback_app)` the URL ends in a slash: "/callbacks/".
+    """
 
     def __init__(self, receiver: CallbackReceiver) -> None:
         self._receiver = receiver
@@ -36,14 +42,14 @@ class CallbackApp:
             await send({"type": "websocket.close"})
             return
         if scope["type"] != "http":
-            raise RuntimeError(f"callbacks come by http, not by {scope['type']}")
+            raise RuntimeError(f"callbacks arrive by http, not by {scope['type']}")
         path, root = scope["path"], scope.get("app_root_path", scope.get("root_path", ""))
-        # What was signed is the path as it was before a proxy or a framework cut it.
+        # The signed path is the one before a proxy or a framework removed its beginning.
         if not f"{path}/".startswith(f"{root}/"):
             path = root + path
         target = f"{quote(path)}?{scope.get('query_string', b'').decode('latin-1')}"
-        told = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        kind, length = told.get(b"content-type"), told.get(b"content-length")
+        headers_in = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        kind, length = headers_in.get(b"content-type"), headers_in.get(b"content-length")
         status = await self._receiver.receive(scope["method"], target, kind, length, _body(receive))
         allow = [(b"allow", b"POST")] if status == HTTPStatus.METHOD_NOT_ALLOWED else []
         headers = [(b"content-length", b"0"), *allow]

@@ -1,4 +1,4 @@
-"""Callbacks: read in every shape, told from older ones, and their addresses known again."""
+"""Callbacks: parsed in every form, recognized if repeated or late, and their signed URLs."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def multipart(*parts: tuple[str, bytes], boundary: str = "frontier") -> bytes:
     return written + f"--{boundary}--\r\n".encode()
 
 
-# Shapes
+# Forms of a body
 
 
 def test_the_vendors_own_message_and_recipient_are_understood() -> None:
@@ -110,7 +110,7 @@ def test_what_it_is_wrapped_in_changes_nothing(document: Any, wrap: Any) -> None
         (b"a=1&f={json}&b=", FORM + "; charset=utf-8", "f"),
         (b"f={json}", None, "f"),
         (b"f%5B%5D={json}", FORM, "f[]"),
-        # Bare JSON is JSON, whatever it says it is: curl calls any text a form.
+        # Bare JSON is accepted under any content type: curl calls any text a form.
         (b"{bare}", FORM, None),
         (b"{bare}", FORM, "f"),
         (b"{bare}", "application/json", "f"),
@@ -189,7 +189,7 @@ def test_an_odd_extra_hides_nothing_else(parts: Any) -> None:
     assert None in {callback.statistics, callback.last_update}
 
 
-# What is none
+# Bodies that are no callback
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_an_odd_extra_hides_nothing_else(parts: Any) -> None:
         message(number=5),
         message(number=""),
         message(number="3" * 65),
-        # The id of a recipient's report is its own.
+        # The id of a recipient's report is not that of its message.
         {"id": ID, "number": NUMBER, "state": "DELIVERED"},
         recipient(message_id=None),
         json.dumps(json.dumps(json.dumps(json.dumps(json.dumps(message()))))),
@@ -260,7 +260,7 @@ def test_what_is_no_callback_is_refused(document: Any) -> None:
         (json.dumps({"id": "a", "x": "è"}).encode("utf-16"), None, None),
     ],
 )
-def test_a_body_that_is_none_is_refused(
+def test_a_body_that_is_no_callback_is_refused(
     body: bytes, content_type: str | None, field: str | None
 ) -> None:
     with pytest.raises(CallbackError) as caught:
@@ -268,8 +268,8 @@ def test_a_body_that_is_none_is_refused(
     assert caught.value.__context__ is None
 
 
-def test_a_form_without_its_field_says_so() -> None:
-    with pytest.raises(CallbackError, match="name the field"):
+def test_a_form_without_a_field_has_its_own_error() -> None:
+    with pytest.raises(CallbackError, match="pass the field"):
         parse_callback(b"f=%7B%7D", FORM)
 
 
@@ -338,7 +338,7 @@ def test_any_body_is_a_callback_or_a_callback_error(
         assert CallbackLog().accept(callback)
 
 
-# News
+# The log
 
 
 def about(state: Any = None, number: str | None = None, message_id: str = ID) -> Callback:
@@ -365,7 +365,7 @@ DELIVERED, EXPIRED = DeliveryState.DELIVERED, DeliveryState.EXPIRED
         ([AT_OPERATOR, AT_OPERATOR, EXPIRED, DELIVERED], [True, False, True, False]),
     ],
 )
-def test_only_what_is_further_is_news(states: list[Any], news: list[bool]) -> None:
+def test_only_states_that_advance_are_accepted(states: list[Any], news: list[bool]) -> None:
     log = CallbackLog()
     number = NUMBER if isinstance(states[0], DeliveryState) else None
     assert [log.accept(about(state, number)) for state in states] == news
@@ -377,14 +377,14 @@ def test_a_message_and_its_recipients_go_by_themselves() -> None:
     assert log.accept(about(DELIVERED, NUMBER))
     assert log.accept(about(DELIVERED, "+39-3401234568"))
     assert log.accept(about(0, message_id="other"))
-    # One recipient, written in another way.
+    # The same recipient in another form.
     assert not log.accept(about(DELIVERED, "+393401234567"))
     assert about(DELIVERED, "+393401234567").key == about(DELIVERED, NUMBER).key
     assert about(DELIVERED, NUMBER).key == (ID, "393401234567", "delivered")
     assert about(2).key == (ID, None, 2)
 
 
-def test_the_log_forgets_what_was_told_of_least_lately() -> None:
+def test_the_log_forgets_the_least_recent_entry() -> None:
     log = CallbackLog(2)
     assert log.accept(about(1, message_id="a"))
     assert log.accept(about(1, message_id="b"))
@@ -399,16 +399,16 @@ def test_the_log_forgets_what_was_told_of_least_lately() -> None:
 
 
 @given(st.lists(st.sampled_from([*DeliveryState, 0, 1, 2, 3])))
-def test_in_any_order_each_recipient_ends_once_and_each_message_rises(states: list[Any]) -> None:
+def test_in_any_order_each_recipient_ends_once_and_messages_only_advance(states: list[Any]) -> None:
     log = CallbackLog()
-    told = [
+    reported = [
         one
         for one in states
         if log.accept(about(one, NUMBER if isinstance(one, DeliveryState) else None))
     ]
-    deliveries = [one for one in told if isinstance(one, DeliveryState)]
+    deliveries = [one for one in reported if isinstance(one, DeliveryState)]
     assert all(one.may_become(other) for one, other in itertools.pairwise(deliveries))
-    numbers = [one for one in told if isinstance(one, int)]
+    numbers = [one for one in reported if isinstance(one, int)]
     assert numbers == sorted(set(numbers))
     if any(isinstance(one, int) for one in states):
         assert numbers[-1] == max(one for one in states if isinstance(one, int))
@@ -416,7 +416,7 @@ def test_in_any_order_each_recipient_ends_once_and_each_message_rises(states: li
         assert deliveries[-1].is_final
 
 
-# Addresses
+# Signed URLs
 
 SECRET = "0123456789abcdef"
 BASE = "https://example.com/hooks/sms"
@@ -543,7 +543,7 @@ def test_no_single_change_leaves_it_good(data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(target) - 1))
     character = data.draw(st.characters(exclude_characters=target[place]))
     changed = target[:place] + character + target[place + 1 :]
-    # Written in another way, such as with %61 for a, it would still be the same.
+    # Another form of the same path, such as with %61 for a, stays valid.
     assert signer.verify(changed) is None
 
 
@@ -592,20 +592,20 @@ def test_a_signers_settings_are_checked() -> None:
     assert SECRET not in repr(CallbackSigner(SECRET))
 
 
-# Asking the gateway
+# Confirming with the gateway
 
 
-async def test_confirm_says_what_the_gateway_says(
+async def test_confirm_returns_what_the_gateway_reports(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
     sent = await gateway.messages.send(sender="ACME", body="Ciao", recipients=NUMBER)
-    # What it says of the state is made up.
-    told = read(message(id=sent.id, state=2))
-    found = await gateway.confirm(told)
+    # The state in the callback is forged.
+    reported = read(message(id=sent.id, state=2))
+    found = await gateway.confirm(reported)
     assert found is not None
     assert (found.id, found.state) == (sent.id, sent.state)
     for unknown in ("0" * 24, "no-id-of-the-gateways"):
-        assert await gateway.confirm(msgspec.structs.replace(told, message_id=unknown)) is None
+        assert await gateway.confirm(msgspec.structs.replace(reported, message_id=unknown)) is None
     assert {request.method for request in simulator.requests[1:]} == {"GET"}
 
 

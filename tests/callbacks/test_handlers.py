@@ -1,4 +1,4 @@
-"""The ready handlers, each under a real server on a real socket."""
+"""The handlers for aiohttp and ASGI, each under a real server on a real socket."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def post(
 async def raw(
     url: str, head: str, body: bytes = b""
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """POST by hand."""
+    """Send a POST over a raw connection."""
     host, _, rest = url.removeprefix("http://").partition("/")
     reader, writer = await asyncio.open_connection(*host.split(":"))
     try:
@@ -181,17 +181,17 @@ async def test_a_callback_in_a_form(serve: Serve, http: aiohttp.ClientSession) -
 async def test_only_signed_addresses_are_there(serve: Serve, http: aiohttp.ClientSession) -> None:
     receiver = CallbackReceiver(signer=SIGNER)
     async with serve(receiver) as url:
-        # Behind a proxy: what was signed has another scheme and host.
+        # Behind a proxy: the signed URL has another scheme and host.
         public = url.replace("http://127.0.0.1", "https://example.com")
         signed = SIGNER.url(public, reference="order-7").replace(public, url)
         expired = CallbackSigner("0123456789abcdef", lifetime=1, clock=lambda: 1.0).url(url)
         other = CallbackSigner("another secret!!").url(url)
         for forged in (url, expired, other, signed + "x", f"{signed}&{signed.partition('?')[2]}"):
             assert await post(http, forged) == 404
-            # Nothing is said of methods either.
+            # The response does not reveal the allowed methods either.
             assert await post(http, forged, None, "GET") == 404
         assert await post(http, signed) == 200
-        # The gateway uses one address for all that happens to a message.
+        # The gateway uses one URL for all callbacks of a message.
         assert await post(http, f"{signed}&from=proxy") == 200
         assert await post(http, signed, None, "GET") == 405
     assert (await anext(receiver)).reference == "order-7"
@@ -222,7 +222,7 @@ async def test_what_is_no_callback_is_malformed(
     assert receiver.queue.qsize() == 1
 
 
-async def test_a_full_queue_says_so_and_takes_again(
+async def test_a_full_queue_is_reported_and_accepts_again_later(
     serve: Serve, http: aiohttp.ClientSession
 ) -> None:
     receiver = CallbackReceiver(queue=asyncio.Queue(2))
@@ -236,7 +236,7 @@ async def test_a_full_queue_says_so_and_takes_again(
 async def test_too_large_by_its_length_is_not_read(serve: Serve) -> None:
     receiver = CallbackReceiver()
     async with serve(receiver) as url:
-        # Not a byte of it was sent.
+        # No byte of the body was sent.
         async with raw(url, f"Content-Length: {MAX_BODY + 1}") as (reader, _):
             assert await status_of(reader) == 413
     assert receiver.answers == {413: 1}
@@ -248,7 +248,7 @@ async def test_too_large_in_chunks_is_not_read_to_the_end(serve: Serve) -> None:
     async with serve(receiver) as url:
         chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
         async with raw(url, "Transfer-Encoding: chunked") as (reader, writer):
-            # It never ends; the answer comes nevertheless.
+            # The body never ends; the response comes nevertheless.
             for _ in range(MAX_BODY // 0x10000 + 1):
                 writer.write(chunk)
                 await writer.drain()
@@ -274,7 +274,7 @@ async def test_a_slow_body_is_given_up(serve: Serve, http: aiohttp.ClientSession
     assert receiver.answers == {408: 1, 200: 1}
 
 
-async def test_a_sender_who_leaves_is_no_error(
+async def test_a_sender_that_disconnects_is_no_error(
     serve: Serve, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver = CallbackReceiver()
@@ -295,7 +295,7 @@ async def test_broken_chunks_are_no_error(
         async with raw(url, "Transfer-Encoding: chunked", b"5\r\n{") as (_, writer):
             await asyncio.sleep(0.01)
             writer.write(b"    zz\r\n")
-            # aiohttp does not always tell of it: then the time limit does.
+            # aiohttp does not always report it: then the timeout applies.
             await until(lambda: receiver.answers)
         assert await post(http, url) == 200
     assert receiver.answers.keys() <= {200, 400, 408, 499}
@@ -312,7 +312,7 @@ async def test_a_packed_body_is_counted_unpacked(http: aiohttp.ClientSession) ->
         async with raw(url, "Content-Encoding: gzip\r\nContent-Length: 5", b"plain") as (reader, _):
             assert await status_of(reader) == 400
     async with as_plain_asgi(receiver) as url:
-        # ASGI servers unpack nothing.
+        # ASGI servers do not decompress bodies.
         assert await post(http, url, gzip.compress(BODY), content_encoding="gzip") == 400
     assert receiver.queue.qsize() == 1
 
@@ -324,7 +324,7 @@ async def test_many_at_once(serve: Serve, http: aiohttp.ClientSession) -> None:
     assert (statuses.count(200), statuses.count(503)) == (60, 20)
 
 
-# Where the path that was signed is
+# The signed path
 
 
 async def test_a_proxy_that_cuts_the_path_must_be_known(http: aiohttp.ClientSession) -> None:
@@ -347,13 +347,13 @@ async def test_a_proxy_that_cuts_the_path_must_be_known(http: aiohttp.ClientSess
         {"path": "/app/hooks/"},
         {"path": "/app/hooks/", "root_path": "/app"},
         {"path": "/hooks/", "root_path": "/app"},
-        # A mount adds its own place to `root_path`, and keeps the one before.
+        # A mount appends its path to `root_path`.
         {"path": "/hooks/", "root_path": "/app/hooks", "app_root_path": "/app"},
         {"path": "/app/hooks/", "root_path": "/app/hooks", "app_root_path": "/app"},
         {"path": "/app/hooks/", "root_path": "/app/hooks", "app_root_path": ""},
     ],
 )
-async def test_wherever_a_framework_says_the_path_is(places: dict[str, str]) -> None:
+async def test_the_path_is_found_in_any_framework(places: dict[str, str]) -> None:
     receiver = CallbackReceiver(signer=SIGNER)
     signed = SIGNER.url("https://example.com/app/hooks/").partition("?")[2]
     sent: list[Any] = []
@@ -379,7 +379,7 @@ async def test_a_path_with_escapes(http: aiohttp.ClientSession, path: str) -> No
             assert await status_of(reader) == 200
 
 
-# By itself
+# The receiver alone
 
 
 async def test_other_protocols_are_turned_away() -> None:

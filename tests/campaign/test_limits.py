@@ -20,7 +20,7 @@ from gateway_sms_async import (
     Receipt,
     RetryPolicy,
 )
-from gateway_sms_async._simulator.message import Message as Stored
+from gateway_sms_async._simulator.message import StoredMessage as Stored
 from gateway_sms_async.testing import Dialect, Fault, RecordedRequest, Simulator
 
 from ..support.accounting import check, numbers

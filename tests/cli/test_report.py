@@ -16,7 +16,7 @@ import pytest
 
 from gateway_sms_async import GatewayClient, RetryPolicy
 from gateway_sms_async._delivery.state import DeliveryState
-from gateway_sms_async._simulator.message import Message as SimulatedMessage
+from gateway_sms_async._simulator.message import StoredMessage as SimulatedMessage
 from gateway_sms_async.testing import Deliveries, Dialect, Fault, Simulator
 
 from ..support.accounting import numbers

@@ -29,7 +29,7 @@ from gateway_sms_async._cli.terminal.live_table import (
 )
 from gateway_sms_async._delivery.state import DeliveryState
 from gateway_sms_async._delivery.summary import DeliverySummary, MessageDelivery
-from gateway_sms_async._simulator.message import Message as SimulatedMessage
+from gateway_sms_async._simulator.message import StoredMessage as SimulatedMessage
 from gateway_sms_async.testing import Deliveries, Simulator
 
 from ..support.accounting import numbers

@@ -1,6 +1,6 @@
-"""Following deliveries: what a list may change, when lists are read, and what is said at the end.
+"""Polling deliveries: what a list may change, when lists are read, and what the summary says.
 
-An hour passes at once: client and simulator live by the clock of a loop that jumps.
+Client and simulator use a virtual clock, so an hour takes no real time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gateway_sms_async import (
     ServerError,
 )
 from gateway_sms_async._delivery.listing import RecipientStates, key_of, pack
-from gateway_sms_async._simulator.message import Message as SimulatedMessage
+from gateway_sms_async._simulator.message import StoredMessage as SimulatedMessage
 from gateway_sms_async.testing import Deliveries, Dialect, Fault, Simulator
 
 from ..support.accounting import number, numbers
@@ -38,7 +38,7 @@ from ..support.virtual_time import VirtualLoop, run
 
 PENDING, OPERATOR, DELIVERED, UNDELIVERED, EXPIRED, REJECTED = DeliveryState
 HOUR = 3600.0
-NOBODY = "0" * 24
+NO_SUCH_ID = "0" * 24
 
 # --- what a list may change -----------------------------------------------------------------------
 
@@ -50,7 +50,7 @@ few = st.integers(1, 6)
 def test_a_number_once_on_a_message_follows_the_table(
     lists: list[dict[int, DeliveryState]], seed: int
 ) -> None:
-    standing, known = RecipientStates(), dict[int, DeliveryState]()
+    recipient_states, known = RecipientStates(), dict[int, DeliveryState]()
     for listed in lists:
         entries = list(listed.items())
         random.Random(seed).shuffle(entries)
@@ -59,9 +59,11 @@ def test_a_number_once_on_a_message_follows_the_table(
             if known.setdefault(key, PENDING).may_become(state):
                 known[key] = state
                 expected.append(place)
-        assert standing.advance([pack(*entry) for entry in entries]) == expected
-        assert standing.counts() == dict.fromkeys(DeliveryState, 0) | Counter(known.values())
-        assert len(standing) == len(known)
+        assert recipient_states.advance([pack(*entry) for entry in entries]) == expected
+        assert recipient_states.counts() == dict.fromkeys(DeliveryState, 0) | Counter(
+            known.values()
+        )
+        assert len(recipient_states) == len(known)
 
 
 entries = st.lists(st.tuples(st.integers(1, 3), states), max_size=8)
@@ -72,43 +74,45 @@ entries = st.lists(st.tuples(st.integers(1, 3), states), max_size=8)
 def test_numbers_listed_several_times_only_move_forward_too(
     lists: list[list[tuple[int, DeliveryState]]], seed: int
 ) -> None:
-    standing = RecipientStates()
-    before, most = standing.counts(), Counter[int]()
+    recipient_states = RecipientStates()
+    before, most = recipient_states.counts(), Counter[int]()
     for listed in lists:
         packed = [pack(*entry) for entry in listed]
-        moved = standing.advance(packed)
-        after = standing.counts()
+        moved = recipient_states.advance(packed)
+        after = recipient_states.counts()
         for state in DeliveryState:
             if state.is_final:
                 assert after[state] >= before[state]
-                # Nobody is called final but by a list.
-                told = sum(listed[place][1] is state for place in moved)
-                assert after[state] - before[state] == told
+                # Only a list makes a recipient final.
+                reported = sum(listed[place][1] is state for place in moved)
+                assert after[state] - before[state] == reported
         assert PENDING not in [listed[place][1] for place in moved]
         most |= Counter(key for key, _ in listed)
-        assert len(standing) == most.total()
+        assert len(recipient_states) == most.total()
         random.Random(seed).shuffle(packed)
-        assert standing.advance(packed) == [], "the same list again tells nothing"
-        before = standing.counts()
+        assert recipient_states.advance(packed) == [], "the same list again changes nothing"
+        before = recipient_states.counts()
         assert before == after
 
 
 def test_of_two_with_one_number_the_order_in_the_list_does_not_matter() -> None:
-    standing = RecipientStates()
-    standing.advance([pack(7, DELIVERED), pack(7, PENDING)])
-    assert standing.advance([pack(7, PENDING), pack(7, DELIVERED)]) == []
-    assert standing.advance([pack(7, PENDING)]) == []
-    assert standing.advance([pack(7, DELIVERED)]) == [], "the one that was, the other is missing"
-    assert standing.advance([pack(7, EXPIRED), pack(7, DELIVERED)]) == [0]
-    assert standing.counts()[EXPIRED] == standing.counts()[DELIVERED] == 1
+    recipient_states = RecipientStates()
+    recipient_states.advance([pack(7, DELIVERED), pack(7, PENDING)])
+    assert recipient_states.advance([pack(7, PENDING), pack(7, DELIVERED)]) == []
+    assert recipient_states.advance([pack(7, PENDING)]) == []
+    assert recipient_states.advance([pack(7, DELIVERED)]) == [], (
+        "the one that was, the other is missing"
+    )
+    assert recipient_states.advance([pack(7, EXPIRED), pack(7, DELIVERED)]) == [0]
+    assert recipient_states.counts()[EXPIRED] == recipient_states.counts()[DELIVERED] == 1
 
 
-def test_who_is_missing_stays_as_known() -> None:
-    standing = RecipientStates()
-    standing.advance([pack(1, DELIVERED), pack(2, PENDING), pack(3, OPERATOR)])
-    assert standing.advance([pack(2, UNDELIVERED)]) == [0]
-    assert standing.advance([]) == []
-    assert standing.counts() == {
+def test_a_missing_recipient_keeps_its_state() -> None:
+    recipient_states = RecipientStates()
+    recipient_states.advance([pack(1, DELIVERED), pack(2, PENDING), pack(3, OPERATOR)])
+    assert recipient_states.advance([pack(2, UNDELIVERED)]) == [0]
+    assert recipient_states.advance([]) == []
+    assert recipient_states.counts() == {
         PENDING: 0,
         OPERATOR: 1,
         DELIVERED: 1,
@@ -124,37 +128,37 @@ def test_a_number_is_known_by_its_digits(written: str) -> None:
 
 
 @pytest.mark.parametrize("odd", ["", "nobody", "+" + "9" * 5000])
-def test_whatever_is_listed_as_a_number_has_a_key(odd: str) -> None:
-    standing = RecipientStates()
-    assert standing.advance([pack(key_of(odd), DELIVERED)]) == [0]
+def test_any_listed_number_has_a_key(odd: str) -> None:
+    recipient_states = RecipientStates()
+    assert recipient_states.advance([pack(key_of(odd), DELIVERED)]) == [0]
 
 
 def test_a_gateway_that_masks_all_numbers_is_followed_by_counts() -> None:
-    standing = RecipientStates()
+    recipient_states = RecipientStates()
     for final in range(0, 20_001, 5000):
         listed = [pack(key_of("***"), DELIVERED if n < final else PENDING) for n in range(20_000)]
-        assert len(standing.advance(listed)) == min(final, 5000)
-        assert standing.counts()[DELIVERED] == final
-        assert len(standing) == 20_000
+        assert len(recipient_states.advance(listed)) == min(final, 5000)
+        assert recipient_states.counts()[DELIVERED] == final
+        assert len(recipient_states) == 20_000
 
 
 def test_a_recipient_takes_eight_bytes() -> None:
     listed = [pack(key_of(number(n)), PENDING) for n in range(20_000)]
-    standing = RecipientStates()
+    recipient_states = RecipientStates()
     tracemalloc.start()
     try:
-        standing.advance(listed)
+        recipient_states.advance(listed)
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert kept < 9 * len(listed)
 
 
-# --- with a simulator, an hour in no time ---------------------------------------------------------
+# --- with a simulator, on a virtual clock ---------------------------------------------------------
 
 
 class World:
-    """A client and a simulator that live by one clock, which jumps."""
+    """A client and a simulator on one virtual clock."""
 
     def __init__(self, gateway: GatewayClient, simulator: Simulator, loop: VirtualLoop) -> None:
         self.gateway = gateway
@@ -167,8 +171,8 @@ class World:
         return self.loop.time() - self.began
 
     @property
-    def asked(self) -> tuple[int, int]:
-        """How often messages were looked at, and lists of recipients read."""
+    def reads(self) -> tuple[int, int]:
+        """How often messages and lists of recipients were read."""
         operations = Counter(one.operation for one in self.simulator.requests)
         return operations["get"], operations["recipients"]
 
@@ -185,11 +189,11 @@ Live = Callable[..., None]
 
 @pytest.fixture
 def live(tmp_path: Path) -> Live:
-    """Return what runs a test in a world; `rate` is the client's, all else the simulator's."""
+    """Return a function that runs a test in a `World`; all settings but `rate` are the simulator's."""
 
     def lived(main: Main, *, rate: float | None = None, **settings: Any) -> None:
         path = str(tmp_path / "gateway")
-        random.seed(1)  # what the pauses are spread by
+        random.seed(1)  # the jitter of the intervals
 
         async def all_of_it(loop: VirtualLoop) -> None:
             async with (
@@ -209,7 +213,7 @@ def live(tmp_path: Path) -> Live:
     return lived
 
 
-def test_it_waits_until_everybody_is_final_and_reads_one_list(live: Live) -> None:
+def test_it_waits_until_all_are_final_and_reads_one_list(live: Live) -> None:
     async def main(world: World) -> None:
         message_id = await world.send(100)
         seen: list[DeliverySummary] = []
@@ -221,10 +225,10 @@ def test_it_waits_until_everybody_is_final_and_reads_one_list(live: Live) -> Non
         assert message.message is not None
         assert message.message.statistics.delivered == 100
         assert 3 <= world.elapsed < 6
-        looks, lists = world.asked
+        polls, lists = world.reads
         assert lists == 1
-        assert found.requests == looks + lists
-        assert len(seen) == looks
+        assert found.requests == polls + lists
+        assert len(seen) == polls
         assert seen[-1] == found
         assert seen[0].counts[PENDING] == 100
         assert not seen[0].complete
@@ -237,7 +241,7 @@ def test_a_receipts_messages_are_followed_for_an_hour_with_few_lists(live: Live)
         receipt = await world.gateway.send_bulk(
             numbers(5000), sender="ACME", body="Ciao", recipients_per_message=1000
         )
-        before = world.asked
+        before = world.reads
         found = await world.gateway.wait_delivered(receipt.message_ids, timeout=2 * HOUR)
         assert found.complete
         assert sum(found.counts.values()) == 5000
@@ -245,15 +249,15 @@ def test_a_receipts_messages_are_followed_for_an_hour_with_few_lists(live: Live)
         assert found.counts[UNDELIVERED] + found.counts[EXPIRED] + found.counts[REJECTED] == 500
         assert [one.message_id for one in found.messages] == list(receipt.message_ids)
         assert HOUR < world.elapsed < HOUR + 75
-        looks, lists = (now - then for now, then in zip(world.asked, before, strict=True))
-        # At most a minute apart, and one a second at first; the lists seldom in between.
-        assert 5 * 60 < looks < 5 * 90
+        polls, lists = (now - then for now, then in zip(world.reads, before, strict=True))
+        # Polls are at most a minute apart, one second at first; lists are read rarely.
+        assert 5 * 60 < polls < 5 * 90
         assert 5 <= lists <= 5 * 6
 
     live(main, deliveries=Deliveries(spread=HOUR, undelivered=0.1, operator=0.5))
 
 
-def test_at_the_timeout_it_says_what_is_known_then(live: Live) -> None:
+def test_at_the_timeout_the_summary_has_the_last_known_states(live: Live) -> None:
     async def main(world: World) -> None:
         message_id = await world.send(1000)
         found = await world.gateway.wait_delivered([message_id], timeout=HOUR / 2)
@@ -269,7 +273,7 @@ def test_at_the_timeout_it_says_what_is_known_then(live: Live) -> None:
     live(main, deliveries=Deliveries(spread=HOUR))
 
 
-def test_who_is_pending_for_ever_is_not_waited_for_longer_than_that(live: Live) -> None:
+def test_a_recipient_that_stays_pending_is_polled_until_the_timeout(live: Live) -> None:
     async def main(world: World) -> None:
         message_id = await world.send(10)
         found = await world.gateway.wait_delivered(message_id, timeout=HOUR)
@@ -279,7 +283,7 @@ def test_who_is_pending_for_ever_is_not_waited_for_longer_than_that(live: Live) 
     live(main, deliveries=Deliveries(pending=0.1))
 
 
-def test_all_that_cannot_be_waited_for_is_said_at_once_and_the_rest_is_waited_for(
+def test_messages_that_cannot_complete_end_at_once_and_the_others_are_polled(
     live: Live,
 ) -> None:
     async def main(world: World) -> None:
@@ -294,21 +298,21 @@ def test_all_that_cannot_be_waited_for_is_said_at_once_and_the_rest_is_waited_fo
             "open": made(recipients=numbers(2), transaction=True),
             "scheduled": made(recipients=numbers(2), options={"timestamp_send": "2999-01-01"}),
             "no recipients": made(recipients=["nobody"]),
-            "not found": NOBODY,
+            "not found": NO_SUCH_ID,
             None: await world.send(2),
         }
         found = await world.gateway.wait_delivered([*ids.values(), "odd"], timeout=HOUR)
-        told = {one.unfinished: one for one in found.messages[:-1]}
-        assert {why: one.message_id for why, one in told.items()} == ids
+        reported = {one.unfinished: one for one in found.messages[:-1]}
+        assert {why: one.message_id for why, one in reported.items()} == ids
         assert found.messages[-1].unfinished == "not found", "406 says so too"
         assert not found.complete
-        assert told[None].complete
+        assert reported[None].complete
         assert sum(one.complete for one in found.messages) == 1
-        assert isinstance(told["not found"].error, NotFoundError)
-        assert told["not found"].message is None
-        assert told["open"].counts[PENDING] == 2
+        assert isinstance(reported["not found"].error, NotFoundError)
+        assert reported["not found"].message is None
+        assert reported["open"].counts[PENDING] == 2
         assert world.elapsed < 10
-        assert world.asked[1] == 1
+        assert world.reads[1] == 1
 
     live(main)
 
@@ -327,7 +331,7 @@ def test_the_iterator_raises_what_cannot_be_followed(live: Live, why: str) -> No
         with pytest.raises(GatewayError, match=message_id):
             await anext(world.gateway.delivery(message_id, timeout=60))
         with pytest.raises(NotFoundError):
-            await anext(world.gateway.delivery(NOBODY))
+            await anext(world.gateway.delivery(NO_SUCH_ID))
 
     live(main)
 
@@ -343,7 +347,7 @@ def test_a_message_for_a_later_day_is_followed_when_the_timeout_allows_it(live: 
         )
         assert found.complete
         assert world.elapsed > 24 * HOUR
-        assert world.asked[0] < 3 * 24 * 60
+        assert world.reads[0] < 3 * 24 * 60
 
     live(main)
 
@@ -360,28 +364,28 @@ def test_a_gateway_whose_clock_is_ahead_has_scheduled_nothing(live: Live) -> Non
 # --- changes --------------------------------------------------------------------------------------
 
 
-def test_changes_come_once_each_and_in_order_until_everybody_is_final(live: Live) -> None:
+def test_each_change_is_yielded_once_in_order_until_all_are_final(live: Live) -> None:
     async def main(world: World) -> None:
         message_id = await world.send(200)
-        told: dict[str, list[DeliveryState]] = {}
+        reported: dict[str, list[DeliveryState]] = {}
         times: list[float] = []
         async for change in world.gateway.delivery(message_id):
             assert change.state is not PENDING
             assert change.report.number == change.number
-            told.setdefault(change.number, []).append(change.state)
+            reported.setdefault(change.number, []).append(change.state)
             times.append(world.elapsed)
-        assert set(told) == set(numbers(200))
-        for path in told.values():
+        assert set(reported) == set(numbers(200))
+        for path in reported.values():
             assert path[-1].is_final
             assert path[:-1] in ([], [OPERATOR])
-        last = Counter(path[-1] for path in told.values())
+        last = Counter(path[-1] for path in reported.values())
         assert last[DELIVERED] == 180
-        assert sum(len(path) == 2 for path in told.values()) > 30
-        # Not all at the end: a look a minute, with its list.
+        assert sum(len(path) == 2 for path in reported.values()) > 30
+        # Spread over the hour: one poll a minute, with its list.
         assert len(set(times)) > 50
-        looks, lists = world.asked
-        assert 60 < looks < 90
-        assert lists <= looks
+        polls, lists = world.reads
+        assert 60 < polls < 90
+        assert lists <= polls
 
     live(main, deliveries=Deliveries(spread=HOUR, undelivered=0.1, operator=0.5))
 
@@ -391,8 +395,8 @@ def test_long_lists_are_read_at_a_bounded_pace(live: Live) -> None:
         message_id = await world.send(3000)
         async for _ in world.gateway.delivery(message_id, timeout=600):
             pass
-        # 3 MB at 100 kB/s: every half a minute at most. The last one is before the timeout.
-        assert 10 <= world.asked[1] <= 21
+        # 3 MB at 100 kB/s: at most every half minute. The last list is read before the timeout.
+        assert 10 <= world.reads[1] <= 21
         assert 580 < world.elapsed <= 601
 
     live(main, deliveries=Deliveries(spread=HOUR))
@@ -404,22 +408,22 @@ def test_a_list_that_goes_back_changes_nothing(live: Live) -> None:
     async def main(world: World) -> None:
         message_id = await world.send(20)
         now[0] = 1500.0
-        told: list[DeliveryChange] = []
+        reported: list[DeliveryChange] = []
         before: list[int] = []
 
         async def turn_the_clock() -> None:
             for then in (1200.0, 3000.0):
                 await asyncio.sleep(300)
-                before.append(len(told))
+                before.append(len(reported))
                 now[0] = then
 
         turning = asyncio.create_task(turn_the_clock())
         async for change in world.gateway.delivery(message_id, timeout=HOUR):
-            told.append(change)  # noqa: PERF401 - it is looked at meanwhile
+            reported.append(change)  # noqa: PERF401 - it is read in the meantime
         await turning
-        assert before[0] == before[1] < 20, "of the older list nothing was told"
-        assert len(told) == len({one.number for one in told}) == 20
-        assert {one.state for one in told} == {DELIVERED}
+        assert before[0] == before[1] < 20, "no change of the older list was reported"
+        assert len(reported) == len({one.number for one in reported}) == 20
+        assert {one.state for one in reported} == {DELIVERED}
 
     live(main, clock=lambda: now[0], deliveries=Deliveries(spread=1000))
 
@@ -454,7 +458,7 @@ def test_a_change_and_a_summary_show_no_number_in_their_repr(live: Live) -> None
 # --- lists that are not what they should be -------------------------------------------------------
 
 
-def test_a_list_that_is_cut_off_is_never_everybody(live: Live) -> None:
+def test_a_truncated_list_never_completes_a_message(live: Live) -> None:
     async def main(world: World) -> None:
         message_id = await world.send(50)
         found = await world.gateway.wait_delivered(message_id, timeout=HOUR)
@@ -465,7 +469,7 @@ def test_a_list_that_is_cut_off_is_never_everybody(live: Live) -> None:
             40,
         )
         assert found.counts == dict.fromkeys(DeliveryState, 0) | {DELIVERED: 40, PENDING: 10}
-        assert 3 <= world.asked[1] <= 20
+        assert 3 <= world.reads[1] <= 20
         assert 120 < world.elapsed < 240
         with pytest.raises(GatewayError, match="does not list all"):
             async for _ in world.gateway.delivery(message_id):
@@ -475,10 +479,10 @@ def test_a_list_that_is_cut_off_is_never_everybody(live: Live) -> None:
 
 
 @pytest.mark.parametrize("late", [0.0, 600.0])
-def test_entries_that_are_repeated_do_not_stand_for_those_who_are_missing(
+def test_repeated_entries_do_not_hide_missing_recipients(
     live: Live, monkeypatch: pytest.MonkeyPatch, late: float
 ) -> None:
-    # As many entries as there are recipients, but one of them is another one's for a while.
+    # As many entries as recipients, but for a while one entry repeats another.
     listed = SimulatedMessage.listed
 
     async def main(world: World) -> None:
@@ -515,7 +519,7 @@ def test_a_list_that_grows_after_the_close_is_waited_for(live: Live) -> None:
 
 @pytest.mark.parametrize("named", [None, 0])
 @pytest.mark.parametrize("rewritten", [False, True])
-def test_invalid_ones_in_the_list_are_nobody(
+def test_invalid_entries_of_a_list_are_not_recipients(
     live: Live, named: int | None, *, rewritten: bool
 ) -> None:
     async def main(world: World) -> None:
@@ -531,7 +535,7 @@ def test_invalid_ones_in_the_list_are_nobody(
     )
 
 
-def test_who_turns_out_invalid_later_is_a_recipient_and_rejected(
+def test_a_recipient_that_becomes_invalid_later_is_rejected(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = SimulatedMessage.recipient_document
@@ -554,11 +558,11 @@ def test_who_turns_out_invalid_later_is_a_recipient_and_rejected(
 
 
 @pytest.mark.parametrize("marked", [True, False])
-def test_invalid_ones_do_not_stand_for_those_who_were_cut_off(
+def test_invalid_entries_do_not_hide_truncated_recipients(
     live: Live, monkeypatch: pytest.MonkeyPatch, *, marked: bool
 ) -> None:
-    # As many entries as there are valid recipients; but the invalid come first, and may look like
-    # any other who was rejected.
+    # As many entries as valid recipients, but the invalid ones come first, and may look like any
+    # other rejected recipient.
     document = SimulatedMessage.recipient_document
 
     def reversed_(self: SimulatedMessage, i: int, now: float) -> dict[str, Any]:
@@ -582,7 +586,7 @@ def test_invalid_ones_do_not_stand_for_those_who_were_cut_off(
     )
 
 
-def standing_still(monkeypatch: pytest.MonkeyPatch) -> None:
+def recipient_states_still(monkeypatch: pytest.MonkeyPatch) -> None:
     document = SimulatedMessage.document
 
     def frozen(self: SimulatedMessage, now: float) -> dict[str, Any]:
@@ -594,7 +598,7 @@ def standing_still(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_statistics_that_stand_still_are_not_relied_on(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    standing_still(monkeypatch)
+    recipient_states_still(monkeypatch)
 
     async def main(world: World) -> None:
         message_id = await world.send(50)
@@ -611,9 +615,9 @@ def test_statistics_that_stand_still_because_nothing_moves_cost_few_lists(live: 
         message_id = await world.send(50)
         found = await world.gateway.wait_delivered(message_id, timeout=24 * HOUR)
         assert found.counts[PENDING] == 50
-        looks, lists = world.asked
+        polls, lists = world.reads
         assert lists <= 12
-        assert looks < 24 * 75
+        assert polls < 24 * 75
 
     live(main, deliveries=Deliveries(pending=1.0))
 
@@ -636,8 +640,8 @@ def test_a_gateway_that_counts_the_operators_as_delivered_is_not_believed(
         assert found.complete
         assert found.counts[DELIVERED] == 50
         assert 1000 < world.elapsed < 1070
-        looks, lists = world.asked
-        assert lists <= looks < 60
+        polls, lists = world.reads
+        assert lists <= polls < 60
 
     live(main, deliveries=Deliveries(spread=1000, operator=1.0))
 
@@ -645,7 +649,7 @@ def test_a_gateway_that_counts_the_operators_as_delivered_is_not_believed(
 # --- faults ---------------------------------------------------------------------------------------
 
 
-def test_looks_that_fail_are_taken_again(live: Live) -> None:
+def test_failed_polls_are_retried(live: Live) -> None:
     async def main(world: World) -> None:
         message_id = await world.send(10)
         world.simulator.faults.add(Fault.status(503), on="get", times=6)
@@ -661,7 +665,7 @@ def test_looks_that_fail_are_taken_again(live: Live) -> None:
     live(main)
 
 
-def test_a_long_list_that_was_refused_is_asked_for_again_at_once(live: Live) -> None:
+def test_a_refused_list_is_requested_again_at_the_next_poll(live: Live) -> None:
     async def main(world: World) -> None:
         message_id = await world.send(3000)
         await asyncio.sleep(5)
@@ -685,7 +689,7 @@ def test_a_long_list_that_broke_off_is_not(live: Live) -> None:
     live(main)
 
 
-def test_a_gateway_that_is_down_all_the_time_is_said_at_the_timeout(live: Live) -> None:
+def test_a_gateway_that_stays_down_is_reported_at_the_timeout(live: Live) -> None:
     async def main(world: World) -> None:
         message_id = await world.send(10)
         world.simulator.faults.add(Fault.status(503), on="get", times=10_000)
@@ -774,9 +778,9 @@ def test_others_go_first(live: Live) -> None:
         waiting = asyncio.create_task(world.gateway.wait_delivered(ids, timeout=HOUR))
         for _ in range(20):
             await asyncio.sleep(3)
-            asked = world.elapsed
+            began = world.elapsed
             await world.gateway.messages.get(ids[0])
-            assert world.elapsed - asked < 2.1
+            assert world.elapsed - began < 2.1
         assert (await waiting).complete
 
     live(main, rate=1)
@@ -803,7 +807,7 @@ def test_progress_may_be_awaited_and_may_end_it(live: Live) -> None:
     live(main)
 
 
-# --- what is refused ------------------------------------------------------------------------------
+# --- refused arguments ------------------------------------------------------------------------------
 
 
 def test_nothing_to_wait_for_is_complete_at_once(live: Live) -> None:
@@ -826,20 +830,20 @@ async def test_what_is_no_id_and_no_timeout_is_refused_before_any_request(
         gateway.delivery("../x")
     for wrong in (0, -1, float("inf")):
         with pytest.raises(ValueError, match="timeout"):
-            await gateway.wait_delivered([NOBODY], timeout=wrong)
+            await gateway.wait_delivered([NO_SUCH_ID], timeout=wrong)
         with pytest.raises(ValueError, match="timeout"):
-            gateway.delivery(NOBODY, timeout=wrong)
+            gateway.delivery(NO_SUCH_ID, timeout=wrong)
     assert not simulator.requests
 
 
 async def test_a_closed_client_says_so(simulator: Simulator) -> None:
     gateway = GatewayClient(simulator.token, base_url=simulator.url)
     with pytest.raises(RuntimeError, match="not open"):
-        gateway.delivery(NOBODY)
+        gateway.delivery(NO_SUCH_ID)
 
 
 def test_a_message_delivery_is_a_value() -> None:
-    one = MessageDelivery(message_id=NOBODY, counts={})
-    assert one == MessageDelivery(message_id=NOBODY, counts={})
+    one = MessageDelivery(message_id=NO_SUCH_ID, counts={})
+    assert one == MessageDelivery(message_id=NO_SUCH_ID, counts={})
     with pytest.raises(AttributeError):
         one.complete = True  # type: ignore[misc]

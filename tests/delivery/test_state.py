@@ -1,4 +1,4 @@
-"""How far a text has come, out of the gateway's words."""
+"""The delivery state of a recipient, from the gateway's words."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_permanent_is_what_the_carrier_calls_so(error: Any, *, permanent: bool) 
     assert not is_permanent(report())
 
 
-def test_a_number_that_is_none_to_the_gateway_is_no_better_the_next_time() -> None:
+def test_an_invalid_number_is_a_permanent_failure() -> None:
     assert is_permanent(report(state="INVALID"))
     assert is_permanent(report(state=4, state_description="INVALID"))
     assert not is_permanent(report(state="INVALID", report={"error": {"permanent": False}}))

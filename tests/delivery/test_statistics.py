@@ -1,4 +1,4 @@
-"""What became of recipients, added up: against a naive reckoning, and in whatever shape they come."""
+"""Delivery figures, compared with a naive computation, for recipients of any shape."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def message(valid: int, invalid: int) -> Message:
     return msgspec.json.decode(json.dumps(document), type=Message)
 
 
-# Against a naive reckoning
+# Compared with a naive computation
 
 GROUPS = {1: "PENDING", 2: "UNDELIVERABLE", 3: "DELIVERED", 4: "EXPIRED", 5: "REJECTED"}
 
@@ -57,7 +57,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def naive_nearest_rank(values: list[float], share: float) -> float | None:
-    """The least of the values that at least this share of them does not exceed."""
+    """The smallest value that at least this share of the values does not exceed."""
     for one in sorted(values):
         if sum(other <= one for other in values) >= share * len(values):
             return one
@@ -97,10 +97,10 @@ def naive_sums(documents: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @given(st.lists(documents(), max_size=30))
-def test_the_sums_are_those_of_a_naive_reckoning(documents: list[dict[str, Any]]) -> None:
+def test_the_sums_equal_a_naive_computation(documents: list[dict[str, Any]]) -> None:
     shown = added(*(recipient(**one) for one in documents)).to_dict()
-    everybody = naive_sums(documents)
-    assert {name: shown[name] for name in everybody} == everybody
+    expected_sums = naive_sums(documents)
+    assert {name: shown[name] for name in expected_sums} == expected_sums
     codes = {code_of(one["number"]) for one in documents}
     assert shown["countries"] == {
         code: naive_sums([one for one in documents if code_of(one["number"]) == code])
@@ -125,10 +125,10 @@ def test_no_shape_is_an_error(documents: list[dict[str, Any]]) -> None:
     json.dumps(statistics.to_dict(), allow_nan=False)
 
 
-# One by one
+# Single recipients
 
 
-def test_nobody_is_no_error() -> None:
+def test_no_recipients_is_no_error() -> None:
     shown = DeliveryStatistics().to_dict()
     assert shown["recipients"] == 0
     assert shown["price"] is shown["real_cost"] is shown["seconds_to_deliver"]["p50"] is None
@@ -143,7 +143,7 @@ def test_nobody_is_no_error() -> None:
             {"report": {"status": {"groupId": 2}, "error": {"name": "EC_X", "permanent": True}}},
             "EC_X",
         ),
-        # There is no error where the network refused: its status says why.
+        # If the network refused, there is no error: the status has the reason.
         (
             {
                 "report": {
@@ -165,7 +165,7 @@ def test_the_reason_is_the_most_telling_word(parts: dict[str, Any], reason: str)
 
 
 @pytest.mark.parametrize("state", ["DELIVERED", "QUEUED", "DELIVERED_TO_OPERATOR"])
-def test_who_has_it_or_may_get_it_has_no_failure(state: str) -> None:
+def test_a_delivered_or_pending_recipient_has_no_failure(state: str) -> None:
     assert failure_of(recipient(state=state)) is None
 
 
@@ -208,19 +208,19 @@ def test_the_time_to_deliver_is_by_one_clock_where_it_can_be() -> None:
     assert seconds_to_deliver(recipient(state="DELIVERED", **backwards)) is None
 
 
-def test_who_was_not_delivered_has_no_time_of_delivery() -> None:
-    # The carrier is done also when it gives up.
+def test_an_undelivered_recipient_has_no_delivery_time() -> None:
+    # `doneAt` is set also if the carrier gives up.
     done = {"sentAt": "2023-11-14T23:13:20Z", "doneAt": "2023-11-14T23:14:20Z"}
     sent, delivered = times_of(recipient(report={"status": {"groupId": 2}, **done}))
     assert sent is not None
     assert delivered is None
 
 
-def test_counts_of_messages_show_who_is_not_listed() -> None:
+def test_counts_of_messages_show_unlisted_recipients() -> None:
     statistics = DeliveryStatistics()
     statistics.add_message(message(10, 2), 10)
     assert (statistics.unlisted, statistics.invalid) == (0, 2)
-    statistics.add_message(message(10, 2), 12)  # a list that holds the invalid ones
+    statistics.add_message(message(10, 2), 12)  # a list that includes the invalid ones
     assert (statistics.unlisted, statistics.invalid) == (0, 2)
     statistics.add_message(message(10, 2), 7)
     assert (statistics.unlisted, statistics.invalid) == (3, 4)

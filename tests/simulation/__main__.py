@@ -1,8 +1,8 @@
 """The command line of the seeded proof: `python -m tests.simulation`, with
 
 - `--count 100000 --jobs 2`: many seeds;
-- `--seed 4711`: one, with its trace and the verdict;
-- `--directed`: one for each cell of the matrix.
+- `--seed 4711`: one seed, with its trace and result;
+- `--directed`: one schedule for each cell of the matrix.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _show(seed: int) -> int:
     for label, receipt in outcome.receipts:
         _write(f"{label}: {receipt}")
     texted_twice = {number: n for number, n in outcome.ledger.items() if n > 1}
-    _write(f"ledger: {len(outcome.ledger)} texted, twice: {texted_twice or 'nobody'}")
+    _write(f"ledger: {len(outcome.ledger)} texted, twice: {texted_twice or 'none'}")
     _write(f"events: {dict(outcome.events)}")
     _write(f"fingerprint: {outcome.digest()}")
     _write("\n".join(outcome.wrong) or "right")
@@ -52,9 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=1_000)
     parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--seed", type=int, help="show one")
-    parser.add_argument("--directed", action="store_true", help="one for each cell instead")
-    parser.add_argument("--fingerprints", action="store_true", help="print one a seed")
+    parser.add_argument("--seed", type=int, help="run one seed and show its trace")
+    parser.add_argument(
+        "--directed", action="store_true", help="run one schedule for each cell of the matrix"
+    )
+    parser.add_argument(
+        "--fingerprints", action="store_true", help="print a fingerprint for each seed"
+    )
     options = parser.parse_args(arguments)
     seeds: Sequence[int] = range(options.start, options.start + options.count)
     if options.seed is not None:
@@ -65,8 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fingerprints(seeds)
     started = time.perf_counter()
     total = Summary()
-    for piece in run_in_processes(seeds, options.jobs):
-        total.merge(piece)
+    for chunk in run_in_processes(seeds, options.jobs):
+        total.merge(chunk)
         seconds = time.perf_counter() - started
         sys.stderr.write(
             f"\r{total.count} schedules, {len(total.wrong)} wrong, "
@@ -96,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     if "PYTHONHASHSEED" not in os.environ:
-        # Sets of numbers are laid out by it: the same seed should be the same run here, too.
+        # The order of sets depends on it, and the same seed must give the same run.
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
     sys.exit(main())

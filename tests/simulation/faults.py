@@ -1,4 +1,4 @@
-"""Decides which request meets which fault, and takes notes of everything on the wire."""
+"""Decides which request meets which fault, and records everything on the wire."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .plan import Schedule
 
 
 class Line(NamedTuple):
-    """One request as the trace shows it; `message` counts them in the order of appearance."""
+    """One request in the trace; `message` numbers the messages in order of appearance."""
 
     at: float
-    life: int
+    process: int
     operation: str
     message: int
     recipients: int
@@ -30,31 +30,33 @@ class Line(NamedTuple):
     def __str__(self) -> str:
         message = f"message {self.message}" if self.message else ""
         return (
-            f"{self.at:10.3f}  life {self.life}  {self.operation:<10} {message:<11}"
+            f"{self.at:10.3f}  process {self.process}  {self.operation:<10} {message:<11}"
             f"{self.recipients:>3} recipients  {self.fault or '-':<24}"
             f"{'applied' if self.applied else '':<8} {self.status or ''}"
         )
 
 
 @dataclass
-class Note:
-    """One request. `arrived` and `answered` say where in the order of all events; `body` and
-    `status` are the gateway's own answer, which `spoilt` may still keep from the client.
+class RequestRecord:
+    """One request and the gateway's response to it.
+
+    `arrived` and `responded` are positions in the order of all events. `body` and `status` are the
+    gateway's own response; `remaining_fault`, if any, may still keep it from the client.
     """
 
     request: RecordedRequest
     at: float
-    life: int
+    process: int
     fault: str
     arrived: int
-    answered: int | None = None
+    responded: int | None = None
     status: int = 0
     body: dict[str, Any] = field(default_factory=dict)
-    spoilt: Fault | None = None
+    remaining_fault: Fault | None = None
 
     @property
     def message_id(self) -> str:
-        """The message in the path; of a POST the one that it made."""
+        """The id of the message in the path; for a POST, of the message that it created."""
         pieces = self.request.path.strip("/").split("/")
         if len(pieces) > 1:
             return pieces[1]
@@ -63,40 +65,43 @@ class Note:
 
     @property
     def document(self) -> dict[str, Any] | None:
-        """The message as the gateway's own answer shows it."""
+        """The message in the gateway's own response, None if it has none."""
         data = self.body.get("data") if self.body.get("success") else None
         if isinstance(data, list):
             data = data[0] if len(data) == 1 else None
         return data if isinstance(data, dict) and "transaction" in data else None
 
     @property
-    def may_be_heard(self) -> bool:
-        """Whether the client may have read the gateway's own answer."""
-        if self.answered is None:
+    def may_be_received(self) -> bool:
+        """Whether the client may have received the gateway's own response."""
+        if self.responded is None:
             return False
-        return self.spoilt is None or self.spoilt.kind in {"double_encoded", "drip"}
+        return self.remaining_fault is None or self.remaining_fault.kind in {
+            "double_encoded",
+            "drip",
+        }
 
     @property
     def rejected(self) -> bool:
-        """Whether the client may have read a complete no."""
-        if self.answered is None:
+        """Whether the client may have received a complete refusal."""
+        if self.responded is None:
             return False
         status, envelope = self.status, not self.body.get("success")
-        if not self.may_be_heard:
-            assert self.spoilt is not None
-            if self.spoilt.kind in {"status", "html"}:
-                status = self.spoilt.code or 0
-                envelope = self.spoilt.kind == "status" and self.spoilt.envelope
-            elif self.spoilt.kind in {"empty", "invalid_json"}:
-                # Spoilt is only the body: a no by its status alone is still one.
+        if not self.may_be_received:
+            assert self.remaining_fault is not None
+            if self.remaining_fault.kind in {"status", "html"}:
+                status = self.remaining_fault.code or 0
+                envelope = self.remaining_fault.kind == "status" and self.remaining_fault.envelope
+            elif self.remaining_fault.kind in {"empty", "invalid_json"}:
+                # Only the body is corrupted: a refusal by its status alone is still one.
                 envelope = False
             else:
                 return False
         return status in {401, 413, 429} or (envelope and status in {400, 402, 403, 404, 406, 422})
 
 
-class Weather:
-    """Decides about every request, by its operation and its number alone, and takes notes."""
+class FaultInjector:
+    """Decides about each request, by its operation and number alone, and records it."""
 
     def __init__(self, schedule: Schedule, loop: ReplayLoop) -> None:
         self._schedule = schedule
@@ -110,41 +115,47 @@ class Weather:
             operation: tuple(name for name in schedule.kinds if operation in KINDS[name].on)
             for operation in schedule.targets
         }
-        self.notes: list[Note] = []
-        self.fair = False
-        self.life = 0
+        self.records: list[RequestRecord] = []
+        self.faultless = False
+        self.process = 0
         self.cells: Counter[Cell] = Counter()
 
     def fault(self, request: RecordedRequest) -> Fault | None:
-        """Say what strikes this request."""
+        """Return the fault for this request, None for no fault."""
         operation = request.operation
         index = self._seen[operation]
         self._seen[operation] += 1
         name, side, rng = self._decide(operation, index)
-        words = name and f"{name} ({side})"
-        self.notes.append(
-            Note(request, self._loop.time(), self.life, words, arrived=next(self._events))
+        description = name and f"{name} ({side})"
+        self.records.append(
+            RequestRecord(
+                request, self._loop.time(), self.process, description, arrived=next(self._events)
+            )
         )
         if not name:
             return None
         self.cells[operation, name, side] += 1
         return KINDS[name].make(rng, side == "after")
 
-    def carried(
-        self, request: RecordedRequest, status: int, body: dict[str, Any], spoilt: Fault | None
+    def record_response(
+        self,
+        request: RecordedRequest,
+        status: int,
+        body: dict[str, Any],
+        remaining_fault: Fault | None,
     ) -> None:
-        """Take note of the gateway's answer, and of what is still to strike it."""
-        for note in reversed(self.notes):
-            if note.request is request:
-                note.answered = next(self._events)
-                note.status, note.body, note.spoilt = status, body, spoilt
+        """Record the gateway's response, and the fault that remains for it."""
+        for record in reversed(self.records):
+            if record.request is request:
+                record.responded = next(self._events)
+                record.status, record.body, record.remaining_fault = status, body, remaining_fault
                 return
 
     def _decide(self, operation: str, index: int) -> tuple[str, str, Random]:
         schedule = self._schedule
         rng = Random((schedule.seed * 1009 + OPERATIONS.index(operation)) * 100_003 + index)
         pin = self._pins.get((operation, index))
-        if self.fair:
+        if self.faultless:
             return "", "", rng
         if pin is not None:
             return pin.kind, pin.side, rng
@@ -155,32 +166,32 @@ class Weather:
         return name, rng.choice(KINDS[name].sides), rng
 
     def delay(self, request: RecordedRequest) -> float:
-        """Say how long this request and its answer are on the way."""
+        """Return the seconds that this request and its response are in transit."""
         self._arrived += 1
-        most = 0.0 if self.fair else self._schedule.delay
+        most = 0.0 if self.faultless else self._schedule.delay
         if not most:
             return 0.0
         rng = Random(self._schedule.seed * 1_000_003 + self._arrived)
         return rng.choice((0.0, 0.1, 0.5, 1.0)) * most * rng.random()
 
     def trace(self) -> list[Line]:
-        """Return what was on the wire so far."""
-        places: dict[str, int] = {}
+        """Return what has been on the wire so far."""
+        numbers: dict[str, int] = {}
         lines: list[Line] = []
-        for note in self.notes:
-            request = note.request
+        for record in self.records:
+            request = record.request
             message = ""
             if request.path.count("/") > 1 and request.path != "/messages/":
                 message = request.path.split("/")[2]
-            place = places.setdefault(message, len(places) + 1) if message else 0
+            number = numbers.setdefault(message, len(numbers) + 1) if message else 0
             lines.append(
                 Line(
-                    round(note.at - self._began, 6),
-                    note.life,
+                    round(record.at - self._began, 6),
+                    record.process,
                     request.operation,
-                    place,
+                    number,
                     _count_recipients(request.body),
-                    note.fault,
+                    record.fault,
                     request.applied,
                     request.status,
                 )

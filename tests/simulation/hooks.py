@@ -1,4 +1,4 @@
-"""Where a run looks into the library: requests that leave, commits of the journal, the clock."""
+"""Hooks into the library: requests that leave, commits of the journal, and the clock."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gateway_sms_async._journal.store import Store
 from tests.support.virtual_time import ReplayLoop
 
 EPOCH = 1_700_000_000.0
-"""The wall clock when the loop's is at zero."""
+"""The wall time when the loop's clock is zero."""
 
-Passing = Callable[[str, str], None]
-"""Called with what passes ("request", "commit"), and on which side of it ("before", "after")."""
+PointCallback = Callable[[str, str], None]
+"""Called with the point ("request", "commit") and the side of it ("before", "after")."""
 
 
 @contextlib.contextmanager
-def hooked(loop: ReplayLoop, passing: Passing) -> Iterator[None]:
-    """Let a run see requests leave and the journal commit, and own the clock."""
+def hooked(loop: ReplayLoop, passing: PointCallback) -> Iterator[None]:
+    """Call `passing` for requests and commits, and use the loop's clock as wall clock."""
     with contextlib.ExitStack() as stack:
 
         def patch(owner: Any, name: str, value: Any) -> None:
@@ -44,13 +44,13 @@ def hooked(loop: ReplayLoop, passing: Passing) -> Iterator[None]:
         patch(Transport, "attempt", attempting)
         for name in ("add_people", "publish", "commit"):
             patch(Store, name, _watched(getattr(Store, name), passing))
-        # Rows of the journal that no batch fits into evenly.
+        # A row size of the journal that is no multiple of any batch size.
         patch(backlog, "_TOGETHER", 3)
         patch(time, "time", lambda: EPOCH + loop.time())
         yield
 
 
-def _watched(write: Callable[..., Any], passing: Passing) -> Callable[..., Any]:
+def _watched(write: Callable[..., Any], passing: PointCallback) -> Callable[..., Any]:
     @functools.wraps(write)
     def watched(*args: Any, **kwargs: Any) -> Any:
         passing("commit", "before")

@@ -1,4 +1,4 @@
-"""Runs many schedules, in one process or in several, and adds up what they came to."""
+"""Runs many schedules, in one or several processes, and adds up the results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHUNK = 100
 
 @dataclass
 class Summary:
-    """What many runs came to; adds up."""
+    """The sums of many runs."""
 
     count: int = 0
     wrong: dict[int, list[str]] = field(default_factory=dict)
@@ -53,11 +53,11 @@ class Summary:
 
     @property
     def missed(self) -> list[Cell]:
-        """The cells that nothing has struck."""
+        """The cells that no fault has hit."""
         return [cell for cell in CELLS if not self.cells[cell]]
 
     def report(self, most: int = 20) -> str:
-        """Say which seeds are wrong, why, and how to see it again."""
+        """Return which seeds are wrong, why, and the command that reproduces each."""
         lines = [f"{self.count} schedules, {len(self.wrong)} wrong"]
         for seed, words in sorted(self.wrong.items())[:most]:
             lines.append(f"  python -m tests.simulation --seed {seed}    # {words[0]}")
@@ -65,14 +65,15 @@ class Summary:
 
 
 def schedule_of(seed: int) -> Schedule:
-    """Return the schedule of a seed; the directed ones have negative seeds."""
+    """Return the schedule of a seed; directed schedules have negative seeds."""
     return draw(seed) if seed >= 0 else direct(-1 - seed)
 
 
 def run_many(seeds: Iterable[int], *, guard: float | None = None, enough: int = 0) -> Summary:
     """Run seeds one after another.
 
-    `guard` is the real seconds that one may take; after `enough` wrong ones it ends, 0 for never.
+    `guard` is the most real seconds for one seed. It stops after `enough` wrong seeds; 0 means
+    never.
     """
     summary = Summary()
     for number, seed in enumerate(seeds):
@@ -92,7 +93,7 @@ def run_many(seeds: Iterable[int], *, guard: float | None = None, enough: int = 
 
 
 class _StuckError(KeyboardInterrupt):
-    """Passes through whatever the loop runs, as only this kind does."""
+    """A KeyboardInterrupt, since only that propagates through everything the loop runs."""
 
 
 @contextlib.contextmanager
@@ -118,10 +119,10 @@ def _work(seeds: Sequence[int]) -> Summary:
 
 
 def run_in_processes(seeds: Sequence[int], jobs: int) -> Iterator[Summary]:
-    """Run many seeds in worker processes, and yield what each piece of them came to."""
-    pieces = [seeds[at : at + _CHUNK] for at in range(0, len(seeds), _CHUNK)]
+    """Run many seeds in worker processes, and yield the sums of each chunk."""
+    chunks = [seeds[at : at + _CHUNK] for at in range(0, len(seeds), _CHUNK)]
     if jobs == 1:
-        yield from map(_work, pieces)
+        yield from map(_work, chunks)
         return
     with multiprocessing.Pool(jobs, maxtasksperchild=200) as pool:
-        yield from pool.imap_unordered(_work, pieces)
+        yield from pool.imap_unordered(_work, chunks)

@@ -1,4 +1,4 @@
-"""What may strike which request, and how else the gateway may behave: all of it as data."""
+"""The faults of each kind of request, and the dialects of the gateway, as data."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ WRITES = frozenset(OPERATIONS) - READS
 PUTS = frozenset({"append", "close"})
 
 Cell = tuple[str, str, str]
-"""Operation, kind of fault, and whether it strikes before or after the gateway has applied."""
+"""Operation, kind of fault, and whether it occurs before or after the request is applied."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of fault: how it is made, what it may strike, and when.
+    """A kind of fault: how to create it, which operations it may affect, and when.
 
-    What a complete refusal may not do (apply anything) and what a yes to a DELETE may not do
-    (nothing) are axioms: no kind here breaks one.
+    Two assumptions are never broken: a complete refusal has applied nothing, and a DELETE that
+    succeeds has deleted the message.
     """
 
     make: Callable[[Random, bool], Fault]
@@ -99,7 +99,7 @@ KINDS: dict[str, Kind] = {
     "repeat": Kind(lambda rng, _: Fault.repeat(rng.choice((0.0, *_DELAYS))), ("after",), PUTS),
 }
 RARITY = 0.001
-"""How often a kind that is slow to play is not left out."""
+"""The probability that a slow kind of fault is included in a schedule."""
 
 CELLS: tuple[Cell, ...] = tuple(
     (operation, name, side)
@@ -131,16 +131,16 @@ KNOBS: dict[str, tuple[Any, ...]] = {
     "list_limit": (3, 20),
     "split_close": (True,),
 }
-"""The other answers to the open questions. The axiom breakers are none of them."""
+"""The dialect settings other than the defaults, without those that break an assumption."""
 
 _NO = frozenset({"400", "402", "403", "406", "422"})
 
 
 def may_stop(cell: Cell) -> bool:
-    """Whether a campaign that nothing but this has struck may end before its end."""
+    """Whether a campaign with this fault alone may stop before it is complete."""
     operation, kind, side = cell
     if operation == "send" and side == "before":
-        # Not known for ever: it is not to be found, and may still come.
+        # Never known: the message cannot be found, and may still appear.
         return kind not in {"429", "429, wait"}
     refused = kind in _NO or kind == "401" or (kind == "413" and operation not in {"open", *PUTS})
     return refused or (operation, kind) in {("append", "422/212"), ("delete", "422/221")}
@@ -154,15 +154,15 @@ def may_block(
     with_fields: bool,
     patience: float,
 ) -> bool:
-    """Whether a campaign in this dialect may rightly stop before its end, faults or none."""
+    """Whether a campaign in this dialect may stop before it is complete, even without faults."""
     return (
-        # It cannot be verified what is not listed, or not in time,
+        # A list that is truncated, or late, cannot verify anything.
         ("list_limit" in dialect and verify)
         or dialect.get("list_grows", 0.0) >= patience
-        # nobody knows which of them are invalid when they are not named,
+        # Invalid recipients that are not named cannot be identified.
         or ("invalid_named" in dialect and unroutable)
-        # somebody has a text that the gateway refuses,
+        # The gateway refuses a recipient without a field.
         or ("refuse_missing_fields" in dialect and with_fields)
-        # and this message takes nobody with its close and has no close without somebody.
+        # A close may neither add recipients nor be empty, so no message can be closed.
         or ("split_close" in dialect and "empty_close" in dialect)
     )

@@ -1,4 +1,4 @@
-"""Holds receipts against the ledger, which alone knows who was texted."""
+"""Compares receipts with the ledger, which alone knows the numbers that were texted."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ def key_of(number: str) -> str:
     return "".join(filter(str.isdigit, number))
 
 
-class Judge:
-    """Holds receipts against the ledger. Knows the source, and nothing of the library's insides."""
+class Oracle:
+    """Compares receipts with the ledger. It knows the source, but no internals of the library."""
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
-        self._lacks = "{{" in schedule.body and not schedule.allow_missing_fields
+        self._needs_fields = "{{" in schedule.body and not schedule.allow_missing_fields
         self._by_gateway = {key_of(number) for number in schedule.unroutable}
         self._no_objects = dict(schedule.dialect).get("object_lists") is False
         self.repeated = dict(schedule.dialect).get("repeat_puts") is True
 
-    def _people(self, total: int) -> tuple[set[int], int, dict[str, int]]:
-        """Return positions refused before a request, how many repeats, and the rest's places."""
+    def _recipients(self, total: int) -> tuple[set[int], int, dict[str, int]]:
+        """Return positions refused locally, the number of repeats, and the other positions by key."""
         refused: set[int] = set()
         repeats = 0
         places: dict[str, int] = {}
         for position, item in enumerate(self._schedule.source[:total]):
-            if item.number is None or (self._lacks and item.fields is None):
+            if item.number is None or (self._needs_fields and item.fields is None):
                 refused.add(position)
             elif key_of(item.number) in places:
                 repeats += 1
@@ -37,8 +37,8 @@ class Judge:
                 places[key_of(item.number)] = position
         return refused, repeats, places
 
-    def doubles(self, ledger: Mapping[str, int], receipt: Receipt | None) -> Iterator[str]:
-        """Nobody is texted twice; behind a proxy that repeats, nobody without it being said."""
+    def check_doubles(self, ledger: Mapping[str, int], receipt: Receipt | None) -> Iterator[str]:
+        """Yield numbers texted twice; behind a repeating proxy, only those the receipt omits."""
         twice = {key_of(number) for number, times in ledger.items() if times > 1}
         if twice and self.repeated and self._schedule.mode != "careful":
             if receipt is None:
@@ -48,10 +48,10 @@ class Judge:
             yield f"texted twice: {sorted(twice)}"
 
     def check(self, receipt: Receipt, ledger: Mapping[str, int]) -> Iterator[str]:
-        """Everyone is accounted for once, and as the ledger has it."""
-        yield from self.doubles(ledger, receipt)
+        """Yield where a receipt does not account for each recipient once, as the ledger has it."""
+        yield from self.check_doubles(ledger, receipt)
         texted = {key_of(number) for number in ledger}
-        refused, repeats, places = self._people(receipt.total)
+        refused, repeats, places = self._recipients(receipt.total)
         if not 0 <= receipt.total <= len(self._schedule.source):
             yield f"total {receipt.total} of a source of {len(self._schedule.source)}"
         named = {
@@ -69,26 +69,26 @@ class Judge:
         left = {key for key, place in places.items() if place not in invalid}
         for name, keys in named.items():
             if len(set(keys)) != len(keys) or not left.issuperset(keys):
-                yield f"{name} names somebody twice, or in another part too, or a stranger"
+                yield f"{name} names a recipient twice, or one of another part, or an unknown one"
             left -= set(keys)
-        if gone := texted.intersection(named["unsent"]):
-            yield f"texted though called unsent: {sorted(gone)}"
+        if sent := texted.intersection(named["unsent"]):
+            yield f"texted though reported unsent: {sorted(sent)}"
         if len(left) != receipt.accepted:
-            yield f"accepted {receipt.accepted}, but {len(left)} are left over"
+            yield f"accepted {receipt.accepted}, but {len(left)} remain"
         if missing := left - texted:
-            yield f"not texted though called accepted: {sorted(missing)}"
+            yield f"not texted though reported accepted: {sorted(missing)}"
         if (
-            strangers := texted
+            unknown_texts := texted
             - left
             - set(named["doubled"])
             - set(named["unknown"])
             - invalid_keys(places, invalid)
             - set(named["unsent"])
         ):
-            yield f"texted, and in no part of the receipt: {sorted(strangers)}"
+            yield f"texted, and in no part of the receipt: {sorted(unknown_texts)}"
         yield from self._check_outcomes(receipt, refused | invalid, places, named)
         if receipt.complete and (named["unknown"] or named["unsent"] or named["doubled"]):
-            yield "complete, though somebody is unknown, unsent or doubled"
+            yield "complete, though a recipient is unknown, unsent or doubled"
 
     def _check_outcomes(
         self,
@@ -97,16 +97,16 @@ class Judge:
         places: Mapping[str, int],
         named: Mapping[str, list[str]],
     ) -> Iterator[str]:
-        """One by one they say what the counts and the names say."""
+        """Yield where the outcomes differ from the counts and the names."""
         expected = ["duplicate"] * receipt.total
         for key, place in places.items():
             found = [name for name, keys in named.items() if key in keys]
             expected[place] = found[0] if found else "accepted"
         for place in invalid:
             expected[place] = "invalid"
-        told = [one.name for one in receipt.outcomes]
-        if told != expected:
-            yield f"the outcomes are {told}, not {expected}"
+        outcomes = [one.name for one in receipt.outcomes]
+        if outcomes != expected:
+            yield f"the outcomes are {outcomes}, not {expected}"
         for one in receipt.outcomes:
             if (one.reason is not None) != (one.name == "invalid"):
                 yield f"{one.name} for the reason {one.reason}"
@@ -118,21 +118,21 @@ class Judge:
     ) -> Iterator[str]:
         positions = [one.position for one in receipt.invalid]
         if len(set(positions)) != len(positions):
-            yield "invalid names a place twice"
+            yield "invalid names a position twice"
         if not refused <= set(positions):
-            yield f"not called invalid: places {sorted(refused - set(positions))}"
+            yield f"not reported invalid: positions {sorted(refused - set(positions))}"
         source = self._schedule.source
         for one in receipt.invalid:
             if one.position >= len(source) or source[one.position].text != one.number:
-                yield f"invalid at place {one.position} is not what stood there"
+                yield f"invalid at position {one.position} is not the item at that position"
             elif one.position not in refused:
                 key = key_of(source[one.position].number or "")
                 if places.get(key) != one.position:
-                    yield f"called invalid at place {one.position}, which is a repeat"
+                    yield f"reported invalid at position {one.position}, which is a repeat"
                 elif key in texted:
-                    yield f"texted though called invalid: {key}"
+                    yield f"texted though reported invalid: {key}"
                 elif key not in self._by_gateway and not self._no_objects:
-                    yield f"called invalid, which the gateway never said: {key}"
+                    yield f"reported invalid, but not by the gateway: {key}"
 
 
 def invalid_keys(places: Mapping[str, int], invalid: set[int]) -> set[str]:

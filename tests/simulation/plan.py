@@ -1,6 +1,6 @@
-"""What a schedule is made of, and how a seed becomes one.
+"""A schedule, and how it is drawn from a seed.
 
-Everything that a run does not leave to the client stands in its `Schedule`.
+A `Schedule` decides everything in a run that the client does not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .matrix import CELLS, KINDS, KNOBS, OPERATIONS, RARITY, Cell
 
 
 class Item(NamedTuple):
-    """One recipient of the source. `number` is None when it can only be refused."""
+    """One recipient of the source. `number` is None if the recipient must be refused."""
 
     text: str
     fields: tuple[tuple[str, str], ...] | None
@@ -32,12 +32,13 @@ class Item(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class End:
-    """How one life of the campaign is ended from outside, if it is not done before.
+class Interruption:
+    """How one process of the campaign is ended from outside, unless it ends before.
 
-    `how`: cancel, timeout, scope, stop, aclose; kill; fail (a write to the journal does).
-    `at`: a time, a round of the loop, a request that leaves, a commit of the journal; `when` is
-    which. A kill strikes on one `side` of it, `lag` rounds later.
+    - `how`: cancel, timeout, scope, stop, aclose, kill, or fail (a write to the journal fails).
+    - `at`: "time", "round" of the loop, "request" that leaves, "commit" of the journal; `when` is
+      the seconds, or the number of the round, request or commit.
+    - `side`, `lag`: a kill happens before or after the point, this many rounds later.
     """
 
     how: str
@@ -48,7 +49,7 @@ class End:
 
 
 class Pin(NamedTuple):
-    """The `index`-th request of an operation (from 0) meets this kind of fault."""
+    """The request number `index` (from 0) of an operation meets this kind of fault."""
 
     operation: str
     index: int
@@ -58,7 +59,7 @@ class Pin(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Everything that a run does not leave to the client. The last life has no faults."""
+    """Everything in a run that the client does not decide. The last process has no faults."""
 
     seed: int
     source: tuple[Item, ...] = ()
@@ -84,10 +85,10 @@ class Schedule:
     pins: tuple[Pin, ...] = ()
     cell: Cell | None = None
     delay: float = 0.0
-    lives: tuple[End | None, ...] = (None,)
+    processes: tuple[Interruption | None, ...] = (None,)
 
     def describe(self) -> str:
-        """Return what differs from the plainest schedule, an option a line."""
+        """Return the options that differ from the default schedule, one per line."""
         lines: list[str] = []
         for one in dataclasses.fields(self):
             value = getattr(self, one.name)
@@ -112,14 +113,14 @@ def _draw_source(rng: Random, *, with_fields: float) -> tuple[Item, ...]:
     first = rng.randrange(1_000_000)
     items: list[Item] = []
     for n in range(size):
-        luck = rng.random()
-        if luck < 0.04:
+        chance = rng.random()
+        if chance < 0.04:
             items.append(Item(rng.choice(_MALFORMED), None, "str", None))
             continue
-        place = rng.randrange(n) if luck < 0.12 and n else n
+        place = rng.randrange(n) if chance < 0.12 and n else n
         digits = f"{first + place:07}"
         number = f"+39-340{digits}"
-        text = number if luck > 0.3 else f"0039 340 {digits}"
+        text = number if chance > 0.3 else f"0039 340 {digits}"
         fields = (("name", f"N{n}"),) if rng.random() < with_fields else None
         items.append(Item(text, fields, rng.choice(("str", "recipient")), number))
     return tuple(items)
@@ -132,39 +133,43 @@ def _draw_dialect(rng: Random) -> tuple[tuple[str, Any], ...]:
     return tuple((name, rng.choice(KNOBS[name])) for name in names)
 
 
-def _draw_end(rng: Random, *, journal: bool, may_be_none: float) -> End | None:
+def _draw_interruption(rng: Random, *, journal: bool, may_be_none: float) -> Interruption | None:
     if rng.random() < may_be_none:
         return None
-    hows = {"cancel": 2, "timeout": 1, "scope": 1, "stop": 2, "aclose": 1}
+    ways = {"cancel": 2, "timeout": 1, "scope": 1, "stop": 2, "aclose": 1}
     if journal:
-        hows |= {"kill": 12, "fail": 1}
-    how = _pick(rng, hows)
+        ways |= {"kill": 12, "fail": 1}
+    how = _pick(rng, ways)
     if how in {"kill", "fail"}:
         at = "commit" if how == "fail" else rng.choice(("commit", "request"))
         side = rng.choice(("before", "after"))
-        return End(how=how, at=at, when=rng.randint(1, 14), side=side, lag=rng.choice((0, 1, 3, 8)))
+        return Interruption(
+            how=how, at=at, when=rng.randint(1, 14), side=side, lag=rng.choice((0, 1, 3, 8))
+        )
     if how == "timeout" or rng.random() < 0.4:
-        return End(how=how, at="time", when=round(rng.expovariate(1 / rng.choice((0.3, 6, 60))), 3))
-    return End(how=how, at="round", when=rng.randint(1, rng.choice((30, 200, 600))))
+        return Interruption(
+            how=how, at="time", when=round(rng.expovariate(1 / rng.choice((0.3, 6, 60))), 3)
+        )
+    return Interruption(how=how, at="round", when=rng.randint(1, rng.choice((30, 200, 600))))
 
 
 def draw(seed: int) -> Schedule:
-    """Make up a schedule; the same one each time."""
+    """Draw the schedule of a seed; always the same one."""
     rng = Random(seed)
     body, with_fields = "Ciao", 0.0
     if rng.random() < 0.25:
         body, with_fields = "Ciao {{name}}", rng.choice((0.8, 1.0))
     source = _draw_source(rng, with_fields=with_fields)
     journal = rng.random() < 0.5
-    lives = 1 if not journal else _pick(rng, {1: 4, 2: 3, 3: 2, 4: 1})
+    processes = 1 if not journal else _pick(rng, {1: 4, 2: 3, 3: 2, 4: 1})
     most = max(1, len(source) // 6)
     kinds = [name for name, kind in KINDS.items() if not kind.rare or rng.random() < RARITY]
     targets = OPERATIONS
     dialect = _draw_dialect(rng)
     alone = rng.random() < 0.15
     if alone:
-        # The only way to a plain send, to most deletes, and to a search for what was lost.
-        source, lives = source[:6], min(lives, 2)
+        # One recipient per message: only this leads to single sends, most deletes, and recovery by list.
+        source, processes = source[:6], min(processes, 2)
         dialect = (*(knob for knob in dialect if knob[0] != "empty_close"), ("empty_close", False))
     numbers = sorted({item.number for item in source if item.number is not None})
     unroutable = numbers and rng.random() < 0.25
@@ -199,32 +204,32 @@ def draw(seed: int) -> Schedule:
         kinds=tuple(kinds),
         targets=targets,
         delay=_pick(rng, {0.0: 4, 0.05: 2, 1.0: 2, 6.0: 1}),
-        lives=tuple(
-            _draw_end(rng, journal=journal, may_be_none=0.6 if not journal else 0.3)
-            for _ in range(lives)
+        processes=tuple(
+            _draw_interruption(rng, journal=journal, may_be_none=0.6 if not journal else 0.3)
+            for _ in range(processes)
         ),
     )
 
 
 def line(count: int) -> tuple[Item, ...]:
-    """Return a plain source: so many numbers in a row."""
+    """Return a simple source of `count` consecutive numbers."""
     numbers = [f"+39-340{n:07}" for n in range(count)]
     return tuple(Item(number, None, "str", number) for number in numbers)
 
 
 def directed() -> list[Schedule]:
-    """Return one schedule for each cell of the matrix, which hits it for certain."""
+    """Return one schedule for each cell of the matrix; each is certain to hit its cell."""
     return [direct(index) for index in range(len(CELLS))]
 
 
 def direct(index: int) -> Schedule:
-    """Return the schedule that hits one cell for certain; its seed is negative."""
+    """Return the schedule that is certain to hit one cell; its seed is negative."""
     cell = CELLS[index]
     operation, kind, side = cell
     pins = [Pin(operation, 0, kind, side)]
     options: dict[str, Any] = {"source": line(7), "batch_size": 2, "mode": "verify"}
     if operation in {"send", "list", "delete"}:
-        # One recipient and no empty close: it is deleted, and sent plainly.
+        # One recipient and no empty close: the message is deleted, and a single send replaces it.
         options = {"source": line(1), "dialect": (("empty_close", False),)}
     if operation == "list":
         pins.insert(0, Pin("send", 0, "reset", "after"))

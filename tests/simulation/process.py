@@ -1,4 +1,4 @@
-"""One process of a campaign, and whatever ends it from outside, also in the middle."""
+"""One process of a campaign, and its end from outside at any point."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import anyio
 from gateway_sms_async import GatewayClient, Progress, Receipt
 from tests.support.virtual_time import ReplayLoop
 
-from .plan import End
+from .plan import Interruption
 
 
-class Cable(aiohttp.UnixConnector):
+class CuttableConnector(aiohttp.UnixConnector):
     """The client's connections, which a kill cuts all at once."""
 
     def __init__(self, path: str) -> None:
@@ -42,89 +42,89 @@ class Cable(aiohttp.UnixConnector):
             raise aiohttp.ClientConnectionError("the process is dead")
 
     def cut(self) -> None:
-        """Let nothing through any more; what is in the kernel's buffers still arrives."""
+        """Block all further traffic; bytes in the kernel's buffers still arrive."""
         self._cut = True
         for transport in self._transports:
             transport.abort()
 
 
-class Life:
-    """One process: it begins, may be ended from outside, and can be killed at any point.
+class CampaignProcess:
+    """One process: it starts, may be ended from outside, and can be killed at any point.
 
-    `journal` is where its journal is; after a kill that is a copy, as the dead have left it.
+    `journal` is the path of its journal; after a kill, of the copy made at that moment.
     """
 
     def __init__(
         self,
-        end: End | None,
+        end: Interruption | None,
         *,
         loop: ReplayLoop,
         gateway: GatewayClient,
-        cable: Cable,
+        connector: CuttableConnector,
         journal: Path,
         events: Counter[str],
     ) -> None:
         self._end = end
         self._loop = loop
         self._gateway = gateway
-        self._cable = cable
+        self._connector = connector
         self._events = events
         self._passed: Counter[str] = Counter()
         self._scope = anyio.CancelScope()
         self._task: asyncio.Task[Any] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._over = False
+        self._finished = False
         self.journal = journal
         self.stop = asyncio.Event()
-        self.told: list[Progress] = []
+        self.reports: list[Progress] = []
         self.killed = False
         self.cancels = False
         self.fails = False
-        self.too_late = False
-        self.struck_at = 0.0
+        self.closed_before_start = False
+        self.interrupted_at = 0.0
 
     async def guard(self, campaign: Callable[[], Coroutine[Any, Any, Receipt]]) -> Receipt:
-        """Run the campaign inside whatever may cancel it."""
+        """Run the campaign inside the timeout or scope that may cancel it."""
         end = self._end
-        self.too_late = self._closing is not None
+        self.closed_before_start = self._closing is not None
         if end is not None and end.how == "timeout":
             try:
                 async with asyncio.timeout(end.when) as limit:
                     return await campaign()
             finally:
                 self.cancels = limit.expired()
-                self.struck_at = limit.when() or 0.0
+                self.interrupted_at = limit.when() or 0.0
         if end is None or end.how != "scope":
             return await campaign()
         with self._scope:
             return await campaign()
-        # A scope swallows the cancellation; what is awaited has nothing to return.
+        # A scope suppresses the cancellation, so there is nothing to return.
         raise asyncio.CancelledError
 
     def begin(self, task: asyncio.Task[Any]) -> None:
-        """Wait for the moment to strike."""
+        """Schedule the interruption."""
         self._task = task
         end = self._end
         if end is None or end.how == "timeout":
             return
         if end.at == "time":
-            self._timer = self._loop.call_later(end.when, self._strike)
+            self._timer = self._loop.call_later(end.when, self._interrupt)
         elif end.at == "round":
-            self._loop.at_round(self._loop.rounds + int(end.when), self._strike)
+            self._loop.at_round(self._loop.rounds + int(end.when), self._interrupt)
 
     def finish(self) -> None:
-        """Take note that the campaign is over: nothing can strike it any more."""
-        self._over = True
+        """Mark the campaign as over: nothing interrupts it any more."""
+        self._finished = True
         if self._timer is not None:
             self._timer.cancel()
 
     def passing(self, what: str, side: str) -> None:
-        """Strike, if this is the point."""
+        """Interrupt the process if this is the point."""
         if side == "before":
             self._passed[what] += 1
         end = self._end
-        if self._over or end is None or end.at != what or end.side != side:
+        if self._finished or end is None or end.at != what or end.side != side:
             return
         if self._passed[what] != end.when:
             return
@@ -137,13 +137,13 @@ class Life:
         else:
             self._kill()
 
-    def _strike(self) -> None:
+    def _interrupt(self) -> None:
         assert self._end is not None
         assert self._task is not None
-        if self._over or self._task.done():
+        if self._finished or self._task.done():
             return
         how = self._end.how
-        self.struck_at = self._loop.time()
+        self.interrupted_at = self._loop.time()
         self._events[how] += 1
         self.cancels = how in {"cancel", "scope"}
         if how == "cancel":
@@ -156,17 +156,17 @@ class Life:
             self._closing = self._loop.create_task(self._gateway.aclose())
 
     def _kill(self) -> None:
-        """End the process in the middle: the journal stays as it is, the sockets close."""
-        if self.killed or self._over:
+        """Kill the process: the journal stays as it is, the sockets close."""
+        if self.killed or self._finished:
             return
         self.killed = True
         self._events["killed"] += 1
-        theirs = self.journal
-        self.journal = theirs.parent.parent / str(int(theirs.parent.name) + 1) / theirs.name
+        original = self.journal
+        self.journal = original.parent.parent / str(int(original.parent.name) + 1) / original.name
         self.journal.parent.mkdir()
-        for file in theirs.parent.glob(theirs.name + "*"):
+        for file in original.parent.glob(original.name + "*"):
             shutil.copy(file, self.journal.parent / file.name)
-        self._cable.cut()
-        # What still runs writes to the old journal and to dead sockets.
+        self._connector.cut()
+        # Tasks that still run write to the old journal and to closed sockets.
         if self._task is not None:
             self._loop.call_soon(self._task.cancel)

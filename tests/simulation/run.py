@@ -1,7 +1,7 @@
-"""Plays one schedule from its first life to its last, and judges what it came to.
+"""Runs one schedule from its first process to its last, and checks the result.
 
-`run(schedule)` plays it in virtual time against the simulator over a real Unix socket. The same
-schedule is the same trace on the wire each time.
+`run(schedule)` runs it in virtual time against the simulator over a real Unix socket. The same
+schedule gives the same trace on the wire each time.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from gateway_sms_async import (
 from gateway_sms_async.testing import Dialect, Simulator
 from tests.support.virtual_time import DeadlockError, EndlessError, ReplayLoop
 
-from .faults import Line, Weather
+from .faults import FaultInjector, Line
 from .hooks import EPOCH, hooked
 from .matrix import Cell, may_block, may_stop
-from .oracle import Judge
-from .plan import End, Schedule
-from .process import Cable, Life
-from .wire_rules import WireJudge
+from .oracle import Oracle
+from .plan import Interruption, Schedule
+from .process import CampaignProcess, CuttableConnector
+from .wire_rules import WireRules
 
 _NUMBERS = re.compile(r"[0-9a-f]{24}|[0-9]+")
 _CANCEL_WITHIN = 5.1
@@ -52,7 +52,7 @@ _MOST_ROUNDS = 400_000
 
 @dataclass
 class Outcome:
-    """What a run came to. `wrong` is empty, or says what is."""
+    """The result of a run. `wrong` lists what is wrong, and is empty if nothing is."""
 
     schedule: Schedule
     receipts: list[tuple[str, Receipt]] = field(default_factory=list)
@@ -70,85 +70,91 @@ class Outcome:
             for label, one in self.receipts
         ]
         text = repr((self.trace, [(label, one.to_dict()) for label, one in receipts]))
+        # Fingerprints stay comparable with those of earlier versions, which said "life".
+        text = text.replace("process=", "life=").replace("after process", "after life")
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Run:
-    """One schedule while it is played."""
+    """One schedule while it runs."""
 
-    def __init__(self, schedule: Schedule, loop: ReplayLoop, room: Path) -> None:
+    def __init__(self, schedule: Schedule, loop: ReplayLoop, folder: Path) -> None:
         self.schedule = schedule
         self.loop = loop
         self.outcome = Outcome(schedule)
-        self._room = room
-        self._journal = room / "0" / "campaign.db"
-        self._judge = Judge(schedule)
-        self._weather = Weather(schedule, loop)
+        self._folder = folder
+        self._journal = folder / "0" / "campaign.db"
+        self._oracle = Oracle(schedule)
+        self._injector = FaultInjector(schedule, loop)
         self._simulator: Any = None
-        self._life: Life | None = None
+        self._process: CampaignProcess | None = None
 
-    # The hooks, called from inside the library
+    # The hook, called from inside the library
 
     def passing(self, what: str, side: str) -> None:
-        """Take note of a request that leaves, or of a commit of the journal."""
-        if self._life is not None:
-            self._life.passing(what, side)
+        """Pass on a request that leaves, or a commit of the journal."""
+        if self._process is not None:
+            self._process.passing(what, side)
 
-    # From here on, the campaign
+    # The campaign
 
-    async def play(self) -> None:
+    async def execute(self) -> None:
         schedule = self.schedule
         self._simulator = Simulator(
-            path=self._room / "s",
+            path=self._folder / "s",
             dialect=Dialect(**dict(schedule.dialect)),
             clock=lambda: EPOCH + self.loop.time(),
         )
         async with self._simulator as simulator:
-            simulator.faults.plan = self._weather.fault
-            simulator.delay = self._weather.delay
+            simulator.faults.plan = self._injector.fault
+            simulator.delay = self._injector.delay
             simulator.gateway.unroutable = set(schedule.unroutable)
-            self._listen_to(simulator)
-            last = await self._play_lives()
+            self._record_responses(simulator)
+            last = await self._run_processes()
             simulator.land_late()
-            self._judge_now("at the very end", last)
-            self._judge_liveness(last)
+            self._check_receipt("at the very end", last)
+            self._check_completion(last)
             await asyncio.sleep(0)
         self._finish()
 
-    def _listen_to(self, simulator: Simulator) -> None:
-        """Take note of what the gateway answers, also where that is kept from the client."""
-        carry = simulator._carrier.carry
+    def _record_responses(self, simulator: Simulator) -> None:
+        """Record the gateway's responses, also those that the client does not receive."""
+        dispatch = simulator._dispatcher.dispatch
 
-        def carrying(arrival: Any, fault: Any) -> Any:
-            answer, spoilt = carry(arrival, fault)
-            self._weather.carried(arrival.record, answer.status, answer.body, spoilt)
-            return answer, spoilt
+        def recording(arrival: Any, fault: Any) -> Any:
+            response, remaining_fault = dispatch(arrival, fault)
+            self._injector.record_response(
+                arrival.record, response.status, response.body, remaining_fault
+            )
+            return response, remaining_fault
 
-        simulator._carrier.carry = carrying  # type: ignore[method-assign]
+        simulator._dispatcher.dispatch = recording  # type: ignore[method-assign]
 
-    async def _play_lives(self) -> Receipt | None:
-        lives = list(self.schedule.lives)
+    async def _run_processes(self) -> Receipt | None:
+        processes = list(self.schedule.processes)
         if self.schedule.journal:
-            lives.append(None)
+            processes.append(None)
         receipt: Receipt | None = None
-        for number, end in enumerate(lives):
-            self._weather.life = number
-            self._weather.fair = number > 0 and number == len(lives) - 1
-            receipt, done = await self._live(number, end)
+        for number, end in enumerate(processes):
+            self._injector.process = number
+            self._injector.faultless = number > 0 and number == len(processes) - 1
+            receipt, done = await self._run_process(number, end)
             if done or not (self.schedule.journal):
                 break
         if receipt is not None and self.schedule.journal and done:
-            await self._resume_what_is_done(receipt)
+            await self._resume_finished(receipt)
         return receipt
 
-    async def _live(self, number: int, end: End | None) -> tuple[Receipt | None, bool]:
-        """Play one life; return its receipt if there is one, and whether it came to its end."""
-        gateway, cable = self._make_client()
-        life = self._life = Life(
+    async def _run_process(
+        self, number: int, end: Interruption | None
+    ) -> tuple[Receipt | None, bool]:
+        """Run one process. Return its receipt or None, and whether the campaign is done."""
+        gateway, connector = self._make_client()
+        process = self._process = CampaignProcess(
             end,
             loop=self.loop,
             gateway=gateway,
-            cable=cable,
+            connector=connector,
             journal=self._journal,
             events=self.outcome.events,
         )
@@ -157,55 +163,57 @@ class Run:
         receipt: Receipt | None = None
         done = False
         try:
-            task = asyncio.ensure_future(life.guard(lambda: self._campaign(gateway, life)))
-            life.begin(task)
+            task = asyncio.ensure_future(process.guard(lambda: self._campaign(gateway, process)))
+            process.begin(task)
             await asyncio.wait([task], timeout=_LONGEST)
             if not task.done():
-                self._say(number, "did not end within a day")
+                self._complain(number, "did not end within a day")
                 task.cancel()
                 await asyncio.wait([task])
-            receipt, done = self._read_result(number, life, task)
-            if life.cancels and self.loop.time() - life.struck_at > _CANCEL_WITHIN:
-                self._say(number, f"took {self.loop.time() - life.struck_at} s to be cancelled")
+            receipt, done = self._read_result(number, process, task)
+            if process.cancels and self.loop.time() - process.interrupted_at > _CANCEL_WITHIN:
+                self._complain(
+                    number, f"took {self.loop.time() - process.interrupted_at} s to be cancelled"
+                )
         finally:
-            self._life = None
-            life.finish()
+            self._process = None
+            process.finish()
             await gateway.aclose()
-        if life.killed:
-            # The dead tell nothing: what is left is the copy of the journal.
-            self._journal = life.journal
+        if process.killed:
+            # A killed process returns nothing: only the copy of its journal remains.
+            self._journal = process.journal
             receipt, done = None, False
         requests = len(self._simulator.requests) - before
         if requests > self._most_requests():
-            self._say(number, f"{requests} requests")
-        self._judge_now(f"after life {number}", receipt)
+            self._complain(number, f"{requests} requests")
+        self._check_receipt(f"after process {number}", receipt)
         if self.schedule.journal:
-            written = await self._judge_journal(number)
+            written = await self._check_journal(number)
             receipt = receipt or written
-        elif receipt is None and not life.killed:
-            self._judge_progress(number, life)
+        elif receipt is None and not process.killed:
+            self._check_progress(number, process)
         return receipt, done
 
-    def _make_client(self) -> tuple[GatewayClient, Cable]:
+    def _make_client(self) -> tuple[GatewayClient, CuttableConnector]:
         schedule = self.schedule
-        cable = Cable(str(self._room / "s"))
+        connector = CuttableConnector(str(self._folder / "s"))
         gateway = GatewayClient(
             self._simulator.token,
             base_url=self._simulator.url,
-            connector=lambda: cable,
+            connector=lambda: connector,
             rate=schedule.rate,
             concurrency=schedule.concurrency,
             timeout=schedule.timeout,
             retry=RetryPolicy(max_attempts=schedule.max_attempts, max_elapsed=schedule.max_elapsed),
         )
-        return gateway, cable
+        return gateway, connector
 
-    async def _campaign(self, gateway: Any, life: Life) -> Receipt:
+    async def _campaign(self, gateway: Any, process: CampaignProcess) -> Receipt:
         schedule = self.schedule
         if self._resumes:
             self.outcome.events["resumed"] += 1
             return await gateway.resume_bulk(
-                self._journal, on_progress=life.told.append, stop=life.stop
+                self._journal, on_progress=process.reports.append, stop=process.stop
             )
         if schedule.journal:
             self._journal.parent.mkdir(parents=True, exist_ok=True)
@@ -213,8 +221,8 @@ class Run:
             self._source(),
             sender="ACME",
             body=schedule.body,
-            on_progress=life.told.append,
-            stop=life.stop,
+            on_progress=process.reports.append,
+            stop=process.stop,
             batch_size=schedule.batch_size,
             recipients_per_message=schedule.recipients_per_message,
             allow_missing_fields=schedule.allow_missing_fields,
@@ -240,11 +248,11 @@ class Run:
         return self.schedule.journal and self._journal.exists()
 
     def _read_result(
-        self, number: int, life: Life, task: asyncio.Task[Receipt]
+        self, number: int, process: CampaignProcess, task: asyncio.Task[Receipt]
     ) -> tuple[Receipt | None, bool]:
         if task.cancelled():
-            if not (life.cancels or life.killed):
-                self._say(number, "was cancelled by nobody")
+            if not (process.cancels or process.killed):
+                self._complain(number, "was cancelled without a reason")
             return None, False
         error = task.exception()
         if error is None:
@@ -252,30 +260,30 @@ class Run:
         if isinstance(error, BulkSendError):
             self.outcome.events[f"ended: {_NUMBERS.sub('#', error.reason)[:60]}"] += 1
             return error.receipt, False
-        allowed = isinstance(error, TimeoutError) and life.cancels
-        allowed = allowed or (isinstance(error, JournalError) and life.fails)
-        # Closed before it was even called.
-        allowed = allowed or (isinstance(error, RuntimeError) and life.too_late)
-        allowed = allowed or life.killed
+        allowed = isinstance(error, TimeoutError) and process.cancels
+        allowed = allowed or (isinstance(error, JournalError) and process.fails)
+        # The client was closed before the campaign was called.
+        allowed = allowed or (isinstance(error, RuntimeError) and process.closed_before_start)
+        allowed = allowed or process.killed
         if not allowed:
-            self._say(number, f"raised {type(error).__name__}: {error}")
+            self._complain(number, f"raised {type(error).__name__}: {error}")
         return None, False
 
-    async def _judge_journal(self, number: int) -> Receipt | None:
-        """Read the receipt that the journal has, and hold it to the same."""
+    async def _check_journal(self, number: int) -> Receipt | None:
+        """Check the receipt in the journal like the others, and return it."""
         if not self._journal.exists():
             if self._simulator.requests:
-                self._say(number, "sent something, and left no journal")
+                self._complain(number, "sent requests, and left no journal")
             return None
         try:
             written = await read_journal(self._journal)
         except GatewayError as error:
-            self._say(number, f"the journal cannot be read: {type(error).__name__}: {error}")
+            self._complain(number, f"the journal cannot be read: {type(error).__name__}: {error}")
             return None
-        self._judge_now(f"the journal after life {number}", written)
+        self._check_receipt(f"the journal after process {number}", written)
         return written
 
-    async def _resume_what_is_done(self, receipt: Receipt) -> None:
+    async def _resume_finished(self, receipt: Receipt) -> None:
         before = len(self._simulator.requests)
         gateway, _ = self._make_client()
         again: Receipt | None = None
@@ -287,38 +295,38 @@ class Run:
         if again is None or again.to_dict() != receipt.to_dict():
             self.outcome.wrong.append("a finished journal was resumed to another receipt")
 
-    # The verdict
+    # The checks
 
-    def _say(self, number: int, words: str) -> None:
-        self.outcome.wrong.append(f"life {number}: {words}")
+    def _complain(self, number: int, words: str) -> None:
+        self.outcome.wrong.append(f"process {number}: {words}")
 
-    def _judge_now(self, label: str, receipt: Receipt | None) -> None:
-        cells = self._weather.cells
-        self._judge.repeated |= any(name == "repeat" for _, name, _ in cells)
+    def _check_receipt(self, label: str, receipt: Receipt | None) -> None:
+        cells = self._injector.cells
+        self._oracle.repeated |= any(name == "repeat" for _, name, _ in cells)
         ledger = self._simulator.ledger
-        wrong = self._judge.doubles(ledger, None)
+        wrong = self._oracle.check_doubles(ledger, None)
         if receipt is not None:
             self.outcome.receipts.append((label, receipt))
-            wrong = self._judge.check(receipt, ledger)
+            wrong = self._oracle.check(receipt, ledger)
         self.outcome.wrong += [f"{label}: {words}" for words in wrong]
 
-    def _judge_progress(self, number: int, life: Life) -> None:
-        """Nobody has a receipt, but the last report of progress was made on the way out."""
-        if not life.told:
+    def _check_progress(self, number: int, process: CampaignProcess) -> None:
+        """Check the last progress report of a process that returned no receipt."""
+        if not process.reports:
             return
-        told: Progress = life.told[-1]
+        last: Progress = process.reports[-1]
         texted = len(self._simulator.ledger)
-        if not told.accepted <= texted <= told.accepted + told.unknown:
-            self._say(number, f"{texted} were texted, but the last report was {told}")
-        parts = told.accepted + told.invalid + told.duplicates + told.unknown + told.unsent
-        if parts != told.read:
-            self._say(number, f"the parts of {told} add up to {parts}")
+        if not last.accepted <= texted <= last.accepted + last.unknown:
+            self._complain(number, f"{texted} were texted, but the last report was {last}")
+        parts = last.accepted + last.invalid + last.duplicates + last.unknown + last.unsent
+        if parts != last.read:
+            self._complain(number, f"the parts of {last} add up to {parts}")
 
-    def _judge_liveness(self, receipt: Receipt | None) -> None:
-        """Without faults, in a sane dialect and with nobody unknown, it must come to its end."""
+    def _check_completion(self, receipt: Receipt | None) -> None:
+        """Check that the campaign is complete, unless a fault or the dialect may prevent it."""
         schedule = self.schedule
         journal = schedule.journal
-        quiet = not self._weather.cells and schedule.lives == (None,)
+        quiet = not self._injector.cells and schedule.processes == (None,)
         quiet = quiet and schedule.delay < schedule.timeout
         blocked = may_block(
             dict(schedule.dialect),
@@ -329,14 +337,14 @@ class Run:
         )
         if schedule.cell is not None and not may_stop(schedule.cell):
             quiet = True
-        # Ten rounds are what is promised: whoever is missing then is unsent for good.
+        # A campaign has ten rounds: a recipient that is missing after them stays unsent.
         out_of_rounds = any("rounds" in event for event in self.outcome.events)
         if blocked or out_of_rounds or not (journal or quiet):
             return
         if receipt is None or not (receipt.complete or receipt.unknown or receipt.doubled):
-            self.outcome.wrong.append(f"did not come to its end: {receipt}")
+            self.outcome.wrong.append(f"did not complete: {receipt}")
         elif quiet and not receipt.complete:
-            self.outcome.wrong.append(f"nothing was in its way, and still: {receipt}")
+            self.outcome.wrong.append(f"did not complete, though nothing prevented it: {receipt}")
 
     def _most_requests(self) -> int:
         schedule = self.schedule
@@ -346,54 +354,54 @@ class Run:
     def _finish(self) -> None:
         outcome = self.outcome
         outcome.ledger = self._simulator.ledger
-        outcome.trace = self._weather.trace()
-        outcome.cells = self._weather.cells
+        outcome.trace = self._injector.trace()
+        outcome.cells = self._injector.cells
         outcome.rounds = self.loop.rounds
-        called_closed = {one for _, receipt in outcome.receipts for one in receipt.message_ids}
-        outcome.wrong += WireJudge().check(self._weather.notes, called_closed)
+        reported_closed = {one for _, receipt in outcome.receipts for one in receipt.message_ids}
+        outcome.wrong += WireRules().check(self._injector.records, reported_closed)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         if left:
             outcome.wrong.append(f"left running: {sorted(map(repr, left))}")
 
 
 @functools.cache
-def _house() -> str | None:
-    """Return where rooms are made, for a socket and journals each: in memory, if that can be had."""
+def _parent_folder() -> str | None:
+    """Return where folders for sockets and journals are made: in memory if possible, else None."""
     memory = "/dev/shm"
     return memory if os.access(memory, os.W_OK) else None
 
 
 def run(schedule: Schedule) -> Outcome:
-    """Play a schedule in a fresh loop, and judge it."""
-    room = Path(tempfile.mkdtemp(prefix="schedule-", dir=_house()))
+    """Run a schedule in a fresh loop, and check it."""
+    folder = Path(tempfile.mkdtemp(prefix="schedule-", dir=_parent_folder()))
     loop = ReplayLoop(most_rounds=_MOST_ROUNDS, executor_rounds=schedule.journal_rounds)
-    complaints: list[str] = []
-    loop.set_exception_handler(lambda _, context: complaints.append(_complaint(context)))
-    playing = Run(schedule, loop, room)
+    loop_errors: list[str] = []
+    loop.set_exception_handler(lambda _, context: loop_errors.append(_describe(context)))
+    current = Run(schedule, loop, folder)
     state = random.getstate()
     random.seed(schedule.seed)
     collects = gc.isenabled()
     gc.disable()
     try:
-        with hooked(loop, playing.passing):
-            loop.run_until_complete(playing.play())
+        with hooked(loop, current.passing):
+            loop.run_until_complete(current.execute())
     except Exception as error:
         word = "hung" if isinstance(error, EndlessError | DeadlockError) else "broke"
-        playing.outcome.wrong.append(f"{word}: {type(error).__name__}: {error}")
-        playing.outcome.trace = playing._weather.trace()
+        current.outcome.wrong.append(f"{word}: {type(error).__name__}: {error}")
+        current.outcome.trace = current._injector.trace()
         _abandon(loop)
     finally:
         loop.close()
         random.setstate(state)
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         if collects:
             gc.enable()
-    playing.outcome.wrong += [f"the loop: {words}" for words in complaints]
-    return playing.outcome
+    current.outcome.wrong += [f"the loop: {words}" for words in loop_errors]
+    return current.outcome
 
 
 def _abandon(loop: ReplayLoop) -> None:
-    """End what a run that went wrong has left."""
+    """Cancel the tasks that a failed run has left."""
     with contextlib.suppress(Exception):
         for _ in range(3):
             for task in asyncio.all_tasks(loop):
@@ -401,5 +409,5 @@ def _abandon(loop: ReplayLoop) -> None:
             loop.run_until_complete(asyncio.sleep(0))
 
 
-def _complaint(context: Mapping[str, Any]) -> str:
+def _describe(context: Mapping[str, Any]) -> str:
     return f"{context.get('message')}: {context.get('exception')!r}"

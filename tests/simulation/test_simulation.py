@@ -1,7 +1,7 @@
-"""The proof in small: seeded campaigns under faults, dialects, cancellation and kills.
+"""A small run of the proof: seeded campaigns under faults, dialects, cancellation and kills.
 
-The whole of it is `python -m tests.simulation`; here are a thousand seeds of it, one schedule for
-each cell of the matrix, and tests that the proof itself is worth something.
+`python -m tests.simulation` runs any number of seeds. Here are a thousand, one schedule for each
+cell of the matrix, and tests that the proof finds planted bugs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CHUNKS = 10
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_any_campaign_tells_the_truth(chunk: int) -> None:
+def test_every_receipt_is_true(chunk: int) -> None:
     summary = run_many(range(chunk, SEEDS, CHUNKS))
     assert not summary.wrong, summary.report()
 
@@ -53,8 +53,8 @@ def test_the_same_seed_is_the_same_run() -> None:
 
 
 def test_the_same_seed_is_the_same_run_in_another_process() -> None:
-    told = {fingerprints("1"), fingerprints("2")}
-    assert len(told) == 1
+    found = {fingerprints("1"), fingerprints("2")}
+    assert len(found) == 1
 
 
 def fingerprints(hash_seed: str) -> str:
@@ -68,15 +68,15 @@ def fingerprints(hash_seed: str) -> str:
 
 
 @pytest.mark.parametrize("schedule", FOUND.values(), ids=FOUND)
-def test_what_was_wrong_once(schedule: Schedule) -> None:
+def test_regressions(schedule: Schedule) -> None:
     outcome = run(schedule)
     assert not outcome.wrong, "\n".join([*map(str, outcome.trace), *outcome.wrong])
 
 
-# --- it bites ----------------------------------------------------------------------------------
+# --- the proof finds bugs ----------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore")  # broken code leaves what it likes behind
+@pytest.mark.filterwarnings("ignore")  # broken code leaves tasks and sockets behind
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
 def test_a_planted_bug_is_found(plant: Plant) -> None:
     assert schedules_until_found(plant) is not None

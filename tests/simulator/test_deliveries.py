@@ -15,7 +15,7 @@ from aiohttp import web
 from hypothesis import given, settings, strategies as st
 
 from gateway_sms_async._simulator.callbacks import is_loopback
-from gateway_sms_async._simulator.deliveries import NEVER, Course
+from gateway_sms_async._simulator.deliveries import NEVER, Timeline
 from gateway_sms_async.testing import Deliveries, Gateway, RecordedCallback, Simulator
 
 NOW = 1_700_000_000.0
@@ -30,67 +30,83 @@ deliveries = st.builds(
 )
 
 
-def course(asked: Deliveries) -> Course:
-    return Course(sent_after=1.0, delivered_after=3.0, deliveries=asked)
+def timeline(chosen: Deliveries) -> Timeline:
+    return Timeline(sent_after=1.0, delivered_after=3.0, deliveries=chosen)
 
 
-# --- counts, held against everybody one by one ----------------------------------------------------
+# --- counts, compared with each recipient -----------------------------------------------------------
 
 
 @settings(max_examples=60, deadline=None)
-@given(asked=deliveries, count=st.integers(0, 2500), age=st.floats(0, 4000))
-def test_counts_are_those_of_everybody_one_by_one(
-    asked: Deliveries, count: int, age: float
-) -> None:
-    made = course(asked)
-    fates = [made.fate(i) for i in range(count)]
-    final = [fate for fate in fates if fate.final <= age]
+@given(chosen=deliveries, count=st.integers(0, 2500), age=st.floats(0, 4000))
+def test_counts_equal_those_of_each_recipient(chosen: Deliveries, count: int, age: float) -> None:
+    made = timeline(chosen)
+    each_delivery = [made.delivery(i) for i in range(count)]
+    final = [delivery for delivery in each_delivery if delivery.final <= age]
     sent, delivered, error = made.counts(count, age)
     assert sent == (count if age >= 1.0 else 0)
-    assert delivered == sum(fate.failure is None for fate in final)
-    assert error == sum(fate.failure is not None for fate in final)
+    assert delivered == sum(delivery.failure is None for delivery in final)
+    assert error == sum(delivery.failure is not None for delivery in final)
     if count:
-        assert made.final_after(count) == max(fate.final for fate in fates)
+        assert made.final_after(count) == max(delivery.final for delivery in each_delivery)
     if age >= 1.0:
-        moments = [m for fate in fates for m in (fate.at_operator, fate.final) if m <= age]
+        moments = [
+            m
+            for delivery in each_delivery
+            for m in (delivery.at_operator, delivery.final)
+            if m <= age
+        ]
         if count:
             assert made.last_change(count, age) == max([1.0, *moments])
 
 
 @settings(max_examples=30, deadline=None)
-@given(asked=deliveries)
-def test_shares_of_a_thousand_are_exact_and_times_are_spread_evenly(asked: Deliveries) -> None:
-    made = course(asked)
-    fates = [made.fate(i) for i in range(1000)]
-    assert sum(fate.failure is not None for fate in fates) == round(asked.undelivered * 1000)
-    assert sum(fate.final == NEVER for fate in fates) == round(asked.pending * 1000)
-    assert sum(fate.at_operator < NEVER for fate in fates) in (0, round(asked.operator * 1000))
-    known = [fate.final for fate in fates if fate.final < NEVER]
-    assert all(3.0 <= final <= 3.0 + asked.spread for final in known)
-    assert all(1.0 <= fate.at_operator < fate.final for fate in fates if fate.at_operator < NEVER)
+@given(chosen=deliveries)
+def test_shares_of_a_thousand_are_exact_and_times_are_spread_evenly(chosen: Deliveries) -> None:
+    made = timeline(chosen)
+    each_delivery = [made.delivery(i) for i in range(1000)]
+    assert sum(delivery.failure is not None for delivery in each_delivery) == round(
+        chosen.undelivered * 1000
+    )
+    assert sum(delivery.final == NEVER for delivery in each_delivery) == round(
+        chosen.pending * 1000
+    )
+    assert sum(delivery.at_operator < NEVER for delivery in each_delivery) in (
+        0,
+        round(chosen.operator * 1000),
+    )
+    known = [delivery.final for delivery in each_delivery if delivery.final < NEVER]
+    assert all(3.0 <= final <= 3.0 + chosen.spread for final in known)
+    assert all(
+        1.0 <= delivery.at_operator < delivery.final
+        for delivery in each_delivery
+        if delivery.at_operator < NEVER
+    )
 
 
 def test_alike_is_the_default() -> None:
-    made = course(Deliveries())
-    assert all(made.fate(i) == (NEVER, 3.0, None) for i in range(3000))
+    made = timeline(Deliveries())
+    assert all(made.delivery(i) == (NEVER, 3.0, None) for i in range(3000))
 
 
 def test_a_few_are_struck_in_their_share_too() -> None:
-    made = course(Deliveries(undelivered=0.1))
-    assert [sum(made.fate(i).failure is not None for i in range(n)) for n in (1, 10, 100)] == [
+    made = timeline(Deliveries(undelivered=0.1))
+    assert [sum(made.delivery(i).failure is not None for i in range(n)) for n in (1, 10, 100)] == [
         1,
         1,
         10,
     ]
-    assert len({str(made.fate(i).failure) for i in range(0, 60, 10)}) == 6
+    assert len({str(made.delivery(i).failure) for i in range(0, 60, 10)}) == 6
 
 
 @pytest.mark.parametrize("count", [10, 50, 200, 999])
 def test_few_are_spread_evenly_too(count: int) -> None:
-    made = course(Deliveries(spread=1000, undelivered=0.5))
-    fates = [made.fate(i) for i in range(count)]
+    made = timeline(Deliveries(spread=1000, undelivered=0.5))
+    each_delivery = [made.delivery(i) for i in range(count)]
     for kind in (True, False):
-        finals = sorted(fate.final - 3 for fate in fates if (fate.failure is None) is kind)
+        finals = sorted(
+            delivery.final - 3 for delivery in each_delivery if (delivery.failure is None) is kind
+        )
         gaps = [late - early for early, late in zip([0.0, *finals], [*finals, 1000.0], strict=True)]
         assert max(gaps) < 5 * 1000 / len(finals)
 
@@ -111,13 +127,13 @@ def test_what_cannot_be_is_refused(wrong: dict[str, float]) -> None:
         Deliveries(**wrong)
 
 
-# --- what the gateway shows of it -----------------------------------------------------------------
+# --- what the gateway shows -----------------------------------------------------------------------
 
 
 class World:
-    def __init__(self, count: int, **asked: float) -> None:
+    def __init__(self, count: int, **chosen: float) -> None:
         self.now = NOW
-        self.gateway = Gateway(clock=lambda: self.now, deliveries=Deliveries(**asked))
+        self.gateway = Gateway(clock=lambda: self.now, deliveries=Deliveries(**chosen))
         numbers = [f"+39-340{n:07}" for n in range(count)]
         answer = self.gateway.post({"sender": "ACME", "body": "Ciao", "recipients": numbers})
         self.id = answer.body["data"][0]["id"]
@@ -151,7 +167,7 @@ def test_the_message_counts_what_the_list_shows(age: float) -> None:
     assert int(message["last_update"]) >= max(map(int, done), default=0)
 
 
-def test_everybody_final_is_state_2_though_some_failed() -> None:
+def test_all_final_is_state_2_even_if_some_failed() -> None:
     world = World(1000, spread=3600, undelivered=0.5)
     assert world.at(3602.9)[0]["state"] == 1
     message, recipients = world.at(3603.0)
@@ -190,11 +206,11 @@ def test_pending_for_ever_is_never_state_2() -> None:
 
 @asynccontextmanager
 async def receiver(status: int = 200) -> AsyncIterator[tuple[str, list[tuple[str, str]]]]:
-    """Listen for callbacks; yields the address and what has come: (content type, body)."""
-    heard: list[tuple[str, str]] = []
+    """Listen for callbacks; yields the URL and the received (content type, body) pairs."""
+    received: list[tuple[str, str]] = []
 
     async def hear(request: web.BaseRequest) -> web.Response:
-        heard.append((request.content_type, await request.text()))
+        received.append((request.content_type, await request.text()))
         return web.Response(status=status, headers={"Location": "/again"})
 
     runner = web.ServerRunner(web.Server(hear))
@@ -202,7 +218,7 @@ async def receiver(status: int = 200) -> AsyncIterator[tuple[str, list[tuple[str
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/sms?key=1", heard
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/sms?key=1", received
     finally:
         await runner.cleanup()
 
@@ -221,18 +237,20 @@ def send(simulator: Simulator, url: str, count: int = 2, **options: Any) -> str:
     return message_id
 
 
-async def test_each_change_of_state_is_told_as_get_shows_it_when_the_clock_is_moved() -> None:
-    async with receiver() as (url, heard), Simulator(frozen=True) as simulator:
+async def test_each_change_of_state_is_reported_as_get_shows_it_when_the_clock_advances() -> None:
+    async with receiver() as (url, received), Simulator(frozen=True) as simulator:
         message_id = send(simulator, url)
         await simulator.advance(0.5)
-        assert not heard
+        assert not received
         await simulator.advance(0.5)
         shown = simulator.gateway.get(message_id).body["data"][0]
-        assert [(kind, json.loads(body)) for kind, body in heard] == [("application/json", shown)]
+        assert [(kind, json.loads(body)) for kind, body in received] == [
+            ("application/json", shown)
+        ]
         assert shown["state"] == 1
         await simulator.advance(3600)
         shown = simulator.gateway.get(message_id).body["data"][0]
-        assert json.loads(heard[1][1]) == shown
+        assert json.loads(received[1][1]) == shown
         assert (shown["state"], shown["statistics"]["delivered"]) == (2, 2)
         await simulator.advance(3600)
         assert simulator.callbacks == [
@@ -242,10 +260,10 @@ async def test_each_change_of_state_is_told_as_get_shows_it_when_the_clock_is_mo
 
 
 async def test_the_form_field_holds_the_json() -> None:
-    async with receiver() as (url, heard), Simulator(frozen=True) as simulator:
+    async with receiver() as (url, received), Simulator(frozen=True) as simulator:
         message_id = send(simulator, url, callback_field="summary & more")
         await simulator.advance(1)
-        [(kind, body)] = heard
+        [(kind, body)] = received
         assert kind == "application/x-www-form-urlencoded"
         fields = parse_qs(body, strict_parsing=True)
         assert fields.keys() == {"summary & more"}
@@ -253,15 +271,15 @@ async def test_the_form_field_holds_the_json() -> None:
         assert json.loads(text)["id"] == message_id
 
 
-async def test_a_leap_tells_all_states_on_the_way_in_order() -> None:
+async def test_a_large_advance_reports_all_states_in_order() -> None:
     async with (
-        receiver() as (url, heard),
+        receiver() as (url, received),
         Simulator(frozen=True, deliveries=Deliveries(spread=3600)) as simulator,
     ):
         send(simulator, url, 1500)
         await simulator.advance(7200)
-        told = [json.loads(body) for _, body in heard]
-        assert [(one["state"], one["statistics"]["delivered"]) for one in told] == [
+        documents = [json.loads(body) for _, body in received]
+        assert [(one["state"], one["statistics"]["delivered"]) for one in documents] == [
             (1, 0),
             (2, 1500),
         ]
@@ -269,24 +287,24 @@ async def test_a_leap_tells_all_states_on_the_way_in_order() -> None:
 
 async def test_on_request_they_are_repeated_and_out_of_order() -> None:
     async with (
-        receiver() as (url, heard),
+        receiver() as (url, received),
         Simulator(frozen=True, callback_times=2, callbacks_in_order=False) as simulator,
     ):
         send(simulator, url)
         await simulator.advance(1)
-        assert not heard
+        assert not received
         await simulator.advance(5)
-        assert [json.loads(body)["state"] for _, body in heard] == [2, 2, 1, 1]
+        assert [json.loads(body)["state"] for _, body in received] == [2, 2, 1, 1]
 
 
 async def test_failures_are_recorded_and_raised_nowhere() -> None:
-    async with receiver(500) as (url, _), receiver(307) as (moved, heard):
+    async with receiver(500) as (url, _), receiver(307) as (moved, received):
         async with Simulator(frozen=True) as simulator:
             for each in (url, moved, "http://127.0.0.1:9/", "http://192.0.2.1/", "nonsense", 7):
                 send(simulator, each)
             await simulator.advance(1)
             found = {one.url: (one.status, one.error) for one in simulator.callbacks}
-            assert len(heard) == 1
+            assert len(received) == 1
     far = (None, "not called: not an address of this machine")
     assert found == {
         url: (500, None),
@@ -298,38 +316,38 @@ async def test_failures_are_recorded_and_raised_nowhere() -> None:
     }
 
 
-async def test_deleted_messages_are_not_told_of() -> None:
-    async with receiver() as (url, heard), Simulator(frozen=True) as simulator:
+async def test_deleted_messages_are_not_reported() -> None:
+    async with receiver() as (url, received), Simulator(frozen=True) as simulator:
         message_id = send(simulator, url, timestamp_send="2999-01-01")
         assert simulator.gateway.delete(message_id).status == 200
         await simulator.advance(86400 * 366 * 1000)
-        assert not heard
+        assert not received
         assert not simulator.gateway.watched
 
 
-async def test_with_a_running_clock_they_are_made_by_themselves() -> None:
+async def test_with_a_running_clock_callbacks_need_no_advance() -> None:
     async with (
-        receiver() as (url, heard),
+        receiver() as (url, received),
         Simulator(sent_after=0.02, delivered_after=0.05) as simulator,
     ):
         send(simulator, url)
         await simulator.advance(0)
-        while len(heard) < 2:
+        while len(received) < 2:
             await simulator.advance(0)
             await asyncio.sleep(0.005)
-        assert [json.loads(body)["state"] for _, body in heard] == [1, 2]
+        assert [json.loads(body)["state"] for _, body in received] == [1, 2]
 
 
-async def test_a_message_that_is_closed_later_is_told_of_from_then_on() -> None:
-    async with receiver() as (url, heard), Simulator(frozen=True) as simulator:
+async def test_a_message_that_is_closed_later_is_reported_from_then_on() -> None:
+    async with receiver() as (url, received), Simulator(frozen=True) as simulator:
         request = {"sender": "ACME", "body": "Ciao", "recipients": ["+39-340"], "transaction": True}
         answer = simulator.gateway.post(request | {"options": {"callback_url": url}})
         message_id = answer.body["data"][0]["id"]
         await simulator.advance(3600)
-        assert not heard
+        assert not received
         simulator.gateway.put(message_id, {"recipients": [], "transaction": False})
         await simulator.advance(2)
-        assert [json.loads(body)["state"] for _, body in heard] == [1]
+        assert [json.loads(body)["state"] for _, body in received] == [1]
 
 
 async def test_leaving_drops_callbacks_that_hang() -> None:
@@ -338,7 +356,7 @@ async def test_leaving_drops_callbacks_that_hang() -> None:
             listener.delay = lambda request: 60.0
             send(simulator, f"{listener.url}/messages/")
             simulator._ahead += 1
-            simulator._look_at_callbacks()
+            simulator._start_callbacks()
             while not listener.requests:
                 await asyncio.sleep(0.005)
         assert not simulator.callbacks
@@ -352,11 +370,11 @@ async def test_what_is_kept_of_callbacks_is_bounded(kept: int, states: list[int]
         assert [one.state for one in simulator.callbacks] == states
 
 
-async def test_the_clock_only_goes_forward() -> None:
+async def test_the_clock_only_advances() -> None:
     simulator = Simulator(clock=lambda: NOW, frozen=True)
     await simulator.advance(60)
     assert simulator.now() == NOW + 60
-    with pytest.raises(ValueError, match="forward"):
+    with pytest.raises(ValueError, match="only advances"):
         await simulator.advance(-1)
 
 

@@ -1,4 +1,4 @@
-"""The simulated gateway's rules, without any socket: documented answers, codes and arithmetic."""
+"""The simulated gateway's rules, without any socket: documented responses, codes and arithmetic."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from gateway_sms_async._simulator import Dialect, Gateway
-from gateway_sms_async._simulator.responses import Answer
+from gateway_sms_async._simulator.responses import Response
 from gateway_sms_async._simulator.segments import count_parts
+from gateway_sms_async.testing import Dialect, Gateway
 
 UNKNOWN_ID = "5cf7cc139f272546624d3795"
 NOW = 1_700_000_000.0  # 2023-11-14
@@ -49,11 +49,11 @@ def sent(gateway: Gateway, recipients: Any = "+39-3401234567", **more: Any) -> s
     return message_id
 
 
-def close(gateway: Gateway, message_id: str, recipients: Any = ()) -> Answer:
+def close(gateway: Gateway, message_id: str, recipients: Any = ()) -> Response:
     return gateway.put(message_id, {"recipients": list(recipients), "transaction": False})
 
 
-def fails(answer: Answer, status: int, error: int, message: str | None = None) -> None:
+def fails(answer: Response, status: int, error: int, message: str | None = None) -> None:
     assert (answer.status, answer.body["error"]) == (status, error), answer
     assert answer.body["success"] is False
     assert answer.body["data"] is None
@@ -145,7 +145,7 @@ def test_delete_shows_an_empty_list_and_no_credit() -> None:
     fails(gateway.get(message_id), 404, 203)
 
 
-def test_delivered_recipient_looks_like_the_vendors_example() -> None:
+def test_delivered_recipient_has_the_form_of_the_vendors_example() -> None:
     clock = Clock()
     gateway = make(clock)
     message_id = sent(gateway, "+39-349155018", body="test summary2")
@@ -238,7 +238,7 @@ def test_one_recipient_is_listed_once_for_each_time_it_was_added() -> None:
     fails(gateway.recipient(message_id, "+39-9"), 404, 203)
 
 
-def test_options_come_back() -> None:
+def test_options_are_returned() -> None:
     options = {
         "flash": True,
         "custom": {"test": 123, "trest": [12, 3]},
@@ -261,7 +261,7 @@ def test_everything_is_json() -> None:
         assert json.loads(json.dumps(answer.body, allow_nan=False)) == answer.body
 
 
-# Refusals, with the code that each call has for the same fault
+# Refusals, with each call's own code for the same error
 
 
 def test_unknown_and_malformed_ids() -> None:
@@ -426,7 +426,7 @@ def test_credit_taken_with_each_put() -> None:
     assert gateway.credit == Decimal("0.01")
 
 
-def test_a_simulated_send_costs_nothing_and_reaches_nobody() -> None:
+def test_a_simulated_send_costs_nothing_and_reaches_no_recipient() -> None:
     gateway = make(credit=Decimal(0))
     message_id = sent(gateway, test=True)
     message = gateway.get(message_id).body["data"][0]
@@ -443,7 +443,7 @@ def test_priority_and_length_raise_the_price() -> None:
     assert gateway.credit == Decimal(1_000_000) - Decimal("0.18")
 
 
-# Recipients in all their forms
+# Recipients in all forms
 
 
 @pytest.mark.parametrize(
@@ -530,9 +530,7 @@ def test_counts_add_up_and_the_ledger_holds_closed_messages_only(
     st.lists(WRITTEN, max_size=4),
     st.sampled_from(["append", "close", "delete", "send"]),
 )
-def test_a_checkpoint_takes_back_any_one_call(
-    first: list[Any], second: list[Any], call: str
-) -> None:
+def test_a_checkpoint_undoes_any_one_call(first: list[Any], second: list[Any], call: str) -> None:
     gateway = make()
     message_id = opened(gateway, first)
 
@@ -567,7 +565,7 @@ EXTENDED = st.text("ab€[]{}^~|\\")
         ("a" * 161, 2, 145),
         ("a" * 306, 2, 0),
         ("€" * 80, 1, 0),
-        ("€" * 81, 2, 143),  # 76 pairs fit into 153, the odd place stays empty
+        ("€" * 81, 2, 143),  # 76 pairs fit into 153, the odd one stays empty
         ("ç" * 70, 1, 0),  # a small c with cedilla is not in the alphabet, the capital is
         ("Ç" * 160, 1, 0),
         ("я" * 71, 2, 63),
@@ -588,7 +586,7 @@ def test_parts_never_shrink_with_the_text(text: str, repeat: int) -> None:
     assert count_parts(whole + "a")[0] >= parts
 
 
-# Dialects: the other answer to each open question
+# Dialects: the other setting of each open question
 
 
 def test_empty_close_refused() -> None:
@@ -682,7 +680,7 @@ def listed(gateway: Gateway, message_id: str) -> list[str]:
     return [one["number"] for one in gateway.recipients(message_id).body["data"]]
 
 
-def append(gateway: Gateway, message_id: str, *recipients: Any) -> Answer:
+def append(gateway: Gateway, message_id: str, *recipients: Any) -> Response:
     return gateway.put(message_id, {"recipients": list(recipients), "transaction": True})
 
 
@@ -792,7 +790,7 @@ def test_close_in_two_steps() -> None:
     assert gateway.ledger == {"+39-1": 1, "+39-2": 1}
 
 
-def test_an_update_built_on_an_old_state_loses_what_came_between() -> None:
+def test_an_update_of_an_old_state_loses_the_changes_in_between() -> None:
     gateway = make(lose_concurrent=True)
     message_id = opened(gateway, ["+39-0"])
     first, second = gateway.look_up(message_id), gateway.look_up(message_id)
@@ -836,7 +834,7 @@ def test_unroutable_numbers_count_as_invalid() -> None:
     assert gateway.ledger == {"+39-1": 1, "+39-3": 1, "+39-6": 1, "+39-5": 1}
 
 
-# Axioms broken
+# Broken assumptions
 
 
 @pytest.mark.parametrize("test", [False, True])

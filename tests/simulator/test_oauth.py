@@ -1,4 +1,4 @@
-"""The simulator's OAuth service, spoken to by hand: what the vendor's page says it answers."""
+"""The simulator's OAuth service over raw requests: the responses on the vendor's page."""
 
 import json
 from base64 import b64encode
@@ -60,7 +60,7 @@ def service(simulator: Simulator, session: aiohttp.ClientSession) -> Service:
     return Service(simulator, session)
 
 
-async def test_a_token_is_made_and_opens_the_gateway(service: Service) -> None:
+async def test_a_created_token_opens_the_gateway(service: Service) -> None:
     detail = await service.make(name="mine", ttl=3600)
     assert detail["name"] == "mine"
     assert detail["scopes"] == SCOPES
@@ -135,7 +135,7 @@ async def test_a_refresh_replaces_the_token(service: Service) -> None:
     assert (status, answer["error"]) == (404, 160)
 
 
-async def test_the_account_changes_looks_at_and_deletes_a_token(service: Service) -> None:
+async def test_the_account_changes_reads_and_deletes_a_token(service: Service) -> None:
     path = f"/tokens/{(await service.make(ttl=60))['token']}"
     status, answer = await service.ask(
         "PATCH", path, {"scopes": SCOPES[:1], "ttl": 120, "name": "x"}

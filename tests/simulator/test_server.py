@@ -1,4 +1,4 @@
-"""The simulator over real sockets: the calls, every fault before and after it is applied, stops."""
+"""The simulator over real sockets: calls, faults before and after the request is applied, stops."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ import aiohttp
 import anyio
 import pytest
 
-from gateway_sms_async import _simulator as simulator_package, testing
-from gateway_sms_async._simulator import Dialect, Fault, RecordedRequest, Simulator
+from gateway_sms_async import testing
+from gateway_sms_async._simulator import server
+from gateway_sms_async.testing import Dialect, Fault, RecordedRequest, Simulator
 
 SOON = 0.1
 
@@ -29,7 +30,7 @@ async def exchange(
     *,
     token: str | None = None,
 ) -> bytes:
-    """Make one request on a connection of its own and return every byte that came back."""
+    """Make one request on its own connection, and return all bytes of the response."""
     reader, writer = await connect(simulator)
     try:
         writer.write(encode(simulator, method, path, body, token=token))
@@ -81,7 +82,7 @@ async def arrivals(simulator: Simulator, count: int) -> None:
 
 
 def numbers(simulator: Simulator) -> list[str]:
-    """The numbers on the one message there is."""
+    """The numbers on the only message."""
     (message,) = simulator.gateway.messages.values()
     return message.numbers
 
@@ -309,7 +310,7 @@ async def test_delay_is_waited_for_before_the_request_is_applied(simulator: Simu
     assert len(numbers(simulator)) == 3
 
 
-async def test_a_client_that_leaves_within_the_delay_takes_its_request_along(
+async def test_a_client_that_disconnects_during_the_delay_cancels_its_request(
     simulator: Simulator,
 ) -> None:
     path = f"/messages/{await opened(simulator)}"
@@ -323,7 +324,7 @@ async def test_a_client_that_leaves_within_the_delay_takes_its_request_along(
     assert [record.applied for record in simulator.requests] == [True, False, True]
 
 
-# Updates that get lost, and PUTs that come twice
+# Lost updates, and repeated PUTs
 
 
 async def put(session: aiohttp.ClientSession, url: str, *recipients: str, closes: bool) -> int:
@@ -426,7 +427,7 @@ async def test_a_pretended_refusal_applies_half(code: int) -> None:
         assert simulator.ledger == before
 
 
-# Faults without an answer
+# Faults without a response
 
 BOTH = pytest.mark.parametrize("after", [False, True])
 
@@ -509,10 +510,10 @@ async def test_late_lands_at_exit_in_order() -> None:
     assert numbers(simulator) == ["+39-0", "+39-2", "+39-1"]
 
 
-# Faults with an answer that is not true
+# Faults with a false response
 
 
-async def test_partial_keeps_half_and_says_so(simulator: Simulator) -> None:
+async def test_partial_keeps_half_and_reports_it(simulator: Simulator) -> None:
     status, _, body = parse(await append(simulator, Fault.partial()))
     assert (status, json.loads(body)["data"]["recipients"]["valid"]["count"]) == (200, 2)
     assert numbers(simulator) == ["+39-0", "+39-1"]
@@ -527,7 +528,7 @@ async def test_partial_may_end_in_another_fault(simulator: Simulator) -> None:
         Fault.partial(then=Fault.late(1))
 
 
-async def test_lost_says_yes_and_keeps_nothing(simulator: Simulator) -> None:
+async def test_lost_reports_success_and_keeps_nothing(simulator: Simulator) -> None:
     status, _, body = parse(await append(simulator, Fault.lost()))
     assert (status, json.loads(body)["data"]["recipients"]["valid"]["count"]) == (200, 3)
     check_applied(simulator, after=False, status=200)
@@ -640,7 +641,7 @@ async def test_gzip_bomb(simulator: Simulator, after: bool) -> None:
     assert (status, headers["content-encoding"]) == (200, "gzip")
     assert len(body) < 1024 * 1024
     check_applied(simulator, after, 200)
-    if after:  # once is enough: unpacking takes a while
+    if after:  # once is enough: decompressing takes a while
         unpacker = zlib.decompressobj(31)
         size, end = 0, b""
         while not unpacker.eof:
@@ -674,7 +675,7 @@ async def test_faults_choose_their_requests(simulator: Simulator) -> None:
     got = await statuses(
         simulator,
         ("GET", "/messages/"),  # 501: the first one skips it
-        ("GET", "/messages/"),  # 500: its turn has come
+        ("GET", "/messages/"),  # 500: it was skipped once
         ("GET", path),
         ("GET", f"{path}/recipients/"),
         ("GET", "/messages/"),  # 501: for the second time
@@ -722,13 +723,13 @@ async def test_connection_refused_and_back_on_the_same_port(simulator: Simulator
     await opened(simulator)
 
 
-async def test_it_stops_at_once_whoever_is_connected() -> None:
+async def test_it_stops_at_once_with_open_connections() -> None:
     before = asyncio.all_tasks()
     simulator = await Simulator().__aenter__()
     simulator.faults.add(Fault.hang(), on="list", times=5)
     simulator.faults.add(Fault.oversized(), on="list")
     readers = []
-    for _ in range(6):  # five hang, the last one does not read what never ends
+    for _ in range(6):  # five hang, the last one does not read its endless response
         reader, writer = await connect(simulator)
         writer.write(encode(simulator, "GET", "/messages/"))
         readers.append((reader, writer))
@@ -816,8 +817,8 @@ async def test_two_simulators_side_by_side() -> None:
 
 
 def test_it_shares_no_code_with_the_client() -> None:
-    """A wrong wire name on both sides would leave every test green."""
-    folder = Path(simulator_package.__file__).parent
+    """With shared code, a wrong name on the wire would be on both sides, and no test would fail."""
+    folder = Path(server.__file__).parent
     for source in folder.glob("*.py"):
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom):
@@ -829,5 +830,5 @@ def test_it_shares_no_code_with_the_client() -> None:
 
 
 def test_users_find_everything_in_testing() -> None:
-    assert testing.Simulator is Simulator
+    assert testing.Simulator is server.Simulator
     assert set(testing.__all__) >= {"Dialect", "Fault", "RecordedRequest", "Simulator"}

@@ -1,4 +1,4 @@
-"""What users' own tests stand on: assertions that say what differs, faults in one line, the recipes."""
+"""The tools for users' tests: assertions with their differences, faults in one line, the recipes."""
 
 import os
 import re
@@ -25,8 +25,8 @@ async def send(gateway: GatewayClient, **given: object) -> None:
 async def test_what_was_sent_has_its_fields_filled_in(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
-    people = [(ANNA, {"name": "Anna"}), (BRUNO, {"name": "Bruno"})]
-    await gateway.send_bulk(people, sender="ACME", body="Ciao {{name}}")
+    recipients = [(ANNA, {"name": "Anna"}), (BRUNO, {"name": "Bruno"})]
+    await gateway.send_bulk(recipients, sender="ACME", body="Ciao {{name}}")
     simulator.assert_sent({ANNA: "Ciao Anna", "0039 340 765 43 21": ["Ciao Bruno"]})
     assert simulator.sent_to("+39-3401234567") == simulator.sent_to(ANNA) == ["Ciao Anna"]
     [first, second] = simulator.texts
@@ -42,7 +42,7 @@ async def test_open_messages_and_simulated_sends_were_not_sent(
     simulator.assert_sent({})
 
 
-async def test_an_assertion_says_line_by_line_what_differs(
+async def test_an_assertion_shows_one_difference_per_line(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
     await send(gateway)
@@ -51,7 +51,7 @@ async def test_an_assertion_says_line_by_line_what_differs(
     with pytest.raises(AssertionError) as caught:
         simulator.assert_sent({ANNA: "Ciao", BRUNO: "Ciao", "+44 7911 123456": "Hello"})
     assert str(caught.value).splitlines() == [
-        "what was sent is not what was expected:",
+        "the texts sent are not the texts expected:",
         "  +39 340 1234567: not expected: 'Ciao'",
         "  +39 340 7654321: not sent: 'Ciao'",
         "  +39 340 7654321: not expected: 'Addio'",
@@ -61,7 +61,7 @@ async def test_an_assertion_says_line_by_line_what_differs(
 
 
 async def test_a_long_list_of_differences_is_cut(simulator: Simulator) -> None:
-    with pytest.raises(AssertionError, match="and 5 differences more") as caught:
+    with pytest.raises(AssertionError, match="and 5 more differences") as caught:
         simulator.assert_sent({f"+39 340 {n:07}": "Ciao" for n in range(25)})
     assert len(str(caught.value).splitlines()) == 22
 
@@ -69,7 +69,7 @@ async def test_a_long_list_of_differences_is_cut(simulator: Simulator) -> None:
 async def test_one_number_written_in_two_ways_is_a_mistake_of_the_test(
     simulator: Simulator,
 ) -> None:
-    with pytest.raises(ValueError, match="expected twice"):
+    with pytest.raises(ValueError, match="names a number twice"):
         simulator.assert_sent({ANNA: "Ciao", "0039 340 1234567": "Ciao"})
 
 
@@ -85,7 +85,7 @@ async def test_the_next_request_fails_and_the_one_after_does_not(
     assert simulator.sent_to(ANNA) == ["Ciao", "Ciao"]
 
 
-async def test_nothing_was_applied_unless_that_is_asked_for(
+async def test_nothing_is_applied_without_after_apply(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
     simulator.fail_next("send")
@@ -113,7 +113,7 @@ async def test_the_same_answer_for_ever(gateway: GatewayClient, simulator: Simul
 async def test_parts_of_an_answer_need_an_answer(
     simulator: Simulator, given: dict[str, int]
 ) -> None:
-    with pytest.raises(ValueError, match="give its status"):
+    with pytest.raises(ValueError, match="need a status"):
         simulator.fail_next(**given)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="neither an HTTP method nor an operation"):
         simulator.fail_next("put")

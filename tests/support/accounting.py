@@ -1,4 +1,4 @@
-"""The oracle: what a receipt says, held against what the simulator's gateway really has."""
+"""Checks of a receipt against the messages on the simulator's gateway."""
 
 import asyncio
 from collections import Counter
@@ -10,7 +10,7 @@ from gateway_sms_async.testing import Simulator
 
 
 def number(n: int) -> str:
-    """The n-th made-up number, in the gateway's form."""
+    """Return the n-th test number, in the gateway's form."""
     return f"+39-340{n:07}"
 
 
@@ -31,7 +31,7 @@ def parts(receipt: Receipt) -> int:
 
 
 def check_outcomes(receipt: Receipt) -> None:
-    """One by one, the outcomes must say what the receipt says in all."""
+    """Check that the outcomes add up to the counts of the receipt."""
     names = Counter(one.name for one in receipt.outcomes)
     assert names == Counter(
         accepted=receipt.accepted,
@@ -47,25 +47,27 @@ def check_outcomes(receipt: Receipt) -> None:
 
 
 def check(receipt: Receipt, simulator: Simulator, sent: set[str] | None = None) -> None:
-    """Hold a receipt against the ledger of a simulator that served nothing else."""
+    """Check a receipt against the ledger of a simulator that served nothing else."""
     check_ledger(receipt, simulator.ledger, sent)
 
 
 def check_ledger(receipt: Receipt, ledger: Mapping[str, int], sent: set[str] | None) -> None:
-    """Hold a receipt against a ledger.
+    """Check a receipt against a ledger.
 
-    `sent` are the valid numbers taken from the source (None: not compared one by one).
+    `sent` are the valid numbers that were read from the source; None: they are not compared.
     """
     assert parts(receipt) == receipt.total
     check_outcomes(receipt)
-    assert max(ledger.values(), default=0) <= 1, "somebody is texted twice"
+    assert max(ledger.values(), default=0) <= 1, "a recipient was texted twice"
     unknown, unsent = set(receipt.unknown), set(receipt.unsent)
     assert not unknown & unsent
-    assert not unsent & ledger.keys(), "somebody reported unsent is texted"
+    assert not unsent & ledger.keys(), "a recipient reported unsent was texted"
     refused = {normalize(one.number) for one in receipt.invalid if _is_valid(one.number)}
-    assert not refused & ledger.keys(), "somebody reported invalid is texted"
+    assert not refused & ledger.keys(), "a recipient reported invalid was texted"
     certain = ledger.keys() - unknown
-    assert len(certain) == receipt.accepted, "accepted is not what is on closed messages"
+    assert len(certain) == receipt.accepted, (
+        "accepted differs from the recipients on closed messages"
+    )
     if sent is not None:
         assert certain | unknown | unsent | refused == sent
 
@@ -79,7 +81,7 @@ def _is_valid(written: str) -> bool:
 
 
 def tasks_of_ours() -> list[object]:
-    """Tasks that run beside the caller's own, without the simulator's."""
+    """Return the running tasks other than the caller's and the simulator's."""
     return [
         task
         for task in asyncio.all_tasks() - {asyncio.current_task()}

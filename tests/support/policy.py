@@ -1,6 +1,6 @@
-"""How often tests let a client try again."""
+"""The retry policy of tests."""
 
 from gateway_sms_async import RetryPolicy
 
-# Retries without the waits of real life.
+# Retries almost without waits.
 QUICK = RetryPolicy(base_delay=0.001, max_delay=0.01)

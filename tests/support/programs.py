@@ -1,4 +1,4 @@
-"""A program or a command of a page, run against a simulator."""
+"""Runs a program or a command of a guide against a simulator."""
 
 import os
 import sys

@@ -1,7 +1,7 @@
-"""A TCP server that does to a client whatever a test says, byte by byte.
+"""A TCP server that a test scripts byte by byte.
 
-Each complete request is counted, then the next play of the script is put on; the last one is
-repeated. aiohttp's own test server would switch off what is tested here.
+Each complete request is recorded and handled by the next `Play` of the script; the last one
+repeats. aiohttp's own test server would disable the behavior that is tested here.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class Exchange:
         self.writer = writer
 
     async def send(self, data: bytes) -> None:
-        """Send these bytes, as far as the client takes them."""
+        """Send these bytes, as far as the client reads them."""
         self.writer.write(data)
         await self.writer.drain()
 
     def close(self) -> None:
-        """Send FIN after what was sent."""
+        """Send FIN after the bytes sent so far."""
         self.writer.close()
 
     def reset(self) -> None:
@@ -51,7 +51,7 @@ class Exchange:
 
 
 class _Connection(asyncio.StreamReaderProtocol):
-    """A connection that is over as soon as the client has left."""
+    """A connection that ends as soon as the client disconnects."""
 
     def __init__(self, server: RawServer) -> None:
         super().__init__(asyncio.StreamReader(), self._meet)
@@ -73,10 +73,11 @@ class _Connection(asyncio.StreamReaderProtocol):
 
 
 class RawServer:
-    """Plays `script`; an async context manager. `tls` makes it an https server.
+    """Runs `script`; an async context manager. With `tls` it is an https server.
 
-    `requests` are the complete ones; `connections` counts those accepted (with `tls`: shaken
-    hands on), `ended` those that are over, whoever closed them.
+    - `requests`: the complete requests.
+    - `connections`: how many were accepted (with `tls`, after the handshake).
+    - `ended`: how many connections have ended, whichever side closed them.
     """
 
     def __init__(self, *script: Play, tls: ssl.SSLContext | None = None) -> None:
@@ -109,7 +110,7 @@ class RawServer:
         await asyncio.sleep(0)  # transports report their end in the loop's next round
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one connection."""
+        """Serve one connection."""
         connection = self.connections
         try:
             with suppress(OSError, asyncio.IncompleteReadError):
@@ -133,14 +134,14 @@ async def _read(
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Give way to the others until `condition` holds; TimeoutError after five seconds."""
+    """Yield to other tasks until `condition` holds; raises TimeoutError after five seconds."""
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0)
 
 
 def say(*pieces: bytes, then_close: bool = False) -> Play:
-    """Send these bytes, each piece by itself."""
+    """Send these bytes, each piece in its own write."""
 
     async def play(exchange: Exchange) -> None:
         for piece in pieces:
@@ -153,22 +154,22 @@ def say(*pieces: bytes, then_close: bool = False) -> Play:
 
 
 async def drop(exchange: Exchange) -> None:
-    """Close without an answer."""
+    """Close without a response."""
     exchange.close()
 
 
 async def reset(exchange: Exchange) -> None:
-    """Reset without an answer."""
+    """Reset without a response."""
     exchange.reset()
 
 
 async def hang(_: Exchange) -> None:
-    """Never answer."""
+    """Never respond."""
     await asyncio.Event().wait()
 
 
 def http(body: bytes, *headers: str, status: str = "200 OK", length: bool = True) -> bytes:
-    """Write an answer; `length=False` leaves out Content-Length."""
+    """Return the bytes of a response; `length=False` omits Content-Length."""
     lines = [f"HTTP/1.1 {status}", "Content-Type: application/json", *headers]
     if length:
         lines.append(f"Content-Length: {len(body)}")
@@ -176,12 +177,12 @@ def http(body: bytes, *headers: str, status: str = "200 OK", length: bool = True
 
 
 def message(message_id: str = "5af0c2a1d7e3b40001a2b3c4", **fields: Any) -> dict[str, Any]:
-    """Return a message as the gateway shows one."""
+    """Return a message as the gateway shows it."""
     recipients = {"valid": {"count": 1}, "invalid": {"total": 0, "list": []}}
     return {"id": message_id, "transaction": True, "recipients": recipients, **fields}
 
 
 def envelope(data: Any = None) -> bytes:
-    """Return a success, of one message unless told otherwise."""
+    """Return a success envelope, by default with one message."""
     content = message() if data is None else data
     return json.dumps({"data": content, "success": True, "message": "", "error": None}).encode()

@@ -1,8 +1,8 @@
-"""An event loop whose clock jumps: whoever sleeps an hour wakes at once, an hour later.
+"""Event loops with a virtual clock: a sleep of an hour advances the clock and takes no real time.
 
-`run` is `asyncio.run` on such a loop; `stall` is a loop that was blocked. `ReplayLoop` does the
-same thing in the same order each time, also with sockets, as long as all ends of them are in the
-loop and they are Unix sockets, which the kernel delivers at once.
+`run` is `asyncio.run` on such a loop; `stall` simulates a blocked loop. `ReplayLoop` runs the same
+program in the same order each time. With sockets too, if both ends are in the loop and they are
+Unix sockets, which the kernel delivers at once.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# What one round of a real loop takes at least; without it a wait that rounds to nothing spins.
+# The least time of one round of the loop; without it, a wait that rounds to zero never ends.
 _TICK = 1e-6
 
 
 class DeadlockError(RuntimeError):
-    """Everybody waits for somebody else."""
+    """All tasks wait, and no event will wake them."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Passes the time that it is asked to wait, instead of waiting."""
+    """Advances the clock by the time that it should wait, instead of waiting."""
 
     now = 1000.0
 
@@ -33,13 +33,13 @@ class _JumpingSelector(selectors.DefaultSelector):
         ready = super().select(0)
         if not ready:
             if timeout is None:
-                raise DeadlockError("nothing will ever happen: everybody waits for somebody else")
+                raise DeadlockError("all tasks wait, and no event will wake them")
             self.now += max(timeout, _TICK)
         return ready
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop with a clock of its own; `stall` blocks it."""
+    """An event loop with a virtual clock; `stall` blocks it."""
 
     def __init__(self, selector: _JumpingSelector | None = None) -> None:
         self._jumping = selector or _JumpingSelector()
@@ -49,12 +49,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._jumping.now
 
     def stall(self, seconds: float) -> None:
-        """Let time pass as if a callback had held up the loop for so long."""
+        """Advance the clock as if a callback had blocked the loop for so long."""
         self._jumping.now += seconds
 
 
 def run(main: Callable[[VirtualLoop], Coroutine[Any, Any, T]]) -> T:
-    """Run `main`, which gets the loop, until it is done; no real time passes."""
+    """Run `main(loop)` until it is done; no real time passes."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, VirtualLoop)
@@ -62,11 +62,11 @@ def run(main: Callable[[VirtualLoop], Coroutine[Any, Any, T]]) -> T:
 
 
 class EndlessError(Exception):
-    """The loop went round more often than it was allowed to."""
+    """The loop has run more rounds than allowed."""
 
 
 class _CountingSelector(_JumpingSelector):
-    """Counts the rounds of the loop, and hands out what is ready in the order of registration."""
+    """Counts the rounds of the loop, and returns ready sockets in the order of registration."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ _task_numbers = itertools.count()
 
 
 class _NumberedTask(asyncio.Task[T]):
-    """A task whose place in a set does not depend on its address."""
+    """A task whose hash, and so its order in a set, does not depend on its address."""
 
     def __hash__(self) -> int:
         return self._number
@@ -122,12 +122,12 @@ def _make_task(loop: asyncio.AbstractEventLoop, coro: Any, **more: Any) -> async
 class ReplayLoop(VirtualLoop):
     """Runs the same program in the same order each time.
 
-    Work for executors is done in the loop, in the order it came, after some rounds of the loop.
-    More than `most_rounds` are an EndlessError.
+    Work for executors is done in the loop, in the order it was submitted, after
+    `executor_rounds` rounds. After more than `most_rounds` rounds it raises EndlessError.
     """
 
     def __init__(self, *, most_rounds: int = 1_000_000, executor_rounds: int = 0) -> None:
-        global _task_numbers  # noqa: PLW0603 - sets of tasks are laid out by these numbers
+        global _task_numbers  # noqa: PLW0603 - the order of sets of tasks depends on these numbers
         _task_numbers = itertools.count(1)
         self._counting = _CountingSelector(most_rounds)
         self._executor_rounds = executor_rounds
@@ -136,11 +136,11 @@ class ReplayLoop(VirtualLoop):
 
     @property
     def rounds(self) -> int:
-        """How often the loop went round so far."""
+        """How many rounds the loop has run so far."""
         return self._counting.rounds
 
     def at_round(self, round_: int, callback: Callable[[], object]) -> None:
-        """Call `callback` at the beginning of a round to come."""
+        """Call `callback` at the beginning of a later round."""
         self._counting.at(round_, callback)
 
     def run_in_executor(  # type: ignore[override]
@@ -151,7 +151,7 @@ class ReplayLoop(VirtualLoop):
         return done
 
     def _work(self, rounds: int, done: asyncio.Future[T], func: Callable[[], T]) -> None:
-        # Like a thread's, this work can be cancelled only before it has begun.
+        # As in a thread, the work can be cancelled only before it starts.
         if rounds:
             self.call_soon(self._work, rounds - 1, done, func)
             return

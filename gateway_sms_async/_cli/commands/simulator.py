@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..._simulator import Deliveries, Simulator
+from ...testing import Deliveries, Simulator
 from ..app import command
 from ..options import option
 from ..terminal.console import print_status

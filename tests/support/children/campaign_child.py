@@ -1,9 +1,9 @@
-"""Campaigns in processes of their own, which kill themselves with SIGKILL at a point asked for.
+"""Campaigns in their own processes, which kill themselves with SIGKILL at a given point.
 
-`python -m tests.support.children.campaign_child` imports everything once, then forks a child for each `Child` that
-a line of its standard input asks for; those of one line run at the same time, let go together.
-A point is passed before and after each write of the journal and each request that leaves, when
-bytes were handed to the kernel, and when bytes of an answer came from it.
+`python -m tests.support.children.campaign_child` imports everything once. For each line of its
+standard input it forks a process for each `Child` in the line, and starts them together.
+A point is passed before and after each write of the journal and each request that leaves, after
+bytes were passed to the kernel, and after bytes of a response were read from it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from ...support.policy import QUICK
 
 @dataclass(kw_only=True)
 class Campaign:
-    """What is sent; `fields` are made up for each recipient when the text has a placeholder."""
+    """A campaign; each recipient gets generated fields if the text has a placeholder."""
 
     numbers: list[str]
     body: str = "Ciao"
@@ -62,10 +62,10 @@ class Campaign:
 
 @dataclass(kw_only=True)
 class Child:
-    """One process: it sends `campaign`, or resumes when there is none.
+    """One process: it sends `campaign`, or resumes the journal if it is None.
 
-    `kill` is the point at which it kills itself, from 1; `after` the seconds after which it is
-    killed from outside.
+    - `kill`: the number of the point, from 1, at which it kills itself.
+    - `after`: the seconds after which it is killed from outside.
     """
 
     url: str
@@ -77,7 +77,7 @@ class Child:
 
 @dataclass(kw_only=True)
 class Ended:
-    """How a child ended: by a signal, or with a receipt or an error and what it has done."""
+    """How a child ended: by a signal, or with a receipt or an error; and what it has done."""
 
     signal: int = 0
     receipt: dict[str, Any] | None = None
@@ -92,7 +92,7 @@ class Ended:
 
 
 class Zygote:
-    """The process that forks; for use from any event loop."""
+    """The process that forks the children; usable from any event loop."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -104,9 +104,9 @@ class Zygote:
         )
 
     async def run(self, *children: Child) -> list[Ended]:
-        """Let children run at the same time, to their end."""
+        """Run children at the same time, and wait until they have ended."""
         line = json.dumps([asdict(child) for child in children])
-        answer = await asyncio.to_thread(self._ask, line)
+        answer = await asyncio.to_thread(self._request, line)
         return [Ended(**one) for one in json.loads(answer)]
 
     def close(self) -> None:
@@ -115,7 +115,7 @@ class Zygote:
             self._process.stdin.close()
             self._process.wait(10)
 
-    def _ask(self, line: str) -> str:
+    def _request(self, line: str) -> str:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(line + "\n")
@@ -127,7 +127,7 @@ class Zygote:
 
 
 class _Points:
-    """Counts the points that are passed, and kills at one of them."""
+    """Counts the points passed, and kills the process at one of them."""
 
     def __init__(self, kill: int | None) -> None:
         self._kill = kill
@@ -181,7 +181,7 @@ class _Points:
         _transport.Transport.attempt = attempting  # type: ignore[method-assign]
 
 
-async def _live(child: Child, ready: Callable[[], object]) -> Receipt:
+async def _run_campaign(child: Child, ready: Callable[[], object]) -> Receipt:
     async with GatewayClient(
         Simulator().token, base_url=child.url, rate=None, timeout=5, retry=QUICK
     ) as gateway:
@@ -191,11 +191,11 @@ async def _live(child: Child, ready: Callable[[], object]) -> Receipt:
         return await child.campaign.send(gateway, child.journal)
 
 
-def _be(child: Child, ready: Callable[[], object]) -> Ended:
+def _run_child(child: Child, ready: Callable[[], object]) -> Ended:
     points = _Points(child.kill)
     for name in ("add_people", "publish", "commit"):
         points.around(Store, name)
-    # Several rows of people, though there are only a few.
+    # Several rows of recipients, though there are only a few.
     backlog._TOGETHER = 2
     points.around(os, "link")
     points.around_requests()
@@ -203,7 +203,7 @@ def _be(child: Child, ready: Callable[[], object]) -> Ended:
         points.after_bytes(name)
     ended = Ended()
     try:
-        ended.receipt = asyncio.run(_live(child, ready)).to_dict()
+        ended.receipt = asyncio.run(_run_campaign(child, ready)).to_dict()
     except GatewayError as error:
         ended.error, ended.text = type(error).__name__, str(error)
         if isinstance(error, BulkSendError):
@@ -224,7 +224,7 @@ def _fork(child: Child, ready: int, gate: tuple[int, int]) -> tuple[int, int]:
     if process := os.fork():
         os.close(writing)
         return process, reading
-    # From here on we are the child, and never return.
+    # From here on this is the child, which never returns.
     try:
         os.close(0)
         os.close(gate[1])
@@ -233,7 +233,7 @@ def _fork(child: Child, ready: int, gate: tuple[int, int]) -> tuple[int, int]:
             os.write(ready, b".")
             os.read(gate[0], 1)
 
-        answer = json.dumps(asdict(_be(child, wait_for_the_others))).encode()
+        answer = json.dumps(asdict(_run_child(child, wait_for_the_others))).encode()
         while answer:
             answer = answer[os.write(writing, answer) :]
     finally:
@@ -265,13 +265,13 @@ def _run(children: Sequence[Child]) -> list[Ended]:
     return ended
 
 
-def _child(asked: dict[str, Any]) -> Child:
-    campaign = asked.pop("campaign")
-    return Child(**asked, campaign=None if campaign is None else Campaign(**campaign))
+def _child(values: dict[str, Any]) -> Child:
+    campaign = values.pop("campaign")
+    return Child(**values, campaign=None if campaign is None else Campaign(**campaign))
 
 
 def main() -> None:
-    # What is loaded when it is first used is loaded here, once.
+    # Trigger lazy imports here, once.
     asyncio.run(anyio.lowlevel.checkpoint())
     gc.freeze()
     for line in sys.stdin:
