@@ -9,53 +9,40 @@ import asyncio
 import copy
 import math
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from decimal import Decimal
 from http import HTTPStatus
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
-import anyio
-
 from ._arguments import (
-    check_cost,
     check_count,
-    check_flag,
     check_number,
-    check_per_message,
     check_stop,
     check_timeout,
-    check_verify,
 )
-from ._auth.account import ConnectionSettings
-from ._auth.api_key import RenewedToken
 from ._auth.environment import token_source
-from ._campaign.campaign import Campaign
 from ._campaign.resume import resumed
-from ._campaign.stored import stored_receipt
-from ._cancellation import GRACE_PERIOD
+from ._campaign.start import CampaignSettings, started
+from ._connection import Connection, SessionSettings
 from ._events import Event, Stats, check_listener, emitter
 from ._http.address import check_proxy, choose_base_url
-from ._http.limiter import RateLimiter
 from ._http.retry import RetryPolicy, check_retry
 from ._http.session import Session
-from ._http.tokens import TokenKeeper, TokenSource
-from ._http.transport import BaseConnector, ConnectorLike, Transport
-from ._journal.journal import Journal
-from ._journal.schema import Settings
+from ._http.tokens import TokenSource
+from ._http.transport import BaseConnector, ConnectorLike
 from ._messages.api import message_path
 from ._messages.draft import Draft, Options
 from ._messages.messages import Messages
 from ._receipt import Progress, Receipt
-from ._recipients.batches import Batcher, read_excluded
-from ._recipients.national import number_reader
+from ._recipients.batches import Batcher
 from ._recipients.recipient import Recipients
 from ._recipients.source import Source
 from ._transaction.results import Results
 from ._transaction.transaction import Transaction
 from ._transaction.tuning import Tuning
-from .errors import InvalidRequestError, JournalError, NotFoundError
+from .errors import InvalidRequestError, NotFoundError
 from .models import Message
 
 if TYPE_CHECKING:
@@ -65,16 +52,6 @@ if TYPE_CHECKING:
 __all__ = ["GatewayClient"]
 
 _DEFAULT_RETRY = RetryPolicy()
-
-
-class _Shared:
-    """What a client and its views have in common: the open session and what runs on it."""
-
-    def __init__(self, open_session: Callable[[], Awaitable[Session]]) -> None:
-        self.open_session = open_session
-        self.session: Session | None = None
-        self.closed = False
-        self.campaigns: set[Campaign] = set()
 
 
 class GatewayClient:
@@ -118,7 +95,6 @@ class GatewayClient:
         if rate is not None and not 0 < check_number("rate", rate) < math.inf:
             raise ValueError("rate is a positive number of requests a second, or None for no limit")
         self._concurrency = check_count("concurrency", concurrency)
-        check_count("burst", burst)
         self._timeout = check_timeout(timeout)
         self._retry = check_retry(_DEFAULT_RETRY if retry is None else retry)
         if connector is not None and not (
@@ -127,29 +103,20 @@ class GatewayClient:
             raise TypeError("connector must be an aiohttp connector, or a function that makes one")
         if proxy is not None:
             check_proxy(proxy)
-        emit = None if on_event is None else emitter(check_listener(on_event))
-
-        async def open_session() -> Session:
-            transport = await Transport.open(
-                self._base_url, concurrency=concurrency, connector=connector, proxy=proxy
-            )
-            if isinstance(source, RenewedToken):
-                source.use(
-                    ConnectionSettings(
-                        connector=connector, proxy=proxy, timeout=self._timeout, policy=self._retry
-                    )
-                )
-            gate = RateLimiter(rate=rate, burst=burst, concurrency=concurrency)
-            return Session(
-                transport,
-                gate,
-                TokenKeeper(source),
+        self._connection = Connection(
+            SessionSettings(
+                base_url=self._base_url,
+                source=source,
+                rate=rate,
+                burst=check_count("burst", burst),
+                concurrency=self._concurrency,
                 timeout=self._timeout,
                 policy=self._retry,
-                emit=emit,
+                connector=connector,
+                proxy=proxy,
+                emit=None if on_event is None else emitter(check_listener(on_event)),
             )
-
-        self._shared = _Shared(open_session)
+        )
         self._messages: Messages | None = None
 
     @property
@@ -160,19 +127,18 @@ class GatewayClient:
     @property
     def credit(self) -> Decimal | None:
         """The credit that the newest answer named, in euro; None before the first."""
-        session = self._shared.session
+        session = self._connection.session
         return None if session is None else session.credit
 
     @property
     def stats(self) -> Stats:
         """How the client stands at this moment. May be asked at any time, and from any thread."""
-        shared = self._shared
-        return Stats() if shared.session is None else shared.session.stats(len(shared.campaigns))
+        return self._connection.stats
 
     @property
     def messages(self) -> Messages:
         """The seven calls."""
-        if self._messages is None or self._shared.closed:
+        if self._messages is None or self._connection.closed:
             self._messages = Messages(self._view())
         return self._messages
 
@@ -195,29 +161,12 @@ class GatewayClient:
 
     async def open(self) -> Self:
         """Open the client; the same as entering it."""
-        shared = self._shared
-        if shared.closed:
-            raise RuntimeError("this GatewayClient is closed; make a new one")
-        if shared.session is None:
-            shared.session = await shared.open_session()
+        await self._connection.open()
         return self
 
     async def aclose(self) -> None:
         """Stop what is running, as `stop` does, and close. May be called again."""
-        shared = self._shared
-        if shared.closed or shared.session is None:
-            shared.closed = True
-            return
-        shared.closed = True
-        with anyio.CancelScope(shield=True):
-            for campaign in list(shared.campaigns):
-                campaign.halt("the client was closed")
-            try:
-                with anyio.move_on_after(GRACE_PERIOD):
-                    for campaign in list(shared.campaigns):
-                        await campaign.done.wait()
-            finally:
-                await shared.session.close()
+        await self._connection.close()
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -329,49 +278,36 @@ class GatewayClient:
         be accepted; JournalError when the journal cannot be used and nothing was sent; ValueError
         or TypeError before any request.
         """
-        draft = Draft(sender=sender, body=body, priority=priority, options=options, test=test)
         source = Source(recipients)
-        settings = Settings(
-            base_url=self._base_url,
+        settings = CampaignSettings(
             sender=sender,
             body=body,
-            priority=None if priority is None else float(priority),
-            options={} if options is None else options.to_wire(),
+            priority=priority,
+            options=options,
             test=test,
-            batch_size=check_count("batch_size", batch_size),
+            batch_size=batch_size,
             concurrency=self._check_concurrency(concurrency),
-            recipients_per_message=check_per_message(recipients_per_message),
-            careful=check_flag("careful", careful),
-            verify_always=check_verify(verify),
-            max_cost=None if max_cost is None else str(check_cost("max_cost", max_cost)),
-            max_recipients=None
-            if max_recipients is None
-            else check_count("max_recipients", max_recipients),
+            recipients_per_message=recipients_per_message,
+            careful=careful,
+            verify=verify,
+            default_region=default_region,
+            strict_numbers=strict_numbers,
+            allow_missing_fields=allow_missing_fields,
+            exclude=exclude,
+            max_cost=max_cost,
+            max_recipients=max_recipients,
         )
         check_stop(stop)
-        if total is not None and total < 0:
-            raise ValueError("total is the number of recipients in the source")
-        session = self._view(bulk=True)
-        read = number_reader(default_region, strict=check_flag("strict_numbers", strict_numbers))
-        excluded = await read_excluded(exclude, number_reader(default_region))
-        opened = None if journal is None else await Journal.create(journal)
-        campaign = Campaign(
-            session,
-            draft,
+        campaign = await started(
+            self._view(bulk=True),
             source,
-            Batcher(
-                draft.placeholders,
-                allow_missing_fields=allow_missing_fields,
-                read=read,
-                excluded=excluded,
-            ),
             settings,
-            journal=opened,
-            concurrency=settings.concurrency,
+            base_url=self._base_url,
+            journal=journal,
             on_progress=on_progress,
             total=total,
         )
-        return await self._run(campaign, stop)
+        return await self._connection.run(campaign, stop)
 
     async def resume_bulk(
         self,
@@ -390,29 +326,16 @@ class GatewayClient:
         BulkSendError as `send_bulk` does.
         """
         check_stop(stop)
-        session = self._view(bulk=True)
-        opened, saved = await Journal.open(journal)
-        try:
-            if saved.settings.base_url != self._base_url:
-                raise JournalError(
-                    f"{opened.path}: this campaign was sent to {saved.settings.base_url}; resume it "
-                    "with a client of that address"
-                )
-            if saved.position.finished is not None:
-                receipt = await stored_receipt(opened, saved)
-                await opened.close()
-                return receipt
-            campaign = await resumed(
-                session,
-                opened,
-                saved,
-                concurrency=min(saved.settings.concurrency, self._concurrency),
-                on_progress=on_progress,
-            )
-        except BaseException:
-            await opened.close()
-            raise
-        return await self._run(campaign, stop)
+        campaign = await resumed(
+            self._view(bulk=True),
+            journal,
+            base_url=self._base_url,
+            concurrency=self._concurrency,
+            on_progress=on_progress,
+        )
+        if isinstance(campaign, Receipt):
+            return campaign
+        return await self._connection.run(campaign, stop)
 
     def delivery(
         self, message_id: str, *, timeout: float | None = None
@@ -467,21 +390,8 @@ class GatewayClient:
             on_progress=on_progress,
         )
 
-    async def _run(self, campaign: Campaign, stop: asyncio.Event | None) -> Receipt:
-        if self._shared.closed:
-            campaign.halt("the client was closed")
-        self._shared.campaigns.add(campaign)
-        try:
-            return await campaign.run(stop)
-        finally:
-            self._shared.campaigns.discard(campaign)
-
     def _view(self, *, bulk: bool = False) -> Session:
-        session = self._shared.session
-        if session is None or self._shared.closed:
-            state = "closed; make a new one" if self._shared.closed else "not open: `async with` it"
-            raise RuntimeError(f"this GatewayClient is {state}")
-        return session.view(bulk=bulk, timeout=self._timeout, policy=self._retry)
+        return self._connection.view(bulk=bulk, timeout=self._timeout, policy=self._retry)
 
     def _check_concurrency(self, concurrency: int | None) -> int:
         if concurrency is None:

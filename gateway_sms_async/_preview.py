@@ -17,17 +17,13 @@ from typing import Literal, NamedTuple
 
 from ._arguments import (
     check_cost,
-    check_count,
-    check_flag,
     check_number,
-    check_per_message,
-    check_verify,
 )
+from ._campaign.start import CampaignSettings
 from ._client import GatewayClient
 from ._messages.draft import Draft, Options
 from ._receipt import InvalidRecipient
-from ._recipients.batches import Batch, Batcher, read_excluded
-from ._recipients.national import number_reader
+from ._recipients.batches import Batch, Batcher
 from ._recipients.numbers import calling_code
 from ._recipients.recipient import Recipient, Recipients
 from ._recipients.source import Source
@@ -116,26 +112,26 @@ async def preview(
     Raises ValueError and TypeError as `send_bulk` does, and a GatewayError when the gateway does
     not answer what a part costs.
     """
-    draft = Draft(sender=sender, body=body, priority=priority, options=options)
-    plan = _Plan(
-        check_count("batch_size", batch_size),
-        check_per_message(recipients_per_message),
-        careful=check_flag("careful", careful),
-        verify_always=check_verify(verify),
-        a_minute_apart=draft.is_realtime,
+    settings = CampaignSettings(
+        sender=sender,
+        body=body,
+        priority=priority,
+        options=options,
+        batch_size=batch_size,
+        recipients_per_message=recipients_per_message,
+        careful=careful,
+        verify=verify,
+        default_region=default_region,
+        strict_numbers=strict_numbers,
+        allow_missing_fields=allow_missing_fields,
+        exclude=exclude,
     )
     if rate is not None and not check_number("rate", rate) > 0:
         raise ValueError("rate is a positive number of requests a second, or None for no limit")
     price = None if price_per_part is None else check_cost("price_per_part", price_per_part)
     source = Source(recipients)
-    read = number_reader(default_region, strict=check_flag("strict_numbers", strict_numbers))
-    batcher = Batcher(
-        draft.placeholders,
-        allow_missing_fields=allow_missing_fields,
-        read=read,
-        excluded=await read_excluded(exclude, number_reader(default_region)),
-    )
-    count = _Count(draft)
+    batcher = await settings.batcher()
+    count = _Count(settings.draft)
     async for batch in _batches(source, batcher):
         count.add(batch)
         if on_read is not None:
@@ -148,7 +144,7 @@ async def preview(
         prices = {
             code: await _ask_price(simulate, samples) for code, samples in count.samples.items()
         }
-    return _conclude(batcher, count, prices, plan, rate)
+    return _conclude(batcher, count, prices, _Plan(settings), rate)
 
 
 async def _batches(source: Source, batcher: Batcher) -> AsyncIterator[Batch]:
@@ -256,20 +252,13 @@ def _length(size: TextSize) -> tuple[int, int]:
 class _Plan:
     """How many messages and requests a campaign takes when nothing fails, and how long."""
 
-    def __init__(
-        self,
-        batch_size: int,
-        per_message: int,
-        *,
-        careful: bool,
-        verify_always: bool,
-        a_minute_apart: bool,
-    ) -> None:
-        self._batch_size = batch_size
-        self._verify_always = verify_always
-        self._a_minute_apart = a_minute_apart
-        most = batch_size + shrinking(batch_size, 1)
-        self._per_message = min(per_message, most) if careful else per_message
+    def __init__(self, settings: CampaignSettings) -> None:
+        size, per_message = settings.batch_size, settings.recipients_per_message
+        self._batch_size = size
+        self._verify_always = settings.verify_always
+        self._a_minute_apart = settings.draft.is_realtime
+        most = size + shrinking(size, 1)
+        self._per_message = min(per_message, most) if settings.careful else per_message
 
     def count(self, people: int) -> tuple[int, int]:
         """Return (messages, requests)."""

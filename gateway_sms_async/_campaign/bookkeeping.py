@@ -1,10 +1,117 @@
-"""What a campaign notes in its journal."""
+"""What a campaign writes to its journal: the source, the end of each message, and its own end.
+
+Decides nothing. Without a journal, every call does nothing.
+"""
 
 from __future__ import annotations
 
-from .._journal.records import Finished, Ranges, ranges
+from pathlib import Path
+
+from .._journal.journal import Journal
+from .._journal.records import Ended, Finished, Ranges, RunSummary, ranges
+from .._journal.schema import Settings
 from .._receipt import Receipt
-from .._recipients.batches import Batch
+from .._recipients.batches import Batch, Batcher
+from .._transaction.message import OutgoingMessage
+from .._transaction.reconcile import Fate
+from .._transaction.results import group_by_outcome
+from .state import CampaignState
+
+__all__ = ["Bookkeeping"]
+
+
+class Bookkeeping:
+    """The records of one campaign. `journal` is None if it keeps none."""
+
+    def __init__(self, journal: Journal | None, settings: Settings, state: CampaignState) -> None:
+        self.journal = journal
+        self._settings = settings
+        self._state = state
+        self._has_summary = False
+        self._has_careful = settings.careful
+
+    @property
+    def published(self) -> bool:
+        """Whether a journal holds the whole source, so that the campaign can be resumed."""
+        return self.journal is not None and self.journal.published
+
+    @property
+    def unpublished(self) -> bool:
+        """Whether there is a journal that does not hold the whole source yet."""
+        return self.journal is not None and not self.journal.published
+
+    @property
+    def path(self) -> Path | None:
+        """Where the journal is, None without one."""
+        return None if self.journal is None else self.journal.path
+
+    async def publish(self, batcher: Batcher) -> None:
+        """Make the source, which the backlog has written, durable."""
+        assert self.journal is not None
+        await self.journal.publish(self._settings, batcher)
+
+    def note_careful(self) -> None:
+        """Record, once, that the campaign became careful: a resume must be as well."""
+        if self._state.tuning.careful and not self._has_careful and self.published:
+            assert self.journal is not None
+            self._has_careful = True
+            self.journal.note(self._summary())
+
+    def note_ended(self, message: OutgoingMessage) -> None:
+        """Record what became of the recipients of a message."""
+        if self.journal is None or message.message_id is None:
+            return
+        groups = group_by_outcome(message.fates_on_it())
+        self.journal.note(
+            Ended(
+                message.number,
+                message.state,
+                message.message_id,
+                None if message.price is None else str(message.price),
+                invalid=_ordinals(groups[Fate.INVALID]),
+                doubled=_ordinals(groups[Fate.DOUBLED]),
+                unknown=_ordinals(groups[Fate.UNKNOWN]),
+                unsent=_ordinals(groups[Fate.UNSENT]),
+                accepted=sum(map(len, groups[Fate.ACCEPTED])),
+            )
+        )
+
+    async def conclude(self, receipt: Receipt, *, finished: bool) -> None:
+        """Record the end of this run, and of the campaign if it is finished; durable on return."""
+        if not self.published:
+            return
+        assert self.journal is not None
+        self._note_summary()
+        if finished:
+            await self.journal.intend(_finished(receipt))
+        else:
+            await self.journal.flush()
+
+    async def close(self) -> None:
+        """Record the end of this run, unless `conclude` did, and close the journal."""
+        if self.journal is not None:
+            self._note_summary()
+            await self.journal.close()
+
+    def _note_summary(self) -> None:
+        if self.published and not self._has_summary:
+            assert self.journal is not None
+            self._has_summary = True
+            self.journal.note(self._summary())
+
+    def _summary(self) -> RunSummary:
+        results, tuning, spending = self._state.results, self._state.tuning, self._state.spending
+        return RunSummary(
+            results.requests,
+            results.retries,
+            results.elapsed,
+            tuning.batch_size,
+            tuning.per_message,
+            tuning.careful,
+            tuning.objects_understood,
+            tuning.lists_hold_invalid,
+            str(spending.wasted(tuning.orphans)),
+        )
 
 
 def _finished(receipt: Receipt) -> Finished:

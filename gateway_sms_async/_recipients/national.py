@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from ..errors import InvalidNumberError
 from .numbers import calling_code, normalize, readings, refused
 
-__all__ = ["number_reader"]
+__all__ = ["number_reader", "only_in_use"]
 
 _Found = dict[str, int]  # numbers in the gateway's form, each with its type
 
@@ -33,11 +33,11 @@ def number_reader(
     """
     if default_region is not None and not isinstance(default_region, str):
         raise TypeError(f"default_region is a str or None, not {type(default_region).__name__}")
-    if default_region is None and not strict:
-        return normalize
-    _check_installed("strict" if default_region is None else "default_region")
-    read = normalize if default_region is None else _reader_in(_known_region(default_region))
-    return _strict(read) if strict else read
+    read: Callable[[str], str] = normalize
+    if default_region is not None:
+        _check_installed("default_region")
+        read = _reader_in(_known_region(default_region))
+    return only_in_use(read) if strict else read
 
 
 def _check_installed(asked: str) -> None:
@@ -168,7 +168,10 @@ def _why_not(region: str, *, several: bool, begins_00: bool) -> str:
     return f"may begin with the country code: write +{code}…"
 
 
-def _strict(read: Callable[[str], str]) -> Callable[[str], str]:
+def only_in_use(read: Callable[[str], str]) -> Callable[[str], str]:
+    """Return a reader that also refuses a number that no numbering plan has."""
+    _check_installed("strict")
+
     def read_in_use(number: str) -> str:
         normalized = read(number)
         if not _is_in_use(normalized):

@@ -136,7 +136,7 @@ async def test_what_hangs_is_cut_off_within_five_seconds(
     cut: Cut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The five seconds are made short; that they are kept is what is tested.
-    for place in ("_campaign.campaign", "_client", "_cancellation"):
+    for place in ("_campaign.campaign", "_connection", "_cancellation"):
         monkeypatch.setattr(f"gateway_sms_async.{place}.GRACE_PERIOD", 0.2)
     event = asyncio.Event()
     async with Simulator() as simulator:
