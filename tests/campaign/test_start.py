@@ -74,7 +74,7 @@ def test_preview_takes_the_keywords_of_send_bulk() -> None:
     taken = keywords(preview)
     assert of_its_own <= taken.keys()
     assert {n: one for n, one in taken.items() if n not in of_its_own} == without(RUN | not_sending)
-    assert list(inspect.signature(preview).parameters)[0] == "recipients"
+    assert next(iter(inspect.signature(preview).parameters)) == "recipients"
 
 
 def test_a_background_campaign_takes_the_keywords_of_send_bulk() -> None:
