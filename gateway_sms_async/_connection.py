@@ -1,25 +1,28 @@
 """What a client and its views share: the open session, and the campaigns that run on it.
 
-Opens and closes. Checks no arguments: the client has done that.
+Checks the settings of a session, opens and closes it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 
 import anyio
 
+from ._arguments import check_count, check_number, check_timeout
 from ._auth.account import ConnectionSettings
 from ._auth.api_key import RenewedToken
 from ._campaign.campaign import Campaign
 from ._cancellation import GRACE_PERIOD
 from ._events import Emit, Stats
+from ._http.address import check_proxy
 from ._http.limiter import RateLimiter
-from ._http.retry import RetryPolicy
+from ._http.retry import RetryPolicy, check_retry
 from ._http.session import Session
 from ._http.tokens import TokenKeeper, TokenSource
-from ._http.transport import ConnectorLike, Transport
+from ._http.transport import BaseConnector, ConnectorLike, Transport
 from ._receipt import Receipt
 
 __all__ = ["Connection", "SessionSettings"]
@@ -27,7 +30,11 @@ __all__ = ["Connection", "SessionSettings"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSettings:
-    """What a session is opened with; see `GatewayClient`."""
+    """What a session is opened with; see `GatewayClient`.
+
+    Checked on creation: raises ValueError for a value out of range, TypeError for one of the wrong
+    type.
+    """
 
     base_url: str
     source: TokenSource
@@ -39,6 +46,20 @@ class SessionSettings:
     connector: ConnectorLike | None
     proxy: str | None
     emit: Emit | None
+
+    def __post_init__(self) -> None:
+        if self.rate is not None and not 0 < check_number("rate", self.rate) < math.inf:
+            raise ValueError("rate is a positive number of requests a second, or None for no limit")
+        check_count("concurrency", self.concurrency)
+        check_count("burst", self.burst)
+        check_timeout(self.timeout)
+        check_retry(self.policy)
+        if self.connector is not None and not (
+            isinstance(self.connector, BaseConnector) or callable(self.connector)
+        ):
+            raise TypeError("connector must be an aiohttp connector, or a function that makes one")
+        if self.proxy is not None:
+            check_proxy(self.proxy)
 
 
 class Connection:
