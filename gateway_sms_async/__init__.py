@@ -1,4 +1,4 @@
-"""asyncio client for Openapi's Gateway SMS: nobody is texted twice, nobody is forgotten."""
+"""asyncio client for Openapi's Gateway SMS: no recipient is texted twice, none is forgotten."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -333,7 +333,7 @@ class Campaign:
             reason += f"; {shortfall(receipt)}"
         resumable = self._bookkeeping.published and not finished
         error = BulkSendError(
-            f"the campaign ended before everyone was accepted: {reason}",
+            f"the campaign ended before all recipients were accepted: {reason}",
             receipt=replace(receipt, complete=False),
             reason=reason,
             resumable=resumable,
