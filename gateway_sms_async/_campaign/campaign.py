@@ -252,7 +252,8 @@ class Campaign:
             if builder.counted:
                 self._settle(builder)
         self._live = [one for one in self._live if not one.counted]
-        self._bookkeeping.note_careful()
+        if self._tuning.careful:
+            self._bookkeeping.note_careful()
         if self._tuning.objects_understood is not None:
             self._objects_known.set()
         self._report()
