@@ -20,8 +20,8 @@ from .._recipients.batches import Batch
 from .._recipients.source import Source
 from .._transaction.builder import MessageBuilder
 from .._transaction.closing import MessageCloser
-from .._transaction.message import OutgoingMessage
 from .._transaction.reconcile import Counts
+from .._transaction.requests import MessageRequests
 from .campaign import Campaign
 from .stored import _accepted, _count, _results
 
@@ -116,8 +116,8 @@ async def _builder(campaign: Campaign, journal: Journal, saved: SavedMessage) ->
 def _go_on_sending(builder: MessageBuilder, reference: str | None) -> None:
     builder.message.restore_close(None)
 
-    async def recover(message: OutgoingMessage, _: MessageCloser) -> None:
-        await message.recover_single(reference)
+    async def recover(requests: MessageRequests, _: MessageCloser) -> None:
+        await requests.recover_single(reference)
 
     builder.finish_with(recover)
 
@@ -126,19 +126,19 @@ def _go_on_closing(builder: MessageBuilder, closing: CloseIntent, last: Batch | 
     assigned = builder.message.restore_close(last)
     before = Counts(closing.valid, closing.invalid)
 
-    async def close(_: OutgoingMessage, fence: MessageCloser) -> None:
+    async def close(_: MessageRequests, fence: MessageCloser) -> None:
         await fence.resume_close(assigned, before, proven=closing.proven)
 
     builder.finish_with(close)
 
 
-async def _settle_closed_elsewhere(message: OutgoingMessage, fence: MessageCloser) -> None:
+async def _settle_closed_elsewhere(requests: MessageRequests, fence: MessageCloser) -> None:
     await fence.settle_closed_elsewhere()
-    message.check_settled()
+    requests.check_settled()
 
 
-async def _delete(message: OutgoingMessage, _: MessageCloser) -> None:
-    await message.delete()
+async def _delete(requests: MessageRequests, _: MessageCloser) -> None:
+    await requests.delete()
 
 
 def _draft(settings: Settings) -> Draft:

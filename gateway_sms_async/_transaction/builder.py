@@ -37,6 +37,7 @@ from .message import (
     batch_event,
     close_event,
 )
+from .requests import MessageRequests
 from .results import Results
 from .spending import SpendingLimit
 from .tuning import Tuning, shrinking
@@ -74,11 +75,12 @@ class MessageBuilder:
     ) -> None:
         self._replaceable = replaceable
         self._session = session
-        self._message = OutgoingMessage(
+        self._requests = MessageRequests(
             Messages(session), draft, session.policy, tuning, journal=journal, number=number
         )
+        self._message = self._requests.message
         self._closer = MessageCloser(
-            self._message, replaceable=self._replaceable, spending=spending
+            self._requests, replaceable=self._replaceable, spending=spending
         )
         self._results = results
         self._tuning = tuning
@@ -92,7 +94,7 @@ class MessageBuilder:
         self._flights: dict[asyncio.Task[None], WireStatus] = {}
         self._sender: asyncio.Task[None] | None = None
         self._opened = asyncio.Event()
-        self._procedure: Callable[[OutgoingMessage, MessageCloser], Awaitable[None]] | None = None
+        self._procedure: Callable[[MessageRequests, MessageCloser], Awaitable[None]] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._in_close = False
         self._fault: Exception | None = None
@@ -104,6 +106,11 @@ class MessageBuilder:
     def message(self) -> OutgoingMessage:
         """The message itself."""
         return self._message
+
+    @property
+    def requests(self) -> MessageRequests:
+        """The requests of the message."""
+        return self._requests
 
     @property
     def waiting(self) -> int:
@@ -179,7 +186,7 @@ class MessageBuilder:
         self._opened.set()
 
     def finish_with(
-        self, procedure: Callable[[OutgoingMessage, MessageCloser], Awaitable[None]]
+        self, procedure: Callable[[MessageRequests, MessageCloser], Awaitable[None]]
     ) -> None:
         """Finish a restored message in another way than by closing it."""
         self._procedure = procedure
@@ -205,7 +212,7 @@ class MessageBuilder:
         if self._counted:
             return
         self._counted = True
-        self._message.leave()
+        self._message.end()
         self.left_over = [*self._results.add(self._message), *filter(len, self.unplaced())]
         if self._session.emit is not None and self._message.message_id is not None:
             self._session.emit(close_event(self._message))
@@ -376,10 +383,10 @@ class MessageBuilder:
     async def _fly(self, assigned: AssignedBatch, wire_status: WireStatus, *, first: bool) -> None:
         with self._filing_faults():
             if first:
-                await self._message.open(assigned, wire_status)
+                await self._requests.open(assigned, wire_status)
                 self._opened.set()
             elif not self.stopped and not self._sealed:
-                await self._message.append(assigned, wire_status)
+                await self._requests.append(assigned, wire_status)
 
     def _landed(self, task: asyncio.Task[None], assigned: AssignedBatch) -> None:
         self._flights.pop(task)
@@ -413,7 +420,7 @@ class MessageBuilder:
     async def _close(self) -> None:
         if self._procedure is not None:
             self._in_close = True
-            await self._procedure(self._message, self._closer)
+            await self._procedure(self._requests, self._closer)
             return
         await self._send_rest()
         await wait_for(self._flights)
@@ -448,7 +455,7 @@ class MessageBuilder:
         """Delete a message whose people go to another one; left open, it would not send either."""
         if self._message.state == "open" and not self._message.closed_elsewhere:
             try:
-                await self._message.delete()
+                await self._requests.delete()
             except _NO_ANSWER:
                 return
 

@@ -22,6 +22,7 @@ __all__ = [
     "Listing",
     "count",
     "counts_add_up",
+    "fate_of_one",
     "fates_by_counts",
     "fates_by_list",
     "read_list",
@@ -206,3 +207,16 @@ def fates_by_list(
                 return Fate.DOUBLED
 
     return [[fate(key) for key in _keys(batch)] for batch in batches]
+
+
+def fate_of_one(final: Message) -> Fate:
+    """Return what became of the one recipient of a message that was sent by itself."""
+    match count(final):
+        case (0, 0):
+            return Fate.UNSENT
+        case (0, _):
+            return Fate.INVALID
+        case (1, 0):
+            return Fate.ACCEPTED
+        case _:
+            return Fate.DOUBLED

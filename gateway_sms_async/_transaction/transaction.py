@@ -126,7 +126,7 @@ class Transaction:
         if self._builder.counted:
             raise RuntimeError(f"this transaction has ended ({self.state})")
         try:
-            await self._builder.message.delete()
+            await self._builder.requests.delete()
         finally:
             self._builder.count()
 

@@ -24,6 +24,7 @@ from gateway_sms_async._transaction.builder import MessageBuilder
 from gateway_sms_async._transaction.closing import MessageCloser
 from gateway_sms_async._transaction.message import AssignedBatch, BatchState, OutgoingMessage
 from gateway_sms_async._transaction.reconcile import Fate, Listing
+from gateway_sms_async._transaction.requests import MessageRequests
 from gateway_sms_async.errors import GatewayError, OutcomeUnknownError, ServerError
 
 from ..simulation.many import run_many
@@ -117,10 +118,10 @@ def counts_for_the_list(patch: pytest.MonkeyPatch) -> None:
 
 def wait_then_resend(patch: pytest.MonkeyPatch) -> None:
     """Wait, list, and send a missing batch into the open message once more."""
-    original = OutgoingMessage.append
+    original = MessageRequests.append
 
     async def append(
-        self: OutgoingMessage, assigned: AssignedBatch, wire_status: Any = None
+        self: MessageRequests, assigned: AssignedBatch, wire_status: Any = None
     ) -> None:
         await original(self, assigned, wire_status)
         if assigned.state is not BatchState.IN_DOUBT:
@@ -130,7 +131,7 @@ def wait_then_resend(patch: pytest.MonkeyPatch) -> None:
         if not listed & {settle.digits(number) for number in assigned.batch.numbers}:
             await original(self, assigned, wire_status)
 
-    patch.setattr(OutgoingMessage, "append", append)
+    patch.setattr(MessageRequests, "append", append)
 
 
 def no_ladder(patch: pytest.MonkeyPatch) -> None:
@@ -140,16 +141,16 @@ def no_ladder(patch: pytest.MonkeyPatch) -> None:
 
 def no_fence(patch: pytest.MonkeyPatch) -> None:
     """Give a batch whose answer was lost to another message before this one is closed."""
-    original = OutgoingMessage.append
+    original = MessageRequests.append
 
     async def append(
-        self: OutgoingMessage, assigned: AssignedBatch, wire_status: Any = None
+        self: MessageRequests, assigned: AssignedBatch, wire_status: Any = None
     ) -> None:
         await original(self, assigned, wire_status)
         if assigned.state is BatchState.IN_DOUBT:
             self._not_applied(assigned)
 
-    patch.setattr(OutgoingMessage, "append", append)
+    patch.setattr(MessageRequests, "append", append)
 
 
 def no_look_before_the_close(patch: pytest.MonkeyPatch) -> None:
@@ -163,39 +164,39 @@ def no_look_before_the_close(patch: pytest.MonkeyPatch) -> None:
 
 def no_look_after_the_close(patch: pytest.MonkeyPatch) -> None:
     """Take the answer to the close for the proof of it."""
-    original, look = OutgoingMessage.close_once, MessageCloser._look_again
+    original, look = MessageRequests.close_once, MessageCloser._look_again
 
-    async def close_once(self: OutgoingMessage, payload: bytes, last: Any) -> Any:
+    async def close_once(self: MessageRequests, payload: bytes, last: Any) -> Any:
         self.answer = await original(self, payload, last)  # type: ignore[attr-defined]
         return self.answer  # type: ignore[attr-defined]
 
     async def look_again(self: MessageCloser) -> Any:
-        answer = getattr(self._message, "answer", None)
+        answer = getattr(self._requests, "answer", None)
         if answer is None:
             return await look(self)
         self._message.seen = answer
         return answer
 
-    patch.setattr(OutgoingMessage, "close_once", close_once)
+    patch.setattr(MessageRequests, "close_once", close_once)
     patch.setattr(MessageCloser, "_look_again", look_again)
 
 
 def intent_after_its_bytes(patch: pytest.MonkeyPatch) -> None:
     """Write the intent to close when the close is answered."""
-    intend, close = OutgoingMessage.intend_close, OutgoingMessage.close_once
+    intend, close = MessageRequests.intend_close, MessageRequests.close_once
     later: dict[int, Callable[[], Awaitable[None]]] = {}
 
-    async def intend_close(self: OutgoingMessage, *args: Any, **more: Any) -> None:
+    async def intend_close(self: MessageRequests, *args: Any, **more: Any) -> None:
         later[id(self)] = lambda: intend(self, *args, **more)
 
-    async def close_once(self: OutgoingMessage, payload: bytes, last: Any) -> Any:
+    async def close_once(self: MessageRequests, payload: bytes, last: Any) -> Any:
         answer = await close(self, payload, last)
         if (write := later.pop(id(self), None)) is not None:
             await write()
         return answer
 
-    patch.setattr(OutgoingMessage, "intend_close", intend_close)
-    patch.setattr(OutgoingMessage, "close_once", close_once)
+    patch.setattr(MessageRequests, "intend_close", intend_close)
+    patch.setattr(MessageRequests, "close_once", close_once)
 
 
 def intents_not_durable(patch: pytest.MonkeyPatch) -> None:
@@ -210,30 +211,32 @@ def intents_not_durable(patch: pytest.MonkeyPatch) -> None:
 
 def acknowledge_before_the_answer(patch: pytest.MonkeyPatch) -> None:
     """Write that a batch is there before the gateway has said so."""
-    original = OutgoingMessage.append
+    original = MessageRequests.append
 
     async def append(
-        self: OutgoingMessage, assigned: AssignedBatch, wire_status: Any = None
+        self: MessageRequests, assigned: AssignedBatch, wire_status: Any = None
     ) -> None:
         await self._intend(_adding(self, assigned))
-        self._note(Appended(self.number, assigned.number, self.acknowledged + len(assigned.batch)))
+        message = self.message
+        counted = message.acknowledged + len(assigned.batch)
+        self._note(Appended(message.number, assigned.number, counted))
         await original(self, assigned, wire_status)
 
-    patch.setattr(OutgoingMessage, "append", append)
+    patch.setattr(MessageRequests, "append", append)
 
 
-def _adding(message: OutgoingMessage, assigned: AssignedBatch) -> Any:
+def _adding(requests: MessageRequests, assigned: AssignedBatch) -> Any:
     from gateway_sms_async._journal.records import AppendIntent, ranges
 
-    return AppendIntent(message.number, assigned.number, ranges(assigned.batch.ordinals))
+    return AppendIntent(requests.message.number, assigned.number, ranges(assigned.batch.ordinals))
 
 
 def siblings_cancelled(patch: pytest.MonkeyPatch) -> None:
     """Cancel the other batches when one is lost, and take them for not sent."""
-    append, fly_alone = OutgoingMessage.append, MessageBuilder._fly
+    append, fly_alone = MessageRequests.append, MessageBuilder._fly
 
     async def cancellable(
-        self: OutgoingMessage, assigned: AssignedBatch, wire_status: Any = None
+        self: MessageRequests, assigned: AssignedBatch, wire_status: Any = None
     ) -> None:
         try:
             await append(self, assigned, wire_status)
@@ -250,7 +253,7 @@ def siblings_cancelled(patch: pytest.MonkeyPatch) -> None:
                 if task is not asyncio.current_task():
                     task.cancel()
 
-    patch.setattr(OutgoingMessage, "append", cancellable)
+    patch.setattr(MessageRequests, "append", cancellable)
     patch.setattr(MessageBuilder, "_fly", fly)
 
 
@@ -272,23 +275,22 @@ def unsent_after_a_close_was_begun(patch: pytest.MonkeyPatch) -> None:
 
 def an_unanswered_delete_is_done(patch: pytest.MonkeyPatch) -> None:
     """Delete what did not close at once, and take a DELETE without an answer for done."""
-    original, settle_if_closed = OutgoingMessage.delete, MessageCloser._settle_if_closed
+    original, settle_if_closed = MessageRequests.delete, MessageCloser._settle_if_closed
 
-    async def delete(self: OutgoingMessage) -> None:
+    async def delete(self: MessageRequests) -> None:
         try:
             await original(self)
         except (OutcomeUnknownError, ServerError):
-            self.state = "abandoned"
-            self.close_in_doubt = False
+            self.message.deleted()
 
     async def or_deleted(self: MessageCloser, *args: Any, **more: Any) -> bool:
         closed = await settle_if_closed(self, *args, **more)
         if not closed:
-            await self._message.delete()
+            await self._requests.delete()
             raise fence.RestartMessageError("it did not close at once")
         return closed
 
-    patch.setattr(OutgoingMessage, "delete", delete)
+    patch.setattr(MessageRequests, "delete", delete)
     patch.setattr(MessageCloser, "_settle_if_closed", or_deleted)
 
 
@@ -298,7 +300,7 @@ def a_close_is_undone_by_hope(patch: pytest.MonkeyPatch) -> None:
 
     async def look_again(self: MessageCloser) -> Any:
         try:
-            return await self._message.look()
+            return await self._requests.look()
         except GatewayError as error:
             self._message.close_in_doubt = False
             raise fence.RestartMessageError("the close is taken for lost") from error

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, assume, example, settings, strategies as st
+from hypothesis import assume, example, given, settings, strategies as st
 
 from gateway_sms_async._recipients.batches import Batch
 from gateway_sms_async._transaction.reconcile import (
