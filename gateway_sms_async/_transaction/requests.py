@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import secrets
+from contextlib import suppress
 from decimal import Decimal
 
 from .._http.endpoint import WireStatus
@@ -33,11 +34,15 @@ from .._messages.messages import Messages
 from .._recipients.batches import Batch
 from ..errors import (
     APIError,
+    GatewayConnectionError,
     GatewayError,
+    GatewayTimeoutError,
     InvalidRequestError,
     NotFoundError,
     OutcomeUnknownError,
+    RateLimitError,
     RecipientsRejectedError,
+    ServerError,
     TransactionClosedError,
 )
 from ..models import Message
@@ -48,6 +53,14 @@ from .tuning import Tuning
 __all__ = ["MessageRequests"]
 
 _TOO_LARGE = 413
+
+_NO_ANSWER = (
+    GatewayConnectionError,
+    GatewayTimeoutError,
+    OutcomeUnknownError,
+    RateLimitError,
+    ServerError,
+)
 
 
 class MessageRequests:
@@ -224,6 +237,11 @@ class MessageRequests:
                 f"message {message.id} is still there after the gateway said it was deleted"
             )
         message.deleted()
+
+    async def try_delete(self) -> None:
+        """Delete the message, unless the gateway does not answer."""
+        with suppress(*_NO_ANSWER):
+            await self.delete()
 
     async def _is_still_there(self) -> bool:
         try:

@@ -122,7 +122,7 @@ class Transaction:
         """
         self._ended = True
         self._builder.halt()
-        await wait_for(self._builder.under_way())
+        await wait_for(self._builder.running())
         if self._builder.counted:
             raise RuntimeError(f"this transaction has ended ({self.state})")
         try:

@@ -233,7 +233,7 @@ def _adding(requests: MessageRequests, assigned: AssignedBatch) -> Any:
 
 def siblings_cancelled(patch: pytest.MonkeyPatch) -> None:
     """Cancel the other batches when one is lost, and take them for not sent."""
-    append, fly_alone = MessageRequests.append, MessageBuilder._fly
+    append, send_alone = MessageRequests.append, MessageBuilder._send
 
     async def cancellable(
         self: MessageRequests, assigned: AssignedBatch, wire_status: Any = None
@@ -244,17 +244,17 @@ def siblings_cancelled(patch: pytest.MonkeyPatch) -> None:
             if assigned.state is not BatchState.PENDING:
                 self._not_applied(assigned)
 
-    async def fly(
+    async def send(
         self: MessageBuilder, assigned: AssignedBatch, wire_status: Any, *, first: bool
     ) -> None:
-        await fly_alone(self, assigned, wire_status, first=first)
+        await send_alone(self, assigned, wire_status, first=first)
         if assigned.state is BatchState.IN_DOUBT:
             for task in self._flights:
                 if task is not asyncio.current_task():
                     task.cancel()
 
     patch.setattr(MessageRequests, "append", cancellable)
-    patch.setattr(MessageBuilder, "_fly", fly)
+    patch.setattr(MessageBuilder, "_send", send)
 
 
 def the_last_batch_dropped(patch: pytest.MonkeyPatch) -> None:
@@ -263,7 +263,7 @@ def the_last_batch_dropped(patch: pytest.MonkeyPatch) -> None:
 
     async def send_rest(self: MessageBuilder) -> None:
         await original(self)
-        self._buffer = Batch()
+        self._accumulator.buffer = Batch()
 
     patch.setattr(MessageBuilder, "_send_rest", send_rest)
 
