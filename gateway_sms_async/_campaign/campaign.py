@@ -20,12 +20,11 @@ from .._journal.journal import Journal
 from .._journal.records import Ended, RunSummary
 from .._journal.schema import Settings
 from .._messages.draft import Draft
-from .._receipt import Progress, Receipt
+from .._receipt import Progress, Receipt, RecipientOutcome
 from .._recipients.batches import Batch, Batcher
 from .._recipients.source import Source
 from .._transaction.builder import MessageBuilder
 from .._transaction.message import RestartMessageError
-from .._transaction.reconcile import Fate
 from .._transaction.results import Results, completed, describe, group_by_outcome, shortfall
 from .._transaction.spending import SpendingLimit
 from .._transaction.tuning import Tuning
@@ -290,18 +289,18 @@ class Campaign:
         at_its_end = message.state in {"closed", "abandoned"} or (replaced and self._reason is None)
         if self._journal is None or message.message_id is None or not at_its_end:
             return
-        parted = group_by_outcome(message.fates_on_it())
+        parted = group_by_outcome(message.outcomes_on_message())
         self._journal.note(
             Ended(
                 message.number,
                 message.state,
                 message.message_id,
                 None if message.price is None else str(message.price),
-                invalid=_ordinals(parted[Fate.INVALID]),
-                doubled=_ordinals(parted[Fate.DOUBLED]),
-                unknown=_ordinals(parted[Fate.UNKNOWN]),
-                unsent=_ordinals(parted[Fate.UNSENT]),
-                accepted=sum(map(len, parted[Fate.ACCEPTED])),
+                invalid=_ordinals(parted[RecipientOutcome.INVALID]),
+                doubled=_ordinals(parted[RecipientOutcome.DOUBLED]),
+                unknown=_ordinals(parted[RecipientOutcome.UNKNOWN]),
+                unsent=_ordinals(parted[RecipientOutcome.UNSENT]),
+                accepted=sum(map(len, parted[RecipientOutcome.ACCEPTED])),
             )
         )
 

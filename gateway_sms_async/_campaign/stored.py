@@ -13,9 +13,8 @@ from .._journal.journal import Journal
 from .._journal.records import without
 from .._journal.replay import SavedMessage
 from .._journal.schema import Saved
-from .._receipt import Mark, Marks, Receipt
+from .._receipt import Marks, Receipt, RecipientOutcome
 from .._recipients.batches import Batcher
-from .._transaction.reconcile import Fate
 from .._transaction.results import Results
 from ..errors import JournalError
 
@@ -91,11 +90,11 @@ async def stored_receipt(journal: Journal, saved: Saved) -> Receipt:
         results.add_message(message.message_id, state, None)
         if message.may_be_closed:
             people = await journal.people(message.people)
-            results.add_people({Fate.UNKNOWN: [people]}, message.message_id)
+            results.add_people({RecipientOutcome.UNKNOWN: [people]}, message.message_id)
         elif message.message_id is not None:
-            results.add_people({Fate.UNSENT: [await journal.people(message.people)]})
+            results.add_people({RecipientOutcome.UNSENT: [await journal.people(message.people)]})
     for run in saved.position.pending():
-        results.add_people({Fate.UNSENT: [await journal.people([run])]})
+        results.add_people({RecipientOutcome.UNSENT: [await journal.people([run])]})
     finished = saved.position.finished
     if finished is None:
         elapsed = saved.position.went[-1].elapsed if saved.position.went else 0.0
@@ -135,12 +134,12 @@ async def _results(journal: Journal, saved: Saved, session: Session | None) -> R
 
 async def _mark_source(marks: Marks, journal: Journal, saved: Saved) -> None:
     """Mark everyone who is not to be sent to: whoever is neither kept nor named is a duplicate."""
-    marks.mark(range(saved.total), Mark.DUPLICATE)
+    marks.mark(range(saved.total), RecipientOutcome.DUPLICATE)
     for run in saved.excluded:
-        marks.mark(range(*run), Mark.EXCLUDED)
-    marks.mark([one.position for one in saved.invalid], Mark.INVALID)
+        marks.mark(range(*run), RecipientOutcome.EXCLUDED)
+    marks.mark([one.position for one in saved.invalid], RecipientOutcome.INVALID)
     async for batch in journal.batches([(0, saved.people)]):
-        marks.mark(batch.positions, Mark.UNSENT)
+        marks.mark(batch.positions, RecipientOutcome.UNSENT)
 
 
 async def _add_ended(journal: Journal, results: Results, message: SavedMessage) -> None:
@@ -154,11 +153,11 @@ async def _add_ended(journal: Journal, results: Results, message: SavedMessage) 
         # Those unsent are left as they are: another message may have taken them.
         others = (*ended.invalid, *ended.doubled, *ended.unknown, *ended.unsent)
         async for batch in journal.batches(without(message.people, others)):
-            results.mark(batch, Mark.ACCEPTED, ended.message_id)
+            results.mark(batch, RecipientOutcome.ACCEPTED, ended.message_id)
     for fate, people in (
-        (Fate.INVALID, ended.invalid),
-        (Fate.DOUBLED, ended.doubled),
-        (Fate.UNKNOWN, ended.unknown),
+        (RecipientOutcome.INVALID, ended.invalid),
+        (RecipientOutcome.DOUBLED, ended.doubled),
+        (RecipientOutcome.UNKNOWN, ended.unknown),
     ):
         if people:
             results.add_people({fate: [await journal.people(people)]}, ended.message_id)

@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from .._cancellation import _to_its_end
-from .._receipt import InvalidRecipient, Mark
+from .._receipt import InvalidRecipient, RecipientOutcome
 from .._recipients.batches import Batch, Batcher
 from ..errors import JournalCorruptError, JournalError
 from .records import Ranges, Record, decode, encode, ranges
@@ -110,7 +110,9 @@ class Journal:
                 (one.number.encode(errors="backslashreplace").decode(), one.reason, one.position)
                 for one in batcher.invalid
             ],
-            ranges(list(batcher.marks.where(Mark.EXCLUDED))) if batcher.excluded else [],
+            ranges(list(batcher.marks.where(RecipientOutcome.EXCLUDED)))
+            if batcher.excluded
+            else [],
         )
         meta = {"settings": _encode(settings), "taken": _encode(taken)}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from .._messages.draft import MessageUpdate, encode
+from .._receipt import RecipientOutcome
 from .._recipients.batches import Batch
 from .._recipients.wire import WireRecipients
 from ..errors import (
@@ -23,13 +24,12 @@ from ..models import Message
 from .message import AssignedBatch, BatchState, RestartMessageError
 from .reconcile import (
     Counts,
-    Fate,
-    Fates,
     Listing,
+    OutcomesByBatch,
     count,
     counts_add_up,
-    fates_by_counts,
-    fates_by_list,
+    outcomes_by_counts,
+    outcomes_by_list,
     read_list,
     unnamed,
 )
@@ -96,9 +96,9 @@ class MessageCloser:
         final = await self._look_again()
         if final.transaction:
             return
-        fates = await self._fates_by_list(final)
-        if fates is not None:
-            self._message.settle(fates, final)
+        outcomes = await self._outcomes_by_list(final)
+        if outcomes is not None:
+            self._message.settle(outcomes, final)
 
     async def settle_if_closed_elsewhere(self) -> None:
         """Find out whether what closed another message has closed this one too."""
@@ -274,27 +274,35 @@ class MessageCloser:
     ) -> None:
         message = self._message
         batches = message.batches
-        fates: Fates | None = None
+        outcomes: OutcomesByBatch | None = None
         if proven:
             brought = None if last is None else last.batch
-            fates = fates_by_counts(before, final, batches, brought)
-        listed: Fates | None = None
-        if fates is None or _has(fates, Fate.UNKNOWN) or self._tuning.verify_always:
-            listed = await self._fates_by_list(final, once=fates is not None)
-        may_believe = self._may_believe(final, once=fates is not None)
+            outcomes = outcomes_by_counts(before, final, batches, brought)
+        listed: OutcomesByBatch | None = None
+        if (
+            outcomes is None
+            or _has(outcomes, RecipientOutcome.UNKNOWN)
+            or self._tuning.verify_always
+        ):
+            listed = await self._outcomes_by_list(final, once=outcomes is not None)
+        may_believe = self._may_believe(final, once=outcomes is not None)
         if listed is None and self._tuning.verify_always and may_believe:
             # Who asks for the list does not go by counts alone.
-            fates = None
-        fates = listed or fates or [[Fate.UNKNOWN] * len(batch) for batch in batches]
-        message.settle(fates, message.seen or final)
-        self._learn(fates)
-        if _has(fates, Fate.UNKNOWN):
+            outcomes = None
+        outcomes = (
+            listed or outcomes or [[RecipientOutcome.UNKNOWN] * len(batch) for batch in batches]
+        )
+        message.settle(outcomes, message.seen or final)
+        self._learn(outcomes)
+        if _has(outcomes, RecipientOutcome.UNKNOWN):
             raise GatewayError(
                 f"message {message.id} went out, but neither its counts nor its list tell who is on "
                 "it: see its recipients before sending to them again"
             )
 
-    async def _fates_by_list(self, final: Message, *, once: bool = False) -> Fates | None:
+    async def _outcomes_by_list(
+        self, final: Message, *, once: bool = False
+    ) -> OutcomesByBatch | None:
         """Read the list of a closed message until it is whole, to a deadline; None if it never is.
 
         It counts only with an answer that shows the message closed after it was read.
@@ -320,7 +328,7 @@ class MessageCloser:
             if listing is not None:
                 if not self._may_believe(final, once=once):
                     return None
-                return fates_by_list(final, message.batches, listing, once=once)
+                return outcomes_by_list(final, message.batches, listing, once=once)
             if loop.time() + delay >= deadline:
                 return None
             await asyncio.sleep(delay)
@@ -332,15 +340,18 @@ class MessageCloser:
             self._tuning.lists_hold_invalid is False
         )
 
-    def _learn(self, fates: Fates) -> None:
+    def _learn(self, outcomes: OutcomesByBatch) -> None:
         """Go carefully after anybody was doubled, or acknowledged and is missing."""
-        for assigned, batch_fates in zip(
+        for assigned, batch_outcomes in zip(
             (one for one in self._message.assigned if one.state is not BatchState.PENDING),
-            fates,
+            outcomes,
             strict=True,
         ):
-            lost = assigned.state is BatchState.ACKNOWLEDGED and Fate.UNSENT in batch_fates
-            if lost or Fate.DOUBLED in batch_fates:
+            lost = (
+                assigned.state is BatchState.ACKNOWLEDGED
+                and RecipientOutcome.UNSENT in batch_outcomes
+            )
+            if lost or RecipientOutcome.DOUBLED in batch_outcomes:
                 self._tuning.careful = True
 
     async def _look_again(self) -> Message:
@@ -364,5 +375,5 @@ class MessageCloser:
             delay = min(delay * 2, requests.policy.max_delay)
 
 
-def _has(fates: Fates, fate: Fate) -> bool:
-    return any(fate in one for one in fates)
+def _has(outcomes: OutcomesByBatch, outcome: RecipientOutcome) -> bool:
+    return any(outcome in one for one in outcomes)

@@ -15,10 +15,11 @@ from typing import Literal
 
 from .._events import BatchEvent, BatchOutcome, CloseEvent, CloseResult, safe_id
 from .._http.endpoint import WireStatus
+from .._receipt import RecipientOutcome
 from .._recipients.batches import Batch
 from ..errors import GatewayError
 from ..models import Message
-from .reconcile import Fate, Fates, count
+from .reconcile import MESSAGE_OUTCOMES, OutcomesByBatch, count
 
 __all__ = [
     "AssignedBatch",
@@ -105,7 +106,7 @@ class OutgoingMessage:
         self.close_in_doubt = False
         self._state: State = "new"
         self._next_batch = 0
-        self._fates: Fates | None = None
+        self._outcomes: OutcomesByBatch | None = None
 
     # What is known
 
@@ -158,22 +159,22 @@ class OutgoingMessage:
     @property
     def is_settled(self) -> bool:
         """Whether the outcome of each recipient on the message has been proven, or given up."""
-        return self._fates is not None
+        return self._outcomes is not None
 
-    def fates(self) -> Iterator[tuple[Batch, Sequence[Fate]]]:
+    def outcomes(self) -> Iterator[tuple[Batch, Sequence[RecipientOutcome]]]:
         """Yield each batch of the message with the outcomes of its recipients, as of now."""
-        yield from self.fates_on_it()
+        yield from self.outcomes_on_message()
         for one in self.assigned:
             if one.state is BatchState.PENDING:
-                yield one.batch, [Fate.UNSENT] * len(one.batch)
+                yield one.batch, [RecipientOutcome.UNSENT] * len(one.batch)
 
-    def fates_on_it(self) -> Iterable[tuple[Batch, Sequence[Fate]]]:
+    def outcomes_on_message(self) -> Iterable[tuple[Batch, Sequence[RecipientOutcome]]]:
         """Return the same for the batches that are or may be on the message, without the others."""
-        if self._fates is not None:
-            return zip(self.batches, self._fates, strict=True)
+        if self._outcomes is not None:
+            return zip(self.batches, self._outcomes, strict=True)
         doubt = self.close_begun or self.closed_elsewhere or self._state in {"unknown", "closed"}
-        fate = Fate.UNKNOWN if doubt else Fate.UNSENT
-        return [(batch, [fate] * len(batch)) for batch in self.batches]
+        outcome = RecipientOutcome.UNKNOWN if doubt else RecipientOutcome.UNSENT
+        return [(batch, [outcome] * len(batch)) for batch in self.batches]
 
     # Its batches
 
@@ -228,17 +229,17 @@ class OutgoingMessage:
         """Record that a close may be applied."""
         self.close_in_doubt = True
 
-    def settle(self, fates: Fates, final: Message) -> None:
+    def settle(self, outcomes: OutcomesByBatch, final: Message) -> None:
         """Record the outcomes of all recipients on the message, which is closed."""
-        if list(map(len, fates)) != list(map(len, self.batches)):
+        if list(map(len, outcomes)) != list(map(len, self.batches)):
             raise GatewayError(f"message {self.id} was settled for others than are on it")
         self._become("closed")
-        self._fates = fates
+        self._outcomes = outcomes
         self.final = final
 
     def found_all_invalid(self, seen: Message) -> None:
         """Record that all recipients on the message, which is deleted, are invalid."""
-        self._fates = [[Fate.INVALID] * len(batch) for batch in self.batches]
+        self._outcomes = [[RecipientOutcome.INVALID] * len(batch) for batch in self.batches]
         self.final = None
         self.seen = seen
 
@@ -300,18 +301,18 @@ def batch_event(message: OutgoingMessage, assigned: AssignedBatch) -> BatchEvent
 
 def close_event(message: OutgoingMessage) -> CloseEvent:
     """Return the event for a message that has ended."""
-    counts = dict.fromkeys(Fate, 0)
-    for _, fates in message.fates_on_it():
-        for fate in Fate:
-            counts[fate] += fates.count(fate)
+    counts = dict.fromkeys(MESSAGE_OUTCOMES, 0)
+    for _, outcomes in message.outcomes_on_message():
+        for outcome in MESSAGE_OUTCOMES:
+            counts[outcome] += outcomes.count(outcome)
     return CloseEvent(
         result=_RESULTS.get(message.state, "unknown"),
         message_id=safe_id(message.message_id),
         number=message.number,
-        accepted=counts[Fate.ACCEPTED],
-        invalid=counts[Fate.INVALID],
-        doubled=counts[Fate.DOUBLED],
-        unknown=counts[Fate.UNKNOWN],
-        unsent=counts[Fate.UNSENT],
+        accepted=counts[RecipientOutcome.ACCEPTED],
+        invalid=counts[RecipientOutcome.INVALID],
+        doubled=counts[RecipientOutcome.DOUBLED],
+        unknown=counts[RecipientOutcome.UNKNOWN],
+        unsent=counts[RecipientOutcome.UNSENT],
         price=message.price,
     )

@@ -47,7 +47,7 @@ from ..errors import (
 )
 from ..models import Message
 from .message import AssignedBatch, BatchState, OutgoingMessage, RestartMessageError
-from .reconcile import Counts, fate_of_one
+from .reconcile import Counts, outcome_of_one
 from .tuning import Tuning
 
 __all__ = ["MessageRequests"]
@@ -280,7 +280,7 @@ class MessageRequests:
             message.deleted()
             raise
         message.message_id = final.id
-        message.settle([[fate_of_one(final)] * len(batch)], final)
+        message.settle([[outcome_of_one(final)] * len(batch)], final)
 
     async def recover_single(self, reference: str | None) -> None:
         """Look for a message to one recipient that an earlier run may have sent."""
@@ -293,7 +293,7 @@ class MessageRequests:
                 reference=reference,
             )
         message.message_id = final.id
-        message.settle([[fate_of_one(final)] * len(batch) for batch in message.batches], final)
+        message.settle([[outcome_of_one(final)] * len(batch) for batch in message.batches], final)
 
     async def _see_sent(self, sent: Message) -> Message:
         """Read a message that was answered with a yes: only what is seen there is proven."""

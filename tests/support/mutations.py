@@ -18,12 +18,13 @@ from gateway_sms_async._http import responses as _verdict, retry as _retry, tran
 from gateway_sms_async._journal import journal, replay
 from gateway_sms_async._journal.records import Appended, Ended, Record, Resumed
 from gateway_sms_async._journal.replay import Position
+from gateway_sms_async._receipt import RecipientOutcome
 from gateway_sms_async._recipients.batches import Batch, Batcher
 from gateway_sms_async._transaction import closing as fence, reconcile as settle
 from gateway_sms_async._transaction.builder import MessageBuilder
 from gateway_sms_async._transaction.closing import MessageCloser
 from gateway_sms_async._transaction.message import AssignedBatch, BatchState, OutgoingMessage
-from gateway_sms_async._transaction.reconcile import Fate, Listing
+from gateway_sms_async._transaction.reconcile import Listing
 from gateway_sms_async._transaction.requests import MessageRequests
 from gateway_sms_async.errors import GatewayError, OutcomeUnknownError, ServerError
 
@@ -103,17 +104,19 @@ def nothing_was_sent(patch: pytest.MonkeyPatch) -> None:
 def counts_for_the_list(patch: pytest.MonkeyPatch) -> None:
     """Tell from counts alone who is missing."""
 
-    async def by_counts(self: MessageCloser, final: Any, **_: Any) -> list[list[Fate]]:
+    async def by_counts(self: MessageCloser, final: Any, **_: Any) -> list[list[RecipientOutcome]]:
         assigned = [one for one in self._message.assigned if one.state is not BatchState.PENDING]
         missing = sum(len(one.batch) for one in assigned) - final.valid
-        fates: list[list[Fate]] = []
+        outcomes: list[list[RecipientOutcome]] = []
         for one in assigned:
             gone = one.state is BatchState.IN_DOUBT and missing > 0
             missing -= len(one.batch) if gone else 0
-            fates.append([Fate.UNSENT if gone else Fate.ACCEPTED] * len(one.batch))
-        return fates
+            outcomes.append(
+                [RecipientOutcome.UNSENT if gone else RecipientOutcome.ACCEPTED] * len(one.batch)
+            )
+        return outcomes
 
-    patch.setattr(MessageCloser, "_fates_by_list", by_counts)
+    patch.setattr(MessageCloser, "_outcomes_by_list", by_counts)
 
 
 def wait_then_resend(patch: pytest.MonkeyPatch) -> None:
@@ -323,16 +326,16 @@ def a_list_of_any_length(patch: pytest.MonkeyPatch) -> None:
 
 def numbers_as_written_and_strangers_ignored(patch: pytest.MonkeyPatch) -> None:
     """Know a number only in our own form, and pass over those that are none of ours."""
-    digits, by_list = settle.digits, settle.fates_by_list
+    digits, by_list = settle.digits, settle.outcomes_by_list
 
     def as_written(number: str) -> int:
         return digits(number) if "-" in number else -digits(number)
 
-    def fates(final: Any, batches: Any, listing: Listing, **more: Any) -> Any:
+    def outcomes(final: Any, batches: Any, listing: Listing, **more: Any) -> Any:
         return by_list(final, batches, listing._replace(strangers=0), **more)
 
     patch.setattr(settle, "digits", as_written)
-    patch.setattr(fence, "fates_by_list", fates)
+    patch.setattr(fence, "outcomes_by_list", outcomes)
     patch.setattr(
         MessageCloser,
         "_read_open_list",
