@@ -35,7 +35,7 @@ from .schema import (
 )
 from .store import Store
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "NullJournal"]
 
 T = TypeVar("T")
 
@@ -290,6 +290,26 @@ class Journal:
             batch.ordinals = range(first, first + len(row.numbers))
             self._row = first, batch
         return self._row
+
+
+class NullJournal:
+    """Stands in for a journal where none is kept: it drops all records."""
+
+    __slots__ = ()
+
+    published = False
+
+    def note(self, record: Record) -> None:
+        """Drop a record."""
+
+    async def intend(self, record: Record) -> None:
+        """Drop a record."""
+
+    async def flush(self) -> None:
+        """Do nothing: no record waits to be written."""
+
+    async def close(self) -> None:
+        """Do nothing: there is no file."""
 
 
 def _absolute(path: str | PathLike[str]) -> Path:

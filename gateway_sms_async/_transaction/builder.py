@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from .._cancellation import drain, wait_for
 from .._http.endpoint import WireStatus
 from .._http.session import Session
-from .._journal.journal import Journal
+from .._journal.journal import Journal, NullJournal
 from .._messages.draft import Draft
 from .._messages.messages import Messages
 from .._recipients.batches import Batch
@@ -54,7 +54,7 @@ class MessageBuilder:
         permits: asyncio.Semaphore,
         replaceable: bool = False,
         on_change: Callable[[], None] | None = None,
-        journal: Journal | None = None,
+        journal: Journal | NullJournal | None = None,
         number: int = 0,
         spending: SpendingLimit | None = None,
     ) -> None:

@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from .._http.endpoint import WireStatus
 from .._http.retry import RetryPolicy
-from .._journal.journal import Journal
+from .._journal.journal import Journal, NullJournal
 from .._journal.records import (
     AbandonIntent,
     Appended,
@@ -73,7 +73,7 @@ class MessageRequests:
         policy: RetryPolicy,
         tuning: Tuning,
         *,
-        journal: Journal | None = None,
+        journal: Journal | NullJournal | None = None,
         number: int = 0,
     ) -> None:
         self.message = OutgoingMessage(number)
@@ -81,7 +81,7 @@ class MessageRequests:
         self.tuning = tuning
         self._messages = messages
         self._draft = draft
-        self._journal = journal
+        self._journal = NullJournal() if journal is None else journal
         self._allowed = tuning.limit
 
     # Its batches
@@ -97,7 +97,7 @@ class MessageRequests:
         try:
             answer = await self._messages.open_transaction(payload, wire_status)
         except GatewayError as error:
-            self._note(BatchReleased(message.number, assigned.number))
+            self._journal.note(BatchReleased(message.number, assigned.number))
             self.check_size(error, payload, assigned.batch)
             raise
         finally:
@@ -106,7 +106,7 @@ class MessageRequests:
         message.opened(answer.id)
         message.acknowledge(assigned, answer)
         self.tuning.taken(len(payload))
-        self._note(Opened(message.number, answer.id, assigned.count))
+        self._journal.note(Opened(message.number, answer.id, assigned.count))
         self.check_open(answer)
         self._check_objects(assigned.batch, answer)
 
@@ -148,7 +148,7 @@ class MessageRequests:
         if answer.transaction:
             message.acknowledge(assigned, answer)
             self.tuning.taken(len(payload))
-            self._note(Appended(message.number, assigned.number, assigned.count))
+            self._journal.note(Appended(message.number, assigned.number, assigned.count))
             return
         assigned.state = BatchState.IN_DOUBT
         self.check_open(answer)
@@ -188,10 +188,10 @@ class MessageRequests:
         reserved = None if cost is None else str(cost)
         record = CloseIntent(number, recipients, before.valid, before.invalid, proven, reserved)
         try:
-            await self._intend(record)
+            await self._journal.intend(record)
         except BaseException:
             # Failed or cancelled before the close: no byte of it has left.
-            self._note(CloseRefused(number))
+            self._journal.note(CloseRefused(number))
             raise
 
     async def close_once(self, payload: bytes, last: AssignedBatch | None) -> Message | None:
@@ -208,7 +208,7 @@ class MessageRequests:
         except BaseException:
             if not message.close_begun:
                 message.close_refused(last)
-                self._note(CloseRefused(message.number))
+                self._journal.note(CloseRefused(message.number))
             raise
         # Also after a yes: only a message that was seen closed proves where its recipients are.
         message.close_may_apply()
@@ -222,7 +222,7 @@ class MessageRequests:
         if message.message_id is None:
             message.gone()
             return
-        await self._intend(AbandonIntent(message.number))
+        await self._journal.intend(AbandonIntent(message.number))
         try:
             await self._messages.delete(message.id)
         except NotFoundError:
@@ -262,10 +262,10 @@ class MessageRequests:
         message.begin_close(None)
         reference = None if self._draft.has_custom else secrets.token_hex(16)
         try:
-            await self._intend(SingleSendIntent(message.number, reference))
+            await self._journal.intend(SingleSendIntent(message.number, reference))
         except BaseException:
             message.deleted()
-            self._note(CloseRefused(message.number))
+            self._journal.note(CloseRefused(message.number))
             raise
         message.close_may_apply()
         try:
@@ -324,7 +324,7 @@ class MessageRequests:
     def note_closed_elsewhere(self) -> None:
         """Record that the message is closed though nothing here closed it."""
         self.message.closed_elsewhere = self.tuning.closed_elsewhere = True
-        self._note(ClosedElsewhere(self.message.number))
+        self._journal.note(ClosedElsewhere(self.message.number))
 
     def _closed_elsewhere(self) -> GatewayError:
         self.note_closed_elsewhere()
@@ -356,7 +356,7 @@ class MessageRequests:
 
     def _not_applied(self, assigned: AssignedBatch) -> None:
         assigned.state = BatchState.PENDING
-        self._note(BatchReleased(self.message.number, assigned.number))
+        self._journal.note(BatchReleased(self.message.number, assigned.number))
 
     # Its journal
 
@@ -365,19 +365,7 @@ class MessageRequests:
     ) -> None:
         """Make the intent durable; if that fails or is cancelled, the batch has not left."""
         try:
-            await self._intend(record)
-        except BaseException:
-            self._note(BatchReleased(self.message.number, assigned.number))
-            raise
-
-    async def _intend(
-        self, record: OpenIntent | AppendIntent | CloseIntent | AbandonIntent | SingleSendIntent
-    ) -> None:
-        if self._journal is not None:
             await self._journal.intend(record)
-
-    def _note(
-        self, record: Opened | Appended | BatchReleased | CloseRefused | ClosedElsewhere
-    ) -> None:
-        if self._journal is not None:
-            self._journal.note(record)
+        except BaseException:
+            self._journal.note(BatchReleased(self.message.number, assigned.number))
+            raise

@@ -219,10 +219,10 @@ def acknowledge_before_the_answer(patch: pytest.MonkeyPatch) -> None:
     async def append(
         self: MessageRequests, assigned: AssignedBatch, wire_status: Any = None
     ) -> None:
-        await self._intend(_adding(self, assigned))
+        await self._journal.intend(_adding(self, assigned))
         message = self.message
         counted = message.acknowledged + len(assigned.batch)
-        self._note(Appended(message.number, assigned.number, counted))
+        self._journal.note(Appended(message.number, assigned.number, counted))
         await original(self, assigned, wire_status)
 
     patch.setattr(MessageRequests, "append", append)
