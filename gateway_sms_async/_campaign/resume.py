@@ -11,17 +11,13 @@ from decimal import Decimal
 
 from .._http.session import Session
 from .._journal.journal import Journal
-from .._journal.records import CloseIntent, Resumed
+from .._journal.records import Resumed
 from .._journal.replay import SavedMessage
 from .._journal.schema import Saved, Settings
 from .._messages.draft import Draft, Options
 from .._receipt import Progress
-from .._recipients.batches import Batch
 from .._recipients.source import Source
-from .._transaction.builder import MessageBuilder
-from .._transaction.closing import MessageCloser
-from .._transaction.reconcile import Counts
-from .._transaction.requests import MessageRequests
+from .._transaction.restore import restore_message
 from .campaign import Campaign
 from .stored import _accepted, _count, _results
 
@@ -70,7 +66,9 @@ async def resumed(
         if message.may_be_closed and (message.ended is None or message.ended.unknown):
             _reserve(campaign, message)
         if message.is_unfinished:
-            campaign.adopt(await _builder(campaign, journal, message))
+            builder = campaign.new_message(message.number)
+            await restore_message(builder, message, journal)
+            campaign.adopt(builder)
         elif message.ended is not None:
             price = message.ended.price
             people = _accepted(message) if message.ended.state == "closed" else 0
@@ -89,56 +87,6 @@ def _reserve(campaign: Campaign, message: SavedMessage) -> None:
         cost = message.closing.cost
     people = _count(message.people)
     campaign.spending.ended(message.number, people, None if cost is None else Decimal(cost))
-
-
-async def _builder(campaign: Campaign, journal: Journal, saved: SavedMessage) -> MessageBuilder:
-    """Return a message of an earlier run, ready to be gone on with."""
-    builder = campaign.new_message(saved.number)
-    assigned: list[tuple[int, Batch, int | None]] = []
-    for number, batch in sorted(saved.batches.items()):
-        assigned.append((number, await journal.people(batch.people), batch.count))
-    assert saved.message_id is not None
-    builder.restore(saved.message_id, assigned)
-    if saved.abandoning and not saved.may_be_closed:
-        builder.finish_with(_delete)
-    elif saved.sending is not None:
-        _go_on_sending(builder, saved.sending.reference)
-    elif saved.closing is not None:
-        closing = saved.closing
-        last = await journal.people(closing.people) if closing.people else None
-        _go_on_closing(builder, closing, last)
-    elif saved.closed_elsewhere:
-        builder.message.closed_elsewhere = True
-        builder.finish_with(_settle_closed_elsewhere)
-    return builder
-
-
-def _go_on_sending(builder: MessageBuilder, reference: str | None) -> None:
-    builder.message.restore_close(None)
-
-    async def recover(requests: MessageRequests, _: MessageCloser) -> None:
-        await requests.recover_single(reference)
-
-    builder.finish_with(recover)
-
-
-def _go_on_closing(builder: MessageBuilder, closing: CloseIntent, last: Batch | None) -> None:
-    assigned = builder.message.restore_close(last)
-    before = Counts(closing.valid, closing.invalid)
-
-    async def close(_: MessageRequests, fence: MessageCloser) -> None:
-        await fence.resume_close(assigned, before, proven=closing.proven)
-
-    builder.finish_with(close)
-
-
-async def _settle_closed_elsewhere(requests: MessageRequests, fence: MessageCloser) -> None:
-    await fence.settle_closed_elsewhere()
-    requests.check_settled()
-
-
-async def _delete(requests: MessageRequests, _: MessageCloser) -> None:
-    await requests.delete()
 
 
 def _draft(settings: Settings) -> Draft:
