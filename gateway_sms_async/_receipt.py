@@ -15,13 +15,13 @@ from typing import ClassVar, Literal, NamedTuple, cast, overload
 
 __all__ = [
     "InvalidRecipient",
-    "Mark",
     "Marks",
     "Outcome",
     "OutcomeName",
     "Outcomes",
     "Progress",
     "Receipt",
+    "RecipientOutcome",
 ]
 
 OutcomeName = Literal[
@@ -152,19 +152,28 @@ class Receipt:
 _MARK_BITS = 3
 
 
-class Mark(IntEnum):
-    """What became of a recipient. 0, which is where everybody begins, is to be on no message."""
+class RecipientOutcome(IntEnum):
+    """The outcome of one recipient. Each recipient begins with 0, unsent."""
 
     UNSENT = 0
+    """On no closed message."""
     ACCEPTED = 1
+    """On a closed message, once."""
     INVALID = 2
+    """Refused here, or counted as invalid by the gateway."""
     DUPLICATE = 3
+    """Left out: the same number came before in the source."""
     EXCLUDED = 4
+    """Left out on request."""
     DOUBLED = 5
+    """On a closed message, more than once."""
     UNKNOWN = 6
+    """May be on a closed message; it cannot be known."""
 
 
-_NAMES: dict[Mark, OutcomeName] = {mark: cast("OutcomeName", mark.name.lower()) for mark in Mark}
+_NAMES: dict[RecipientOutcome, OutcomeName] = {
+    mark: cast("OutcomeName", mark.name.lower()) for mark in RecipientOutcome
+}
 
 
 class Outcomes(Sequence[Outcome]):
@@ -193,10 +202,10 @@ class Outcomes(Sequence[Outcome]):
         if isinstance(position, slice):
             return [self[at] for at in range(*position.indices(len(self)))]
         marked = self._marks[position]
-        mark = Mark(marked & (1 << _MARK_BITS) - 1)
+        mark = RecipientOutcome(marked & (1 << _MARK_BITS) - 1)
         message = marked >> _MARK_BITS
         message_id = self._message_ids[message - 1] if message else None
-        if mark is not Mark.INVALID:
+        if mark is not RecipientOutcome.INVALID:
             return Outcome(_NAMES[mark], message_id, None)
         return Outcome(_NAMES[mark], message_id, self._reason(range(len(self))[position]))
 
@@ -235,7 +244,9 @@ class Marks:
         copied._numbers = self._numbers.copy()
         return copied
 
-    def mark(self, positions: Sequence[int], mark: Mark, message_id: str | None = None) -> None:
+    def mark(
+        self, positions: Sequence[int], mark: RecipientOutcome, message_id: str | None = None
+    ) -> None:
         """Note what became of the recipients at these places."""
         if not positions:
             return
@@ -250,7 +261,7 @@ class Marks:
         for position in positions:
             self._marks[position] = marked
 
-    def where(self, mark: Mark) -> Iterator[int]:
+    def where(self, mark: RecipientOutcome) -> Iterator[int]:
         """Go through the places that have this mark and no message."""
         return (position for position, marked in enumerate(self._marks) if marked == mark)
 

@@ -10,10 +10,9 @@ from pathlib import Path
 from .._journal.journal import Journal
 from .._journal.records import Ended, Finished, Ranges, RunSummary, ranges
 from .._journal.schema import Settings
-from .._receipt import Receipt
+from .._receipt import Receipt, RecipientOutcome
 from .._recipients.batches import Batch, Batcher
 from .._transaction.message import OutgoingMessage
-from .._transaction.reconcile import Fate
 from .._transaction.results import group_by_outcome
 from .state import CampaignState
 
@@ -61,18 +60,18 @@ class Bookkeeping:
         """Record what became of the recipients of a message."""
         if self.journal is None or message.message_id is None:
             return
-        groups = group_by_outcome(message.fates_on_it())
+        groups = group_by_outcome(message.outcomes_on_message())
         self.journal.note(
             Ended(
                 message.number,
                 message.state,
                 message.message_id,
                 None if message.price is None else str(message.price),
-                invalid=_ordinals(groups[Fate.INVALID]),
-                doubled=_ordinals(groups[Fate.DOUBLED]),
-                unknown=_ordinals(groups[Fate.UNKNOWN]),
-                unsent=_ordinals(groups[Fate.UNSENT]),
-                accepted=sum(map(len, groups[Fate.ACCEPTED])),
+                invalid=_ordinals(groups[RecipientOutcome.INVALID]),
+                doubled=_ordinals(groups[RecipientOutcome.DOUBLED]),
+                unknown=_ordinals(groups[RecipientOutcome.UNKNOWN]),
+                unsent=_ordinals(groups[RecipientOutcome.UNSENT]),
+                accepted=sum(map(len, groups[RecipientOutcome.ACCEPTED])),
             )
         )
 

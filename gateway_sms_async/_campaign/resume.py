@@ -12,17 +12,12 @@ from os import PathLike
 
 from .._http.session import Session
 from .._journal.journal import Journal
-from .._journal.records import CloseIntent, Resumed
-from .._journal.replay import SavedMessage
+from .._journal.records import Resumed
 from .._journal.schema import Saved, Settings
 from .._messages.draft import Draft, Options
 from .._receipt import Progress, Receipt
-from .._recipients.batches import Batch
 from .._recipients.source import Source
-from .._transaction.builder import MessageBuilder
-from .._transaction.closing import MessageCloser
-from .._transaction.message import OutgoingMessage
-from .._transaction.reconcile import Counts
+from .._transaction.restore import restore_message
 from .._transaction.spending import SpendingLimit
 from .._transaction.tuning import Tuning
 from ..errors import JournalError
@@ -101,7 +96,9 @@ async def _from_saved(
     journal.note(Resumed())
     for message in saved.position.messages.values():
         if message.is_unfinished:
-            campaign.adopt(await _builder(campaign, journal, message))
+            builder = campaign.new_message(message.number)
+            await restore_message(builder, message, journal)
+            campaign.adopt(builder)
     return campaign
 
 
@@ -138,56 +135,6 @@ def _spending(saved: Saved) -> SpendingLimit:
 
 def _price(text: str | None) -> Decimal | None:
     return None if text is None else Decimal(text)
-
-
-async def _builder(campaign: Campaign, journal: Journal, saved: SavedMessage) -> MessageBuilder:
-    """Return a message of an earlier run, ready to be continued."""
-    builder = campaign.new_message(saved.number)
-    assigned: list[tuple[int, Batch, int | None]] = []
-    for number, batch in sorted(saved.batches.items()):
-        assigned.append((number, await journal.people(batch.people), batch.count))
-    assert saved.message_id is not None
-    builder.restore(saved.message_id, assigned)
-    if saved.abandoning and not saved.may_be_closed:
-        builder.finish_with(_delete)
-    elif saved.sending is not None:
-        _resume_single(builder, saved.sending.reference)
-    elif saved.closing is not None:
-        closing = saved.closing
-        last = await journal.people(closing.people) if closing.people else None
-        _resume_close(builder, closing, last)
-    elif saved.closed_elsewhere:
-        builder.message.closed_elsewhere = True
-        builder.finish_with(_settle_closed_elsewhere)
-    return builder
-
-
-def _resume_single(builder: MessageBuilder, reference: str | None) -> None:
-    builder.message.restore_close(None)
-
-    async def recover(message: OutgoingMessage, _: MessageCloser) -> None:
-        await message.recover_single(reference)
-
-    builder.finish_with(recover)
-
-
-def _resume_close(builder: MessageBuilder, closing: CloseIntent, last: Batch | None) -> None:
-    assigned = builder.message.restore_close(last)
-    before = Counts(closing.valid, closing.invalid)
-
-    async def close(_: OutgoingMessage, closer: MessageCloser) -> None:
-        await closer.resume_close(assigned, before, proven=closing.proven)
-
-    builder.finish_with(close)
-
-
-async def _settle_closed_elsewhere(message: OutgoingMessage, closer: MessageCloser) -> None:
-    await closer.settle_closed_elsewhere()
-    message.check_settled()
-
-
-async def _delete(message: OutgoingMessage, _: MessageCloser) -> None:
-    await message.delete()
 
 
 def _draft(settings: Settings) -> Draft:

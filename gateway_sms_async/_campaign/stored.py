@@ -13,9 +13,8 @@ from .._journal.journal import Journal
 from .._journal.records import without
 from .._journal.replay import SavedMessage
 from .._journal.schema import Saved
-from .._receipt import Mark, Marks, Receipt
+from .._receipt import Marks, Receipt, RecipientOutcome
 from .._recipients.batches import Batcher
-from .._transaction.reconcile import Fate
 from .._transaction.results import Results
 from ..errors import JournalError
 
@@ -101,11 +100,11 @@ async def stored_receipt(journal: Journal, saved: Saved) -> Receipt:
         results.add_message(message.message_id, state, None)
         if message.may_be_closed:
             recipients = await journal.people(message.people)
-            results.add_people({Fate.UNKNOWN: [recipients]}, message.message_id)
+            results.add_people({RecipientOutcome.UNKNOWN: [recipients]}, message.message_id)
         elif message.message_id is not None:
-            results.add_people({Fate.UNSENT: [await journal.people(message.people)]})
+            results.add_people({RecipientOutcome.UNSENT: [await journal.people(message.people)]})
     for run in saved.position.pending():
-        results.add_people({Fate.UNSENT: [await journal.people([run])]})
+        results.add_people({RecipientOutcome.UNSENT: [await journal.people([run])]})
     finished = saved.position.finished
     if finished is None:
         elapsed = saved.position.went[-1].elapsed if saved.position.went else 0.0
@@ -145,12 +144,12 @@ async def stored_results(journal: Journal, saved: Saved, session: Session | None
 
 async def _mark_source(marks: Marks, journal: Journal, saved: Saved) -> None:
     """Mark every position of the source; one that the journal does not name is a duplicate."""
-    marks.mark(range(saved.total), Mark.DUPLICATE)
+    marks.mark(range(saved.total), RecipientOutcome.DUPLICATE)
     for run in saved.excluded:
-        marks.mark(range(*run), Mark.EXCLUDED)
-    marks.mark([one.position for one in saved.invalid], Mark.INVALID)
+        marks.mark(range(*run), RecipientOutcome.EXCLUDED)
+    marks.mark([one.position for one in saved.invalid], RecipientOutcome.INVALID)
     async for batch in journal.batches([(0, saved.people)]):
-        marks.mark(batch.positions, Mark.UNSENT)
+        marks.mark(batch.positions, RecipientOutcome.UNSENT)
 
 
 async def _add_ended(journal: Journal, results: Results, message: SavedMessage) -> None:
@@ -164,14 +163,14 @@ async def _add_ended(journal: Journal, results: Results, message: SavedMessage) 
         # Unsent recipients keep their mark: another message may have taken them.
         others = (*ended.invalid, *ended.doubled, *ended.unknown, *ended.unsent)
         async for batch in journal.batches(without(message.people, others)):
-            results.mark(batch, Mark.ACCEPTED, ended.message_id)
-    for fate, recipients in (
-        (Fate.INVALID, ended.invalid),
-        (Fate.DOUBLED, ended.doubled),
-        (Fate.UNKNOWN, ended.unknown),
+            results.mark(batch, RecipientOutcome.ACCEPTED, ended.message_id)
+    for outcome, recipients in (
+        (RecipientOutcome.INVALID, ended.invalid),
+        (RecipientOutcome.DOUBLED, ended.doubled),
+        (RecipientOutcome.UNKNOWN, ended.unknown),
     ):
         if recipients:
-            results.add_people({fate: [await journal.people(recipients)]}, ended.message_id)
+            results.add_people({outcome: [await journal.people(recipients)]}, ended.message_id)
 
 
 def accepted_on(message: SavedMessage) -> int:

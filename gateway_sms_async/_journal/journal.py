@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from .._cancellation import _to_its_end
-from .._receipt import InvalidRecipient, Mark
+from .._receipt import InvalidRecipient, RecipientOutcome
 from .._recipients.batches import Batch, Batcher
 from ..errors import JournalCorruptError, JournalError
 from .records import Ranges, Record, decode, encode, ranges
@@ -35,7 +35,7 @@ from .schema import (
 )
 from .store import Store
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "NullJournal"]
 
 T = TypeVar("T")
 
@@ -110,7 +110,9 @@ class Journal:
                 (one.number.encode(errors="backslashreplace").decode(), one.reason, one.position)
                 for one in batcher.invalid
             ],
-            ranges(list(batcher.marks.where(Mark.EXCLUDED))) if batcher.excluded else [],
+            ranges(list(batcher.marks.where(RecipientOutcome.EXCLUDED)))
+            if batcher.excluded
+            else [],
         )
         meta = {"settings": _encode(settings), "taken": _encode(taken)}
 
@@ -288,6 +290,26 @@ class Journal:
             batch.ordinals = range(first, first + len(row.numbers))
             self._row = first, batch
         return self._row
+
+
+class NullJournal:
+    """Stands in for a journal where none is kept: it drops all records."""
+
+    __slots__ = ()
+
+    published = False
+
+    def note(self, record: Record) -> None:
+        """Drop a record."""
+
+    async def intend(self, record: Record) -> None:
+        """Drop a record."""
+
+    async def flush(self) -> None:
+        """Do nothing: no record waits to be written."""
+
+    async def close(self) -> None:
+        """Do nothing: there is no file."""
 
 
 def _absolute(path: str | PathLike[str]) -> Path:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set as AbstractSet
 from itertools import chain, compress
 
-from .._receipt import InvalidRecipient, Mark, Marks
+from .._receipt import InvalidRecipient, Marks, RecipientOutcome
 from .._text import is_encodable, missing_field
 from ..errors import InvalidNumberError
 from .number_set import NumberSet
@@ -231,17 +231,17 @@ class Batcher:
 
     def _refuse(self, written: str, reason: str, position: int) -> None:
         self.invalid.append(InvalidRecipient(written, reason, position))
-        self.marks.mark((position,), Mark.INVALID)
+        self.marks.mark((position,), RecipientOutcome.INVALID)
 
     def _is_new(self, key: int, position: int) -> bool:
         if self._seen.add(key):
             return True
         if key in self._excluded:
             self.excluded += 1
-            self.marks.mark((position,), Mark.EXCLUDED)
+            self.marks.mark((position,), RecipientOutcome.EXCLUDED)
         else:
             self.duplicates += 1
-            self.marks.mark((position,), Mark.DUPLICATE)
+            self.marks.mark((position,), RecipientOutcome.DUPLICATE)
         return False
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from .._messages.draft import MessageUpdate, encode
+from .._receipt import RecipientOutcome
 from .._recipients.batches import Batch
 from .._recipients.wire import WireRecipients
 from ..errors import (
@@ -20,19 +21,19 @@ from ..errors import (
     RateLimitError,
 )
 from ..models import Message
-from .message import AssignedBatch, BatchState, OutgoingMessage, RestartMessageError
+from .message import AssignedBatch, BatchState, RestartMessageError
 from .reconcile import (
     Counts,
-    Fate,
-    Fates,
     Listing,
+    OutcomesByBatch,
     count,
     counts_add_up,
-    fates_by_counts,
-    fates_by_list,
+    outcomes_by_counts,
+    outcomes_by_list,
     read_list,
     unnamed,
 )
+from .requests import MessageRequests
 from .spending import SpendingLimit
 
 __all__ = ["MessageCloser"]
@@ -51,31 +52,32 @@ class MessageCloser:
     """
 
     def __init__(
-        self, message: OutgoingMessage, *, replaceable: bool, spending: SpendingLimit | None = None
+        self, requests: MessageRequests, *, replaceable: bool, spending: SpendingLimit | None = None
     ) -> None:
-        self._message = message
+        self._requests = requests
+        self._message = requests.message
         self._spending = spending
         self._replaceable = replaceable
-        self._tuning = message.tuning
+        self._tuning = requests.tuning
 
     async def close(self, last: Batch | None) -> None:
         """Look, close with the last batch, look again and settle; raise if it did not come to that.
 
         After StartAnewError nothing of the message has gone out or will.
         """
-        message = self._message
-        await message.wait_for_turn()
+        message, requests = self._message, self._requests
+        await requests.wait_for_turn()
         before, proven = await self._look()
         if last is None and before.valid == 0:
             if before.invalid != sum(map(len, message.batches)):
                 raise self._start_carefully("does not hold those who were acknowledged")
-            await message.delete()
+            await requests.delete()
             message.found_all_invalid(before)
             return
         self._reserve(before, 0 if last is None else len(last))
         assigned = None if last is None else message.assign(last)
         cost = None if self._spending is None else self._spending.cost(message.number)
-        await message.intend_close(assigned, count(before), proven=proven, cost=cost)
+        await requests.intend_close(assigned, count(before), proven=proven, cost=cost)
         await self._close(assigned, count(before), proven=proven)
 
     async def resume_close(
@@ -86,7 +88,7 @@ class MessageCloser:
         # The intent was proven for those who were acknowledged then, and for nobody else.
         proven = proven and all(one.state is BatchState.ACKNOWLEDGED for one in others)
         if not await self._settle_if_closed(last, before, None, proven=proven):
-            await self._message.wait_for_turn()
+            await self._requests.wait_for_turn()
             await self._close(last, before, proven=proven)
 
     async def settle_closed_elsewhere(self) -> None:
@@ -94,19 +96,19 @@ class MessageCloser:
         final = await self._look_again()
         if final.transaction:
             return
-        fates = await self._fates_by_list(final)
-        if fates is not None:
-            self._message.settled(fates, final)
+        outcomes = await self._outcomes_by_list(final)
+        if outcomes is not None:
+            self._message.settle(outcomes, final)
 
     async def settle_if_closed_elsewhere(self) -> None:
         """Find out whether what closed another message has closed this one too."""
-        message = self._message
+        message, requests = self._message, self._requests
         # Until it is seen: nobody on it may be called unsent.
         message.closed_elsewhere = True
         if (await self._look_again()).transaction:
             message.closed_elsewhere = False
             return
-        message.note_closed_elsewhere()
+        requests.note_closed_elsewhere()
         await self.settle_closed_elsewhere()
 
     # Before the close
@@ -120,13 +122,13 @@ class MessageCloser:
 
     async def _look(self) -> tuple[Message, bool]:
         """Return the message as it is, and whether counts alone prove who is on it."""
-        message = self._message
+        message, requests = self._message, self._requests
         try:
-            seen = await message.look()
+            seen = await requests.look()
         except NotFoundError as error:
             # Never closed and not there: whatever it was, it does not go out any more.
-            raise message.gone(error) from error
-        message.check_open(seen)
+            raise requests.gone(error) from error
+        requests.check_open(seen)
         self._check_objects(seen)
         ladder = not message.in_doubt and counts_add_up(message.counts_by_batch, count(seen).total)
         proven = ladder and not unnamed(seen, message.batches, once=True)
@@ -178,12 +180,12 @@ class MessageCloser:
 
     async def _read_open_list(self, seen: Message, *, once: bool) -> tuple[Listing | None, Message]:
         """Read the list of an open message, again while the message changes under it."""
-        message = self._message
+        message, requests = self._message, self._requests
         listing: Listing | None = None
         for _ in range(_LOOKS_AT_AN_OPEN_LIST):
-            numbers = await message.list_numbers()
-            before, seen = seen, await message.look()
-            message.check_open(seen)
+            numbers = await requests.list_numbers()
+            before, seen = seen, await requests.look()
+            requests.check_open(seen)
             listing = read_list(seen, message.batches, numbers, once=once)
             if count(before) == count(seen):
                 break
@@ -205,12 +207,12 @@ class MessageCloser:
     # The close and after
 
     async def _close(self, last: AssignedBatch | None, before: Counts, *, proven: bool) -> None:
-        message = self._message
+        message, requests = self._message, self._requests
         people: WireRecipients = () if last is None else last.batch.to_wire()
         payload = encode(MessageUpdate(recipients=people, transaction=False))
         for _ in range(_CLOSE_TRIES):
             try:
-                answer = await message.close_once(payload, last)
+                answer = await requests.close_once(payload, last)
             except APIError as refusal:
                 await self._after_refusal(refusal, payload, last, before)
                 return
@@ -222,14 +224,14 @@ class MessageCloser:
         self, refusal: APIError, payload: bytes, last: AssignedBatch | None, before: Counts
     ) -> None:
         """Look what a complete no has left, and raise it unless something better can be done."""
-        message = self._message
+        message, requests = self._message, self._requests
         if message.close_begun or isinstance(refusal, AuthenticationError | RateLimitError):
             raise refusal
-        seen = await message.look()
-        message.check_open(seen)
+        seen = await requests.look()
+        requests.check_open(seen)
         if count(seen) != before:
             raise self._start_carefully("has changed though its close was refused")
-        message.check_size(refusal, payload, Batch() if last is None else last.batch)
+        requests.check_size(refusal, payload, Batch() if last is None else last.batch)
         if last is not None or not isinstance(refusal, InvalidRequestError):
             raise refusal
         # This gateway takes no empty list, and nobody is left to close with.
@@ -242,23 +244,23 @@ class MessageCloser:
         if people > 1:
             raise RestartMessageError(f"message {message.id} cannot be closed with nobody")
         alone = message.batches[0]
-        await message.delete()
+        await requests.delete()
         # It may have been paid for already, and is now once more.
         self._tuning.orphans += 1
         self._reserve(seen, 0)
-        await message.send_single(alone)
+        await requests.send_single(alone)
 
     async def _settle_if_closed(
         self, last: AssignedBatch | None, before: Counts, answer: Message | None, *, proven: bool
     ) -> bool:
         """Look again: settle and return True if closed, False if open as before the close."""
-        message = self._message
+        message, requests = self._message, self._requests
         after = await self._look_again()
         if after.transaction:
             if count(after) == before:
                 return False
             # Its people are on the message but it is open: closing again would add them twice.
-            await message.delete()
+            await requests.delete()
             self._tuning.close_empty = True
             raise RestartMessageError(
                 f"message {message.id} took its last recipients but did not close; it was deleted"
@@ -272,40 +274,48 @@ class MessageCloser:
     ) -> None:
         message = self._message
         batches = message.batches
-        fates: Fates | None = None
+        outcomes: OutcomesByBatch | None = None
         if proven:
             brought = None if last is None else last.batch
-            fates = fates_by_counts(before, final, batches, brought)
-        listed: Fates | None = None
-        if fates is None or _has(fates, Fate.UNKNOWN) or self._tuning.verify_always:
-            listed = await self._fates_by_list(final, once=fates is not None)
-        may_believe = self._may_believe(final, once=fates is not None)
+            outcomes = outcomes_by_counts(before, final, batches, brought)
+        listed: OutcomesByBatch | None = None
+        if (
+            outcomes is None
+            or _has(outcomes, RecipientOutcome.UNKNOWN)
+            or self._tuning.verify_always
+        ):
+            listed = await self._outcomes_by_list(final, once=outcomes is not None)
+        may_believe = self._may_believe(final, once=outcomes is not None)
         if listed is None and self._tuning.verify_always and may_believe:
             # Who asks for the list does not go by counts alone.
-            fates = None
-        fates = listed or fates or [[Fate.UNKNOWN] * len(batch) for batch in batches]
-        message.settled(fates, message.seen or final)
-        self._learn(fates)
-        if _has(fates, Fate.UNKNOWN):
+            outcomes = None
+        outcomes = (
+            listed or outcomes or [[RecipientOutcome.UNKNOWN] * len(batch) for batch in batches]
+        )
+        message.settle(outcomes, message.seen or final)
+        self._learn(outcomes)
+        if _has(outcomes, RecipientOutcome.UNKNOWN):
             raise GatewayError(
                 f"message {message.id} went out, but neither its counts nor its list tell who is on "
                 "it: see its recipients before sending to them again"
             )
 
-    async def _fates_by_list(self, final: Message, *, once: bool = False) -> Fates | None:
+    async def _outcomes_by_list(
+        self, final: Message, *, once: bool = False
+    ) -> OutcomesByBatch | None:
         """Read the list of a closed message until it is whole, to a deadline; None if it never is.
 
         It counts only with an answer that shows the message closed after it was read.
         """
-        message = self._message
+        message, requests = self._message, self._requests
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + message.policy.max_elapsed
-        delay = message.policy.base_delay
+        deadline = loop.time() + requests.policy.max_elapsed
+        delay = requests.policy.base_delay
         while True:
             listing = None
             try:
-                numbers = await message.list_numbers()
-                final = await message.look()
+                numbers = await requests.list_numbers()
+                final = await requests.look()
             except GatewayError:
                 numbers = []
             else:
@@ -318,11 +328,11 @@ class MessageCloser:
             if listing is not None:
                 if not self._may_believe(final, once=once):
                     return None
-                return fates_by_list(final, message.batches, listing, once=once)
+                return outcomes_by_list(final, message.batches, listing, once=once)
             if loop.time() + delay >= deadline:
                 return None
             await asyncio.sleep(delay)
-            delay = min(delay * 2, message.policy.max_delay)
+            delay = min(delay * 2, requests.policy.max_delay)
 
     def _may_believe(self, final: Message, *, once: bool) -> bool:
         """Whether a list can be whole: unnamed invalid ones in a growing list would hide it."""
@@ -330,26 +340,29 @@ class MessageCloser:
             self._tuning.lists_hold_invalid is False
         )
 
-    def _learn(self, fates: Fates) -> None:
+    def _learn(self, outcomes: OutcomesByBatch) -> None:
         """Go carefully after anybody was doubled, or acknowledged and is missing."""
-        for assigned, batch_fates in zip(
+        for assigned, batch_outcomes in zip(
             (one for one in self._message.assigned if one.state is not BatchState.PENDING),
-            fates,
+            outcomes,
             strict=True,
         ):
-            lost = assigned.state is BatchState.ACKNOWLEDGED and Fate.UNSENT in batch_fates
-            if lost or Fate.DOUBLED in batch_fates:
+            lost = (
+                assigned.state is BatchState.ACKNOWLEDGED
+                and RecipientOutcome.UNSENT in batch_outcomes
+            )
+            if lost or RecipientOutcome.DOUBLED in batch_outcomes:
                 self._tuning.careful = True
 
     async def _look_again(self) -> Message:
         """Read the message until there is an answer: outside the retry budget, but slowly."""
-        message = self._message
+        message, requests = self._message, self._requests
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + message.policy.max_elapsed
-        delay = message.policy.base_delay
+        deadline = loop.time() + requests.policy.max_elapsed
+        delay = requests.policy.base_delay
         while True:
             try:
-                return await message.look()
+                return await requests.look()
             except Exception as error:
                 # A closed client stays closed.
                 hopeless = isinstance(error, NotFoundError | RuntimeError)
@@ -359,8 +372,8 @@ class MessageCloser:
                         "out is not known"
                     ) from error
             await asyncio.sleep(delay)
-            delay = min(delay * 2, message.policy.max_delay)
+            delay = min(delay * 2, requests.policy.max_delay)
 
 
-def _has(fates: Fates, fate: Fate) -> bool:
-    return any(fate in one for one in fates)
+def _has(outcomes: OutcomesByBatch, outcome: RecipientOutcome) -> bool:
+    return any(outcome in one for one in outcomes)

@@ -1,6 +1,6 @@
 """What counts and lists prove about the people of one message.
 
-The protocol enters. No I/O and no state: answers go in, fates come out. Everything here errs to
+The protocol enters. No I/O and no state: answers go in, outcomes come out. Everything here errs to
 one side: a list or a count that could mean two things proves nothing.
 """
 
@@ -9,21 +9,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from enum import Enum
 from typing import NamedTuple
 
+from .._receipt import RecipientOutcome
 from .._recipients.batches import Batch
 from ..models import Message
 
 __all__ = [
+    "MESSAGE_OUTCOMES",
     "Counts",
-    "Fate",
-    "Fates",
     "Listing",
+    "OutcomesByBatch",
     "count",
     "counts_add_up",
-    "fates_by_counts",
-    "fates_by_list",
+    "outcome_of_one",
+    "outcomes_by_counts",
+    "outcomes_by_list",
     "read_list",
     "unnamed",
 ]
@@ -31,14 +32,14 @@ __all__ = [
 _NOT_DIGITS = re.compile(r"[^0-9]+")
 
 
-class Fate(Enum):
-    """What became of one recipient of a message."""
-
-    ACCEPTED = "on a closed message, once"
-    INVALID = "named invalid by the gateway"
-    DOUBLED = "on a closed message, more than once"
-    UNKNOWN = "not to be known"
-    UNSENT = "on no closed message"
+MESSAGE_OUTCOMES = (
+    RecipientOutcome.ACCEPTED,
+    RecipientOutcome.INVALID,
+    RecipientOutcome.DOUBLED,
+    RecipientOutcome.UNKNOWN,
+    RecipientOutcome.UNSENT,
+)
+"""The outcomes that a recipient of a message can have."""
 
 
 class Counts(NamedTuple):
@@ -53,7 +54,7 @@ class Counts(NamedTuple):
         return self.valid + self.invalid
 
 
-Fates = list[list[Fate]]
+OutcomesByBatch = list[list[RecipientOutcome]]
 """One list for each batch, in the order of its recipients."""
 
 
@@ -146,10 +147,10 @@ def read_list(
     return Listing(times, strangers)
 
 
-def fates_by_counts(
+def outcomes_by_counts(
     before: Counts, final: Message, batches: Sequence[Batch], last: Batch | None
-) -> Fates | None:
-    """Return the fates on a closed message from its counts alone, None when they prove nothing.
+) -> OutcomesByBatch | None:
+    """Return the outcomes on a closed message from its counts alone, None when they prove nothing.
 
     `before` is what the look before the close counted, when each batch but the `last` was proven to
     be on the message and all invalid ones were named; `last` went with the close (None: nobody).
@@ -162,19 +163,19 @@ def fates_by_counts(
     was_invalid = _who_is_invalid(earlier, before.invalid, named)
     if was_invalid is None:
         return None
-    fates: Fates = []
+    outcomes: OutcomesByBatch = []
     for batch in batches:
         invalid: set[int] | None = was_invalid
         if batch is last:
             invalid = _who_is_invalid([batch], final.invalid - before.invalid, named)
-        rest = Fate.ACCEPTED if invalid is not None else Fate.UNKNOWN
+        rest = RecipientOutcome.ACCEPTED if invalid is not None else RecipientOutcome.UNKNOWN
         known = named if invalid is None else invalid
-        fates.append(
-            [Fate.INVALID if key in known else rest for key in _keys(batch)]
+        outcomes.append(
+            [RecipientOutcome.INVALID if key in known else rest for key in _keys(batch)]
             if known
             else [rest] * len(batch)
         )
-    return fates
+    return outcomes
 
 
 def _who_is_invalid(batches: Sequence[Batch], count: int, named: set[int]) -> set[int] | None:
@@ -188,21 +189,34 @@ def _who_is_invalid(batches: Sequence[Batch], count: int, named: set[int]) -> se
     return among_them if len(among_them) == count else None
 
 
-def fates_by_list(
+def outcomes_by_list(
     final: Message, batches: Sequence[Batch], listing: Listing, *, once: bool = False
-) -> Fates:
-    """Return the fates on a closed message from a whole list of its recipients."""
+) -> OutcomesByBatch:
+    """Return the outcomes on a closed message from a whole list of its recipients."""
     named = _named(final, batches, once=once)
     # Somebody listed whom we did not send may be one of ours, written in a way we do not know.
-    absent = Fate.UNKNOWN if listing.strangers else Fate.UNSENT
+    absent = RecipientOutcome.UNKNOWN if listing.strangers else RecipientOutcome.UNSENT
 
-    def fate(key: int) -> Fate:
+    def outcome(key: int) -> RecipientOutcome:
         match listing.times[key]:
             case 0:
-                return Fate.INVALID if key in named else absent
+                return RecipientOutcome.INVALID if key in named else absent
             case 1:
-                return Fate.ACCEPTED
+                return RecipientOutcome.ACCEPTED
             case _:
-                return Fate.DOUBLED
+                return RecipientOutcome.DOUBLED
 
-    return [[fate(key) for key in _keys(batch)] for batch in batches]
+    return [[outcome(key) for key in _keys(batch)] for batch in batches]
+
+
+def outcome_of_one(final: Message) -> RecipientOutcome:
+    """Return what became of the one recipient of a message that was sent by itself."""
+    match count(final):
+        case (0, 0):
+            return RecipientOutcome.UNSENT
+        case (0, _):
+            return RecipientOutcome.INVALID
+        case (1, 0):
+            return RecipientOutcome.ACCEPTED
+        case _:
+            return RecipientOutcome.DOUBLED

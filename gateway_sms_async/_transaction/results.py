@@ -13,36 +13,33 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from .._http.session import Session
-from .._receipt import InvalidRecipient, Mark, Marks, Progress, Receipt
+from .._receipt import InvalidRecipient, Marks, Progress, Receipt, RecipientOutcome
 from .._recipients.batches import Batch, Batcher
 from ..errors import GatewayError
 from .message import OutgoingMessage
-from .reconcile import Fate
+from .reconcile import MESSAGE_OUTCOMES
 
 __all__ = ["OutcomeGroups", "Results", "completed", "describe", "group_by_outcome", "shortfall"]
 
 _REFUSED = "the gateway counts it as invalid"
 
 
-_MARKS = {fate: Mark[fate.name] for fate in Fate}
+OutcomeGroups = dict[RecipientOutcome, list[Batch]]
 
 
-OutcomeGroups = dict[Fate, list[Batch]]
-
-
-def group_by_outcome(people: Iterable[tuple[Batch, Sequence[Fate]]]) -> OutcomeGroups:
+def group_by_outcome(people: Iterable[tuple[Batch, Sequence[RecipientOutcome]]]) -> OutcomeGroups:
     """Return the people of a message by what became of them."""
-    parted: OutcomeGroups = {fate: [] for fate in Fate}
-    for batch, fates in people:
-        if fates.count(Fate.ACCEPTED) == len(fates):
-            parted[Fate.ACCEPTED].append(batch)
+    parted: OutcomeGroups = {outcome: [] for outcome in MESSAGE_OUTCOMES}
+    for batch, outcomes in people:
+        if outcomes.count(RecipientOutcome.ACCEPTED) == len(outcomes):
+            parted[RecipientOutcome.ACCEPTED].append(batch)
             continue
-        for fate in Fate:
-            if (times := fates.count(fate)) == len(fates):
-                parted[fate].append(batch)
+        for outcome in MESSAGE_OUTCOMES:
+            if (times := outcomes.count(outcome)) == len(outcomes):
+                parted[outcome].append(batch)
             elif times:
-                places = [at for at, one in enumerate(fates) if one is fate]
-                parted[fate].append(batch.pick(places))
+                places = [at for at, one in enumerate(outcomes) if one is outcome]
+                parted[outcome].append(batch.pick(places))
     return parted
 
 
@@ -64,21 +61,21 @@ class _Counts:
         return _Counts(**{name: copy(value) for name, value in vars(self).items()})
 
     def add_people(self, parted: OutcomeGroups, message_id: str | None) -> None:
-        for fate, batches in parted.items():
+        for outcome, batches in parted.items():
             for batch in batches:
-                self.marks.mark(batch.positions, _MARKS[fate], message_id)
-        self.accepted += sum(map(len, parted[Fate.ACCEPTED]))
-        for batch in parted[Fate.INVALID]:
+                self.marks.mark(batch.positions, outcome, message_id)
+        self.accepted += sum(map(len, parted[RecipientOutcome.ACCEPTED]))
+        for batch in parted[RecipientOutcome.INVALID]:
             self.invalid.extend(
                 InvalidRecipient(written, _REFUSED, position)
                 for written, position in zip(batch.written, batch.positions, strict=True)
             )
-        for fate, numbers in (
-            (Fate.DOUBLED, self.doubled),
-            (Fate.UNKNOWN, self.unknown),
-            (Fate.UNSENT, self.unsent),
+        for outcome, numbers in (
+            (RecipientOutcome.DOUBLED, self.doubled),
+            (RecipientOutcome.UNKNOWN, self.unknown),
+            (RecipientOutcome.UNSENT, self.unsent),
         ):
-            for batch in parted[fate]:
+            for batch in parted[outcome]:
                 numbers.extend(batch.numbers)
 
     def add_message(self, message_id: str | None, state: str, price: Decimal | None) -> None:
@@ -91,7 +88,7 @@ class _Counts:
             self.cost = (self.cost or Decimal()) + price
 
     def add(self, message: OutgoingMessage) -> None:
-        self.add_people(group_by_outcome(message.fates()), message.message_id)
+        self.add_people(group_by_outcome(message.outcomes()), message.message_id)
         self.add_message(message.message_id, message.state, message.price)
 
 
@@ -120,15 +117,15 @@ class Results:
 
     def add(self, message: OutgoingMessage) -> list[Batch]:
         """Count a message that goes no further; return its people who are on no closed message."""
-        parted = group_by_outcome(message.fates())
-        unsent = parted[Fate.UNSENT]
-        self._counts.add_people(parted | {Fate.UNSENT: []}, message.message_id)
+        parted = group_by_outcome(message.outcomes())
+        unsent = parted[RecipientOutcome.UNSENT]
+        self._counts.add_people(parted | {RecipientOutcome.UNSENT: []}, message.message_id)
         self._counts.add_message(message.message_id, message.state, message.price)
         return unsent
 
     def add_people(self, parted: OutcomeGroups, message_id: str | None = None) -> None:
         """Count people of a message of an earlier run."""
-        self._counts.add_people({fate: [] for fate in Fate} | parted, message_id)
+        self._counts.add_people({outcome: [] for outcome in MESSAGE_OUTCOMES} | parted, message_id)
 
     def add_message(self, message_id: str | None, state: str, price: Decimal | None) -> None:
         """Count a message of an earlier run."""
@@ -138,14 +135,17 @@ class Results:
         """Count people who were accepted in an earlier run; `mark` says who they are."""
         self._counts.accepted += people
 
-    def mark(self, batch: Batch, mark: Mark, message_id: str | None = None) -> None:
+    def mark(self, batch: Batch, mark: RecipientOutcome, message_id: str | None = None) -> None:
         """Note what became of people who are counted already."""
         self._counts.marks.mark(batch.positions, mark, message_id)
 
     def add_unsent(self, batches: Iterable[Batch]) -> None:
         """Count recipients who are given no message any more."""
         for batch in batches:
-            self._counts.add_people({fate: [] for fate in Fate} | {Fate.UNSENT: [batch]}, None)
+            self._counts.add_people(
+                {outcome: [] for outcome in MESSAGE_OUTCOMES} | {RecipientOutcome.UNSENT: [batch]},
+                None,
+            )
 
     def add_unreadable(self, people: int) -> None:
         """Count unsent recipients whose numbers cannot be read."""
@@ -160,7 +160,7 @@ class Results:
             counts.add(message)
             for batch in waiting:
                 counts.unsent.extend(batch.numbers)
-                counts.marks.mark(batch.positions, Mark.UNSENT)
+                counts.marks.mark(batch.positions, RecipientOutcome.UNSENT)
         invalid = sorted((*self.batcher.invalid, *counts.invalid), key=lambda one: one.position)
         return Receipt(
             total=self.batcher.total,

@@ -122,11 +122,11 @@ class Transaction:
         """
         self._ended = True
         self._builder.halt()
-        await wait_for(self._builder.under_way())
+        await wait_for(self._builder.running())
         if self._builder.counted:
             raise RuntimeError(f"this transaction has ended ({self.state})")
         try:
-            await self._builder.message.delete()
+            await self._builder.requests.delete()
         finally:
             self._builder.count()
 

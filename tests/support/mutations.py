@@ -18,12 +18,14 @@ from gateway_sms_async._http import responses as _verdict, retry as _retry, tran
 from gateway_sms_async._journal import journal, replay
 from gateway_sms_async._journal.records import Appended, Ended, Record, Resumed
 from gateway_sms_async._journal.replay import Position
+from gateway_sms_async._receipt import RecipientOutcome
 from gateway_sms_async._recipients.batches import Batch, Batcher
 from gateway_sms_async._transaction import closing as fence, reconcile as settle
 from gateway_sms_async._transaction.builder import MessageBuilder
 from gateway_sms_async._transaction.closing import MessageCloser
 from gateway_sms_async._transaction.message import AssignedBatch, BatchState, OutgoingMessage
-from gateway_sms_async._transaction.reconcile import Fate, Listing
+from gateway_sms_async._transaction.reconcile import Listing
+from gateway_sms_async._transaction.requests import MessageRequests
 from gateway_sms_async.errors import GatewayError, OutcomeUnknownError, ServerError
 
 from ..simulation.many import run_many
@@ -102,25 +104,27 @@ def nothing_was_sent(patch: pytest.MonkeyPatch) -> None:
 def counts_for_the_list(patch: pytest.MonkeyPatch) -> None:
     """Tell from counts alone who is missing."""
 
-    async def by_counts(self: MessageCloser, final: Any, **_: Any) -> list[list[Fate]]:
+    async def by_counts(self: MessageCloser, final: Any, **_: Any) -> list[list[RecipientOutcome]]:
         assigned = [one for one in self._message.assigned if one.state is not BatchState.PENDING]
         missing = sum(len(one.batch) for one in assigned) - final.valid
-        fates: list[list[Fate]] = []
+        outcomes: list[list[RecipientOutcome]] = []
         for one in assigned:
             gone = one.state is BatchState.IN_DOUBT and missing > 0
             missing -= len(one.batch) if gone else 0
-            fates.append([Fate.UNSENT if gone else Fate.ACCEPTED] * len(one.batch))
-        return fates
+            outcomes.append(
+                [RecipientOutcome.UNSENT if gone else RecipientOutcome.ACCEPTED] * len(one.batch)
+            )
+        return outcomes
 
-    patch.setattr(MessageCloser, "_fates_by_list", by_counts)
+    patch.setattr(MessageCloser, "_outcomes_by_list", by_counts)
 
 
 def wait_then_resend(patch: pytest.MonkeyPatch) -> None:
     """Wait, list, and send a missing batch into the open message once more."""
-    original = OutgoingMessage.append
+    original = MessageRequests.append
 
     async def append(
-        self: OutgoingMessage, assigned: AssignedBatch, wire_status: Any = None
+        self: MessageRequests, assigned: AssignedBatch, wire_status: Any = None
     ) -> None:
         await original(self, assigned, wire_status)
         if assigned.state is not BatchState.IN_DOUBT:
@@ -130,7 +134,7 @@ def wait_then_resend(patch: pytest.MonkeyPatch) -> None:
         if not listed & {settle.digits(number) for number in assigned.batch.numbers}:
             await original(self, assigned, wire_status)
 
-    patch.setattr(OutgoingMessage, "append", append)
+    patch.setattr(MessageRequests, "append", append)
 
 
 def no_ladder(patch: pytest.MonkeyPatch) -> None:
@@ -140,16 +144,16 @@ def no_ladder(patch: pytest.MonkeyPatch) -> None:
 
 def no_fence(patch: pytest.MonkeyPatch) -> None:
     """Give a batch whose answer was lost to another message before this one is closed."""
-    original = OutgoingMessage.append
+    original = MessageRequests.append
 
     async def append(
-        self: OutgoingMessage, assigned: AssignedBatch, wire_status: Any = None
+        self: MessageRequests, assigned: AssignedBatch, wire_status: Any = None
     ) -> None:
         await original(self, assigned, wire_status)
         if assigned.state is BatchState.IN_DOUBT:
             self._not_applied(assigned)
 
-    patch.setattr(OutgoingMessage, "append", append)
+    patch.setattr(MessageRequests, "append", append)
 
 
 def no_look_before_the_close(patch: pytest.MonkeyPatch) -> None:
@@ -163,39 +167,39 @@ def no_look_before_the_close(patch: pytest.MonkeyPatch) -> None:
 
 def no_look_after_the_close(patch: pytest.MonkeyPatch) -> None:
     """Take the answer to the close for the proof of it."""
-    original, look = OutgoingMessage.close_once, MessageCloser._look_again
+    original, look = MessageRequests.close_once, MessageCloser._look_again
 
-    async def close_once(self: OutgoingMessage, payload: bytes, last: Any) -> Any:
+    async def close_once(self: MessageRequests, payload: bytes, last: Any) -> Any:
         self.answer = await original(self, payload, last)  # type: ignore[attr-defined]
         return self.answer  # type: ignore[attr-defined]
 
     async def look_again(self: MessageCloser) -> Any:
-        answer = getattr(self._message, "answer", None)
+        answer = getattr(self._requests, "answer", None)
         if answer is None:
             return await look(self)
         self._message.seen = answer
         return answer
 
-    patch.setattr(OutgoingMessage, "close_once", close_once)
+    patch.setattr(MessageRequests, "close_once", close_once)
     patch.setattr(MessageCloser, "_look_again", look_again)
 
 
 def intent_after_its_bytes(patch: pytest.MonkeyPatch) -> None:
     """Write the intent to close when the close is answered."""
-    intend, close = OutgoingMessage.intend_close, OutgoingMessage.close_once
+    intend, close = MessageRequests.intend_close, MessageRequests.close_once
     later: dict[int, Callable[[], Awaitable[None]]] = {}
 
-    async def intend_close(self: OutgoingMessage, *args: Any, **more: Any) -> None:
+    async def intend_close(self: MessageRequests, *args: Any, **more: Any) -> None:
         later[id(self)] = lambda: intend(self, *args, **more)
 
-    async def close_once(self: OutgoingMessage, payload: bytes, last: Any) -> Any:
+    async def close_once(self: MessageRequests, payload: bytes, last: Any) -> Any:
         answer = await close(self, payload, last)
         if (write := later.pop(id(self), None)) is not None:
             await write()
         return answer
 
-    patch.setattr(OutgoingMessage, "intend_close", intend_close)
-    patch.setattr(OutgoingMessage, "close_once", close_once)
+    patch.setattr(MessageRequests, "intend_close", intend_close)
+    patch.setattr(MessageRequests, "close_once", close_once)
 
 
 def intents_not_durable(patch: pytest.MonkeyPatch) -> None:
@@ -210,30 +214,32 @@ def intents_not_durable(patch: pytest.MonkeyPatch) -> None:
 
 def acknowledge_before_the_answer(patch: pytest.MonkeyPatch) -> None:
     """Write that a batch is there before the gateway has said so."""
-    original = OutgoingMessage.append
+    original = MessageRequests.append
 
     async def append(
-        self: OutgoingMessage, assigned: AssignedBatch, wire_status: Any = None
+        self: MessageRequests, assigned: AssignedBatch, wire_status: Any = None
     ) -> None:
-        await self._intend(_adding(self, assigned))
-        self._note(Appended(self.number, assigned.number, self.acknowledged + len(assigned.batch)))
+        await self._journal.intend(_adding(self, assigned))
+        message = self.message
+        counted = message.acknowledged + len(assigned.batch)
+        self._journal.note(Appended(message.number, assigned.number, counted))
         await original(self, assigned, wire_status)
 
-    patch.setattr(OutgoingMessage, "append", append)
+    patch.setattr(MessageRequests, "append", append)
 
 
-def _adding(message: OutgoingMessage, assigned: AssignedBatch) -> Any:
+def _adding(requests: MessageRequests, assigned: AssignedBatch) -> Any:
     from gateway_sms_async._journal.records import AppendIntent, ranges
 
-    return AppendIntent(message.number, assigned.number, ranges(assigned.batch.ordinals))
+    return AppendIntent(requests.message.number, assigned.number, ranges(assigned.batch.ordinals))
 
 
 def siblings_cancelled(patch: pytest.MonkeyPatch) -> None:
     """Cancel the other batches when one is lost, and take them for not sent."""
-    append, fly_alone = OutgoingMessage.append, MessageBuilder._fly
+    append, send_alone = MessageRequests.append, MessageBuilder._send
 
     async def cancellable(
-        self: OutgoingMessage, assigned: AssignedBatch, wire_status: Any = None
+        self: MessageRequests, assigned: AssignedBatch, wire_status: Any = None
     ) -> None:
         try:
             await append(self, assigned, wire_status)
@@ -241,17 +247,17 @@ def siblings_cancelled(patch: pytest.MonkeyPatch) -> None:
             if assigned.state is not BatchState.PENDING:
                 self._not_applied(assigned)
 
-    async def fly(
+    async def send(
         self: MessageBuilder, assigned: AssignedBatch, wire_status: Any, *, first: bool
     ) -> None:
-        await fly_alone(self, assigned, wire_status, first=first)
+        await send_alone(self, assigned, wire_status, first=first)
         if assigned.state is BatchState.IN_DOUBT:
             for task in self._flights:
                 if task is not asyncio.current_task():
                     task.cancel()
 
-    patch.setattr(OutgoingMessage, "append", cancellable)
-    patch.setattr(MessageBuilder, "_fly", fly)
+    patch.setattr(MessageRequests, "append", cancellable)
+    patch.setattr(MessageBuilder, "_send", send)
 
 
 def the_last_batch_dropped(patch: pytest.MonkeyPatch) -> None:
@@ -260,7 +266,7 @@ def the_last_batch_dropped(patch: pytest.MonkeyPatch) -> None:
 
     async def send_rest(self: MessageBuilder) -> None:
         await original(self)
-        self._buffer = Batch()
+        self._accumulator.buffer = Batch()
 
     patch.setattr(MessageBuilder, "_send_rest", send_rest)
 
@@ -272,23 +278,22 @@ def unsent_after_a_close_was_begun(patch: pytest.MonkeyPatch) -> None:
 
 def an_unanswered_delete_is_done(patch: pytest.MonkeyPatch) -> None:
     """Delete what did not close at once, and take a DELETE without an answer for done."""
-    original, settle_if_closed = OutgoingMessage.delete, MessageCloser._settle_if_closed
+    original, settle_if_closed = MessageRequests.delete, MessageCloser._settle_if_closed
 
-    async def delete(self: OutgoingMessage) -> None:
+    async def delete(self: MessageRequests) -> None:
         try:
             await original(self)
         except (OutcomeUnknownError, ServerError):
-            self.state = "abandoned"
-            self.close_in_doubt = False
+            self.message.deleted()
 
     async def or_deleted(self: MessageCloser, *args: Any, **more: Any) -> bool:
         closed = await settle_if_closed(self, *args, **more)
         if not closed:
-            await self._message.delete()
+            await self._requests.delete()
             raise fence.RestartMessageError("it did not close at once")
         return closed
 
-    patch.setattr(OutgoingMessage, "delete", delete)
+    patch.setattr(MessageRequests, "delete", delete)
     patch.setattr(MessageCloser, "_settle_if_closed", or_deleted)
 
 
@@ -298,7 +303,7 @@ def a_close_is_undone_by_hope(patch: pytest.MonkeyPatch) -> None:
 
     async def look_again(self: MessageCloser) -> Any:
         try:
-            return await self._message.look()
+            return await self._requests.look()
         except GatewayError as error:
             self._message.close_in_doubt = False
             raise fence.RestartMessageError("the close is taken for lost") from error
@@ -321,16 +326,16 @@ def a_list_of_any_length(patch: pytest.MonkeyPatch) -> None:
 
 def numbers_as_written_and_strangers_ignored(patch: pytest.MonkeyPatch) -> None:
     """Know a number only in our own form, and pass over those that are none of ours."""
-    digits, by_list = settle.digits, settle.fates_by_list
+    digits, by_list = settle.digits, settle.outcomes_by_list
 
     def as_written(number: str) -> int:
         return digits(number) if "-" in number else -digits(number)
 
-    def fates(final: Any, batches: Any, listing: Listing, **more: Any) -> Any:
+    def outcomes(final: Any, batches: Any, listing: Listing, **more: Any) -> Any:
         return by_list(final, batches, listing._replace(strangers=0), **more)
 
     patch.setattr(settle, "digits", as_written)
-    patch.setattr(fence, "fates_by_list", fates)
+    patch.setattr(fence, "outcomes_by_list", outcomes)
     patch.setattr(
         MessageCloser,
         "_read_open_list",
