@@ -50,7 +50,6 @@ class Backlog:
 
         If it is interrupted, the recipients read so far are in the backlog all the same.
         """
-        assert self._journal is not None
         batch = Batch()
         try:
             while not source.exhausted:
@@ -74,13 +73,17 @@ class Backlog:
                 await self._keep(full)
         finally:
             self.put([batch])
-            if self._journal.people_written:
-                self._pending.append((0, self._journal.people_written))
+            if written := self._kept_in.people_written:
+                self._pending.append((0, written))
+
+    @property
+    def _kept_in(self) -> Journal:
+        assert self._journal is not None, "without a journal, no recipients are kept"
+        return self._journal
 
     async def _keep(self, batch: Batch) -> None:
-        assert self._journal is not None
         try:
-            await self._journal.add_people(batch)
+            await self._kept_in.add_people(batch)
         except BaseException:
             self.put([batch])
             raise
@@ -100,11 +103,10 @@ class Backlog:
     async def _load(self, size: int) -> Batch | None:
         if not self._pending:
             return None
-        assert self._journal is not None
         first, end = self._pending[0]
         stop = min(end, first + size)
         # Removed only after the read, so that an interrupted read loses no recipient.
-        batch = await self._journal.people([(first, stop)])
+        batch = await self._kept_in.people([(first, stop)])
         self._pending.popleft()
         if stop < end:
             self._pending.appendleft((stop, end))

@@ -1,13 +1,13 @@
 """What a campaign writes to its journal: the source, the end of each message, and its own end.
 
-Decides nothing. Without a journal, every call does nothing.
+Decides nothing. A campaign without a journal has one that drops its records.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from .._journal.journal import Journal
+from .._journal.journal import Journal, NullJournal
 from .._journal.records import Ended, Finished, Ranges, RunSummary, ranges
 from .._journal.schema import Settings
 from .._receipt import Receipt, RecipientOutcome
@@ -20,10 +20,11 @@ __all__ = ["Bookkeeping"]
 
 
 class Bookkeeping:
-    """The records of one campaign. `journal` is None if it keeps none."""
+    """The records of one campaign."""
 
     def __init__(self, journal: Journal | None, settings: Settings, state: CampaignState) -> None:
-        self.journal = journal
+        self.journal: Journal | NullJournal = NullJournal() if journal is None else journal
+        self.path: Path | None = None if journal is None else journal.path
         self._settings = settings
         self._state = state
         self._has_summary = False
@@ -32,33 +33,28 @@ class Bookkeeping:
     @property
     def published(self) -> bool:
         """Whether a journal holds the whole source, so that the campaign can be resumed."""
-        return self.journal is not None and self.journal.published
+        return self.journal.published
 
     @property
     def unpublished(self) -> bool:
         """Whether there is a journal that does not hold the whole source yet."""
-        return self.journal is not None and not self.journal.published
-
-    @property
-    def path(self) -> Path | None:
-        """Where the journal is, None without one."""
-        return None if self.journal is None else self.journal.path
+        return self.path is not None and not self.journal.published
 
     async def publish(self, batcher: Batcher) -> None:
         """Make the source, which the backlog has written, durable."""
-        assert self.journal is not None
+        assert isinstance(self.journal, Journal)
         await self.journal.publish(self._settings, batcher)
 
     def note_careful(self) -> None:
-        """Record, once, that the campaign became careful: a resume must be as well."""
-        if self._state.tuning.careful and not self._has_careful and self.published:
-            assert self.journal is not None
+        """Record, once, that the campaign became careful: then a resume must be as well."""
+        if not self._has_careful and self.published:
             self._has_careful = True
             self.journal.note(self._summary())
 
     def note_ended(self, message: OutgoingMessage) -> None:
         """Record what became of the recipients of a message."""
-        if self.journal is None or message.message_id is None:
+        # Grouping the recipients of a message takes time, so not for a record that is dropped.
+        if self.path is None or message.message_id is None:
             return
         groups = group_by_outcome(message.outcomes_on_message())
         self.journal.note(
@@ -79,7 +75,6 @@ class Bookkeeping:
         """Record the end of this run, and of the campaign if it is finished; durable on return."""
         if not self.published:
             return
-        assert self.journal is not None
         self._note_summary()
         if finished:
             await self.journal.intend(_finished(receipt))
@@ -88,13 +83,11 @@ class Bookkeeping:
 
     async def close(self) -> None:
         """Record the end of this run, unless `conclude` did, and close the journal."""
-        if self.journal is not None:
-            self._note_summary()
-            await self.journal.close()
+        self._note_summary()
+        await self.journal.close()
 
     def _note_summary(self) -> None:
         if self.published and not self._has_summary:
-            assert self.journal is not None
             self._has_summary = True
             self.journal.note(self._summary())
 

@@ -125,7 +125,9 @@ def _spending(saved: Saved) -> SpendingLimit:
         ended, closing = message.ended, message.closing
         if message.may_be_closed and (ended is None or ended.unknown):
             # Its close may have been sent: all of its recipients count before anything new.
-            cost = ended.price if ended is not None else closing.cost if closing else None
+            cost = None if closing is None else closing.cost
+            if ended is not None:
+                cost = ended.price
             spending.ended(message.number, count_of(message.people), _price(cost))
         elif ended is not None and not message.is_unfinished:
             accepted = accepted_on(message) if ended.state == "closed" else 0
