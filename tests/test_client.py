@@ -435,7 +435,7 @@ async def test_a_connector_of_a_factory_that_is_refused_is_closed(simulator: Sim
         await client.open()
     refused = made_ones[0].closed
     await made_ones[0].close()
-    assert refused, "nobody else could close it"
+    assert refused, "no other code could close it"
 
 
 async def test_a_connector_without_a_limit_is_fine(simulator: Simulator) -> None:

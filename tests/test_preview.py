@@ -126,7 +126,7 @@ async def test_the_cost_by_the_gateways_own_answer(gateway: GatewayClient, simul
     recipients = [(one, {"name": "x" * 200}) for one in numbers(5)]
     recipients.append(("+44 7911 123456", {"name": ""}))
     looked_at = await preview(recipients, sender="ACME", body="Ciao {{name}}", gateway=gateway)
-    assert simulator.ledger == {}, "nobody is texted by asking"
+    assert simulator.ledger == {}, "a preview texts no recipient"
     assert len(simulator.requests) == 2, "one request a country"
     credit = gateway.credit
     receipt = await gateway.send_bulk(recipients, sender="ACME", body="Ciao {{name}}")

@@ -107,7 +107,7 @@ likes: list[RecipientLike] = [
     Recipient("+39-3401234567", fields),
     ("+39-3401234567", {"name": "Ada"}),
 ]
-everybody: Recipients = likes
+all_kinds: Recipients = likes
 
 
 def numbers() -> Iterator[str]:
@@ -312,10 +312,10 @@ async def campaigns(gateway: GatewayClient) -> None:
     await gateway.send_bulk([("+39-1", {"n": "A"})], sender="ACME", body="Ciao")
     await gateway.send_bulk([Recipient("+39-1")], sender="ACME", body="Ciao")
     await gateway.send_bulk(likes, sender="ACME", body="Ciao")
-    await gateway.send_bulk(everybody, sender="ACME", body="Ciao")
+    await gateway.send_bulk(all_kinds, sender="ACME", body="Ciao")
     stop = asyncio.Event()
     await gateway.send_bulk(
-        everybody,
+        all_kinds,
         sender="ACME",
         body="Ciao",
         priority=1.5,

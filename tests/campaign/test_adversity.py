@@ -374,8 +374,8 @@ async def test_cancelled_after_every_single_step(count: int, how: str) -> None:
             if await ended_before(transaction, source, step, how):
                 break
             receipt = transaction.receipt
-            everybody = simulator.ledger
-            ledger = {one: everybody[one] for one in source if one in everybody}
+            ledger_of_all = simulator.ledger
+            ledger = {one: ledger_of_all[one] for one in source if one in ledger_of_all}
             check_ledger(receipt, ledger, set(source[: receipt.total]))
             assert not receipt.unknown, "all could land"
             left_open = {

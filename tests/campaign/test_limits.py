@@ -113,7 +113,7 @@ async def test_after_a_top_up_the_same_message_goes_on(where: str, tmp_path: Pat
         assert set(left_open) <= set(receipt.message_ids)
         assert len(simulator.gateway.messages) == 1, "no second message was needed"
         paid = Decimal(credit) + 100 - simulator.gateway.credit
-        assert paid == 20 * PRICE, "and nobody was paid for twice"
+        assert paid == 20 * PRICE, "and no recipient was paid for twice"
         check(receipt, simulator, set(numbers(20)))
 
 
