@@ -72,13 +72,13 @@ class Backlog:
                 await self._keep(full)
         finally:
             self.put([batch])
-            if self._journal.people_written:
-                self.expect([(0, self._journal.people_written)])
+            if self._journal.recipients_written:
+                self.expect([(0, self._journal.recipients_written)])
 
     async def _keep(self, batch: Batch) -> None:
         assert self._journal is not None
         try:
-            await self._journal.add_people(batch)
+            await self._journal.add_recipients(batch)
         except BaseException:
             self.put([batch])
             raise
@@ -102,7 +102,7 @@ class Backlog:
         first, end = self._pending[0]
         stop = min(end, first + size)
         # Only then taken: whatever interrupts the reading, nobody is lost by it.
-        batch = await self._journal.people([(first, stop)])
+        batch = await self._journal.recipients([(first, stop)])
         self._pending.popleft()
         if stop < end:
             self._pending.appendleft((stop, end))

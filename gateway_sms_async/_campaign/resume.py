@@ -50,7 +50,7 @@ async def resumed(
     )
     journal.note(Resumed())
     position = saved.position
-    for went in position.went[-1:]:
+    for went in position.runs[-1:]:
         tuning = campaign.tuning
         tuning.batch_size, tuning.per_message = went.batch_size, went.per_message
         tuning.careful = tuning.careful or went.careful
@@ -85,7 +85,7 @@ def _reserve(campaign: Campaign, message: SavedMessage) -> None:
         cost = message.ended.price
     elif message.closing is not None:
         cost = message.closing.cost
-    people = _count(message.people)
+    people = _count(message.recipients)
     campaign.spending.ended(message.number, people, None if cost is None else Decimal(cost))
 
 

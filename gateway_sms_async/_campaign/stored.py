@@ -66,7 +66,7 @@ async def journal_numbers(path: str | PathLike[str]) -> AsyncIterator[tuple[int,
     journal, saved = await Journal.open(path)
     try:
         refused = deque(saved.invalid)
-        async for batch in journal.batches([(0, saved.people)]):
+        async for batch in journal.batches([(0, saved.recipients)]):
             for position, written in zip(batch.positions, batch.written, strict=True):
                 while refused and refused[0].position < position:
                     one = refused.popleft()
@@ -89,15 +89,17 @@ async def stored_receipt(journal: Journal, saved: Saved) -> Receipt:
         state = "unknown" if message.may_be_closed else "left_open"
         results.add_message(message.message_id, state, None)
         if message.may_be_closed:
-            people = await journal.people(message.people)
-            results.add_people({RecipientOutcome.UNKNOWN: [people]}, message.message_id)
+            people = await journal.recipients(message.recipients)
+            results.add_recipients({RecipientOutcome.UNKNOWN: [people]}, message.message_id)
         elif message.message_id is not None:
-            results.add_people({RecipientOutcome.UNSENT: [await journal.people(message.people)]})
+            results.add_recipients(
+                {RecipientOutcome.UNSENT: [await journal.recipients(message.recipients)]}
+            )
     for run in saved.position.pending():
-        results.add_people({RecipientOutcome.UNSENT: [await journal.people([run])]})
+        results.add_recipients({RecipientOutcome.UNSENT: [await journal.recipients([run])]})
     finished = saved.position.finished
     if finished is None:
-        elapsed = saved.position.went[-1].elapsed if saved.position.went else 0.0
+        elapsed = saved.position.runs[-1].elapsed if saved.position.runs else 0.0
         return replace(results.receipt(), elapsed=elapsed)
     return replace(
         results.receipt(),
@@ -118,7 +120,7 @@ async def _results(journal: Journal, saved: Saved, session: Session | None) -> R
     batcher.excluded = _count(saved.excluded)
     batcher.invalid = saved.invalid
     await _mark_source(batcher.marks, journal, saved)
-    went = saved.position.went[-1:]
+    went = saved.position.runs[-1:]
     results = Results(
         batcher,
         session,
@@ -138,7 +140,7 @@ async def _mark_source(marks: Marks, journal: Journal, saved: Saved) -> None:
     for run in saved.excluded:
         marks.mark(range(*run), RecipientOutcome.EXCLUDED)
     marks.mark([one.position for one in saved.invalid], RecipientOutcome.INVALID)
-    async for batch in journal.batches([(0, saved.people)]):
+    async for batch in journal.batches([(0, saved.recipients)]):
         marks.mark(batch.positions, RecipientOutcome.UNSENT)
 
 
@@ -152,7 +154,7 @@ async def _add_ended(journal: Journal, results: Results, message: SavedMessage) 
     if ended.state == "closed":
         # Those unsent are left as they are: another message may have taken them.
         others = (*ended.invalid, *ended.doubled, *ended.unknown, *ended.unsent)
-        async for batch in journal.batches(without(message.people, others)):
+        async for batch in journal.batches(without(message.recipients, others)):
             results.mark(batch, RecipientOutcome.ACCEPTED, ended.message_id)
     for fate, people in (
         (RecipientOutcome.INVALID, ended.invalid),
@@ -160,7 +162,7 @@ async def _add_ended(journal: Journal, results: Results, message: SavedMessage) 
         (RecipientOutcome.UNKNOWN, ended.unknown),
     ):
         if people:
-            results.add_people({fate: [await journal.people(people)]}, ended.message_id)
+            results.add_recipients({fate: [await journal.recipients(people)]}, ended.message_id)
 
 
 def _accepted(message: SavedMessage) -> int:
@@ -169,7 +171,7 @@ def _accepted(message: SavedMessage) -> int:
     if ended.accepted is not None:
         return ended.accepted
     others = (*ended.invalid, *ended.doubled, *ended.unknown, *ended.unsent)
-    return _count(message.people) - _count(others)
+    return _count(message.recipients) - _count(others)
 
 
 def _count(ranges: Sequence[tuple[int, int]]) -> int:

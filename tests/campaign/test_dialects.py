@@ -608,7 +608,7 @@ async def test_a_message_found_closed_though_nobody_closed_it_is_said_so() -> No
         at(w, "get", 1, later)
         receipt, error = await w.send(people(10, fields=False), concurrency=1)
         assert error is not None
-        assert "closed though nobody here closed it" in error.reason
+        assert "closed though this process did not close it" in error.reason
         assert "does not keep transactions open" in error.reason
         check_no_lie(receipt, w)
 
