@@ -1,7 +1,4 @@
-"""What a campaign tells its caller: the receipt, the progress, the recipients that were refused.
-
-The lowest room of the house: everything may import it, it imports nothing of ours.
-"""
+"""The receipt of a campaign, its progress, and the outcome of each recipient."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ OutcomeName = Literal[
 class InvalidRecipient:
     """A recipient that was refused, here or by the gateway.
 
-    `number` is the text as the caller wrote it, `position` its place in the source from 0.
+    `number` is the text as the caller wrote it, `position` its position in the source, from 0.
     """
 
     number: str
@@ -45,10 +42,10 @@ class InvalidRecipient:
 
 
 class Outcome(NamedTuple):
-    """What became of one recipient.
+    """The outcome of one recipient.
 
-    `message_id` is the message that it is on, may be on, or was refused with; None where there is
-    none. `reason` says why it is invalid, else None.
+    `message_id` is the message that it is on, may be on, or was refused with; None if there is no
+    such message. `reason` says why it is invalid, and is None for other outcomes.
     """
 
     name: OutcomeName
@@ -58,11 +55,12 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a campaign is: counts of recipients, seconds, recipients a second.
+    """The progress of a campaign: counts of recipients, seconds, recipients a second.
 
-    `total` is what the caller announced (None when unknown). `accepted` moves when a message is
-    closed; `rate` counts recipients that the gateway has acknowledged or that were refused, a
-    second since the start; `eta` is the seconds left at that rate (None while not to be known).
+    - `total`: what the caller announced, None if unknown.
+    - `accepted`: changes when a message is closed.
+    - `rate`: recipients that were acknowledged by the gateway or refused, a second since the start.
+    - `eta`: seconds left at that rate, None if it cannot be estimated yet.
     """
 
     total: int | None = None
@@ -79,22 +77,22 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What became of every recipient taken from the source.
+    """The outcome of every recipient taken from the source.
 
     Always `accepted + len(invalid) + duplicates + excluded + len(doubled) + len(unknown) +
     len(unsent) == total`.
 
     - `total`: recipients taken from the source.
-    - `accepted`: on a closed message exactly once; they go out.
-    - `invalid`: refused, with the reason and the place in the source.
+    - `accepted`: on a closed message exactly once; these go out.
+    - `invalid`: refused, with the reason and the position in the source.
     - `duplicates`, `excluded`: counts of recipients left out on purpose.
     - `doubled`: numbers seen twice on a closed message.
-    - `unknown`: numbers whose fate could not be known. Do not simply send to them again.
+    - `unknown`: numbers whose outcome could not be known. Do not simply send to them again.
     - `unsent`: numbers proven to be on no closed message: safe to send to again.
     - `message_ids`: closed messages; `open_message_ids`: messages left open, which never send
       by themselves.
-    - `requests`, `retries`: what it took on the wire; `elapsed` in seconds.
-    - `cost`: the sum of the prices that the gateway named, None when it named none.
+    - `requests`, `retries`: how many were made; `elapsed` is in seconds.
+    - `cost`: the sum of the prices that the gateway named, None if it named none.
     - `complete`: the whole source was taken and nothing is unknown, unsent or doubled.
     - `outcomes`: one `Outcome` for each recipient taken, in the order of the source, at four bytes
       each; `to_dict` leaves it out.
@@ -118,7 +116,7 @@ class Receipt:
     outcomes: Sequence[Outcome] = ()
 
     def to_dict(self) -> dict[str, object]:
-        """Return plain types for JSON, numbers whole; `cost` becomes text to stay exact."""
+        """Return plain types for JSON, with unmasked numbers; `cost` becomes text to stay exact."""
         return {
             "total": self.total,
             "accepted": self.accepted,
@@ -149,7 +147,7 @@ class Receipt:
         )
 
 
-_MARK_BITS = 3
+_OUTCOME_BITS = 3
 
 
 class RecipientOutcome(IntEnum):
@@ -172,7 +170,7 @@ class RecipientOutcome(IntEnum):
 
 
 _NAMES: dict[RecipientOutcome, OutcomeName] = {
-    mark: cast("OutcomeName", mark.name.lower()) for mark in RecipientOutcome
+    outcome: cast("OutcomeName", outcome.name.lower()) for outcome in RecipientOutcome
 }
 
 
@@ -202,12 +200,12 @@ class Outcomes(Sequence[Outcome]):
         if isinstance(position, slice):
             return [self[at] for at in range(*position.indices(len(self)))]
         marked = self._marks[position]
-        mark = RecipientOutcome(marked & (1 << _MARK_BITS) - 1)
-        message = marked >> _MARK_BITS
+        outcome = RecipientOutcome(marked & (1 << _OUTCOME_BITS) - 1)
+        message = marked >> _OUTCOME_BITS
         message_id = self._message_ids[message - 1] if message else None
-        if mark is not RecipientOutcome.INVALID:
-            return Outcome(_NAMES[mark], message_id, None)
-        return Outcome(_NAMES[mark], message_id, self._reason(range(len(self))[position]))
+        if outcome is not RecipientOutcome.INVALID:
+            return Outcome(_NAMES[outcome], message_id, None)
+        return Outcome(_NAMES[outcome], message_id, self._reason(range(len(self))[position]))
 
     def __iter__(self) -> Iterator[Outcome]:
         return map(self.__getitem__, range(len(self)))
@@ -230,7 +228,7 @@ class Outcomes(Sequence[Outcome]):
 
 
 class Marks:
-    """The outcomes while they are still being found out; a later mark replaces an earlier one."""
+    """The outcomes while a campaign runs; a later mark of a recipient replaces an earlier one."""
 
     def __init__(self) -> None:
         self._marks = array("I")
@@ -245,14 +243,14 @@ class Marks:
         return copied
 
     def mark(
-        self, positions: Sequence[int], mark: RecipientOutcome, message_id: str | None = None
+        self, positions: Sequence[int], outcome: RecipientOutcome, message_id: str | None = None
     ) -> None:
-        """Note what became of the recipients at these places."""
+        """Record the outcome of the recipients at these positions."""
         if not positions:
             return
         first, end = positions[0], positions[-1] + 1
-        marked = self._number(message_id) << _MARK_BITS | mark
-        # Most are one run, and comparing lists is much faster than walking through one.
+        marked = self._number(message_id) << _OUTCOME_BITS | outcome
+        # Most are one range, and comparing two lists is much faster than a loop over one.
         if isinstance(positions, range) or positions == list(range(first, end)):
             self._grow(end)
             self._marks[first:end] = array("I", [marked]) * (end - first)
@@ -261,12 +259,12 @@ class Marks:
         for position in positions:
             self._marks[position] = marked
 
-    def where(self, mark: RecipientOutcome) -> Iterator[int]:
-        """Go through the places that have this mark and no message."""
-        return (position for position, marked in enumerate(self._marks) if marked == mark)
+    def where(self, outcome: RecipientOutcome) -> Iterator[int]:
+        """Yield the positions that have this outcome and no message."""
+        return (position for position, marked in enumerate(self._marks) if marked == outcome)
 
     def outcomes(self, total: int, invalid: Sequence[InvalidRecipient]) -> Outcomes:
-        """Return what is known now of `total` recipients; `invalid` is in the source's order."""
+        """Return the outcomes of `total` recipients as of now; `invalid` is in the source's order."""
         self._grow(total)
         return Outcomes(self._marks[:], tuple(self._message_ids), invalid)
 

@@ -1,4 +1,4 @@
-"""What became of each recipient, one by one: marks, and what receipts say by them."""
+"""The outcome of each recipient, one by one: marks, and the receipts made from them."""
 
 import pickle
 from collections import Counter
@@ -70,20 +70,20 @@ def test_an_invalid_one_has_its_reason():
         told[5]
 
 
-RUNS = st.lists(st.integers(0, 60), unique=True, max_size=30).map(ranges)
+RANGES = st.lists(st.integers(0, 60), unique=True, max_size=30).map(ranges)
 
 
-@given(RUNS, RUNS)
-def test_runs_without_others(people, others):
-    def everybody(some):
+@given(RANGES, RANGES)
+def test_ranges_without_others(recipients, others):
+    def listed(some):
         return [one for run in some for one in range(*run)]
 
-    assert everybody(without(people, others)) == [
-        one for one in everybody(people) if one not in everybody(others)
+    assert listed(without(recipients, others)) == [
+        one for one in listed(recipients) if one not in listed(others)
     ]
 
 
-def test_outcomes_show_nobody():
+def test_outcomes_show_no_numbers():
     marks = Marks()
     marks.mark([0], RecipientOutcome.ACCEPTED, "m")
     assert repr(marks.outcomes(1, ())) == "Outcomes(1 recipients)"

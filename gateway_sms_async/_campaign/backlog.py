@@ -73,7 +73,7 @@ class Backlog:
                 await self._keep(full)
         finally:
             self.put([batch])
-            if written := self._kept_in.people_written:
+            if written := self._kept_in.recipients_written:
                 self._pending.append((0, written))
 
     @property
@@ -83,7 +83,7 @@ class Backlog:
 
     async def _keep(self, batch: Batch) -> None:
         try:
-            await self._kept_in.add_people(batch)
+            await self._kept_in.add_recipients(batch)
         except BaseException:
             self.put([batch])
             raise
@@ -106,7 +106,7 @@ class Backlog:
         first, end = self._pending[0]
         stop = min(end, first + size)
         # Removed only after the read, so that an interrupted read loses no recipient.
-        batch = await self._kept_in.people([(first, stop)])
+        batch = await self._kept_in.recipients([(first, stop)])
         self._pending.popleft()
         if stop < end:
             self._pending.appendleft((stop, end))

@@ -107,7 +107,7 @@ def _tuning(saved: Saved) -> Tuning:
     tuning = new_tuning(saved.settings)
     position = saved.position
     tuning.orphans = position.orphans
-    for run in position.went[-1:]:
+    for run in position.runs[-1:]:
         tuning.batch_size, tuning.per_message = run.batch_size, run.per_message
         tuning.careful = tuning.careful or run.careful
         tuning.objects_understood = run.objects_understood
@@ -128,7 +128,7 @@ def _spending(saved: Saved) -> SpendingLimit:
             cost = None if closing is None else closing.cost
             if ended is not None:
                 cost = ended.price
-            spending.ended(message.number, count_of(message.people), _price(cost))
+            spending.ended(message.number, count_of(message.recipients), _price(cost))
         elif ended is not None and not message.is_unfinished:
             accepted = accepted_on(message) if ended.state == "closed" else 0
             spending.ended(message.number, accepted, _price(ended.price))

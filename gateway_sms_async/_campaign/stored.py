@@ -76,7 +76,7 @@ async def journal_numbers(path: str | PathLike[str]) -> AsyncIterator[tuple[int,
     journal, saved = await Journal.open(path)
     try:
         refused = deque(saved.invalid)
-        async for batch in journal.batches([(0, saved.people)]):
+        async for batch in journal.batches([(0, saved.recipients)]):
             for position, written in zip(batch.positions, batch.written, strict=True):
                 while refused and refused[0].position < position:
                     one = refused.popleft()
@@ -99,15 +99,17 @@ async def stored_receipt(journal: Journal, saved: Saved) -> Receipt:
         state = "unknown" if message.may_be_closed else "left_open"
         results.add_message(message.message_id, state, None)
         if message.may_be_closed:
-            recipients = await journal.people(message.people)
-            results.add_people({RecipientOutcome.UNKNOWN: [recipients]}, message.message_id)
+            recipients = await journal.recipients(message.recipients)
+            results.add_recipients({RecipientOutcome.UNKNOWN: [recipients]}, message.message_id)
         elif message.message_id is not None:
-            results.add_people({RecipientOutcome.UNSENT: [await journal.people(message.people)]})
+            results.add_recipients(
+                {RecipientOutcome.UNSENT: [await journal.recipients(message.recipients)]}
+            )
     for run in saved.position.pending():
-        results.add_people({RecipientOutcome.UNSENT: [await journal.people([run])]})
+        results.add_recipients({RecipientOutcome.UNSENT: [await journal.recipients([run])]})
     finished = saved.position.finished
     if finished is None:
-        elapsed = saved.position.went[-1].elapsed if saved.position.went else 0.0
+        elapsed = saved.position.runs[-1].elapsed if saved.position.runs else 0.0
         return replace(results.receipt(), elapsed=elapsed)
     return replace(
         results.receipt(),
@@ -128,13 +130,13 @@ async def stored_results(journal: Journal, saved: Saved, session: Session | None
     batcher.excluded = count_of(saved.excluded)
     batcher.invalid = saved.invalid
     await _mark_source(batcher.marks, journal, saved)
-    went = saved.position.went[-1:]
+    last = saved.position.runs[-1:]
     results = Results(
         batcher,
         session,
-        requests=sum(one.requests for one in went),
-        retries=sum(one.retries for one in went),
-        elapsed=sum(one.elapsed for one in went),
+        requests=sum(run.requests for run in last),
+        retries=sum(run.retries for run in last),
+        elapsed=sum(run.elapsed for run in last),
     )
     for message in saved.position.messages.values():
         if message.ended is not None and not message.ended.unknown:
@@ -148,7 +150,7 @@ async def _mark_source(marks: Marks, journal: Journal, saved: Saved) -> None:
     for run in saved.excluded:
         marks.mark(range(*run), RecipientOutcome.EXCLUDED)
     marks.mark([one.position for one in saved.invalid], RecipientOutcome.INVALID)
-    async for batch in journal.batches([(0, saved.people)]):
+    async for batch in journal.batches([(0, saved.recipients)]):
         marks.mark(batch.positions, RecipientOutcome.UNSENT)
 
 
@@ -162,7 +164,7 @@ async def _add_ended(journal: Journal, results: Results, message: SavedMessage) 
     if ended.state == "closed":
         # Unsent recipients keep their mark: another message may have taken them.
         others = (*ended.invalid, *ended.doubled, *ended.unknown, *ended.unsent)
-        async for batch in journal.batches(without(message.people, others)):
+        async for batch in journal.batches(without(message.recipients, others)):
             results.mark(batch, RecipientOutcome.ACCEPTED, ended.message_id)
     for outcome, recipients in (
         (RecipientOutcome.INVALID, ended.invalid),
@@ -170,7 +172,9 @@ async def _add_ended(journal: Journal, results: Results, message: SavedMessage) 
         (RecipientOutcome.UNKNOWN, ended.unknown),
     ):
         if recipients:
-            results.add_people({outcome: [await journal.people(recipients)]}, ended.message_id)
+            results.add_recipients(
+                {outcome: [await journal.recipients(recipients)]}, ended.message_id
+            )
 
 
 def accepted_on(message: SavedMessage) -> int:
@@ -180,7 +184,7 @@ def accepted_on(message: SavedMessage) -> int:
     if ended.accepted is not None:
         return ended.accepted
     others = (*ended.invalid, *ended.doubled, *ended.unknown, *ended.unsent)
-    return count_of(message.people) - count_of(others)
+    return count_of(message.recipients) - count_of(others)
 
 
 def count_of(ranges: Sequence[tuple[int, int]]) -> int:

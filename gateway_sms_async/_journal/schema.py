@@ -1,4 +1,4 @@
-"""Settings and source as stored."""
+"""Settings and source of a campaign, as its journal stores them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Saved", "Settings"]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """What a campaign was started with. `options` as on the wire, `max_cost` as text."""
+    """The arguments of a campaign. `options` are as on the wire, `max_cost` is text."""
 
     base_url: str
     sender: str
@@ -34,7 +34,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 class _Taken(Struct, frozen=True):
-    """What became of the source besides those to send to."""
+    """The counts of the source, and its recipients that are not sent to. `people` counts the others."""
 
     total: int
     duplicates: int
@@ -44,7 +44,7 @@ class _Taken(Struct, frozen=True):
 
 
 class _Row(Struct, array_like=True):
-    """Some people of the source; `written` only where it differs from the number."""
+    """Some recipients of the source; `written` only where it differs from the number."""
 
     numbers: list[str]
     written: dict[int, str]
@@ -54,13 +54,17 @@ class _Row(Struct, array_like=True):
 
 @dataclass(slots=True)
 class Saved:
-    """What a journal says. `total` to `excluded`, which are places in it, are of the source."""
+    """The content of a journal.
+
+    `total`, `duplicates` and `excluded` (positions) are of the whole source; `recipients` counts
+    those to send to.
+    """
 
     settings: Settings
     total: int
     duplicates: int
     excluded: Ranges
-    people: int
+    recipients: int
     invalid: list[InvalidRecipient]
     position: Position
 

@@ -1,7 +1,7 @@
-"""The fence: look, close, look again, and settle who is on the message.
+"""Closes a message: look, close, look again, and settle the outcome of each recipient.
 
-Nothing goes out before a close and nothing gets on after it, so all that must be known is known
-around it. The transaction builder enters, with a message whose batches have all landed.
+A message is sent only by its close and cannot change afterwards, so one look before and one after
+the close are enough. No batch of the message may be in flight when its close begins.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ _LOOKS_AT_AN_OPEN_LIST = 3
 
 
 class MessageCloser:
-    """Closes one message, so that everyone on it is accepted, invalid, doubled or unsent.
+    """Closes one message, so that each recipient is accepted, invalid, doubled or unsent.
 
-    `replaceable`: the people of a message that cannot be proven may be given another one, so it
-    raises StartAnewError for them where it would otherwise close and see.
+    `replaceable`: the recipients of a message may be assigned to another one. If the message cannot
+    be proven before its close, RestartMessageError is then raised; otherwise it is closed all the
+    same, and the outcomes are read afterwards.
     """
 
     def __init__(
@@ -61,16 +62,16 @@ class MessageCloser:
         self._tuning = requests.tuning
 
     async def close(self, last: Batch | None) -> None:
-        """Look, close with the last batch, look again and settle; raise if it did not come to that.
+        """Look, close with the last batch, look again and settle; raise if one of these fails.
 
-        After StartAnewError nothing of the message has gone out or will.
+        After RestartMessageError nothing of the message has gone out or will.
         """
         message, requests = self._message, self._requests
         await requests.wait_for_turn()
         before, proven = await self._look()
         if last is None and before.valid == 0:
             if before.invalid != sum(map(len, message.batches)):
-                raise self._start_carefully("does not hold those who were acknowledged")
+                raise self._start_carefully("does not hold the recipients that were acknowledged")
             await requests.delete()
             message.found_all_invalid(before)
             return
@@ -83,16 +84,16 @@ class MessageCloser:
     async def resume_close(
         self, last: AssignedBatch | None, before: Counts, *, proven: bool
     ) -> None:
-        """Go on from an intent to close that an earlier process left: look first."""
+        """Resume from an intent to close that an earlier process left: look first."""
         others = [one for one in self._message.assigned if one is not last]
-        # The intent was proven for those who were acknowledged then, and for nobody else.
+        # The intent was proven for the batches that were acknowledged then, and for no others.
         proven = proven and all(one.state is BatchState.ACKNOWLEDGED for one in others)
         if not await self._settle_if_closed(last, before, None, proven=proven):
             await self._requests.wait_for_turn()
             await self._close(last, before, proven=proven)
 
     async def settle_closed_elsewhere(self) -> None:
-        """Find out who is on a message that somebody else has closed."""
+        """Find out which recipients are on a message that was closed elsewhere."""
         final = await self._look_again()
         if final.transaction:
             return
@@ -101,9 +102,9 @@ class MessageCloser:
             self._message.settle(outcomes, final)
 
     async def settle_if_closed_elsewhere(self) -> None:
-        """Find out whether what closed another message has closed this one too."""
+        """Find out whether this message was closed elsewhere, as another one was."""
         message, requests = self._message, self._requests
-        # Until it is seen: nobody on it may be called unsent.
+        # Until the message is seen, none of its recipients may be called unsent.
         message.closed_elsewhere = True
         if (await self._look_again()).transaction:
             message.closed_elsewhere = False
@@ -114,32 +115,32 @@ class MessageCloser:
     # Before the close
 
     def _reserve(self, seen: Message, brought: int) -> None:
-        """Raise LimitReachedError if this close would cross what the campaign may spend."""
+        """Raise LimitReachedError if this close would exceed the campaign's limits."""
         if self._spending is not None:
             self._spending.reserve(
                 self._message.number, seen.valid, seen.price, brought, self._tuning.orphans
             )
 
     async def _look(self) -> tuple[Message, bool]:
-        """Return the message as it is, and whether counts alone prove who is on it."""
+        """Return the message as it is, and whether counts alone prove which recipients it holds."""
         message, requests = self._message, self._requests
         try:
             seen = await requests.look()
         except NotFoundError as error:
-            # Never closed and not there: whatever it was, it does not go out any more.
+            # It was never closed and does not exist, so it cannot go out any more.
             raise requests.gone(error) from error
         requests.check_open(seen)
         self._check_objects(seen)
-        ladder = not message.in_doubt and counts_add_up(message.counts_by_batch, count(seen).total)
-        proven = ladder and not unnamed(seen, message.batches, once=True)
-        if not ladder and self._tuning.careful and self._replaceable:
+        adds_up = not message.in_doubt and counts_add_up(message.counts_by_batch, count(seen).total)
+        proven = adds_up and not unnamed(seen, message.batches, once=True)
+        if not adds_up and self._tuning.careful and self._replaceable:
             raise RestartMessageError(f"message {message.id} is not what was acknowledged")
         if not proven or self._tuning.verify_always:
-            seen = await self._look_at_list(seen, ladder=ladder)
+            seen = await self._look_at_list(seen, adds_up=adds_up)
         return seen, proven
 
     def _check_objects(self, seen: Message) -> None:
-        """Never close on people whom the gateway may only not understand."""
+        """Never close while a list of objects may look invalid only because it is not understood."""
         lists = [len(batch) for batch in self._message.batches if batch.is_object_list]
         if not lists or self._tuning.objects_understood:
             return
@@ -150,36 +151,37 @@ class MessageCloser:
                 "each is sent by itself"
             )
 
-    async def _look_at_list(self, seen: Message, *, ladder: bool) -> Message:
+    async def _look_at_list(self, seen: Message, *, adds_up: bool) -> Message:
         message = self._message
         try:
-            listing, seen = await self._read_open_list(seen, once=ladder)
+            listing, seen = await self._read_open_list(seen, once=adds_up)
         except NotFoundError:
             # This gateway may list recipients only after the close.
-            if not ladder and self._replaceable:
+            if not adds_up and self._replaceable:
                 raise self._start_carefully("cannot be listed before its close") from None
-            self._check_named(seen, once=ladder)
+            self._check_named(seen, once=adds_up)
             return seen
         if listing is None:
-            if not ladder and self._replaceable:
+            if not adds_up and self._replaceable:
                 raise self._start_carefully("is not listed completely")
-            self._check_named(seen, once=ladder)
+            self._check_named(seen, once=adds_up)
             raise GatewayError(
                 f"the gateway does not list all recipients of message {message.id}: it was not "
                 "closed, so nothing has gone out. Use fewer recipients_per_message, or "
                 'verify="auto"'
             )
         if listing.doubled or listing.strangers:
-            raise self._start_carefully("holds somebody twice, or somebody else")
-        if unnamed(seen, message.batches, once=ladder):
-            # Shown on a message that does not change: its list leaves the invalid ones out.
+            raise self._start_carefully("holds a recipient twice, or one that was not sent")
+        if unnamed(seen, message.batches, once=adds_up):
+            # The message is open and does not change, and its list is complete without the
+            # invalid recipients that are counted: lists leave them out.
             self._tuning.lists_hold_invalid = False
         if sum(listing.times.values()) + seen.invalid < message.acknowledged:
             self._tuning.careful = True
         return seen
 
     async def _read_open_list(self, seen: Message, *, once: bool) -> tuple[Listing | None, Message]:
-        """Read the list of an open message, again while the message changes under it."""
+        """Read the list of an open message, and read it again if the message changed meanwhile."""
         message, requests = self._message, self._requests
         listing: Listing | None = None
         for _ in range(_LOOKS_AT_AN_OPEN_LIST):
@@ -192,11 +194,11 @@ class MessageCloser:
         return listing, seen
 
     def _check_named(self, seen: Message, *, once: bool) -> None:
-        nameless = unnamed(seen, self._message.batches, once=once)
-        if nameless:
+        unnamed_count = unnamed(seen, self._message.batches, once=once)
+        if unnamed_count:
             raise GatewayError(
-                f"the gateway counts {nameless} invalid recipients on message {self._message.id} "
-                "without naming them, and its list does not tell who they are: it was not closed, "
+                f"the gateway counts {unnamed_count} invalid recipients on message {self._message.id} "
+                "without naming them, and its list does not show which they are: it was not closed, "
                 "so nothing has gone out. Check the numbers, or use recipients_per_message=1"
             )
 
@@ -208,8 +210,8 @@ class MessageCloser:
 
     async def _close(self, last: AssignedBatch | None, before: Counts, *, proven: bool) -> None:
         message, requests = self._message, self._requests
-        people: WireRecipients = () if last is None else last.batch.to_wire()
-        payload = encode(MessageUpdate(recipients=people, transaction=False))
+        recipients: WireRecipients = () if last is None else last.batch.to_wire()
+        payload = encode(MessageUpdate(recipients=recipients, transaction=False))
         for _ in range(_CLOSE_TRIES):
             try:
                 answer = await requests.close_once(payload, last)
@@ -223,7 +225,7 @@ class MessageCloser:
     async def _after_refusal(
         self, refusal: APIError, payload: bytes, last: AssignedBatch | None, before: Counts
     ) -> None:
-        """Look what a complete no has left, and raise it unless something better can be done."""
+        """Look at the message after its close was refused; raise the refusal if there is no remedy."""
         message, requests = self._message, self._requests
         if message.close_begun or isinstance(refusal, AuthenticationError | RateLimitError):
             raise refusal
@@ -234,18 +236,18 @@ class MessageCloser:
         requests.check_size(refusal, payload, Batch() if last is None else last.batch)
         if last is not None or not isinstance(refusal, InvalidRequestError):
             raise refusal
-        # This gateway takes no empty list, and nobody is left to close with.
-        people = max(count(seen).total, sum(map(len, message.batches)))
-        if people > 1 and self._tuning.close_empty:
+        # This gateway takes no empty list, and no recipient is left to close with.
+        held = max(count(seen).total, sum(map(len, message.batches)))
+        if held > 1 and self._tuning.close_empty:
             raise GatewayError(
                 f"message {message.id} cannot be closed: the gateway takes recipients with a close "
                 "without closing, and no close without recipients. Use recipients_per_message=1"
             ) from refusal
-        if people > 1:
-            raise RestartMessageError(f"message {message.id} cannot be closed with nobody")
+        if held > 1:
+            raise RestartMessageError(f"message {message.id} cannot be closed without recipients")
         alone = message.batches[0]
         await requests.delete()
-        # It may have been paid for already, and is now once more.
+        # The recipient may have been paid for already, and is now paid for again.
         self._tuning.orphans += 1
         self._reserve(seen, 0)
         await requests.send_single(alone)
@@ -259,7 +261,7 @@ class MessageCloser:
         if after.transaction:
             if count(after) == before:
                 return False
-            # Its people are on the message but it is open: closing again would add them twice.
+            # The close added its recipients but left the message open: another would add them twice.
             await requests.delete()
             self._tuning.close_empty = True
             raise RestartMessageError(
@@ -287,7 +289,7 @@ class MessageCloser:
             listed = await self._outcomes_by_list(final, once=outcomes is not None)
         may_believe = self._may_believe(final, once=outcomes is not None)
         if listed is None and self._tuning.verify_always and may_believe:
-            # Who asks for the list does not go by counts alone.
+            # With verify="always", counts alone are no proof.
             outcomes = None
         outcomes = (
             listed or outcomes or [[RecipientOutcome.UNKNOWN] * len(batch) for batch in batches]
@@ -296,16 +298,16 @@ class MessageCloser:
         self._learn(outcomes)
         if _has(outcomes, RecipientOutcome.UNKNOWN):
             raise GatewayError(
-                f"message {message.id} went out, but neither its counts nor its list tell who is on "
-                "it: see its recipients before sending to them again"
+                f"message {message.id} went out, but neither its counts nor its list show which "
+                "recipients are on it: read its list before sending to them again"
             )
 
     async def _outcomes_by_list(
         self, final: Message, *, once: bool = False
     ) -> OutcomesByBatch | None:
-        """Read the list of a closed message until it is whole, to a deadline; None if it never is.
+        """Read the list of a closed message until it is complete; None if it is not by a deadline.
 
-        It counts only with an answer that shows the message closed after it was read.
+        A list counts only if a look after it shows the message closed.
         """
         message, requests = self._message, self._requests
         loop = asyncio.get_running_loop()
@@ -322,7 +324,7 @@ class MessageCloser:
                 if final.transaction:
                     raise GatewayError(
                         f"message {message.id} is open again after it was closed: what the gateway "
-                        "says of it cannot be relied on"
+                        "reports of it cannot be relied on"
                     )
                 listing = read_list(final, message.batches, numbers, once=once)
             if listing is not None:
@@ -335,13 +337,17 @@ class MessageCloser:
             delay = min(delay * 2, requests.policy.max_delay)
 
     def _may_believe(self, final: Message, *, once: bool) -> bool:
-        """Whether a list can be whole: unnamed invalid ones in a growing list would hide it."""
+        """Whether a complete list can be recognized.
+
+        A list that is still growing may hold unnamed invalid recipients, and then reach the expected
+        length without being complete.
+        """
         return not unnamed(final, self._message.batches, once=once) or (
             self._tuning.lists_hold_invalid is False
         )
 
     def _learn(self, outcomes: OutcomesByBatch) -> None:
-        """Go carefully after anybody was doubled, or acknowledged and is missing."""
+        """Be careful from now on if a recipient was doubled, or acknowledged and is missing."""
         for assigned, batch_outcomes in zip(
             (one for one in self._message.assigned if one.state is not BatchState.PENDING),
             outcomes,
@@ -355,7 +361,7 @@ class MessageCloser:
                 self._tuning.careful = True
 
     async def _look_again(self) -> Message:
-        """Read the message until there is an answer: outside the retry budget, but slowly."""
+        """Read the message until there is an answer: outside the retry budget, with growing waits."""
         message, requests = self._message, self._requests
         loop = asyncio.get_running_loop()
         deadline = loop.time() + requests.policy.max_elapsed

@@ -88,7 +88,7 @@ class OutgoingMessage:
 
     - `number`: its number in the journal.
     - `assigned`: the batches that were meant for it, in order, without those that were released.
-    - `closed_elsewhere`: it is closed, or may be, though nothing here closed it.
+    - `closed_elsewhere`: it is closed, or may be, though this process did not close it.
     - `final`: the message as seen closed; `seen`: as seen last.
     - `close_status`: whether a byte of the latest close has left.
     - `close_in_doubt`: a close may be applied. From the first byte of a close until the message is
@@ -102,8 +102,8 @@ class OutgoingMessage:
         self.closed_elsewhere = False
         self.final: Message | None = None
         self.seen: Message | None = None
-        self.close_status = WireStatus()
-        self.close_in_doubt = False
+        self.close_status: WireStatus = WireStatus()
+        self.close_in_doubt: bool = False
         self._state: State = "new"
         self._next_batch = 0
         self._outcomes: OutcomesByBatch | None = None
@@ -232,7 +232,7 @@ class OutgoingMessage:
     def settle(self, outcomes: OutcomesByBatch, final: Message) -> None:
         """Record the outcomes of all recipients on the message, which is closed."""
         if list(map(len, outcomes)) != list(map(len, self.batches)):
-            raise GatewayError(f"message {self.id} was settled for others than are on it")
+            raise GatewayError(f"message {self.id} was settled for other recipients than it holds")
         self._become("closed")
         self._outcomes = outcomes
         self.final = final

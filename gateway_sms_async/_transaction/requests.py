@@ -312,7 +312,7 @@ class MessageRequests:
         return RestartMessageError(f"message {self.message.id} is gone: {error}")
 
     def check_open(self, seen: Message) -> None:
-        """Raise GatewayError if the message is closed though nothing here closed it."""
+        """Raise GatewayError if the message is closed though this process did not close it."""
         if not seen.transaction:
             raise self._closed_elsewhere()
 
@@ -322,15 +322,15 @@ class MessageRequests:
             raise self._closed_elsewhere()
 
     def note_closed_elsewhere(self) -> None:
-        """Record that the message is closed though nothing here closed it."""
+        """Record that the message is closed though this process did not close it."""
         self.message.closed_elsewhere = self.tuning.closed_elsewhere = True
         self._journal.note(ClosedElsewhere(self.message.number))
 
     def _closed_elsewhere(self) -> GatewayError:
         self.note_closed_elsewhere()
         return GatewayError(
-            f"message {self.message.id} is closed though nobody here closed it: another process or "
-            "the console did, or the gateway does not keep transactions open"
+            f"message {self.message.id} is closed though this process did not close it: another "
+            "process or the console did, or the gateway does not keep transactions open"
         )
 
     def check_size(self, error: GatewayError, payload: bytes, batch: Batch) -> None:
@@ -339,7 +339,7 @@ class MessageRequests:
         held = self.message.acknowledged
         if too_large and self.tuning.shrink(len(payload), len(batch), held, self._allowed):
             raise RestartMessageError(
-                f"{error}: going on with {self.tuning.batch_size} recipients a request and "
+                f"{error}: continuing with {self.tuning.batch_size} recipients a request and "
                 f"{self.tuning.per_message} a message"
             ) from error
 

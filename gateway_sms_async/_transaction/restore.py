@@ -21,7 +21,7 @@ async def restore_message(builder: MessageBuilder, saved: SavedMessage, journal:
     """
     assigned: list[tuple[int, Batch, int | None]] = []
     for number, batch in sorted(saved.batches.items()):
-        assigned.append((number, await journal.people(batch.people), batch.count))
+        assigned.append((number, await journal.recipients(batch.recipients), batch.count))
     assert saved.message_id is not None
     builder.restore(saved.message_id, assigned)
     if saved.abandoning and not saved.may_be_closed:
@@ -30,7 +30,7 @@ async def restore_message(builder: MessageBuilder, saved: SavedMessage, journal:
         _resume_single(builder, saved.sending.reference)
     elif saved.closing is not None:
         closing = saved.closing
-        last = await journal.people(closing.people) if closing.people else None
+        last = await journal.recipients(closing.recipients) if closing.recipients else None
         _resume_close(builder, closing, last)
     elif saved.closed_elsewhere:
         builder.message.closed_elsewhere = True

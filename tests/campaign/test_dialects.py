@@ -613,7 +613,7 @@ async def test_a_message_that_was_closed_elsewhere_is_reported() -> None:
         at(w, "get", 1, later)
         receipt, error = await w.send(recipients(10, fields=False), concurrency=1)
         assert error is not None
-        assert "closed though nobody here closed it" in error.reason
+        assert "closed though this process did not close it" in error.reason
         assert "does not keep transactions open" in error.reason
         check_no_lie(receipt, w)
 

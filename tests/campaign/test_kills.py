@@ -181,7 +181,7 @@ async def test_the_points_are_those_that_matter(
         [ended] = await zygote.run(scene.child())
         assert ended.receipt is not None, ended.text
         passed = Counter(ended.points)
-        assert passed["after add_people"] == -(-len(CASES[name].campaign.numbers) // 2)
+        assert passed["after add_recipients"] == -(-len(CASES[name].campaign.numbers) // 2)
         assert passed["after publish"] == passed["after link"] == 1
         assert passed["before commit"] == passed["after commit"] >= 3
         leaving = sum(count for point, count in passed.items() if "may leave" in point)

@@ -173,16 +173,16 @@ async def test_a_row_that_is_no_text_stops_no_other_recipient(
 async def test_a_journal_that_cannot_be_read_back_costs_no_receipt(
     simulator: Simulator, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    people, reads = Store.people, 0
+    recipients, reads = Store.recipients, 0
 
     def failing(self: Store, first: int) -> tuple[int, bytes]:
         nonlocal reads
         reads += 1
         if reads > 2:
             raise OSError(5, "disk I/O error")
-        return people(self, first)
+        return recipients(self, first)
 
-    monkeypatch.setattr(Store, "people", failing)
+    monkeypatch.setattr(Store, "recipients", failing)
     receipt = await send(simulator, journal, numbers(12), recipients_per_message=2, concurrency=1)
     assert parts(receipt) == receipt.total == 12
     assert receipt.accepted == len(simulator.ledger)
