@@ -28,7 +28,7 @@ from ._receipt import Receipt
 __all__ = ["Connection", "SessionSettings"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # a repr would show secrets
 class SessionSettings:
     """What a session is opened with; see `GatewayClient`.
 

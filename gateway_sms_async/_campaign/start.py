@@ -29,7 +29,7 @@ from .state import CampaignState, new_spending, new_tuning
 __all__ = ["CampaignSettings", "started"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # a repr would show numbers
 class CampaignSettings:
     """The keywords of `send_bulk` that say what is sent, to which recipients and how.
 
@@ -53,7 +53,7 @@ class CampaignSettings:
     exclude: Iterable[str] | None = None
     max_cost: Decimal | float | str | None = None
     max_recipients: int | None = None
-    draft: Draft = field(init=False, repr=False, compare=False)
+    draft: Draft = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         draft = Draft(
