@@ -146,7 +146,7 @@ async def test_a_recipient_that_another_task_was_adding_is_counted(
             async with transaction:
                 raise ZeroDivisionError
     go_on.set()
-    with pytest.raises(RuntimeError, match="not all were added"):
+    with pytest.raises(RuntimeError, match="not all recipients were added"):
         await adding
     assert transaction.receipt.total == 4
     check(transaction.receipt, simulator, {number(0), number(1), number(10), number(11)})
