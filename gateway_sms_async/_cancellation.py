@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import anyio
 
-__all__ = ["GRACE_PERIOD", "drain", "wait_for"]
+__all__ = ["GRACE_PERIOD", "drain", "wait_for", "wait_shielded"]
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ _PATIENCE = 5.0
 """Seconds that the journal's last write has to end after the campaign is cancelled."""
 
 
-async def _to_its_end(future: asyncio.Future[T]) -> T:
+async def wait_shielded(future: asyncio.Future[T]) -> T:
     """Wait for the journal's thread even if the caller is cancelled, then for `_PATIENCE` at most.
 
     A cancellation that arrives meanwhile is raised at the end.

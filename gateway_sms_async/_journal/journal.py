@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from .._cancellation import _to_its_end
+from .._cancellation import wait_shielded
 from .._receipt import InvalidRecipient, RecipientOutcome
 from .._recipients.batches import Batch, Batcher
 from ..errors import JournalCorruptError, JournalError
@@ -26,12 +26,12 @@ from .replay import replay
 from .schema import (
     Saved,
     Settings,
-    _decode_row,
-    _decode_settings,
-    _decode_taken,
-    _encode,
-    _Row,
-    _Taken,
+    StoredRow,
+    StoredSource,
+    decode_row,
+    decode_settings,
+    decode_source,
+    encode_value,
 )
 from .store import Store
 
@@ -82,8 +82,8 @@ class Journal:
     async def add_recipients(self, batch: Batch) -> None:
         """Store a batch of the source."""
         first = self.recipients_written
-        value = _encode(
-            _Row(
+        value = encode_value(
+            StoredRow(
                 batch.numbers,
                 {}
                 if batch.written == batch.numbers
@@ -101,7 +101,7 @@ class Journal:
 
     async def publish(self, settings: Settings, batcher: Batcher) -> None:
         """Make the source durable: from now on a resume needs only this file."""
-        taken = _Taken(
+        taken = StoredSource(
             batcher.total,
             batcher.duplicates,
             self.recipients_written,
@@ -114,7 +114,7 @@ class Journal:
             if batcher.excluded
             else [],
         )
-        meta = {"settings": _encode(settings), "taken": _encode(taken)}
+        meta = {"settings": encode_value(settings), "taken": encode_value(taken)}
 
         def publish() -> None:
             self._opened.publish(meta)
@@ -178,7 +178,7 @@ class Journal:
             return
         closing = self._loop.run_in_executor(self._executor, store.close)
         try:
-            await _to_its_end(closing)
+            await wait_shielded(closing)
         finally:
             # Do not wait for a thread that the disk blocks.
             self._executor.shutdown(wait=closing.done())
@@ -231,7 +231,7 @@ class Journal:
     async def _start(self, make: Callable[[], Store]) -> None:
         starting = self._loop.run_in_executor(self._executor, make)
         try:
-            self._store = await _to_its_end(starting)
+            self._store = await wait_shielded(starting)
         except BaseException:
             if starting.done() and not starting.cancelled() and starting.exception() is None:
                 self._store = starting.result()
@@ -240,7 +240,7 @@ class Journal:
 
     async def _run(self, function: Callable[..., T], *args: Any) -> T:
         try:
-            return await _to_its_end(self._loop.run_in_executor(self._executor, function, *args))
+            return await wait_shielded(self._loop.run_in_executor(self._executor, function, *args))
         except JournalError:
             raise
         except Exception as error:
@@ -254,8 +254,8 @@ class Journal:
         store = self._opened
         try:
             meta = store.meta()
-            settings = _decode_settings(meta["settings"])
-            taken = _decode_taken(meta["taken"])
+            settings = decode_settings(meta["settings"])
+            taken = decode_source(meta["taken"])
             position = replay(map(decode, store.log()), taken.people)
         except (msgspec.MsgspecError, KeyError, AssertionError, IndexError) as error:
             raise JournalCorruptError(
@@ -275,7 +275,7 @@ class Journal:
         """Return the stored batch that has this ordinal, and its first ordinal; the last one is cached."""
         if self._row is None or not 0 <= ordinal - self._row[0] < len(self._row[1]):
             first, value = await self._run(self._opened.recipients, ordinal)
-            row = _decode_row(value)
+            row = decode_row(value)
             batch = Batch()
             batch.numbers = row.numbers
             batch.written = row.numbers

@@ -12,7 +12,16 @@ from .._receipt import InvalidRecipient
 from .records import Ranges
 from .replay import Position
 
-__all__ = ["Saved", "Settings"]
+__all__ = [
+    "Saved",
+    "Settings",
+    "StoredRow",
+    "StoredSource",
+    "decode_row",
+    "decode_settings",
+    "decode_source",
+    "encode_value",
+]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -33,7 +42,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_recipients: int | None
 
 
-class _Taken(Struct, frozen=True):
+class StoredSource(Struct, frozen=True):
     """The counts of the source, and its recipients that are not sent to. `people` counts the others."""
 
     total: int
@@ -43,7 +52,7 @@ class _Taken(Struct, frozen=True):
     excluded: Ranges = []
 
 
-class _Row(Struct, array_like=True):
+class StoredRow(Struct, array_like=True):
     """Some recipients of the source; `written` only where it differs from the number."""
 
     numbers: list[str]
@@ -69,13 +78,13 @@ class Saved:
     position: Position
 
 
-_decode_settings = msgspec.msgpack.Decoder(Settings).decode
+decode_settings = msgspec.msgpack.Decoder(Settings).decode
 
 
-_decode_taken = msgspec.msgpack.Decoder(_Taken).decode
+decode_source = msgspec.msgpack.Decoder(StoredSource).decode
 
 
-_decode_row = msgspec.msgpack.Decoder(_Row).decode
+decode_row = msgspec.msgpack.Decoder(StoredRow).decode
 
 
-_encode = msgspec.msgpack.Encoder().encode
+encode_value = msgspec.msgpack.Encoder().encode

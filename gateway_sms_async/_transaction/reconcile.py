@@ -113,7 +113,7 @@ def _named(message: Message, batches: Sequence[Batch], *, once: bool) -> set[int
     names = message.recipients.invalid.list
     once = once or len(batches) == 1
     if once and message.invalid == len(sent) != len(names) and not message.valid:
-        # If a batch could be there twice, a doubled recipient could stand for one that was lost.
+        # Only with `once`: otherwise a doubled recipient could stand for one that was lost.
         return sent
     return {digits(number) for number in names} & sent
 
