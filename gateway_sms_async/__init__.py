@@ -1,4 +1,4 @@
-"""asyncio client for Openapi's Gateway SMS: nobody is texted twice, nobody is forgotten."""
+"""asyncio client for Openapi's Gateway SMS: no recipient is texted twice, none is forgotten."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -160,7 +160,7 @@ __all__ = [
 ]
 
 
-# Imported when they are asked for: a program that only sends starts a tenth faster without them.
+# Loaded on first access (PEP 562): importing the package is about 10 % faster without them.
 _LATER = {
     "Callback": "callbacks._callback",
     "CallbackLog": "callbacks._log",
@@ -185,4 +185,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(globals().keys() | _LATER)
+    # Only public names, so that completion in a shell or an editor offers nothing else.
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

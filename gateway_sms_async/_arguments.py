@@ -1,7 +1,7 @@
-"""What callers pass when they make a client or start a campaign, checked before anything else.
+"""Argument validation.
 
-The client, the token sources, the preview and the addresses of callbacks enter. A value that cannot be meant is a
-ValueError, one of another kind a TypeError; each names the argument.
+A value out of range raises ValueError, a value of the wrong type TypeError; the message names the
+argument.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MOST_PER_MESSAGE = 50_000
 
 
 def check_count(name: str, value: int) -> int:
-    """Refuse what is no whole number of at least 1."""
+    """Return `value` if it is an integer of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int")
     if value < 1:
@@ -34,21 +34,21 @@ def check_count(name: str, value: int) -> int:
 
 
 def check_per_message(value: int) -> int:
-    """Refuse more recipients than a message may have."""
+    """Return `value` if a message may have so many recipients."""
     if check_count("recipients_per_message", value) > _MOST_PER_MESSAGE:
         raise ValueError(f"recipients_per_message is at most {_MOST_PER_MESSAGE}")
     return value
 
 
 def check_verify(verify: str) -> bool:
-    """Return whether the list of every message is to be read."""
+    """Return whether the recipient list of every message is to be read."""
     if verify not in {"auto", "always"}:
         raise ValueError('verify is "auto" or "always"')
     return verify == "always"
 
 
 def check_cost(name: str, cost: Decimal | float | str) -> Decimal:
-    """Return an amount of euro, exactly as it is written."""
+    """Return a positive amount of euro, with exactly the digits that were passed."""
     try:
         amount = Decimal(str(cost))
     except InvalidOperation:
@@ -59,27 +59,30 @@ def check_cost(name: str, cost: Decimal | float | str) -> Decimal:
 
 
 def check_stop(stop: asyncio.Event | None) -> None:
-    """Refuse what is no asyncio.Event."""
+    """Raise TypeError unless `stop` is an asyncio.Event or None."""
     if stop is not None and not isinstance(stop, asyncio.Event):
         raise TypeError("stop must be an asyncio.Event")
 
 
 def check_number(name: str, value: float) -> float:
-    """Refuse what is no number."""
+    """Return `value` if it is an int or a float."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number")
     return value
 
 
 def check_timeout(timeout: float) -> float:
-    """Refuse what is no time."""
+    """Return `timeout` if it is a positive, finite number of seconds."""
     if not 0 < check_number("timeout", timeout) < math.inf:
         raise ValueError("timeout is a positive number of seconds")
     return timeout
 
 
 def check_flag(name: str, value: object) -> bool:
-    """Refuse what is no bool: 0 and None would mean something on the wire."""
+    """Return `value` if it is a bool.
+
+    0 and None are refused too: on the wire they would mean something else.
+    """
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False")
     return value

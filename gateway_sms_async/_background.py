@@ -1,6 +1,6 @@
-"""Campaigns in the background of a service or bot: one journal each, gone on with at every start.
+"""Campaigns in the background of a service or bot, with a journal each, resumed at every start.
 
-Users enter. What is sent, and how often, is the client's business; in here are the tasks.
+Runs the tasks. What is sent, and how often, is decided by the client.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ __all__ = ["CampaignOptions", "CampaignStatus", "Campaigns"]
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
-_LOOK_EVERY = 0.02
+_CHECK_EVERY = 0.02
+"""Seconds between checks whether a new campaign has its whole list in the journal."""
 
 
-_TRY_EVERY = 1.0
+_RETRY_EVERY = 1.0
+"""Seconds between attempts to open a journal that another process has locked."""
 
 
 _logger = logging.getLogger("gateway_sms_async")
@@ -41,10 +43,14 @@ _logger = logging.getLogger("gateway_sms_async")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignStatus:
-    """How far a campaign is.
+    """The status of a campaign.
 
-    `complete`: everyone is accepted, or left out for a reason that its receipt names. `stopped`:
-    by `reason`; the next start goes on with it, unless nothing can be done about who is left.
+    - `running`: it sends, or waits to.
+    - `complete`: all recipients are accepted, or left out for a reason that the receipt names.
+    - `stopped`: because of `reason`. The next start resumes it, unless a resume cannot change
+      anything for the recipients that are left.
+
+    `progress` holds the latest counts.
     """
 
     state: Literal["running", "complete", "stopped"] = "running"
@@ -52,12 +58,12 @@ class CampaignStatus:
     progress: Progress = field(default_factory=Progress)
 
     def to_dict(self) -> dict[str, object]:
-        """Return plain types for JSON; no number is in it."""
+        """Return plain types for JSON, without any phone number."""
         return asdict(self)
 
 
 class CampaignOptions(TypedDict, total=False):
-    """The keywords of a campaign, see `GatewayClient.send_bulk`."""
+    """The keywords of a campaign; see `GatewayClient.send_bulk`."""
 
     priority: float | Decimal | None
     options: Options | None
@@ -77,14 +83,21 @@ class CampaignOptions(TypedDict, total=False):
 
 
 class Campaigns:
-    """Campaigns that outlive the process; an async context manager, within that of its client.
+    """Campaigns that outlive the process; an async context manager, inside that of its client.
 
-    `folder` holds their journals, `NAME.db`, and is made if need be. Entering goes on with those
-    that an earlier process has left; leaving stops what is running and waits until what is under
-    way has landed. A journal stays when its campaign is complete, so that its name is not taken
-    again by mistake: `purge_journal` deletes it. Of several processes with one folder, the first
-    has a journal; in the others its campaign is `stopped` by that, until the first one lets go of
-    it: then another goes on with it.
+    ```python
+    async with Campaigns(gateway, "campaigns") as campaigns:
+        started = await campaigns.start("spring", recipients, sender="ACME", body="Ciao")
+        print(started, campaigns.status("spring"))
+    ```
+
+    `folder` holds their journals, `NAME.db`, and is created if it does not exist. Entering resumes
+    the campaigns that an earlier process left. Leaving stops those that run and waits until their
+    requests in flight have completed. The journal of a complete campaign stays, so that its name
+    is not used again by mistake; `purge_journal` deletes it.
+
+    Several processes may share a folder. The first one locks a journal; in the others its campaign
+    is `stopped` for that reason until the lock is released, and then one of them resumes it.
     """
 
     def __init__(self, gateway: GatewayClient, folder: str | PathLike[str]) -> None:
@@ -103,14 +116,15 @@ class Campaigns:
         body: str,
         **keywords: Unpack[CampaignOptions],
     ) -> bool:
-        """Begin a campaign, whose keywords are those of `GatewayClient.send_bulk`.
+        """Start a campaign, with the keywords of `GatewayClient.send_bulk`.
 
-        Returns True when the whole list is in the journal: from then on nobody is forgotten,
-        whatever happens to this process. Returns False, and begins nothing, when a campaign has
-        this name: asking twice sends once. A call that is cancelled leaves its campaign to go on.
+        Returns True once the whole list is in the journal: from then on no recipient is lost,
+        whatever happens to this process. Returns False, and starts nothing, if there is a campaign
+        of this name: calling twice sends once. If the call is cancelled, its campaign continues.
+
         Raises ValueError or TypeError for what `send_bulk` refuses and for a name that is not 1 to
-        64 letters, digits, "-" or "_"; a GatewayError when the campaign cannot be kept: nothing
-        was sent then.
+        64 letters, digits, "-" or "_"; a GatewayError if the journal cannot be kept: then nothing
+        was sent.
         """
         if not _NAME.fullmatch(name):
             raise ValueError('the name of a campaign is 1 to 64 letters, digits, "-" or "_"')
@@ -130,22 +144,23 @@ class Campaigns:
         )
         task = self._run(name, journal, sending)
         begun = self._status[name]
-        # Another process may put a journal of this name there. Only who has one of his own reports.
+        # The file may be another process's journal. Only a campaign that has a journal of its own
+        # reports progress, and so changes its status.
         while not task.done() and not (self._status[name] is not begun and journal.exists()):
-            await asyncio.wait([task], timeout=_LOOK_EVERY)
+            await asyncio.wait([task], timeout=_CHECK_EVERY)
         if not task.done():
             return True
         failure = GatewayError("it was cancelled") if task.cancelled() else task.result()
         if failure is not None and not journal.exists():
             raise failure
         if isinstance(failure, JournalError):
-            # Another process was first: this one could not even begin its journal.
+            # Another process was first, so this one could not create its journal.
             self._run(name, journal, self._resume(name, journal))
             return False
         return True
 
     def status(self, name: str) -> CampaignStatus | None:
-        """Return how far a campaign is; None when there is none of this name."""
+        """Return the status of a campaign; None if there is none of this name."""
         return self._status.get(name)
 
     async def __aenter__(self) -> Self:
@@ -176,7 +191,7 @@ class Campaigns:
     def _run(
         self, name: str, journal: Path, sending: Coroutine[Any, Any, Receipt]
     ) -> asyncio.Task[BaseException | None]:
-        """Run a campaign in a task that returns what it failed with."""
+        """Run a campaign in a task, which returns the error that it failed with, or None."""
         self._status[name] = CampaignStatus()
 
         async def run() -> BaseException | None:
@@ -197,17 +212,17 @@ class Campaigns:
                 if receipt.complete:
                     self._end(name, "complete", None, receipt)
                 else:
-                    # It was over in an earlier process: no other try would change anything.
+                    # It ended in an earlier process, and another resume would change nothing.
                     self._end(name, "stopped", shortfall(receipt), receipt)
                 return None
             finally:
-                self._forget_unkept(name, journal)
+                self._forget_unpublished(name, journal)
 
         task = self._tasks[name] = asyncio.create_task(run())
         return task
 
     async def _resume(self, name: str, journal: Path) -> Receipt:
-        """Go on with a campaign, as soon as no other process has its journal."""
+        """Resume a campaign as soon as no other process has locked its journal."""
         while True:
             try:
                 return await self._gateway.resume_bulk(
@@ -217,13 +232,13 @@ class Campaigns:
                 locked = error
             self._end(name, "stopped", str(locked))
             with suppress(TimeoutError):
-                async with asyncio.timeout(_TRY_EVERY):
+                async with asyncio.timeout(_RETRY_EVERY):
                     await self._stop.wait()
             if self._stop.is_set():
                 raise locked
 
-    def _forget_unkept(self, name: str, journal: Path) -> None:
-        """Free the name of a campaign that nobody can go on with."""
+    def _forget_unpublished(self, name: str, journal: Path) -> None:
+        """Free the name of a campaign that cannot be resumed, because it has no journal."""
         if not journal.exists():
             del self._status[name]
 
@@ -238,7 +253,7 @@ class Campaigns:
         receipt: Receipt | None = None,
     ) -> None:
         progress = self._status[name].progress
-        if receipt is not None:  # a campaign that was complete before has reported nothing
+        if receipt is not None:  # a campaign that was complete before has reported no progress
             progress = replace(
                 progress,
                 total=receipt.total if progress.total is None else progress.total,

@@ -1,7 +1,4 @@
-"""Requests under way that are waited for, whatever cancels whoever waits.
-
-Builders, transactions, campaigns and the client enter. Nothing of ours is known here.
-"""
+"""Waits that outlast a cancellation of the caller, with a deadline."""
 
 from __future__ import annotations
 
@@ -11,31 +8,30 @@ from typing import Any, TypeVar
 
 import anyio
 
-__all__ = ["GRACE_PERIOD", "drain", "wait_for"]
+__all__ = ["GRACE_PERIOD", "drain", "wait_for", "wait_shielded"]
 
 T = TypeVar("T")
 
 GRACE_PERIOD = 5.0
-"""Seconds that requests under way are given to land when a campaign is stopped or cancelled."""
+"""Seconds that requests in flight have to end after a campaign is stopped or cancelled."""
 
 
-_AGAIN = 0.05
+_CANCEL_INTERVAL = 0.05
 
 
 async def wait_for(tasks: Collection[asyncio.Task[None]]) -> None:
-    """Wait until all of these have ended, whatever they came to."""
+    """Wait until all of these tasks have ended, whatever their results."""
     if tasks:
         await asyncio.wait(list(tasks))
 
 
 async def drain(tasks: Collection[asyncio.Task[Any]], deadline: float | None = None) -> None:
-    """Give tasks their time to end, whatever cancels the caller; then cancel what is left.
+    """Wait for tasks until a deadline, even if the caller is cancelled; then cancel the rest.
 
-    `deadline` is on the loop's clock, GRACE_PERIOD from now if not given.
-
-    A cancellation that arrives meanwhile is raised at the end.
+    `deadline` is on the loop's clock, GRACE_PERIOD from now if not given. A cancellation that
+    arrives meanwhile is raised at the end.
     """
-    # The scope keeps anyio's cancellation out, the loop a plain `task.cancel()`.
+    # The scope keeps out anyio's cancellation, the `try` below a plain `task.cancel()`.
     cancelled: asyncio.CancelledError | None = None
     loop = asyncio.get_running_loop()
     if deadline is None:
@@ -48,9 +44,11 @@ async def drain(tasks: Collection[asyncio.Task[Any]], deadline: float | None = N
                 for task in pending:
                     task.cancel()
             try:
-                # Again and again: aiohttp can take a cancellation that comes together with its own
-                # timeout for the timeout.
-                _, pending = await asyncio.wait(pending, timeout=left if left > 0 else _AGAIN)
+                # Past the deadline, cancel repeatedly: aiohttp can mistake a cancellation for its
+                # own timeout if both come at the same time.
+                _, pending = await asyncio.wait(
+                    pending, timeout=left if left > 0 else _CANCEL_INTERVAL
+                )
             except asyncio.CancelledError as error:
                 cancelled = error
     if cancelled is not None:
@@ -58,11 +56,11 @@ async def drain(tasks: Collection[asyncio.Task[Any]], deadline: float | None = N
 
 
 _PATIENCE = 5.0
-"""Seconds that the last write is given when the campaign is cancelled."""
+"""Seconds that the journal's last write has to end after the campaign is cancelled."""
 
 
-async def _to_its_end(future: asyncio.Future[T]) -> T:
-    """Wait for the journal's thread whatever cancels the caller, for some seconds at the most.
+async def wait_shielded(future: asyncio.Future[T]) -> T:
+    """Wait for the journal's thread even if the caller is cancelled, then for `_PATIENCE` at most.
 
     A cancellation that arrives meanwhile is raised at the end.
     """

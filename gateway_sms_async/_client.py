@@ -1,61 +1,46 @@
-"""The client: checks the settings, opens and closes, hands out what sends.
+"""The client: checks its settings, opens and closes, and offers everything that sends.
 
-The way in for users. Nothing is created before `open` runs inside an event loop.
+Creates nothing before `open` runs inside an event loop, and does no work of the layers below.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
-import math
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from decimal import Decimal
 from http import HTTPStatus
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
-import anyio
-
 from ._arguments import (
-    check_cost,
     check_count,
-    check_flag,
-    check_number,
-    check_per_message,
     check_stop,
     check_timeout,
-    check_verify,
 )
-from ._auth.account import ConnectionSettings
-from ._auth.api_key import RenewedToken
 from ._auth.environment import token_source
-from ._campaign.campaign import Campaign
 from ._campaign.resume import resumed
-from ._campaign.stored import stored_receipt
-from ._cancellation import GRACE_PERIOD
+from ._campaign.start import CampaignSettings, started
+from ._connection import Connection, SessionSettings
 from ._events import Event, Stats, check_listener, emitter
-from ._http.address import check_proxy, choose_base_url
-from ._http.limiter import RateLimiter
+from ._http.address import choose_base_url
 from ._http.retry import RetryPolicy, check_retry
 from ._http.session import Session
-from ._http.tokens import TokenKeeper, TokenSource
-from ._http.transport import BaseConnector, ConnectorLike, Transport
-from ._journal.journal import Journal
-from ._journal.schema import Settings
+from ._http.tokens import TokenSource
+from ._http.transport import ConnectorLike
 from ._messages.api import message_path
 from ._messages.draft import Draft, Options
 from ._messages.messages import Messages
 from ._receipt import Progress, Receipt
-from ._recipients.batches import Batcher, read_excluded
-from ._recipients.national import number_reader
+from ._recipients.batches import Batcher
 from ._recipients.recipient import Recipients
 from ._recipients.source import Source
 from ._transaction.results import Results
 from ._transaction.transaction import Transaction
 from ._transaction.tuning import Tuning
-from .errors import InvalidRequestError, JournalError, NotFoundError
+from .errors import InvalidRequestError, NotFoundError
 from .models import Message
 
 if TYPE_CHECKING:
@@ -67,33 +52,34 @@ __all__ = ["GatewayClient"]
 _DEFAULT_RETRY = RetryPolicy()
 
 
-class _Shared:
-    """What a client and its views have in common: the open session and what runs on it."""
-
-    def __init__(self, open_session: Callable[[], Awaitable[Session]]) -> None:
-        self.open_session = open_session
-        self.session: Session | None = None
-        self.closed = False
-        self.campaigns: set[Campaign] = set()
-
-
 class GatewayClient:
-    """A client of the Gateway SMS service. One serves many tasks of one event loop.
+    """A client of the Gateway SMS service. One client serves many tasks of one event loop.
 
-    - `token`: a token, or a source of tokens: an `ApiKey`, or anything with `async token()` and
-      `async renew(rejected)`. None reads `OPENAPI_TOKEN`, else `OPENAPI_EMAIL` and
-      `OPENAPI_API_KEY`.
-    - `sandbox`: use the vendor's sandbox, which has tokens of its own. `base_url` names another
-      address, https unless it is this machine's own; else `GATEWAY_SMS_BASE_URL` is used.
-    - `rate`: requests a second, None for no limit; `burst`: how many may follow each other at
-      once after a quiet time. At most `rate * W + burst` leave in any window of W seconds.
-    - `concurrency`: requests under way at once. `timeout`: seconds for one attempt, body included.
-    - `retry`: how often and how long one call is tried.
-    - `connector`: an aiohttp connector, which is never closed here, or a function making one,
-      which is. `proxy`: the address of an HTTP proxy.
+    ```python
+    async with GatewayClient(rate=10) as gateway:
+        message = await gateway.messages.send(sender="ACME", body="Ciao", recipients=recipients)
+        print(message.id, message.price, gateway.credit)
+    ```
+
+    - `token`: a token, an `ApiKey`, or any object with `async token()` and
+      `async renew(rejected)`. None reads the environment: `OPENAPI_TOKEN`, or else
+      `OPENAPI_EMAIL` and `OPENAPI_API_KEY`.
+    - `sandbox`: use the vendor's sandbox, which has tokens of its own.
+    - `base_url`: another address. It must be https unless it is on this machine. None reads
+      `GATEWAY_SMS_BASE_URL`.
+    - `rate`: requests per second, None for no limit.
+    - `burst`: requests that may follow each other at once after a quiet time. At most
+      `rate * W + burst` requests are sent in any window of W seconds.
+    - `concurrency`: requests in flight at once.
+    - `timeout`: seconds for one attempt, including the body of the response.
+    - `retry`: how often and for how long one call is attempted.
+    - `connector`: an aiohttp connector, which the client never closes, or a function that returns
+      one, which the client closes. `proxy`: the address of an HTTP proxy.
     - `on_event`: called with an event for each attempt, hold and retry, each batch and each end
-      of a message. It is called between two steps of the work, so it must be quick and must not
-      wait. What it raises is logged and changes nothing.
+      of a message. It is called synchronously in the middle of the work, so it must be quick and
+      must not block. What it raises is logged and changes nothing.
+
+    Raises ValueError or TypeError for an argument that cannot be used.
     """
 
     def __init__(
@@ -114,110 +100,72 @@ class GatewayClient:
         if sandbox and base_url is not None:
             raise ValueError("give either sandbox=True or base_url, not both")
         self._base_url = choose_base_url(base_url, sandbox=sandbox)
-        source = token_source(token, self._base_url)
-        if rate is not None and not 0 < check_number("rate", rate) < math.inf:
-            raise ValueError("rate is a positive number of requests a second, or None for no limit")
-        self._concurrency = check_count("concurrency", concurrency)
-        check_count("burst", burst)
-        self._timeout = check_timeout(timeout)
-        self._retry = check_retry(_DEFAULT_RETRY if retry is None else retry)
-        if connector is not None and not (
-            isinstance(connector, BaseConnector) or callable(connector)
-        ):
-            raise TypeError("connector must be an aiohttp connector, or a function that makes one")
-        if proxy is not None:
-            check_proxy(proxy)
-        emit = None if on_event is None else emitter(check_listener(on_event))
-
-        async def open_session() -> Session:
-            transport = await Transport.open(
-                self._base_url, concurrency=concurrency, connector=connector, proxy=proxy
-            )
-            if isinstance(source, RenewedToken):
-                source.use(
-                    ConnectionSettings(
-                        connector=connector, proxy=proxy, timeout=self._timeout, policy=self._retry
-                    )
-                )
-            gate = RateLimiter(rate=rate, burst=burst, concurrency=concurrency)
-            return Session(
-                transport,
-                gate,
-                TokenKeeper(source),
-                timeout=self._timeout,
-                policy=self._retry,
-                emit=emit,
-            )
-
-        self._shared = _Shared(open_session)
+        settings = SessionSettings(
+            base_url=self._base_url,
+            source=token_source(token, self._base_url),
+            rate=rate,
+            burst=burst,
+            concurrency=concurrency,
+            timeout=timeout,
+            policy=_DEFAULT_RETRY if retry is None else retry,
+            connector=connector,
+            proxy=proxy,
+            emit=None if on_event is None else emitter(check_listener(on_event)),
+        )
+        self._concurrency = concurrency
+        self._timeout = timeout
+        self._retry = settings.policy
+        self._connection = Connection(settings)
         self._messages: Messages | None = None
 
     @property
     def base_url(self) -> str:
-        """Where the requests go."""
+        """The address that requests are sent to."""
         return self._base_url
 
     @property
     def credit(self) -> Decimal | None:
-        """The credit that the newest answer named, in euro; None before the first."""
-        session = self._shared.session
+        """The credit in euro that the latest response named; None before the first one."""
+        session = self._connection.session
         return None if session is None else session.credit
 
     @property
     def stats(self) -> Stats:
-        """How the client stands at this moment. May be asked at any time, and from any thread."""
-        shared = self._shared
-        return Stats() if shared.session is None else shared.session.stats(len(shared.campaigns))
+        """The client's figures at this moment. Safe to read at any time and from any thread."""
+        return self._connection.stats
 
     @property
     def messages(self) -> Messages:
-        """The seven calls."""
-        if self._messages is None or self._shared.closed:
+        """The seven calls on messages."""
+        if self._messages is None or self._connection.closed:
             self._messages = Messages(self._view())
         return self._messages
 
     async def confirm(self, callback: Callback) -> Message | None:
-        """Ask the gateway about the message of a callback; None when there is no such message.
+        """Return the message of a callback from the gateway; None if there is no such message.
 
-        Callbacks are not signed: what this returns is so, what a callback says may be made up.
+        Callbacks are not signed, so their content may be made up; the returned message is not.
         For one recipient, `messages.recipient(callback.message_id, callback.number)` says more.
-        Raises a GatewayError when the gateway cannot be asked. (`GET /messages/{id}`)
+        Raises a GatewayError if the gateway cannot be asked. (`GET /messages/{id}`)
         """
         try:
             return await self.messages.get(callback.message_id)
         except NotFoundError:
             return None
         except InvalidRequestError as error:
-            # 406: an id that the gateway cannot have given.
+            # 406: the gateway never assigns ids of this form.
             if error.status != HTTPStatus.NOT_ACCEPTABLE:
                 raise
             return None
 
     async def open(self) -> Self:
-        """Open the client; the same as entering it."""
-        shared = self._shared
-        if shared.closed:
-            raise RuntimeError("this GatewayClient is closed; make a new one")
-        if shared.session is None:
-            shared.session = await shared.open_session()
+        """Open the client; the same as entering it. Raises RuntimeError if it was closed."""
+        await self._connection.open()
         return self
 
     async def aclose(self) -> None:
-        """Stop what is running, as `stop` does, and close. May be called again."""
-        shared = self._shared
-        if shared.closed or shared.session is None:
-            shared.closed = True
-            return
-        shared.closed = True
-        with anyio.CancelScope(shield=True):
-            for campaign in list(shared.campaigns):
-                campaign.halt("the client was closed")
-            try:
-                with anyio.move_on_after(GRACE_PERIOD):
-                    for campaign in list(shared.campaigns):
-                        await campaign.done.wait()
-            finally:
-                await shared.session.close()
+        """Stop running campaigns, as `stop` does, and close. May be called more than once."""
+        await self._connection.close()
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -233,9 +181,9 @@ class GatewayClient:
     def with_options(
         self, *, timeout: float | None = None, retry: RetryPolicy | None = None
     ) -> GatewayClient:
-        """Return a view with other patience; connections, rate, budget and token are shared."""
+        """Return a view with another timeout or retry policy; everything else is shared."""
         view = copy.copy(self)
-        view._messages = None  # noqa: SLF001 - it is one of us
+        view._messages = None  # noqa: SLF001 - same class
         if timeout is not None:
             view._timeout = check_timeout(timeout)  # noqa: SLF001
         if retry is not None:
@@ -253,10 +201,20 @@ class GatewayClient:
         batch_size: int = 500,
         concurrency: int | None = None,
     ) -> Transaction:
-        """Return a builder for one message that many recipients are added to.
+        """Return a transaction: one message that recipients are added to until it is closed.
 
-        `batch_size` recipients travel in one request, `concurrency` requests at once (the
-        client's when None).
+        ```python
+        async with gateway.transaction(sender="ACME", body="Ciao") as transaction:
+            await transaction.add(recipients)
+        print(transaction.receipt.accepted)
+        ```
+
+        The first batch of `batch_size` recipients opens the message, each further one is added by
+        one request, and leaving the block sends the message. `concurrency` requests are in flight
+        at once; None uses the client's.
+
+        Raises ValueError or TypeError for an argument that cannot be used, RuntimeError if the
+        client is not open. (`POST /messages/` with `transaction`, then `PUT /messages/{id}`)
         """
         draft = Draft(sender=sender, body=body, priority=priority, options=options, test=test)
         session = self._view(bulk=True)
@@ -293,85 +251,83 @@ class GatewayClient:
         max_cost: Decimal | float | str | None = None,
         max_recipients: int | None = None,
     ) -> Receipt:
-        """Send one text to everyone in a sync or async iterable, each number once.
+        """Send one text to all recipients of a sync or async iterable, to each number once.
 
-        Recipients are taken ahead of the requests: at most two messages' worth with a `rate`, about
-        200,000 without one. Each message holds up to `recipients_per_message` (at most 50,000). A recipient
-        that cannot be sent to is named in the receipt and stops nothing; one without a field
-        that the text uses is refused too unless `allow_missing_fields`.
+        ```python
+        receipt = await gateway.send_bulk(
+            recipients, sender="ACME", body="Ciao", journal="campaign.db"
+        )
+        print(receipt.accepted, receipt.cost)
+        ```
 
-        `default_region`, such as "IT", is the country of numbers without an international prefix,
-        which are refused otherwise; `strict_numbers` refuses also those that no numbering plan has
-        (both with the extra `phone`). Numbers in `exclude`, written in any of these ways, are not
-        sent to and counted as excluded.
+        Each message holds up to `recipients_per_message` recipients (at most 50,000), added in
+        batches of `batch_size`. The source is read ahead of the requests: by at most two messages
+        with a `rate`, by about 200,000 recipients without one. A recipient that cannot be sent to
+        is named in the receipt and stops nothing. A recipient without a field that the text uses
+        is refused too, unless `allow_missing_fields`.
 
-        No batch is sent twice into a message. Who is on a message is proven by its counts, or, as
-        soon as anything was lost or does not fit, by its list of recipients after it was closed;
-        who is proven to be missing goes to another message, in at most ten rounds. `careful` makes
-        each message of one POST and one close, which is exact even behind a proxy that repeats
-        requests; `verify="always"` reads the list of every message, about 1 kB a recipient.
+        `default_region`, such as "IT", is the country of numbers without an international prefix;
+        without it they are refused. `strict_numbers` also refuses numbers that no numbering plan
+        has. Both need the extra `phone`. Numbers in `exclude` may be written in any of these ways;
+        they are not sent to and are counted as excluded.
 
-        `journal` names a file that must not be there yet. The whole source is written to it before
-        the first request, then everything that must be known after a crash: `resume_bulk` goes on
-        from it. It holds numbers and texts, readable by its owner only.
+        No batch is sent twice into a message. The message's counts prove which recipients are on
+        it. If a response was lost or the counts do not add up, the list of recipients proves it
+        after the close. Recipients that are proven missing go to another message, in at most ten
+        rounds. `careful` makes each message of one POST and one close, which is exact even behind
+        a proxy that repeats requests. `verify="always"` reads the list of every message, about
+        1 kB a recipient.
 
-        `max_recipients` and `max_cost` (in euro) stop before the close that would cross them.
-        Messages that were opened and lost, or deleted, count towards `max_cost`; the recipients that
-        come with a close are reckoned at the price of those already on the message.
+        `journal` names a new file. The whole source is written to it before the first request, and
+        then everything that is needed after a crash: `resume_bulk` continues from it. It holds
+        numbers and texts and is readable by its owner only.
+
+        `max_recipients` and `max_cost` (in euro) stop before the close that would exceed them.
+        Messages that were opened and lost, or deleted, count towards `max_cost`. Recipients that
+        are sent with a close are estimated at the price of those already on the message.
 
         `on_progress` is called with a Progress at most four times a second and once at the end;
-        `total` lets it tell the time left. Setting `stop` ends the campaign: nothing new
-        leaves, what is under way has five seconds to land, and the receipt says where everyone
-        is. Cancelling does the same, but leaves no receipt, only a last report of progress (and
-        the journal): to stop on purpose, set `stop`.
+        with `total`, the number of recipients in the source, it includes the time left. Setting
+        `stop` ends the campaign: nothing new is sent, requests in flight have five seconds to
+        complete, and the receipt covers every recipient read. Cancelling does the same but returns
+        no receipt, only a last report of progress (and the journal). To stop on purpose, set
+        `stop`.
 
-        Raises BulkSendError, whose receipt accounts for everyone taken, when not everyone could
-        be accepted; JournalError when the journal cannot be used and nothing was sent; ValueError
-        or TypeError before any request.
+        Raises BulkSendError, whose receipt covers every recipient read, if not all of them were
+        accepted; JournalError if the journal cannot be used and nothing was sent; ValueError or
+        TypeError before any request. (`POST /messages/`, `PUT /messages/{id}`, `GET /messages/{id}`,
+        `GET /messages/{id}/recipients/`, `DELETE /messages/{id}`)
         """
-        draft = Draft(sender=sender, body=body, priority=priority, options=options, test=test)
         source = Source(recipients)
-        settings = Settings(
-            base_url=self._base_url,
+        settings = CampaignSettings(
             sender=sender,
             body=body,
-            priority=None if priority is None else float(priority),
-            options={} if options is None else options.to_wire(),
+            priority=priority,
+            options=options,
             test=test,
-            batch_size=check_count("batch_size", batch_size),
+            batch_size=batch_size,
             concurrency=self._check_concurrency(concurrency),
-            recipients_per_message=check_per_message(recipients_per_message),
-            careful=check_flag("careful", careful),
-            verify_always=check_verify(verify),
-            max_cost=None if max_cost is None else str(check_cost("max_cost", max_cost)),
-            max_recipients=None
-            if max_recipients is None
-            else check_count("max_recipients", max_recipients),
+            recipients_per_message=recipients_per_message,
+            careful=careful,
+            verify=verify,
+            default_region=default_region,
+            strict_numbers=strict_numbers,
+            allow_missing_fields=allow_missing_fields,
+            exclude=exclude,
+            max_cost=max_cost,
+            max_recipients=max_recipients,
         )
         check_stop(stop)
-        if total is not None and total < 0:
-            raise ValueError("total is the number of recipients in the source")
-        session = self._view(bulk=True)
-        read = number_reader(default_region, strict=check_flag("strict_numbers", strict_numbers))
-        excluded = await read_excluded(exclude, number_reader(default_region))
-        opened = None if journal is None else await Journal.create(journal)
-        campaign = Campaign(
-            session,
-            draft,
+        campaign = await started(
+            self._view(bulk=True),
             source,
-            Batcher(
-                draft.placeholders,
-                allow_missing_fields=allow_missing_fields,
-                read=read,
-                excluded=excluded,
-            ),
             settings,
-            journal=opened,
-            concurrency=settings.concurrency,
+            base_url=self._base_url,
+            journal=journal,
             on_progress=on_progress,
             total=total,
         )
-        return await self._run(campaign, stop)
+        return await self._connection.run(campaign, stop)
 
     async def resume_bulk(
         self,
@@ -380,56 +336,50 @@ class GatewayClient:
         on_progress: Callable[[Progress], object] | None = None,
         stop: asyncio.Event | None = None,
     ) -> Receipt:
-        """Go on with a campaign from its journal, after a crash or a stop.
+        """Continue a campaign from its journal, after a crash or a stop.
 
-        Nobody is sent to again who may have been texted: messages that may be closed are looked
-        at first. What is still unknown then stays so, and may be looked at again by another
-        resume. A finished campaign returns its receipt; nothing is sent or asked.
+        ```python
+        receipt = await gateway.resume_bulk("campaign.db")
+        if receipt.complete:
+            await purge_journal("campaign.db")
+        ```
 
-        Raises JournalError when the journal cannot be used, or belongs to another address; and
+        No recipient that may have been texted is sent to again: messages that may be closed are
+        looked up first. A recipient whose outcome stays unknown may be looked up again by another
+        resume. For a finished campaign, returns its receipt and makes no request. `on_progress`
+        and `stop` are as in `send_bulk`.
+
+        Raises JournalError if the journal cannot be used or belongs to another base URL, and
         BulkSendError as `send_bulk` does.
         """
         check_stop(stop)
-        session = self._view(bulk=True)
-        opened, saved = await Journal.open(journal)
-        try:
-            if saved.settings.base_url != self._base_url:
-                raise JournalError(
-                    f"{opened.path}: this campaign was sent to {saved.settings.base_url}; resume it "
-                    "with a client of that address"
-                )
-            if saved.position.finished is not None:
-                receipt = await stored_receipt(opened, saved)
-                await opened.close()
-                return receipt
-            campaign = await resumed(
-                session,
-                opened,
-                saved,
-                concurrency=min(saved.settings.concurrency, self._concurrency),
-                on_progress=on_progress,
-            )
-        except BaseException:
-            await opened.close()
-            raise
-        return await self._run(campaign, stop)
+        campaign = await resumed(
+            self._view(bulk=True),
+            journal,
+            base_url=self._base_url,
+            concurrency=self._concurrency,
+            on_progress=on_progress,
+        )
+        if isinstance(campaign, Receipt):
+            return campaign
+        return await self._connection.run(campaign, stop)
 
     def delivery(
         self, message_id: str, *, timeout: float | None = None
     ) -> AsyncIterator[DeliveryChange]:
-        """Follow a message: yield each recipient when it is further on, until everybody is final.
+        """Follow a message: yield a change whenever a recipient's state advances, until all are final.
 
-        Looks at the message after ever longer pauses (at most a minute), behind the client's other
-        calls. Its list of recipients, about 1 kB each, is read when the message has moved, but
-        all in all at no more than 100 kB a second: one of 20,000 every 200 seconds. A state only
-        moves forward; nobody is told of as pending. Looks that fail are taken again.
+        Polls the message at growing intervals (at most a minute), behind the client's other calls.
+        The list of recipients, about 1 kB each, is read when the message has changed, but on average
+        at no more than 100 kB a second: a list of 20,000 every 200 seconds. States only advance, and
+        no change is reported for a recipient that is still pending. Failed polls are retried.
 
-        Ends when everybody is final, or after `timeout` seconds (None: never). Raises
-        NotFoundError; AuthenticationError; GatewayError when the message is open, has no
-        recipients, goes out only after the timeout, or is not listed whole.
+        Ends when all recipients are final, or after `timeout` seconds (None: never). Raises
+        NotFoundError; AuthenticationError; GatewayError if the message is open, has no recipients,
+        is scheduled for after the timeout, or is not listed completely.
         (`GET /messages/{id}`, `GET /messages/{id}/recipients/`)
         """
-        # Only here: who only sends starts sooner without it.
+        # Imported lazily: programs that only send need not pay for it at start-up.
         from ._delivery.polling import follow  # noqa: PLC0415
 
         message_path(message_id)
@@ -443,19 +393,20 @@ class GatewayClient:
         timeout: float,
         on_progress: Callable[[DeliverySummary], object] | None = None,
     ) -> DeliverySummary:
-        """Wait until everybody on these messages is final, or `timeout` seconds; say how far all is.
+        """Wait until all recipients of these messages are final, and return a summary.
 
-        Takes one id or several, such as a receipt's `message_ids`. Nothing but AuthenticationError
-        is raised once a request was made: what cannot be waited for (a message that is open, has no
-        recipients, goes out only after the timeout, or is not there) is said at once in its
-        `MessageDelivery.unfinished`, and the others are waited for.
+        Waits for at most `timeout` seconds. Takes one id or several, such as a receipt's
+        `message_ids`. After the first request only AuthenticationError is raised. A message that
+        cannot be waited for (it is open, has no recipients, is scheduled for after the timeout, or
+        does not exist) is reported at once in its `MessageDelivery.unfinished`, and the others are
+        still waited for.
 
-        Looks at each message after ever longer pauses (at most a minute), behind the client's other
-        calls. The list of recipients is read when the message says that everybody is final, shortly
-        before the timeout, and seldom in between, in case the message's statistics stand still;
-        so `counts` move seldom, and `message.statistics` with each look. Eight bytes are kept a
-        recipient. `on_progress` is called, and awaited where it is async, after each look; what it
-        raises ends the waiting.
+        Polls each message at growing intervals (at most a minute), behind the client's other calls.
+        The list of recipients is read when the message says that all are final, shortly before the
+        timeout, and seldom in between, in case the message's statistics do not advance. So `counts`
+        change seldom, and `message.statistics` with each poll. Takes eight bytes of memory a
+        recipient. `on_progress` is called, and awaited if it is async, after each poll; what it
+        raises ends the wait.
         (`GET /messages/{id}`, `GET /messages/{id}/recipients/`)
         """
         from ._delivery.polling import wait_until_final  # noqa: PLC0415
@@ -467,21 +418,8 @@ class GatewayClient:
             on_progress=on_progress,
         )
 
-    async def _run(self, campaign: Campaign, stop: asyncio.Event | None) -> Receipt:
-        if self._shared.closed:
-            campaign.halt("the client was closed")
-        self._shared.campaigns.add(campaign)
-        try:
-            return await campaign.run(stop)
-        finally:
-            self._shared.campaigns.discard(campaign)
-
     def _view(self, *, bulk: bool = False) -> Session:
-        session = self._shared.session
-        if session is None or self._shared.closed:
-            state = "closed; make a new one" if self._shared.closed else "not open: `async with` it"
-            raise RuntimeError(f"this GatewayClient is {state}")
-        return session.view(bulk=bulk, timeout=self._timeout, policy=self._retry)
+        return self._connection.view(bulk=bulk, timeout=self._timeout, policy=self._retry)
 
     def _check_concurrency(self, concurrency: int | None) -> int:
         if concurrency is None:

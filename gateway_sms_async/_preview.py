@@ -1,7 +1,7 @@
-"""What a campaign would do, looked at before anything is spent.
+"""What a campaign would do and cost, before anything is spent.
 
-Users enter by `preview`. It reads the recipients as a campaign would, counts, and sends nothing;
-only when it is given a client does it ask the gateway what a part costs, by a simulated send.
+Reads the recipients as a campaign would, counts, and sends nothing. Makes requests only if it is
+given a client, and then only simulated sends, to learn what a part costs.
 """
 
 from __future__ import annotations
@@ -17,17 +17,13 @@ from typing import Literal, NamedTuple
 
 from ._arguments import (
     check_cost,
-    check_count,
-    check_flag,
     check_number,
-    check_per_message,
-    check_verify,
 )
+from ._campaign.start import CampaignSettings
 from ._client import GatewayClient
 from ._messages.draft import Draft, Options
 from ._receipt import InvalidRecipient
-from ._recipients.batches import Batch, Batcher, read_excluded
-from ._recipients.national import number_reader
+from ._recipients.batches import Batch, Batcher
 from ._recipients.numbers import calling_code
 from ._recipients.recipient import Recipient, Recipients
 from ._recipients.source import Source
@@ -43,7 +39,7 @@ _SLICE = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountryPreview:
-    """Who would be sent to under one calling code. `price_per_part` in euro, None if not known."""
+    """The recipients under one calling code. `price_per_part` is in euro, None if not known."""
 
     recipients: int = 0
     parts: int = 0
@@ -54,18 +50,20 @@ class CountryPreview:
 class Preview:
     """What a campaign would do.
 
-    - `total`: recipients in the source; `recipients`: those who would be sent to, each once;
-      `invalid`, with reason and place; `duplicates` and `excluded`: counts.
+    - `total`: recipients in the source; `recipients`: those that would be sent to, each once;
+      `invalid`: those that would be refused, with reason and position; `duplicates` and
+      `excluded`: counts.
     - `countries`: by calling code, `"+39"`, the one with the most recipients first.
-    - `parts`: SMS parts in all; `spread`: recipients by the parts that each takes; `encodings`:
-      recipients by the encoding of their text.
-    - `longest`: the size of the longest text, and `longest_position` its place in the source;
-      None when there is nobody.
-    - `not_gsm`: the characters that force UCS-2, with the recipients whose text has each;
-      `parts_in_gsm`: the parts in all if typographic characters were replaced (`to_gsm`).
-    - `messages`, `requests`: what it takes on the wire when nothing fails; `seconds`: the time
-      that the rate allows for it, and the minute between realtime messages; None without either.
-    - `cost`: parts at their price, in euro; None while a price is not known.
+    - `parts`: SMS parts in all; `spread`: recipients by the number of parts that each takes;
+      `encodings`: recipients by the encoding of their text.
+    - `longest`: the size of the longest text, and `longest_position` its position in the source;
+      both None if there are no recipients.
+    - `not_gsm`: the characters that force UCS-2, each with the number of recipients whose text has
+      it; `parts_in_gsm`: the parts in all if typographic characters were replaced (`to_gsm`).
+    - `messages`, `requests`: the number that a campaign without failures takes.
+    - `seconds`: the time that the rate allows for these requests, and the minute between realtime
+      messages; None if neither applies.
+    - `cost`: all parts at their price, in euro; None if a price is not known.
     """
 
     total: int = 0
@@ -107,35 +105,44 @@ async def preview(
     gateway: GatewayClient | None = None,
     on_read: Callable[[int], object] | None = None,
 ) -> Preview:
-    """Look at a campaign without sending it. The arguments are those of `send_bulk`.
+    """Preview a campaign: count, measure and price its texts without sending any.
 
-    `price_per_part` is in euro. Without one, and with a `gateway`, one `test=True` send for each
-    country asks what a part costs there (`POST /messages/`). `on_read` is called now and then with
-    the number of recipients read.
+    ```python
+    plan = await preview(recipients, sender="ACME", body="Ciao", price_per_part="0.04")
+    print(plan.recipients, plan.parts, plan.cost, plan.seconds)
+    print([(one.position, one.reason) for one in plan.invalid])
+    ```
 
-    Raises ValueError and TypeError as `send_bulk` does, and a GatewayError when the gateway does
+    The arguments are those of `send_bulk`, and these:
+
+    - `rate`: requests per second, as of the client that will send.
+    - `price_per_part`: in euro. Without it, but with a `gateway`, one send with `test=True` for
+      each country asks what a part costs there. (`POST /messages/`)
+    - `on_read`: called from time to time with the number of recipients read.
+
+    Raises ValueError and TypeError as `send_bulk` does, and a GatewayError if the gateway does
     not answer what a part costs.
     """
-    draft = Draft(sender=sender, body=body, priority=priority, options=options)
-    plan = _Plan(
-        check_count("batch_size", batch_size),
-        check_per_message(recipients_per_message),
-        careful=check_flag("careful", careful),
-        verify_always=check_verify(verify),
-        a_minute_apart=draft.is_realtime,
+    settings = CampaignSettings(
+        sender=sender,
+        body=body,
+        priority=priority,
+        options=options,
+        batch_size=batch_size,
+        recipients_per_message=recipients_per_message,
+        careful=careful,
+        verify=verify,
+        default_region=default_region,
+        strict_numbers=strict_numbers,
+        allow_missing_fields=allow_missing_fields,
+        exclude=exclude,
     )
     if rate is not None and not check_number("rate", rate) > 0:
         raise ValueError("rate is a positive number of requests a second, or None for no limit")
     price = None if price_per_part is None else check_cost("price_per_part", price_per_part)
     source = Source(recipients)
-    read = number_reader(default_region, strict=check_flag("strict_numbers", strict_numbers))
-    batcher = Batcher(
-        draft.placeholders,
-        allow_missing_fields=allow_missing_fields,
-        read=read,
-        excluded=await read_excluded(exclude, number_reader(default_region)),
-    )
-    count = _Count(draft)
+    batcher = await settings.batcher()
+    count = _Count(settings.draft)
     async for batch in _batches(source, batcher):
         count.add(batch)
         if on_read is not None:
@@ -148,7 +155,7 @@ async def preview(
         prices = {
             code: await _ask_price(simulate, samples) for code, samples in count.samples.items()
         }
-    return _conclude(batcher, count, prices, plan, rate)
+    return _conclude(batcher, count, prices, _Plan(settings), rate)
 
 
 async def _batches(source: Source, batcher: Batcher) -> AsyncIterator[Batch]:
@@ -165,18 +172,18 @@ async def _batches(source: Source, batcher: Batcher) -> AsyncIterator[Batch]:
 
 
 class _Sample(NamedTuple):
-    """Somebody in a country, and the parts that the text takes for him."""
+    """A recipient in a country, and the parts that its text takes."""
 
     recipient: Recipient
     parts: int
 
 
 _SAMPLES = 3
-"""People of a country whom a price may be asked for: the gateway may not take the first."""
+"""Recipients of a country to ask the price for: the gateway may refuse the first."""
 
 
 class _Count:
-    """Adds up what the texts of valid recipients come to."""
+    """Adds up the sizes of the texts of valid recipients."""
 
     def __init__(self, draft: Draft) -> None:
         self._body = draft.body
@@ -197,8 +204,8 @@ class _Count:
         """Count a batch."""
         self.recipients += len(batch)
         codes = list(map(calling_code, batch.numbers))
-        for code, people in Counter(codes).items():
-            self.countries[code] += people
+        for code, recipients in Counter(codes).items():
+            self.countries[code] += recipients
             self._choose_samples(code, codes, batch)
         if self._placeholders:
             for at, code in enumerate(codes):
@@ -210,14 +217,14 @@ class _Count:
         for code in codes:
             self.parts_by_country[code] += self._plain.size.parts
 
-    def _add_text(self, text: _Text, people: int, position: int) -> None:
+    def _add_text(self, text: _Text, recipients: int, position: int) -> None:
         size = text.size
-        self.parts += size.parts * people
-        self.parts_in_gsm += text.parts_in_gsm * people
-        self.spread[size.parts] += people
-        self.encodings[size.encoding] += people
+        self.parts += size.parts * recipients
+        self.parts_in_gsm += text.parts_in_gsm * recipients
+        self.spread[size.parts] += recipients
+        self.encodings[size.encoding] += recipients
         for character in text.not_gsm:
-            self.not_gsm[character] += people
+            self.not_gsm[character] += recipients
         if self.longest is None or _length(size) > _length(self.longest[0]):
             self.longest = size, position
 
@@ -227,7 +234,7 @@ class _Count:
             return
         places = (at for at, one in enumerate(codes) if one == code)
         for at in islice(places, _SAMPLES - len(samples)):
-            # A single send wants a value for every placeholder.
+            # A single send needs a value for every placeholder.
             fields = batch.fields.get(at)
             if self._placeholders:
                 fields = dict.fromkeys(self._placeholders, "") | (fields or {})
@@ -254,42 +261,38 @@ def _length(size: TextSize) -> tuple[int, int]:
 
 
 class _Plan:
-    """How many messages and requests a campaign takes when nothing fails, and how long."""
+    """How many messages and requests a campaign without failures takes, and how long."""
 
-    def __init__(
-        self,
-        batch_size: int,
-        per_message: int,
-        *,
-        careful: bool,
-        verify_always: bool,
-        a_minute_apart: bool,
-    ) -> None:
-        self._batch_size = batch_size
-        self._verify_always = verify_always
-        self._a_minute_apart = a_minute_apart
-        most = batch_size + shrinking(batch_size, 1)
-        self._per_message = min(per_message, most) if careful else per_message
+    def __init__(self, settings: CampaignSettings) -> None:
+        size, per_message = settings.batch_size, settings.recipients_per_message
+        self._batch_size = size
+        self._verify_always = settings.verify_always
+        self._a_minute_apart = settings.draft.is_realtime
+        most = size + shrinking(size, 1)
+        self._per_message = min(per_message, most) if settings.careful else per_message
 
-    def count(self, people: int) -> tuple[int, int]:
+    def count(self, recipients: int) -> tuple[int, int]:
         """Return (messages, requests)."""
-        full, rest = divmod(people, self._per_message)
+        full, rest = divmod(recipients, self._per_message)
         messages = full + bool(rest)
         return messages, full * self._requests(self._per_message) + self._requests(rest)
 
-    def _requests(self, people: int) -> int:
-        """One for each batch, a look before the close and one after; at least a POST and a PUT."""
-        if not people:
+    def _requests(self, recipients: int) -> int:
+        """Return the requests of one message.
+
+        One for each batch (at least a POST and a PUT), and a look before and after the close.
+        """
+        if not recipients:
             return 0
-        batches, taken = 0, 0
-        while taken < people:
-            taken += shrinking(self._batch_size, batches)
+        batches, placed = 0, 0
+        while placed < recipients:
+            placed += shrinking(self._batch_size, batches)
             batches += 1
-        # A list before the close and one after, each with another look.
+        # With `verify`, a list before the close and one after, each with another look.
         return max(batches, 2) + 2 + 4 * self._verify_always
 
     def seconds(self, messages: int, requests: int, rate: float | None) -> float | None:
-        """Return the time that the rate allows for it, None without a rate."""
+        """Return the seconds that they take at this rate; None if nothing limits them."""
         minutes = max(0, messages - 1) * self._a_minute_apart
         if rate is None:
             return minutes * 60.0 or None
@@ -299,7 +302,7 @@ class _Plan:
 async def _ask_price(
     simulate: Callable[..., Awaitable[Message]], samples: Sequence[_Sample]
 ) -> Decimal | None:
-    """Ask what a part costs, by a simulated send to one recipient; to another if it is refused."""
+    """Return what a part costs, by a simulated send to the first recipient that is not refused."""
     for sample in samples:
         try:
             message = await simulate(recipients=sample.recipient, test=True)
@@ -319,9 +322,9 @@ def _conclude(
     messages, requests = plan.count(count.recipients)
     countries = {
         code: CountryPreview(
-            recipients=people, parts=count.parts_by_country[code], price_per_part=prices[code]
+            recipients=recipients, parts=count.parts_by_country[code], price_per_part=prices[code]
         )
-        for code, people in count.countries.most_common()
+        for code, recipients in count.countries.most_common()
     }
     costs = [_cost(country) for country in countries.values()]
     known = [cost for cost in costs if cost is not None]

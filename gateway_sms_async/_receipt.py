@@ -1,7 +1,4 @@
-"""What a campaign tells its caller: the receipt, the progress, the recipients that were refused.
-
-The lowest room of the house: everything may import it, it imports nothing of ours.
-"""
+"""The receipt of a campaign, its progress, and the outcome of each recipient."""
 
 # Without `from __future__ import annotations`: it would turn the annotations of the NamedTuple into
 # text that pdoc cannot resolve, because the `__new__` of a NamedTuple belongs to no module.
@@ -16,13 +13,13 @@ from typing import ClassVar, Literal, NamedTuple, cast, overload
 
 __all__ = [
     "InvalidRecipient",
-    "Mark",
     "Marks",
     "Outcome",
     "OutcomeName",
     "Outcomes",
     "Progress",
     "Receipt",
+    "RecipientOutcome",
 ]
 
 OutcomeName = Literal[
@@ -34,7 +31,7 @@ OutcomeName = Literal[
 class InvalidRecipient:
     """A recipient that was refused, here or by the gateway.
 
-    `number` is the text as the caller wrote it, `position` its place in the source from 0.
+    `number` is the text as the caller wrote it, `position` its position in the source, from 0.
     """
 
     number: str
@@ -46,10 +43,10 @@ class InvalidRecipient:
 
 
 class Outcome(NamedTuple):
-    """What became of one recipient.
+    """The outcome of one recipient.
 
-    `message_id` is the message that it is on, may be on, or was refused with; None where there is
-    none. `reason` says why it is invalid, else None.
+    `message_id` is the message that it is on, may be on, or was refused with; None if there is no
+    such message. `reason` says why it is invalid, and is None for other outcomes.
     """
 
     name: OutcomeName
@@ -59,11 +56,12 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a campaign is: counts of recipients, seconds, recipients a second.
+    """The progress of a campaign: counts of recipients, seconds, recipients a second.
 
-    `total` is what the caller announced (None when unknown). `accepted` moves when a message is
-    closed; `rate` counts recipients that the gateway has acknowledged or that were refused, a
-    second since the start; `eta` is the seconds left at that rate (None while not to be known).
+    - `total`: what the caller announced, None if unknown.
+    - `accepted`: changes when a message is closed.
+    - `rate`: recipients that were acknowledged by the gateway or refused, a second since the start.
+    - `eta`: seconds left at that rate, None if it cannot be estimated yet.
     """
 
     total: int | None = None
@@ -80,22 +78,22 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What became of every recipient taken from the source.
+    """The outcome of every recipient taken from the source.
 
     Always `accepted + len(invalid) + duplicates + excluded + len(doubled) + len(unknown) +
     len(unsent) == total`.
 
     - `total`: recipients taken from the source.
-    - `accepted`: on a closed message exactly once; they go out.
-    - `invalid`: refused, with the reason and the place in the source.
+    - `accepted`: on a closed message exactly once; these go out.
+    - `invalid`: refused, with the reason and the position in the source.
     - `duplicates`, `excluded`: counts of recipients left out on purpose.
     - `doubled`: numbers seen twice on a closed message.
-    - `unknown`: numbers whose fate could not be known. Do not simply send to them again.
+    - `unknown`: numbers whose outcome could not be known. Do not simply send to them again.
     - `unsent`: numbers proven to be on no closed message: safe to send to again.
     - `message_ids`: closed messages; `open_message_ids`: messages left open, which never send
       by themselves.
-    - `requests`, `retries`: what it took on the wire; `elapsed` in seconds.
-    - `cost`: the sum of the prices that the gateway named, None when it named none.
+    - `requests`, `retries`: how many were made; `elapsed` is in seconds.
+    - `cost`: the sum of the prices that the gateway named, None if it named none.
     - `complete`: the whole source was taken and nothing is unknown, unsent or doubled.
     - `outcomes`: one `Outcome` for each recipient taken, in the order of the source, at four bytes
       each; `to_dict` leaves it out.
@@ -119,7 +117,7 @@ class Receipt:
     outcomes: Sequence[Outcome] = ()
 
     def to_dict(self) -> dict[str, object]:
-        """Return plain types for JSON, numbers whole; `cost` becomes text to stay exact."""
+        """Return plain types for JSON, with unmasked numbers; `cost` becomes text to stay exact."""
         return {
             "total": self.total,
             "accepted": self.accepted,
@@ -150,22 +148,31 @@ class Receipt:
         )
 
 
-_MARK_BITS = 3
+_OUTCOME_BITS = 3
 
 
-class Mark(IntEnum):
-    """What became of a recipient. 0, which is where everybody begins, is to be on no message."""
+class RecipientOutcome(IntEnum):
+    """The outcome of one recipient. Each recipient begins with 0, unsent."""
 
     UNSENT = 0
+    """On no closed message."""
     ACCEPTED = 1
+    """On a closed message, once."""
     INVALID = 2
+    """Refused here, or counted as invalid by the gateway."""
     DUPLICATE = 3
+    """Left out: the same number came before in the source."""
     EXCLUDED = 4
+    """Left out on request."""
     DOUBLED = 5
+    """On a closed message, more than once."""
     UNKNOWN = 6
+    """May be on a closed message; it cannot be known."""
 
 
-_NAMES: dict[Mark, OutcomeName] = {mark: cast("OutcomeName", mark.name.lower()) for mark in Mark}
+_NAMES: dict[RecipientOutcome, OutcomeName] = {
+    outcome: cast("OutcomeName", outcome.name.lower()) for outcome in RecipientOutcome
+}
 
 
 class Outcomes(Sequence[Outcome]):
@@ -194,12 +201,12 @@ class Outcomes(Sequence[Outcome]):
         if isinstance(position, slice):
             return [self[at] for at in range(*position.indices(len(self)))]
         marked = self._marks[position]
-        mark = Mark(marked & (1 << _MARK_BITS) - 1)
-        message = marked >> _MARK_BITS
+        outcome = RecipientOutcome(marked & (1 << _OUTCOME_BITS) - 1)
+        message = marked >> _OUTCOME_BITS
         message_id = self._message_ids[message - 1] if message else None
-        if mark is not Mark.INVALID:
-            return Outcome(_NAMES[mark], message_id, None)
-        return Outcome(_NAMES[mark], message_id, self._reason(range(len(self))[position]))
+        if outcome is not RecipientOutcome.INVALID:
+            return Outcome(_NAMES[outcome], message_id, None)
+        return Outcome(_NAMES[outcome], message_id, self._reason(range(len(self))[position]))
 
     def __iter__(self) -> Iterator[Outcome]:
         return map(self.__getitem__, range(len(self)))
@@ -222,7 +229,7 @@ class Outcomes(Sequence[Outcome]):
 
 
 class Marks:
-    """The outcomes while they are still being found out; a later mark replaces an earlier one."""
+    """The outcomes while a campaign runs; a later mark of a recipient replaces an earlier one."""
 
     def __init__(self) -> None:
         self._marks = array("I")
@@ -236,13 +243,15 @@ class Marks:
         copied._numbers = self._numbers.copy()
         return copied
 
-    def mark(self, positions: Sequence[int], mark: Mark, message_id: str | None = None) -> None:
-        """Note what became of the recipients at these places."""
+    def mark(
+        self, positions: Sequence[int], outcome: RecipientOutcome, message_id: str | None = None
+    ) -> None:
+        """Record the outcome of the recipients at these positions."""
         if not positions:
             return
         first, end = positions[0], positions[-1] + 1
-        marked = self._number(message_id) << _MARK_BITS | mark
-        # Most are one run, and comparing lists is much faster than walking through one.
+        marked = self._number(message_id) << _OUTCOME_BITS | outcome
+        # Most are one range, and comparing two lists is much faster than a loop over one.
         if isinstance(positions, range) or positions == list(range(first, end)):
             self._grow(end)
             self._marks[first:end] = array("I", [marked]) * (end - first)
@@ -251,12 +260,12 @@ class Marks:
         for position in positions:
             self._marks[position] = marked
 
-    def where(self, mark: Mark) -> Iterator[int]:
-        """Go through the places that have this mark and no message."""
-        return (position for position, marked in enumerate(self._marks) if marked == mark)
+    def where(self, outcome: RecipientOutcome) -> Iterator[int]:
+        """Yield the positions that have this outcome and no message."""
+        return (position for position, marked in enumerate(self._marks) if marked == outcome)
 
     def outcomes(self, total: int, invalid: Sequence[InvalidRecipient]) -> Outcomes:
-        """Return what is known now of `total` recipients; `invalid` is in the source's order."""
+        """Return the outcomes of `total` recipients as of now; `invalid` is in the source's order."""
         self._grow(total)
         return Outcomes(self._marks[:], tuple(self._message_ids), invalid)
 

@@ -1,4 +1,4 @@
-"""Campaigns in the background: begun once, stopped and gone on with, their state always known."""
+"""Campaigns in the background: started once, stopped and resumed, with a status at any time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ from gateway_sms_async import (
 )
 from gateway_sms_async.testing import Fault, Simulator
 
-PEOPLE = [f"+39-340{n:07}" for n in range(1_500)]
+RECIPIENTS = [f"+39-340{n:07}" for n in range(1_500)]
 
 
 @pytest.fixture
@@ -39,14 +39,14 @@ async def test_it_is_in_the_journal_when_start_returns_and_complete_at_the_end(
 ) -> None:
     async with Campaigns(gateway, folder) as campaigns:
         assert campaigns.status("spring") is None
-        assert await campaigns.start("spring", [*PEOPLE, "x"], sender="ACME", body="Ciao")
+        assert await campaigns.start("spring", [*RECIPIENTS, "x"], sender="ACME", body="Ciao")
         assert (folder / "spring.db").exists()
         assert (await anyio.Path(folder).stat()).st_mode & 0o777 == 0o700
         status = await ended(campaigns, "spring")
     assert (status.state, status.reason) == ("complete", None)
     assert (status.progress.accepted, status.progress.invalid) == (1_500, 1)
     assert status.progress.total == status.to_dict()["progress"]["read"] == 1_501
-    assert simulator.ledger == dict.fromkeys(PEOPLE, 1)
+    assert simulator.ledger == dict.fromkeys(RECIPIENTS, 1)
 
 
 async def test_a_name_is_good_for_one_campaign_ever(
@@ -55,20 +55,20 @@ async def test_a_name_is_good_for_one_campaign_ever(
     for _ in range(2):
         async with Campaigns(gateway, folder) as campaigns:
             both = [
-                campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao"),
-                campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao"),
+                campaigns.start("spring", RECIPIENTS, sender="ACME", body="Ciao"),
+                campaigns.start("spring", RECIPIENTS, sender="ACME", body="Ciao"),
             ]
             begun = await asyncio.gather(*both)
             assert (await ended(campaigns, "spring")).state == "complete"
         assert begun in ([True, False], [False, False])
-    assert simulator.ledger == dict.fromkeys(PEOPLE, 1)
+    assert simulator.ledger == dict.fromkeys(RECIPIENTS, 1)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "a b", "è", "x" * 65])
 async def test_a_name_is_no_path(gateway: GatewayClient, folder: Path, name: str) -> None:
     async with Campaigns(gateway, folder) as campaigns:
         with pytest.raises(ValueError, match="name of a campaign"):
-            await campaigns.start(name, PEOPLE, sender="ACME", body="Ciao")
+            await campaigns.start(name, RECIPIENTS, sender="ACME", body="Ciao")
 
 
 async def test_what_send_bulk_refuses_is_raised_and_leaves_the_name_free(
@@ -76,18 +76,18 @@ async def test_what_send_bulk_refuses_is_raised_and_leaves_the_name_free(
 ) -> None:
     async with Campaigns(gateway, folder) as campaigns:
         with pytest.raises(ValueError, match="batch_size"):
-            await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao", batch_size=0)
+            await campaigns.start("spring", RECIPIENTS, sender="ACME", body="Ciao", batch_size=0)
         with pytest.raises(TypeError):
-            await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao", colour="red")
+            await campaigns.start("spring", RECIPIENTS, sender="ACME", body="Ciao", colour="red")
         assert campaigns.status("spring") is None
-        assert await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+        assert await campaigns.start("spring", RECIPIENTS, sender="ACME", body="Ciao")
 
 
 async def test_a_source_that_breaks_is_raised_and_nothing_was_sent(
     gateway: GatewayClient, simulator: Simulator, folder: Path
 ) -> None:
     async def broken() -> AsyncIterator[str]:
-        yield PEOPLE[0]
+        yield RECIPIENTS[0]
         raise OSError("the database is gone")
 
     async with Campaigns(gateway, folder) as campaigns:
@@ -102,7 +102,9 @@ async def test_leaving_stops_it_and_entering_goes_on(
 ) -> None:
     simulator.delay = lambda request: 0.1 if request.operation == "append" else 0
     async with Campaigns(gateway, folder) as campaigns:
-        assert await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao", batch_size=100)
+        assert await campaigns.start(
+            "spring", RECIPIENTS, sender="ACME", body="Ciao", batch_size=100
+        )
         while len(simulator.requests) < 3:
             await asyncio.sleep(0.005)
     status = campaigns.status("spring")
@@ -114,14 +116,14 @@ async def test_leaving_stops_it_and_entering_goes_on(
     simulator.delay = None
     async with Campaigns(gateway, folder) as campaigns:
         assert (await ended(campaigns, "spring")).state == "complete"
-    assert simulator.ledger == dict.fromkeys(PEOPLE, 1)
+    assert simulator.ledger == dict.fromkeys(RECIPIENTS, 1)
 
 
 async def test_one_that_is_complete_is_not_asked_about_again(
     gateway: GatewayClient, simulator: Simulator, folder: Path
 ) -> None:
     async with Campaigns(gateway, folder) as campaigns:
-        await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+        await campaigns.start("spring", RECIPIENTS, sender="ACME", body="Ciao")
         before = await ended(campaigns, "spring")
     requests = len(simulator.requests)
     async with Campaigns(gateway, folder) as campaigns:
@@ -137,7 +139,7 @@ async def test_no_credit_stops_it_with_the_reason(
 ) -> None:
     simulator.fail_next("open", status=402)
     async with Campaigns(gateway, folder) as campaigns:
-        await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+        await campaigns.start("spring", RECIPIENTS, sender="ACME", body="Ciao")
         status = await ended(campaigns, "spring")
     assert status.state == "stopped"
     assert status.reason
@@ -151,8 +153,8 @@ async def test_a_second_one_of_the_same_folder_leaves_it_alone(
 ) -> None:
     simulator.delay = lambda request: 0.2
     async with Campaigns(gateway, folder) as first:
-        await first.start("spring", PEOPLE, sender="ACME", body="Ciao")
-        while not simulator.requests:  # it has its journal for good
+        await first.start("spring", RECIPIENTS, sender="ACME", body="Ciao")
+        while not simulator.requests:  # its journal is complete
             await asyncio.sleep(0.005)
         async with Campaigns(gateway, folder) as second:
             status = await ended(second, "spring")
@@ -161,7 +163,7 @@ async def test_a_second_one_of_the_same_folder_leaves_it_alone(
             assert "spring.db" in status.reason
         simulator.delay = None
         assert (await ended(first, "spring")).state == "complete"
-    assert simulator.ledger == dict.fromkeys(PEOPLE, 1)
+    assert simulator.ledger == dict.fromkeys(RECIPIENTS, 1)
 
 
 async def test_what_is_no_journal_is_said_and_stops_nothing_else(
@@ -171,7 +173,7 @@ async def test_what_is_no_journal_is_said_and_stops_nothing_else(
     (folder / "old.db").write_bytes(b"no journal" * 500)
     async with Campaigns(gateway, folder) as campaigns:
         assert (await ended(campaigns, "old")).state == "stopped"
-        assert await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+        assert await campaigns.start("spring", RECIPIENTS, sender="ACME", body="Ciao")
         assert (await ended(campaigns, "spring")).state == "complete"
 
 
@@ -181,7 +183,7 @@ async def test_a_folder_that_is_gone_is_an_error_of_the_call(
     async with Campaigns(gateway, folder) as campaigns:
         await anyio.Path(folder).rmdir()
         with pytest.raises(JournalError):
-            await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+            await campaigns.start("spring", RECIPIENTS, sender="ACME", body="Ciao")
 
 
 async def test_the_client_closing_first_stops_it_too(simulator: Simulator, folder: Path) -> None:
@@ -190,14 +192,14 @@ async def test_the_client_closing_first_stops_it_too(simulator: Simulator, folde
     async with client as gateway:
         campaigns = Campaigns(gateway, folder)
         await campaigns.__aenter__()
-        await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+        await campaigns.start("spring", RECIPIENTS, sender="ACME", body="Ciao")
     assert (await ended(campaigns, "spring")).reason == "the client was closed"
     await campaigns.__aexit__(None, None, None)
     assert repr(campaigns).endswith("0 running)")
 
 
 async def slow(gate: asyncio.Event, error: Exception | None = None) -> AsyncIterator[str]:
-    yield PEOPLE[0]
+    yield RECIPIENTS[0]
     await gate.wait()
     if error is not None:
         raise error
@@ -218,9 +220,9 @@ async def test_a_start_that_was_cancelled_and_then_failed_leaves_the_name_free(
         gate.set()
         while campaigns.status("spring") is not None:
             await asyncio.sleep(0.005)
-        assert await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+        assert await campaigns.start("spring", RECIPIENTS, sender="ACME", body="Ciao")
         assert (await ended(campaigns, "spring")).state == "complete"
-    assert simulator.ledger == dict.fromkeys(PEOPLE, 1)
+    assert simulator.ledger == dict.fromkeys(RECIPIENTS, 1)
 
 
 async def test_a_start_that_was_cancelled_goes_on(
@@ -234,10 +236,10 @@ async def test_a_start_that_was_cancelled_goes_on(
         await asyncio.sleep(0.05)
         starting.cancel()
         await asyncio.wait([starting])
-        assert not await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+        assert not await campaigns.start("spring", RECIPIENTS, sender="ACME", body="Ciao")
         gate.set()
         assert (await ended(campaigns, "spring")).state == "complete"
-    assert simulator.ledger == {PEOPLE[0]: 1}
+    assert simulator.ledger == {RECIPIENTS[0]: 1}
 
 
 async def test_a_name_whose_journal_was_purged_is_free(
@@ -245,10 +247,10 @@ async def test_a_name_whose_journal_was_purged_is_free(
 ) -> None:
     async with Campaigns(gateway, folder) as campaigns:
         for _ in range(2):
-            assert await campaigns.start("spring", PEOPLE[:1], sender="ACME", body="Ciao")
+            assert await campaigns.start("spring", RECIPIENTS[:1], sender="ACME", body="Ciao")
             assert (await ended(campaigns, "spring")).state == "complete"
             await purge_journal(folder / "spring.db")
-    assert simulator.ledger == {PEOPLE[0]: 2}
+    assert simulator.ledger == {RECIPIENTS[0]: 2}
 
 
 async def test_cut_off_while_it_is_left_nothing_is_called_running(
@@ -259,7 +261,7 @@ async def test_cut_off_while_it_is_left_nothing_is_called_running(
 
     async def service() -> None:
         async with campaigns:
-            await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao")
+            await campaigns.start("spring", RECIPIENTS, sender="ACME", body="Ciao")
             while not simulator.requests:
                 await asyncio.sleep(0.005)
 
@@ -275,7 +277,7 @@ async def test_cut_off_while_it_is_left_nothing_is_called_running(
     simulator.delay = None
     async with Campaigns(gateway, folder) as again:
         assert (await ended(again, "spring")).state == "complete"
-    assert simulator.ledger == dict.fromkeys(PEOPLE, 1)
+    assert simulator.ledger == dict.fromkeys(RECIPIENTS, 1)
 
 
 async def test_of_two_that_begin_one_name_at_once_only_one_says_so(
@@ -283,8 +285,8 @@ async def test_of_two_that_begin_one_name_at_once_only_one_says_so(
 ) -> None:
     async with Campaigns(gateway, folder) as first, Campaigns(gateway, folder) as second:
         begun = await asyncio.gather(
-            first.start("spring", PEOPLE, sender="ACME", body="Ciao"),
-            second.start("spring", PEOPLE[:1], sender="ACME", body="Ciao"),
+            first.start("spring", RECIPIENTS, sender="ACME", body="Ciao"),
+            second.start("spring", RECIPIENTS[:1], sender="ACME", body="Ciao"),
             return_exceptions=True,
         )
         assert begun.count(True) == 1
@@ -304,7 +306,7 @@ async def test_when_the_one_that_has_it_leaves_another_goes_on(
 ) -> None:
     simulator.delay = lambda request: 0.1 if request.operation == "append" else 0
     async with Campaigns(gateway, folder) as old:
-        await old.start("spring", PEOPLE, sender="ACME", body="Ciao", batch_size=100)
+        await old.start("spring", RECIPIENTS, sender="ACME", body="Ciao", batch_size=100)
         while not simulator.requests:
             await asyncio.sleep(0.005)
         async with Campaigns(gateway, folder) as new:
@@ -316,7 +318,7 @@ async def test_when_the_one_that_has_it_leaves_another_goes_on(
             simulator.delay = None
             while (now := new.status("spring")) is None or now.state != "complete":
                 await asyncio.sleep(0.005)
-    assert simulator.ledger == dict.fromkeys(PEOPLE, 1)
+    assert simulator.ledger == dict.fromkeys(RECIPIENTS, 1)
 
 
 async def test_one_that_ended_with_some_left_over_is_not_complete_at_the_next_start(
@@ -326,7 +328,7 @@ async def test_one_that_ended_with_some_left_over_is_not_complete_at_the_next_st
     simulator.faults.add(Fault.reset(), on="append")
     for _ in range(2):
         async with Campaigns(gateway, folder) as campaigns:
-            await campaigns.start("spring", PEOPLE, sender="ACME", body="Ciao", batch_size=100)
+            await campaigns.start("spring", RECIPIENTS, sender="ACME", body="Ciao", batch_size=100)
             status = await ended(campaigns, "spring")
         assert status.state == "stopped"
         assert status.reason

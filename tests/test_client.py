@@ -1,4 +1,4 @@
-"""The client object: every setting does something, and opening and closing hold in every order."""
+"""The client: every setting has an effect, and opening and closing work in every order."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-# Before a loop runs: plain functions, so that there is none
+# Without an event loop: plain functions, so that none runs
 
 
 def test_nothing_is_created_before_a_loop_runs() -> None:
@@ -94,7 +94,7 @@ def test_nothing_is_created_before_a_loop_runs() -> None:
         with pytest.raises(RuntimeError, match="not open"):
             unopened.transaction(sender="ACME", body="Ciao")
     del client, view, unopened
-    gc.collect()  # nothing is left that would have to be closed
+    gc.collect()  # nothing is left open
 
 
 async def test_a_client_made_outside_works_inside_a_loop(simulator: Simulator) -> None:
@@ -123,7 +123,7 @@ def test_a_client_serves_one_loop_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("token", [None, ""])
-def test_a_missing_token_is_told_at_construction(
+def test_a_missing_token_is_reported_at_construction(
     token: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ValueError, match="token" if token == "" else "OPENAPI_TOKEN"):
@@ -177,18 +177,18 @@ async def test_the_token_comes_from_the_environment(
     monkeypatch.setenv("OPENAPI_TOKEN", simulator.token)
     async with made(simulator, token=None) as client:
         await client.messages.list()
-        # It was read at construction, not at each request.
+        # The variable is read at construction, not for each request.
         monkeypatch.setenv("OPENAPI_TOKEN", "another")
         await client.messages.list()
     monkeypatch.setenv("OPENAPI_TOKEN", "wrong")
-    async with made(simulator) as client:  # a token given goes first
+    async with made(simulator) as client:  # an explicit token takes precedence
         await client.messages.list()
     async with made(simulator, token=None) as client:
         with pytest.raises(AuthenticationError):
             await client.messages.list()
 
 
-# Where the requests go
+# The base URL
 
 
 def test_the_address_by_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,7 +284,7 @@ async def test_a_path_in_the_address_is_kept(simulator: Simulator) -> None:
     assert simulator.requests[-1].path == "/v1/messages/"
 
 
-# Every argument does something
+# Every argument has an effect
 
 
 async def test_rate_spaces_the_requests(simulator: Simulator) -> None:
@@ -344,7 +344,7 @@ async def test_retry_says_how_long(simulator: Simulator) -> None:
     policy = RetryPolicy(max_attempts=10**6, base_delay=0.01, max_delay=0.02, max_elapsed=0.1)
     async with made(simulator, retry=policy) as client:
         started = time.monotonic()
-        # The time may run out between two answers or in the middle of the last one.
+        # The time may run out between two attempts or during the last one.
         with pytest.raises((ServerError, GatewayTimeoutError)):
             await client.messages.list()
         assert time.monotonic() - started < 1
@@ -435,7 +435,7 @@ async def test_a_connector_of_a_factory_that_is_refused_is_closed(simulator: Sim
         await client.open()
     refused = made_ones[0].closed
     await made_ones[0].close()
-    assert refused, "nobody else could close it"
+    assert refused, "no other code could close it"
 
 
 async def test_a_connector_without_a_limit_is_fine(simulator: Simulator) -> None:
@@ -444,7 +444,7 @@ async def test_a_connector_without_a_limit_is_fine(simulator: Simulator) -> None
 
 
 class Proxy:
-    """Notes what it is asked for, and answers itself."""
+    """Records what it is asked for, and responds itself."""
 
     def __init__(self) -> None:
         self.heads: list[list[bytes]] = []
@@ -518,7 +518,7 @@ async def test_a_proxy_that_is_not_there_is_a_connection_error_without_its_passw
 @pytest.mark.parametrize(
     "proxy", ["canary", "127.0.0.1:9", "socks5://canary:canary@127.0.0.1:9", "", "http://"]
 )
-async def test_a_proxy_that_is_none_is_told_in_our_words(proxy: str) -> None:
+async def test_a_wrong_proxy_is_reported_by_name(proxy: str) -> None:
     with pytest.raises((ValueError, GatewayError)) as caught:
         async with GatewayClient(
             TOKEN, base_url="https://127.0.0.1:9", proxy=proxy, rate=None, retry=ONCE
@@ -552,7 +552,7 @@ async def test_a_proxy_that_is_none_is_told_in_our_words(proxy: str) -> None:
     ],
     ids=str,
 )
-def test_settings_that_make_no_sense_are_told_at_construction(
+def test_settings_out_of_range_are_reported_at_construction(
     bad: dict[str, Any], kind: type[Exception]
 ) -> None:
     with pytest.raises(kind):
@@ -573,7 +573,7 @@ def test_settings_that_make_no_sense_are_told_at_construction(
     ],
     ids=str,
 )
-def test_a_policy_that_makes_no_sense_is_told(bad: dict[str, Any]) -> None:
+def test_a_policy_out_of_range_is_reported(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         RetryPolicy(**bad)
 
@@ -581,7 +581,7 @@ def test_a_policy_that_makes_no_sense_is_told(bad: dict[str, Any]) -> None:
 # Opening and closing
 
 
-async def test_use_before_opening_is_told_in_words(simulator: Simulator) -> None:
+async def test_use_before_opening_is_reported(simulator: Simulator) -> None:
     client = made(simulator)
     with pytest.raises(RuntimeError, match="not open: `async with` it"):
         _ = client.messages
@@ -592,7 +592,7 @@ async def test_use_before_opening_is_told_in_words(simulator: Simulator) -> None
     assert not simulator.requests
 
 
-async def test_use_after_closing_is_told_in_words(simulator: Simulator) -> None:
+async def test_use_after_closing_is_reported(simulator: Simulator) -> None:
     async with made(simulator) as client:
         messages = client.messages
         transaction = client.transaction(sender="ACME", body="Ciao")
@@ -723,7 +723,7 @@ async def test_closing_ends_a_running_campaign_with_a_receipt_that_adds_up(
     assert receipt.complete is False
     assert receipt.accepted >= 100
     assert receipt.total < 100_000
-    # Whoever is not named otherwise has been texted, and once.
+    # Every recipient that is not named otherwise was texted once.
     assert not receipt.unknown
     assert receipt.accepted == len(simulator.ledger) == simulator.ledger.total()
     assert not set(receipt.unsent) & set(simulator.ledger)
@@ -732,7 +732,7 @@ async def test_closing_ends_a_running_campaign_with_a_receipt_that_adds_up(
 async def test_leaving_the_block_while_a_campaign_hangs_does_not_hang(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway_sms_async._client.GRACE_PERIOD", 0.1)
+    monkeypatch.setattr("gateway_sms_async._connection.GRACE_PERIOD", 0.1)
     monkeypatch.setattr("gateway_sms_async._cancellation.GRACE_PERIOD", 0.1)
     simulator.faults.add(Fault.hang(), on="open", times=None)
     before = asyncio.all_tasks()
@@ -778,7 +778,7 @@ async def test_a_view_shares_connections_and_credit_but_not_patience(
         again = view.with_options(timeout=5)
         simulator.faults.add(Fault.status(503), on="list", times=1)
         with pytest.raises(ServerError):
-            await again.messages.list()  # what is not given is the view's
+            await again.messages.list()  # an option that is not given is that of the view
 
 
 async def test_a_view_shares_the_rate(simulator: Simulator) -> None:
@@ -803,7 +803,7 @@ async def test_credit_is_what_the_newest_answer_named(simulator: Simulator) -> N
     async with made(simulator) as client:
         assert client.credit is None
         await client.messages.list()
-        assert client.credit is None  # a refusal names none
+        assert client.credit is None  # the response to a refusal names none
         message = await client.messages.send(
             sender="ACME", body="Ciao", recipients=A, transaction=True
         )
@@ -842,7 +842,7 @@ def test_repr_shows_no_token() -> None:
 
 
 class Rotating:
-    """A source whose token dies, and is replaced when somebody asks."""
+    """A source whose token expires, and is replaced on `renew`."""
 
     def __init__(self, *tokens: str) -> None:
         self.tokens = list(tokens)
@@ -862,7 +862,7 @@ class Rotating:
 
 
 class Forgetful(Rotating):
-    """Keeps handing out the old token from `token()`."""
+    """Keeps returning the old token from `token()`."""
 
     async def renew(self, rejected: str) -> str:
         self.renewed.append(rejected)
@@ -927,7 +927,7 @@ async def test_a_token_that_dies_again_is_renewed_again(simulator: Simulator) ->
 
 
 @pytest.mark.parametrize("bad", ["canary\r\nX: 1", "", "can ary", None, b"canary"], ids=ascii)
-async def test_a_source_that_hands_out_no_token_is_told_without_showing_it(
+async def test_a_source_that_returns_no_token_is_reported_without_showing_it(
     bad: Any, simulator: Simulator
 ) -> None:
     async with made(simulator, token=Rotating(bad)) as client:
@@ -941,7 +941,7 @@ async def test_a_source_that_hands_out_no_token_is_told_without_showing_it(
         assert "canary" not in repr(caught.value)
 
 
-async def test_a_source_that_fails_passes_its_own_error_and_blocks_nobody(
+async def test_a_source_that_fails_passes_its_own_error_and_blocks_no_task(
     simulator: Simulator,
 ) -> None:
     class Failing(Rotating):
@@ -959,7 +959,7 @@ async def test_a_source_that_fails_passes_its_own_error_and_blocks_nobody(
             await asyncio.gather(*(client.messages.list() for _ in range(10)))
 
 
-async def test_a_source_that_fails_to_renew_blocks_nobody(simulator: Simulator) -> None:
+async def test_a_source_that_fails_to_renew_blocks_no_task(simulator: Simulator) -> None:
     class Sealed(Rotating):
         async def renew(self, rejected: str) -> str:
             raise LookupError("no vault today")
@@ -979,22 +979,22 @@ async def test_a_source_that_fails_to_renew_blocks_nobody(simulator: Simulator) 
 
 
 async def test_one_client_serves_many_tasks(simulator: Simulator) -> None:
-    people = numbers(60)
+    recipients = numbers(60)
     async with made(simulator) as client:
         sent = await asyncio.gather(
             *(
                 client.messages.send(sender="ACME", body=f"Ciao {number}", recipients=number)
-                for number in people
+                for number in recipients
             )
         )
         assert len({message.id for message in sent}) == 60
         seen = await asyncio.gather(*(client.messages.get(message.id) for message in sent))
-        assert [message.body for message in seen] == [f"Ciao {number}" for number in people]
-    assert simulator.ledger == dict.fromkeys(people, 1)
+        assert [message.body for message in seen] == [f"Ciao {number}" for number in recipients]
+    assert simulator.ledger == dict.fromkeys(recipients, 1)
     assert simulator.connections <= 8
 
 
-async def test_who_is_asking_is_told_and_nothing_else(simulator: Simulator) -> None:
+async def test_requests_identify_the_client_and_nothing_else(simulator: Simulator) -> None:
     async with made(simulator) as client:
         await client.messages.send(sender="ACME", body="Ciao", recipients=A)
         await client.messages.list()

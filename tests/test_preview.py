@@ -1,4 +1,4 @@
-"""The dry look: what it counts is what the campaign then does."""
+"""The preview: its counts are those of the campaign that follows."""
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 SAYING = {"sender": "ACME", "body": "Ciao"}
 
 
-async def test_nobody():
+async def test_no_recipients():
     looked_at = await preview([], **SAYING)
     assert (looked_at.total, looked_at.recipients, looked_at.requests, looked_at.messages) == (
         0,
@@ -32,7 +32,7 @@ async def test_nobody():
     assert looked_at.countries == {}
 
 
-async def test_who_is_sent_to_and_who_is_not():
+async def test_recipients_are_counted_by_what_becomes_of_them():
     looked_at = await preview(
         [*numbers(4), "0039 340 0000002", "340 1", "+44 7911 123456", number(0)],
         **SAYING,
@@ -59,13 +59,13 @@ async def test_an_async_source_is_read_to_its_end():
 
 async def test_parts_are_counted_after_the_fields_are_filled_in():
     body = "{{name}}" + "x" * 150
-    people = [
+    recipients = [
         (number(0), {"name": "Anna"}),
         (number(1), {"name": "Bartholomew the Third"}),
         (number(2), {"name": "Łucja"}),
         (number(3), {"other": "no name"}),
     ]
-    looked_at = await preview(people, sender="ACME", body=body)
+    looked_at = await preview(recipients, sender="ACME", body=body)
     assert [one.position for one in looked_at.invalid] == [3]
     assert looked_at.recipients == 3
     assert looked_at.spread == {1: 1, 2: 1, 3: 1}
@@ -74,7 +74,7 @@ async def test_parts_are_counted_after_the_fields_are_filled_in():
     assert looked_at.not_gsm == {"Ł": 1}
     assert looked_at.longest == TextSize("UCS-2", 3, 155, 3 * 67 - 155)
     assert looked_at.longest_position == 2
-    allowed = await preview(people, sender="ACME", body=body, allow_missing_fields=True)
+    allowed = await preview(recipients, sender="ACME", body=body, allow_missing_fields=True)
     assert (allowed.recipients, len(allowed.invalid)) == (4, 0)
 
 
@@ -99,12 +99,12 @@ async def test_requests_are_those_that_a_campaign_takes(
     with_fields: bool,
     way: dict[str, object],
 ):
-    people: list[object] = list(numbers(count))
+    recipients: list[object] = list(numbers(count))
     if with_fields:
-        people = [(one, {"name": "A"}) for one in numbers(count)]
+        recipients = [(one, {"name": "A"}) for one in numbers(count)]
     pace = {"batch_size": 20, "recipients_per_message": 90, **way}
-    looked_at = await preview(people, **SAYING, **pace)  # type: ignore[arg-type]
-    receipt = await gateway.send_bulk(people, **SAYING, **pace)  # type: ignore[arg-type]
+    looked_at = await preview(recipients, **SAYING, **pace)  # type: ignore[arg-type]
+    receipt = await gateway.send_bulk(recipients, **SAYING, **pace)  # type: ignore[arg-type]
     check(receipt, simulator, set(numbers(count)))
     assert looked_at.requests == receipt.requests
     assert looked_at.messages == len(receipt.message_ids)
@@ -123,13 +123,13 @@ async def test_the_cost_by_a_price():
 
 
 async def test_the_cost_by_the_gateways_own_answer(gateway: GatewayClient, simulator: Simulator):
-    people = [(one, {"name": "x" * 200}) for one in numbers(5)]
-    people.append(("+44 7911 123456", {"name": ""}))
-    looked_at = await preview(people, sender="ACME", body="Ciao {{name}}", gateway=gateway)
-    assert simulator.ledger == {}, "nobody is texted by asking"
+    recipients = [(one, {"name": "x" * 200}) for one in numbers(5)]
+    recipients.append(("+44 7911 123456", {"name": ""}))
+    looked_at = await preview(recipients, sender="ACME", body="Ciao {{name}}", gateway=gateway)
+    assert simulator.ledger == {}, "a preview texts no recipient"
     assert len(simulator.requests) == 2, "one request a country"
     credit = gateway.credit
-    receipt = await gateway.send_bulk(people, sender="ACME", body="Ciao {{name}}")
+    receipt = await gateway.send_bulk(recipients, sender="ACME", body="Ciao {{name}}")
     assert looked_at.parts == 11
     assert looked_at.cost == receipt.cost
     assert credit is not None
@@ -182,7 +182,7 @@ async def test_a_price_that_is_not_to_be_had_is_an_error(
         await preview(numbers(3), **SAYING, gateway=gateway)
 
 
-async def test_progress_is_told():
+async def test_progress_is_reported():
     told: list[int] = []
     await preview(numbers(2_500), **SAYING, on_read=told.append)
     assert told[-1] == 2_500

@@ -1,4 +1,4 @@
-"""What became of each recipient, one by one: marks, and what receipts say by them."""
+"""The outcome of each recipient, one by one: marks, and the receipts made from them."""
 
 import pickle
 from collections import Counter
@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from gateway_sms_async import GatewayClient, Outcome, read_journal
 from gateway_sms_async._journal.records import ranges, without
-from gateway_sms_async._receipt import InvalidRecipient, Mark, Marks
+from gateway_sms_async._receipt import InvalidRecipient, Marks, RecipientOutcome
 from gateway_sms_async.testing import Fault, Simulator
 
 from .support.accounting import check, number, numbers
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
     st.lists(
         st.tuples(
             st.lists(st.integers(0, 40), unique=True, max_size=12),
-            st.sampled_from(list(Mark)),
+            st.sampled_from(list(RecipientOutcome)),
             st.sampled_from([None, "a", "b", "c"]),
         ),
         max_size=10,
@@ -45,9 +45,9 @@ def test_marks_agree_with_a_dictionary(marked, total):
 
 def test_what_is_marked_later_is_not_in_outcomes_given_out():
     marks = Marks()
-    marks.mark(range(3), Mark.ACCEPTED, "m")
+    marks.mark(range(3), RecipientOutcome.ACCEPTED, "m")
     before = marks.outcomes(4, ())
-    marks.mark([3, 1], Mark.DOUBLED, "n")
+    marks.mark([3, 1], RecipientOutcome.DOUBLED, "n")
     assert [one.name for one in before] == ["accepted", "accepted", "accepted", "unsent"]
     assert [one.name for one in marks.outcomes(4, ())] == [
         "accepted",
@@ -59,7 +59,7 @@ def test_what_is_marked_later_is_not_in_outcomes_given_out():
 
 def test_an_invalid_one_has_its_reason():
     marks = Marks()
-    marks.mark([1, 4], Mark.INVALID)
+    marks.mark([1, 4], RecipientOutcome.INVALID)
     told = marks.outcomes(
         5, (InvalidRecipient("x", "letters", 1), InvalidRecipient("y", "too short", 4))
     )
@@ -70,22 +70,22 @@ def test_an_invalid_one_has_its_reason():
         told[5]
 
 
-RUNS = st.lists(st.integers(0, 60), unique=True, max_size=30).map(ranges)
+RANGES = st.lists(st.integers(0, 60), unique=True, max_size=30).map(ranges)
 
 
-@given(RUNS, RUNS)
-def test_runs_without_others(people, others):
-    def everybody(some):
+@given(RANGES, RANGES)
+def test_ranges_without_others(recipients, others):
+    def listed(some):
         return [one for run in some for one in range(*run)]
 
-    assert everybody(without(people, others)) == [
-        one for one in everybody(people) if one not in everybody(others)
+    assert listed(without(recipients, others)) == [
+        one for one in listed(recipients) if one not in listed(others)
     ]
 
 
-def test_outcomes_show_nobody():
+def test_outcomes_show_no_numbers():
     marks = Marks()
-    marks.mark([0], Mark.ACCEPTED, "m")
+    marks.mark([0], RecipientOutcome.ACCEPTED, "m")
     assert repr(marks.outcomes(1, ())) == "Outcomes(1 recipients)"
 
 

@@ -1,4 +1,4 @@
-"""The public API as users write it. Never run: mypy and pyright, both strict, must agree with it."""
+"""The public API as users write it. Never run: mypy and pyright, both strict, must accept it."""
 
 from __future__ import annotations
 
@@ -79,14 +79,14 @@ assert_type(__version__, str)
 
 
 class Vault:
-    """A token source by its shape alone."""
+    """A token source by structural typing alone."""
 
     async def token(self) -> str:
-        """Hand one out."""
+        """Return a token."""
         return "token"
 
     async def renew(self, rejected: str) -> str:
-        """Hand out another."""
+        """Return another token."""
         return rejected + "!"
 
 
@@ -107,31 +107,31 @@ likes: list[RecipientLike] = [
     Recipient("+39-3401234567", fields),
     ("+39-3401234567", {"name": "Ada"}),
 ]
-everybody: Recipients = likes
+all_kinds: Recipients = likes
 
 
 def numbers() -> Iterator[str]:
-    """Make them as they are asked for."""
+    """Yield recipients on demand."""
     yield "+39-3401234567"
 
 
 def rows() -> Iterator[tuple[str, dict[str, str]]]:
-    """Give each the values of the placeholders."""
+    """Yield recipients with fields."""
     yield "+39-3401234567", {"name": "Ada"}
 
 
 async def from_database() -> AsyncIterator[tuple[str, Mapping[str, str]]]:
-    """Wait for each."""
+    """Yield recipients from async code."""
     yield "+39-3401234567", {"name": "Ada"}
 
 
 async def people() -> AsyncIterator[Recipient]:
-    """Wait for each."""
+    """Yield recipients from async code."""
     yield Recipient("+39-3401234567")
 
 
 def show(progress: Progress) -> None:
-    """Print how far it is."""
+    """Print the progress."""
     assert_type(progress.total, int | None)
     assert_type(progress.read, int)
     assert_type(progress.accepted, int)
@@ -140,12 +140,12 @@ def show(progress: Progress) -> None:
 
 
 async def store(progress: Progress) -> None:
-    """Write down how far it is."""
+    """Store the progress."""
     await asyncio.sleep(progress.elapsed)
 
 
 def on_event(event: Event) -> str:
-    """Tell every kind apart."""
+    """Distinguish all event types."""
     match event:
         case AttemptEvent(operation="send", status=429):
             return "slow down"
@@ -172,7 +172,7 @@ def on_event(event: Event) -> str:
 
 
 def listeners() -> list[GatewayClient]:
-    """Listen in every way."""
+    """Pass every kind of listener."""
     events: list[Event] = []
     return [
         GatewayClient("token", on_event=on_event),
@@ -185,7 +185,7 @@ def listeners() -> list[GatewayClient]:
 
 
 async def operations(gateway: GatewayClient, telemetry: OTelEvents) -> bool:
-    """Ask how a client stands."""
+    """Read the figures of a client."""
     telemetry.observe(gateway)
     telemetry.observe(gateway, {"account": "one"})
     stats = gateway.stats
@@ -197,7 +197,7 @@ async def operations(gateway: GatewayClient, telemetry: OTelEvents) -> bool:
 
 
 def settings() -> list[GatewayClient]:
-    """Make clients in every way."""
+    """Create clients in every way."""
     return [
         GatewayClient(),
         GatewayClient("token"),
@@ -265,7 +265,7 @@ async def single(gateway: GatewayClient) -> None:
 
 
 def read(message: Message, summary: MessageSummary, report: RecipientReport) -> None:
-    """Look at every part of the answers."""
+    """Read every part of the responses."""
     assert_type(message.id, str)
     assert_type(message.transaction, bool)
     assert_type(message.valid, int)
@@ -301,7 +301,7 @@ def read(message: Message, summary: MessageSummary, report: RecipientReport) -> 
 
 
 async def campaigns(gateway: GatewayClient) -> None:
-    """Send to many, from every kind of source."""
+    """Send to many recipients, from every kind of source."""
     receipt = await gateway.send_bulk(["+39-3401234567"], sender="ACME", body="Ciao")
     assert_type(receipt, Receipt)
     await gateway.send_bulk(("+39-1", "+39-2"), sender="ACME", body="Ciao")
@@ -312,10 +312,10 @@ async def campaigns(gateway: GatewayClient) -> None:
     await gateway.send_bulk([("+39-1", {"n": "A"})], sender="ACME", body="Ciao")
     await gateway.send_bulk([Recipient("+39-1")], sender="ACME", body="Ciao")
     await gateway.send_bulk(likes, sender="ACME", body="Ciao")
-    await gateway.send_bulk(everybody, sender="ACME", body="Ciao")
+    await gateway.send_bulk(all_kinds, sender="ACME", body="Ciao")
     stop = asyncio.Event()
     await gateway.send_bulk(
-        everybody,
+        all_kinds,
         sender="ACME",
         body="Ciao",
         priority=1.5,
@@ -343,7 +343,7 @@ async def campaigns(gateway: GatewayClient) -> None:
 
 
 async def deliveries(gateway: GatewayClient, receipt: Receipt) -> None:
-    """Follow what was sent."""
+    """Follow messages that were sent."""
     async for change in gateway.delivery("0" * 24, timeout=3600):
         assert_type(change, DeliveryChange)
         assert_type(change.state, DeliveryState)
@@ -357,7 +357,7 @@ async def deliveries(gateway: GatewayClient, receipt: Receipt) -> None:
 
 
 async def transactions(gateway: GatewayClient) -> Receipt:
-    """Fill one message by and by."""
+    """Fill one message step by step."""
     async with gateway.transaction(sender="ACME", body="Ciao {{name}}") as transaction:
         assert_type(transaction, Transaction)
         await transaction.add("+39-3401234567")
@@ -379,7 +379,7 @@ async def transactions(gateway: GatewayClient) -> Receipt:
 
 
 async def callbacks(gateway: GatewayClient, app: web.Application) -> None:
-    """Receive what the gateway tells of."""
+    """Receive callbacks."""
     signer = CallbackSigner("0123456789abcdef", lifetime=3600)
     url = signer.url("https://example.com/callbacks", reference="order-7")
     assert_type(signer.verify(url), str | None)
@@ -405,7 +405,7 @@ async def callbacks(gateway: GatewayClient, app: web.Application) -> None:
 
 
 async def failures(gateway: GatewayClient) -> str | None:
-    """Catch the errors, the narrow ones first."""
+    """Catch the errors, the most specific ones first."""
     try:
         await gateway.messages.send(sender="ACME", body="Ciao", recipients="+39-3401234567")
     except InvalidNumberError as error:
@@ -452,7 +452,7 @@ async def life() -> None:
 
 
 async def tests_of_users() -> None:
-    """Let the simulator misbehave."""
+    """Inject faults into the simulator."""
     async with Simulator(credit="10.00", dialect=Dialect(merge_repeats=True)) as simulator:
         assert_type(simulator.url, str)
         assert_type(simulator.token, str)

@@ -1,6 +1,6 @@
-"""Those of a campaign who are taken and on no message: come back from one, or kept in the journal.
+"""The recipients of a campaign that are read but on no message.
 
-The campaign enters.
+They were left over by a message, or are kept in the journal and not loaded yet.
 """
 
 from __future__ import annotations
@@ -16,17 +16,20 @@ from .._recipients.source import Source
 
 __all__ = ["Backlog"]
 
-# People written, and read again, at once: each way to the journal's thread and back costs as much
-# as some hundred people.
+# Recipients written to the journal at once. Each trip to the journal's thread and back costs as much
+# as some hundred recipients.
 _TOGETHER = 5_000
 
 
 class Backlog:
-    """Batches in memory first, then people in the journal, named by their ordinals."""
+    """Batches in memory first, then recipients in the journal, named by their ordinals.
 
-    def __init__(self, journal: Journal | None) -> None:
+    `pending` are recipients in the journal that earlier runs have not sent to.
+    """
+
+    def __init__(self, journal: Journal | None, pending: Ranges | None = None) -> None:
         self._journal = journal
-        self._pending: deque[tuple[int, int]] = deque()
+        self._pending: deque[tuple[int, int]] = deque(pending or ())
         self._batches: deque[Batch] = deque()
 
     def __len__(self) -> int:
@@ -34,21 +37,19 @@ class Backlog:
         return waiting + sum(end - first for first, end in self._pending)
 
     def put(self, batches: Iterable[Batch]) -> None:
-        """Take people back."""
+        """Add batches that a message left over."""
         self._batches.extend(filter(len, batches))
 
     def clear(self) -> None:
-        """Forget everybody: they are counted elsewhere."""
+        """Drop all recipients: the caller has counted them."""
         self._batches.clear()
         self._pending.clear()
 
-    def expect(self, people: Ranges) -> None:
-        """Take note of people who are kept in the journal."""
-        self._pending.extend(people)
+    async def keep(self, source: Source, batcher: Batcher, report: Callable[[], None]) -> None:
+        """Write a whole source to the journal.
 
-    async def keep(self, source: Source, batcher: Batcher, tell: Callable[[], None]) -> None:
-        """Write a whole source to the journal; cut off, whoever was taken is here all the same."""
-        assert self._journal is not None
+        If it is interrupted, the recipients read so far are in the backlog all the same.
+        """
         batch = Batch()
         try:
             while not source.exhausted:
@@ -60,7 +61,7 @@ class Backlog:
                         if len(batch) == _TOGETHER:
                             full, batch = batch, Batch()
                             await self._keep(full)
-                        tell()
+                        report()
                         await asyncio.sleep(0)
                 finally:
                     if at_end:
@@ -72,19 +73,23 @@ class Backlog:
                 await self._keep(full)
         finally:
             self.put([batch])
-            if self._journal.people_written:
-                self.expect([(0, self._journal.people_written)])
+            if written := self._kept_in.recipients_written:
+                self._pending.append((0, written))
+
+    @property
+    def _kept_in(self) -> Journal:
+        assert self._journal is not None, "without a journal, no recipients are kept"
+        return self._journal
 
     async def _keep(self, batch: Batch) -> None:
-        assert self._journal is not None
         try:
-            await self._journal.add_people(batch)
+            await self._kept_in.add_recipients(batch)
         except BaseException:
             self.put([batch])
             raise
 
     async def take(self, size: int) -> Batch | None:
-        """Return the next people, at most `size`, None when there are none left."""
+        """Return the next recipients, at most `size`; None if none are left."""
         if not self._batches:
             return await self._load(size)
         batch = self._batches.popleft()
@@ -98,11 +103,10 @@ class Backlog:
     async def _load(self, size: int) -> Batch | None:
         if not self._pending:
             return None
-        assert self._journal is not None
         first, end = self._pending[0]
         stop = min(end, first + size)
-        # Only then taken: whatever interrupts the reading, nobody is lost by it.
-        batch = await self._journal.people([(first, stop)])
+        # Removed only after the read, so that an interrupted read loses no recipient.
+        batch = await self._kept_in.recipients([(first, stop)])
         self._pending.popleft()
         if stop < end:
             self._pending.appendleft((stop, end))

@@ -1,7 +1,4 @@
-"""Progress told to whoever listens, neither often nor ever in the way of the work.
-
-The campaign enters.
-"""
+"""Calls `on_progress`, seldom enough that it does not slow the campaign down."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ _PROGRESS_EVERY = 0.25
 class ProgressReporter:
     """Calls `on_progress` at most four times a second, and once more at the end.
 
-    `tasks` are the awaitables that it returned, while they run.
+    `tasks` are the awaitables that it returned and that still run.
     """
 
     def __init__(self, on_progress: Callable[[Progress], object] | None) -> None:
@@ -33,7 +30,7 @@ class ProgressReporter:
         self.tasks: set[asyncio.Task[Any]] = set()
 
     def offer(self, progress: Callable[[], Progress]) -> None:
-        """Report if it is time to, and the report before has been taken in."""
+        """Report if a report is due and the previous one has been handled."""
         if self._on_progress is None or self.tasks or self._loop.time() < self._due:
             return
         self._due = self._loop.time() + _PROGRESS_EVERY
@@ -46,7 +43,7 @@ class ProgressReporter:
         try:
             answer = self._on_progress(progress)
         except Exception:
-            # A broken listener must not stop a campaign half way.
+            # A broken callback must not stop a campaign half-way.
             _logger.exception("on_progress raised")
             return
         if isinstance(answer, Awaitable):

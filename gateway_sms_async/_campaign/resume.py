@@ -1,34 +1,71 @@
-"""From a journal to a campaign that goes on, or to the receipt of where it stands.
+"""From a journal to a campaign that continues where the journal ends.
 
-The client enters. Whoever is on a message that may be closed is looked for, never sent to again
-before it is known; everybody else is simply still to be sent to.
+Messages that may be closed are looked up first: none of their recipients is sent to again before
+the result is known. All other recipients are still to be sent to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from os import PathLike
 
 from .._http.session import Session
 from .._journal.journal import Journal
-from .._journal.records import CloseIntent, Resumed
-from .._journal.replay import SavedMessage
+from .._journal.records import Resumed
 from .._journal.schema import Saved, Settings
 from .._messages.draft import Draft, Options
-from .._receipt import Progress
-from .._recipients.batches import Batch
+from .._receipt import Progress, Receipt
 from .._recipients.source import Source
-from .._transaction.builder import MessageBuilder
-from .._transaction.closing import MessageCloser
-from .._transaction.message import OutgoingMessage
-from .._transaction.reconcile import Counts
+from .._transaction.restore import restore_message
+from .._transaction.spending import SpendingLimit
+from .._transaction.tuning import Tuning
+from ..errors import JournalError
+from .backlog import Backlog
 from .campaign import Campaign
-from .stored import _accepted, _count, _results
+from .state import CampaignState, new_spending, new_tuning
+from .stored import accepted_on, count_of, stored_receipt, stored_results
 
 __all__ = ["resumed"]
 
 
 async def resumed(
+    session: Session,
+    path: str | PathLike[str],
+    *,
+    base_url: str,
+    concurrency: int,
+    on_progress: Callable[[Progress], object] | None,
+) -> Campaign | Receipt:
+    """Return the campaign of a journal, ready to run, or its receipt if it is finished.
+
+    `concurrency` is the client's, which the campaign does not exceed. Raises JournalError if the
+    journal cannot be used, or its campaign was sent to another base URL.
+    """
+    journal, saved = await Journal.open(path)
+    try:
+        if saved.settings.base_url != base_url:
+            raise JournalError(
+                f"{journal.path}: this campaign was sent to {saved.settings.base_url}; resume it "
+                "with a client of that address"
+            )
+        if saved.position.finished is not None:
+            receipt = await stored_receipt(journal, saved)
+            await journal.close()
+            return receipt
+        return await _from_saved(
+            session,
+            journal,
+            saved,
+            concurrency=min(saved.settings.concurrency, concurrency),
+            on_progress=on_progress,
+        )
+    except BaseException:
+        await journal.close()
+        raise
+
+
+async def _from_saved(
     session: Session,
     journal: Journal,
     saved: Saved,
@@ -36,109 +73,70 @@ async def resumed(
     concurrency: int,
     on_progress: Callable[[Progress], object] | None,
 ) -> Campaign:
-    """Return a campaign that goes on where its journal ends."""
-    results = await _results(journal, saved, session)
+    # The whole source is in the journal: nothing more is read.
     source = Source(())
     source.exhausted = True
     campaign = Campaign(
         session,
         _draft(saved.settings),
         source,
-        results.batcher,
         saved.settings,
+        CampaignState(
+            results=await stored_results(journal, saved, session),
+            tuning=_tuning(saved),
+            spending=_spending(saved),
+            backlog=Backlog(journal, saved.position.pending()),
+            next_number=saved.position.next_number,
+        ),
         journal=journal,
-        results=results,
         concurrency=concurrency,
         on_progress=on_progress,
         total=saved.total,
     )
     journal.note(Resumed())
-    position = saved.position
-    for went in position.went[-1:]:
-        tuning = campaign.tuning
-        tuning.batch_size, tuning.per_message = went.batch_size, went.per_message
-        tuning.careful = tuning.careful or went.careful
-        tuning.objects_understood = went.objects_understood
-        tuning.lists_hold_invalid = went.lists_hold_invalid
-    if any(one.ended is not None and one.ended.doubled for one in position.messages.values()):
-        campaign.tuning.careful = True
-    campaign.spending.spent_before = position.wasted
-    campaign.tuning.orphans = position.orphans
-    campaign.next_number = position.next_number
-    campaign.backlog.expect(position.pending())
-    for message in position.messages.values():
-        if message.may_be_closed and (message.ended is None or message.ended.unknown):
-            _reserve(campaign, message)
+    for message in saved.position.messages.values():
         if message.is_unfinished:
-            campaign.adopt(await _builder(campaign, journal, message))
-        elif message.ended is not None:
-            price = message.ended.price
-            people = _accepted(message) if message.ended.state == "closed" else 0
-            campaign.spending.ended(
-                message.number, people, None if price is None else Decimal(price)
-            )
+            builder = campaign.new_message(message.number)
+            await restore_message(builder, message, journal)
+            campaign.adopt(builder)
     return campaign
 
 
-def _reserve(campaign: Campaign, message: SavedMessage) -> None:
-    """Reserve for a message whose close may have been sent: its people count before anything new."""
-    cost: str | None = None
-    if message.ended is not None:
-        cost = message.ended.price
-    elif message.closing is not None:
-        cost = message.closing.cost
-    people = _count(message.people)
-    campaign.spending.ended(message.number, people, None if cost is None else Decimal(cost))
+def _tuning(saved: Saved) -> Tuning:
+    """Return the tuning that the last run ended with."""
+    tuning = new_tuning(saved.settings)
+    position = saved.position
+    tuning.orphans = position.orphans
+    for run in position.runs[-1:]:
+        tuning.batch_size, tuning.per_message = run.batch_size, run.per_message
+        tuning.careful = tuning.careful or run.careful
+        tuning.objects_understood = run.objects_understood
+        tuning.lists_hold_invalid = run.lists_hold_invalid
+    if any(one.ended is not None and one.ended.doubled for one in position.messages.values()):
+        tuning.careful = True
+    return tuning
 
 
-async def _builder(campaign: Campaign, journal: Journal, saved: SavedMessage) -> MessageBuilder:
-    """Return a message of an earlier run, ready to be gone on with."""
-    builder = campaign.new_message(saved.number)
-    assigned: list[tuple[int, Batch, int | None]] = []
-    for number, batch in sorted(saved.batches.items()):
-        assigned.append((number, await journal.people(batch.people), batch.count))
-    assert saved.message_id is not None
-    builder.restore(saved.message_id, assigned)
-    if saved.abandoning and not saved.may_be_closed:
-        builder.finish_with(_delete)
-    elif saved.sending is not None:
-        _go_on_sending(builder, saved.sending.reference)
-    elif saved.closing is not None:
-        closing = saved.closing
-        last = await journal.people(closing.people) if closing.people else None
-        _go_on_closing(builder, closing, last)
-    elif saved.closed_elsewhere:
-        builder.message.closed_elsewhere = True
-        builder.finish_with(_settle_closed_elsewhere)
-    return builder
+def _spending(saved: Saved) -> SpendingLimit:
+    """Return the limits, with what the earlier runs have spent or may still spend."""
+    spending = new_spending(saved.settings)
+    spending.spent_before = saved.position.wasted
+    for message in saved.position.messages.values():
+        ended, closing = message.ended, message.closing
+        if message.may_be_closed and (ended is None or ended.unknown):
+            # Its close may have been sent: all of its recipients count before anything new.
+            cost = None if closing is None else closing.cost
+            if ended is not None:
+                cost = ended.price
+            spending.ended(message.number, count_of(message.recipients), _price(cost))
+        elif ended is not None and not message.is_unfinished:
+            accepted = accepted_on(message) if ended.state == "closed" else 0
+            spending.ended(message.number, accepted, _price(ended.price))
+    return spending
 
 
-def _go_on_sending(builder: MessageBuilder, reference: str | None) -> None:
-    builder.message.restore_close(None)
-
-    async def recover(message: OutgoingMessage, _: MessageCloser) -> None:
-        await message.recover_single(reference)
-
-    builder.finish_with(recover)
-
-
-def _go_on_closing(builder: MessageBuilder, closing: CloseIntent, last: Batch | None) -> None:
-    assigned = builder.message.restore_close(last)
-    before = Counts(closing.valid, closing.invalid)
-
-    async def close(_: OutgoingMessage, fence: MessageCloser) -> None:
-        await fence.resume_close(assigned, before, proven=closing.proven)
-
-    builder.finish_with(close)
-
-
-async def _settle_closed_elsewhere(message: OutgoingMessage, fence: MessageCloser) -> None:
-    await fence.settle_closed_elsewhere()
-    message.check_settled()
-
-
-async def _delete(message: OutgoingMessage, _: MessageCloser) -> None:
-    await message.delete()
+def _price(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
 
 
 def _draft(settings: Settings) -> Draft:

@@ -1,4 +1,4 @@
-"""Receipt and numbers from a journal."""
+"""What a journal says without its campaign being resumed: the receipt and the numbers."""
 
 from __future__ import annotations
 
@@ -13,27 +13,35 @@ from .._journal.journal import Journal
 from .._journal.records import without
 from .._journal.replay import SavedMessage
 from .._journal.schema import Saved
-from .._receipt import Mark, Marks, Receipt
+from .._receipt import Marks, Receipt, RecipientOutcome
 from .._recipients.batches import Batcher
-from .._transaction.reconcile import Fate
 from .._transaction.results import Results
 from ..errors import JournalError
 
-__all__ = ["journal_numbers", "purge_journal", "read_campaign", "read_journal", "stored_receipt"]
+__all__ = [
+    "accepted_on",
+    "count_of",
+    "journal_numbers",
+    "purge_journal",
+    "read_campaign",
+    "read_journal",
+    "stored_receipt",
+    "stored_results",
+]
 
 
 async def read_journal(path: str | PathLike[str]) -> Receipt:
-    """Return what a journal says of everyone; nothing is asked of the gateway.
+    """Return the receipt of a campaign from its journal. Makes no request.
 
-    Whoever is on a message that may have been closed is `unknown` in it; everybody who is on none
-    is `unsent`. Raises JournalError when the file cannot be read, JournalLockedError while its
-    campaign is running.
+    Recipients on a message that may have been closed are `unknown`; recipients on no message are
+    `unsent`. Raises JournalError if the file cannot be read, JournalLockedError while its campaign
+    is running.
     """
     return (await read_campaign(path))[1]
 
 
 async def read_campaign(path: str | PathLike[str]) -> tuple[str, Receipt]:
-    """Return the base URL that a journal's campaign was sent to, and what `read_journal` does."""
+    """Return the base URL that a journal's campaign was sent to, and its receipt."""
     journal, saved = await Journal.open(path)
     try:
         return saved.settings.base_url, await stored_receipt(journal, saved)
@@ -44,8 +52,8 @@ async def read_campaign(path: str | PathLike[str]) -> tuple[str, Receipt]:
 async def purge_journal(path: str | PathLike[str]) -> None:
     """Delete the journal of a finished campaign, with the numbers and texts in it.
 
-    Raises JournalError when there is none, or its campaign is not finished: then resume it first,
-    or delete the file yourself if you do not want to know.
+    Raises JournalError if the file cannot be read, or if its campaign is not finished: then resume
+    it first, or delete the file yourself if its outcome does not matter.
     """
     journal, saved = await Journal.open(path)
     try:
@@ -60,14 +68,15 @@ async def purge_journal(path: str | PathLike[str]) -> None:
 
 
 async def journal_numbers(path: str | PathLike[str]) -> AsyncIterator[tuple[int, str]]:
-    """Go through the numbers in a journal as they were written, each with its place in the source.
+    """Yield the numbers in a journal as the caller wrote them, each with its position in the source.
 
-    Duplicates and excluded ones are not kept. Raises JournalError when the file cannot be read.
+    A journal keeps no duplicates and no excluded numbers. Raises JournalError if the file cannot be
+    read.
     """
     journal, saved = await Journal.open(path)
     try:
         refused = deque(saved.invalid)
-        async for batch in journal.batches([(0, saved.people)]):
+        async for batch in journal.batches([(0, saved.recipients)]):
             for position, written in zip(batch.positions, batch.written, strict=True):
                 while refused and refused[0].position < position:
                     one = refused.popleft()
@@ -80,8 +89,8 @@ async def journal_numbers(path: str | PathLike[str]) -> AsyncIterator[tuple[int,
 
 
 async def stored_receipt(journal: Journal, saved: Saved) -> Receipt:
-    """Return the receipt of a campaign as its journal has it."""
-    results = await _results(journal, saved, None)
+    """Return the receipt of a campaign from its open journal."""
+    results = await stored_results(journal, saved, None)
     for message in saved.position.messages.values():
         if message.ended is not None:
             if message.ended.unknown:
@@ -90,15 +99,17 @@ async def stored_receipt(journal: Journal, saved: Saved) -> Receipt:
         state = "unknown" if message.may_be_closed else "left_open"
         results.add_message(message.message_id, state, None)
         if message.may_be_closed:
-            people = await journal.people(message.people)
-            results.add_people({Fate.UNKNOWN: [people]}, message.message_id)
+            recipients = await journal.recipients(message.recipients)
+            results.add_recipients({RecipientOutcome.UNKNOWN: [recipients]}, message.message_id)
         elif message.message_id is not None:
-            results.add_people({Fate.UNSENT: [await journal.people(message.people)]})
+            results.add_recipients(
+                {RecipientOutcome.UNSENT: [await journal.recipients(message.recipients)]}
+            )
     for run in saved.position.pending():
-        results.add_people({Fate.UNSENT: [await journal.people([run])]})
+        results.add_recipients({RecipientOutcome.UNSENT: [await journal.recipients([run])]})
     finished = saved.position.finished
     if finished is None:
-        elapsed = saved.position.went[-1].elapsed if saved.position.went else 0.0
+        elapsed = saved.position.runs[-1].elapsed if saved.position.runs else 0.0
         return replace(results.receipt(), elapsed=elapsed)
     return replace(
         results.receipt(),
@@ -112,20 +123,20 @@ async def stored_receipt(journal: Journal, saved: Saved) -> Receipt:
     )
 
 
-async def _results(journal: Journal, saved: Saved, session: Session | None) -> Results:
-    """Return the accounts of everyone whose message has come to its end."""
+async def stored_results(journal: Journal, saved: Saved, session: Session | None) -> Results:
+    """Return the results of the recipients whose message has ended."""
     batcher = Batcher((), allow_missing_fields=True)
     batcher.total, batcher.duplicates = saved.total, saved.duplicates
-    batcher.excluded = _count(saved.excluded)
+    batcher.excluded = count_of(saved.excluded)
     batcher.invalid = saved.invalid
     await _mark_source(batcher.marks, journal, saved)
-    went = saved.position.went[-1:]
+    last = saved.position.runs[-1:]
     results = Results(
         batcher,
         session,
-        requests=sum(one.requests for one in went),
-        retries=sum(one.retries for one in went),
-        elapsed=sum(one.elapsed for one in went),
+        requests=sum(run.requests for run in last),
+        retries=sum(run.retries for run in last),
+        elapsed=sum(run.elapsed for run in last),
     )
     for message in saved.position.messages.values():
         if message.ended is not None and not message.ended.unknown:
@@ -134,13 +145,13 @@ async def _results(journal: Journal, saved: Saved, session: Session | None) -> R
 
 
 async def _mark_source(marks: Marks, journal: Journal, saved: Saved) -> None:
-    """Mark everyone who is not to be sent to: whoever is neither kept nor named is a duplicate."""
-    marks.mark(range(saved.total), Mark.DUPLICATE)
+    """Mark every position of the source; one that the journal does not name is a duplicate."""
+    marks.mark(range(saved.total), RecipientOutcome.DUPLICATE)
     for run in saved.excluded:
-        marks.mark(range(*run), Mark.EXCLUDED)
-    marks.mark([one.position for one in saved.invalid], Mark.INVALID)
-    async for batch in journal.batches([(0, saved.people)]):
-        marks.mark(batch.positions, Mark.UNSENT)
+        marks.mark(range(*run), RecipientOutcome.EXCLUDED)
+    marks.mark([one.position for one in saved.invalid], RecipientOutcome.INVALID)
+    async for batch in journal.batches([(0, saved.recipients)]):
+        marks.mark(batch.positions, RecipientOutcome.UNSENT)
 
 
 async def _add_ended(journal: Journal, results: Results, message: SavedMessage) -> None:
@@ -149,29 +160,33 @@ async def _add_ended(journal: Journal, results: Results, message: SavedMessage) 
     results.add_message(
         ended.message_id, ended.state, None if ended.price is None else Decimal(ended.price)
     )
-    results.add_accepted(_accepted(message))
+    results.add_accepted(accepted_on(message))
     if ended.state == "closed":
-        # Those unsent are left as they are: another message may have taken them.
+        # Unsent recipients keep their mark: another message may have taken them.
         others = (*ended.invalid, *ended.doubled, *ended.unknown, *ended.unsent)
-        async for batch in journal.batches(without(message.people, others)):
-            results.mark(batch, Mark.ACCEPTED, ended.message_id)
-    for fate, people in (
-        (Fate.INVALID, ended.invalid),
-        (Fate.DOUBLED, ended.doubled),
-        (Fate.UNKNOWN, ended.unknown),
+        async for batch in journal.batches(without(message.recipients, others)):
+            results.mark(batch, RecipientOutcome.ACCEPTED, ended.message_id)
+    for outcome, recipients in (
+        (RecipientOutcome.INVALID, ended.invalid),
+        (RecipientOutcome.DOUBLED, ended.doubled),
+        (RecipientOutcome.UNKNOWN, ended.unknown),
     ):
-        if people:
-            results.add_people({fate: [await journal.people(people)]}, ended.message_id)
+        if recipients:
+            results.add_recipients(
+                {outcome: [await journal.recipients(recipients)]}, ended.message_id
+            )
 
 
-def _accepted(message: SavedMessage) -> int:
+def accepted_on(message: SavedMessage) -> int:
+    """Return how many recipients of a message that has ended were accepted."""
     ended = message.ended
     assert ended is not None
     if ended.accepted is not None:
         return ended.accepted
     others = (*ended.invalid, *ended.doubled, *ended.unknown, *ended.unsent)
-    return _count(message.people) - _count(others)
+    return count_of(message.recipients) - count_of(others)
 
 
-def _count(ranges: Sequence[tuple[int, int]]) -> int:
+def count_of(ranges: Sequence[tuple[int, int]]) -> int:
+    """Return how many recipients these ranges of ordinals hold."""
     return sum(end - first for first, end in ranges)

@@ -1,8 +1,8 @@
 """The campaign journal: what must be known after a crash, written before it can matter.
 
-Campaigns and messages enter. The file is the store's business and lives on a thread of its own;
-in here is what an event loop needs: intents that are durable when awaited, many in one commit,
-and notes that travel with the next one. After one failed write nothing more is written.
+The store writes the file, on a thread of its own. This module is for the event loop: an intent is
+durable when awaited, many share one commit, and a note travels with the next commit. After one
+failed write nothing more is written.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from .._cancellation import _to_its_end
-from .._receipt import InvalidRecipient, Mark
+from .._cancellation import wait_shielded
+from .._receipt import InvalidRecipient, RecipientOutcome
 from .._recipients.batches import Batch, Batcher
 from ..errors import JournalCorruptError, JournalError
 from .records import Ranges, Record, decode, encode, ranges
@@ -26,27 +26,27 @@ from .replay import replay
 from .schema import (
     Saved,
     Settings,
-    _decode_row,
-    _decode_settings,
-    _decode_taken,
-    _encode,
-    _Row,
-    _Taken,
+    StoredRow,
+    StoredSource,
+    decode_row,
+    decode_settings,
+    decode_source,
+    encode_value,
 )
 from .store import Store
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "NullJournal"]
 
 T = TypeVar("T")
 
 
 class Journal:
-    """One open journal. `path` is where it is, `published` whether it holds a whole source."""
+    """One open journal at `path`; `published` if it holds a whole source."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.published = False
-        self.people_written: int = 0
+        self.recipients_written: int = 0
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="gateway-sms-journal")
         self._loop = asyncio.get_running_loop()
         self._store: Store | None = None
@@ -58,14 +58,14 @@ class Journal:
 
     @classmethod
     async def create(cls, path: str | PathLike[str]) -> Self:
-        """Begin a new journal; raises a JournalError when that cannot be."""
+        """Create a journal; raises JournalError if that fails."""
         self = cls(_absolute(path))
         await self._start(lambda: Store.create(self.path))
         return self
 
     @classmethod
     async def open(cls, path: str | PathLike[str]) -> tuple[Self, Saved]:
-        """Open a journal and read what it says; raises a JournalError when that cannot be."""
+        """Open a journal and read its content; raises JournalError if that fails."""
         self = cls(_absolute(path))
         await self._start(lambda: Store.open(self.path))
         try:
@@ -74,16 +74,16 @@ class Journal:
             await self.close()
             raise
         self.published = True
-        self.people_written = saved.people
+        self.recipients_written = saved.recipients
         return self, saved
 
     # The source
 
-    async def add_people(self, batch: Batch) -> None:
-        """Keep a batch of the source."""
-        first = self.people_written
-        value = _encode(
-            _Row(
+    async def add_recipients(self, batch: Batch) -> None:
+        """Store a batch of the source."""
+        first = self.recipients_written
+        value = encode_value(
+            StoredRow(
                 batch.numbers,
                 {}
                 if batch.written == batch.numbers
@@ -96,50 +96,52 @@ class Journal:
                 batch.fields,
             )
         )
-        await self._run(self._opened.add_people, first, value)
-        self.people_written += len(batch)
+        await self._run(self._opened.add_recipients, first, value)
+        self.recipients_written += len(batch)
 
     async def publish(self, settings: Settings, batcher: Batcher) -> None:
-        """Make the source durable: from here on a resume needs nothing but this file."""
-        taken = _Taken(
+        """Make the source durable: from now on a resume needs only this file."""
+        taken = StoredSource(
             batcher.total,
             batcher.duplicates,
-            self.people_written,
-            # What somebody wrote may be no text that can be encoded.
+            self.recipients_written,
+            # A number as written may hold characters that cannot be encoded.
             [
                 (one.number.encode(errors="backslashreplace").decode(), one.reason, one.position)
                 for one in batcher.invalid
             ],
-            ranges(list(batcher.marks.where(Mark.EXCLUDED))) if batcher.excluded else [],
+            ranges(list(batcher.marks.where(RecipientOutcome.EXCLUDED)))
+            if batcher.excluded
+            else [],
         )
-        meta = {"settings": _encode(settings), "taken": _encode(taken)}
+        meta = {"settings": encode_value(settings), "taken": encode_value(taken)}
 
         def publish() -> None:
             self._opened.publish(meta)
-            # Here, for the caller may be cancelled meanwhile.
+            # Set on this thread: the caller may be cancelled meanwhile.
             self.published = True
 
         await self._run(publish)
 
-    async def batches(self, people: Ranges) -> AsyncIterator[Batch]:
-        """Go through the people with these ordinals as they are kept, some at a time."""
-        for first, end in people:
+    async def batches(self, recipients: Ranges) -> AsyncIterator[Batch]:
+        """Yield the recipients with these ordinals, in batches as they are stored."""
+        for first, end in recipients:
             at = first
             while at < end:
                 start, row = await self._row_of(at)
                 stop = min(end, start + len(row))
                 if stop <= at:
                     raise JournalCorruptError(
-                        f"{self.path}: the journal is damaged: people missing"
+                        f"{self.path}: the journal is damaged: recipients are missing"
                     )
-                # A copy: the row is kept for those who come next.
+                # A copy: the row is cached for the next call.
                 yield row.cut(at - start, stop - start)
                 at = stop
 
-    async def people(self, people: Ranges) -> Batch:
-        """Return the people with these ordinals."""
+    async def recipients(self, recipients: Ranges) -> Batch:
+        """Return the recipients with these ordinals."""
         found = Batch()
-        async for part in self.batches(people):
+        async for part in self.batches(recipients):
             found = found.joined(part) if found else part
         return found
 
@@ -151,13 +153,13 @@ class Journal:
             self._pending.append(encode(record))
 
     async def intend(self, record: Record) -> None:
-        """Write a record, and all before it; durable when this returns."""
+        """Write a record and all records before it; they are durable when this returns."""
         self._check()
         self._pending.append(encode(record))
         await self._committed()
 
     async def flush(self) -> None:
-        """Make everything noted durable."""
+        """Make all noted records durable."""
         self._check()
         if self._pending or self._writing:
             await self._committed()
@@ -167,7 +169,7 @@ class Journal:
         await self._run(self._opened.remove)
 
     async def close(self) -> None:
-        """Write what was noted, as far as that goes, and let go of the file and the thread."""
+        """Write the noted records if that is still possible, and release the file and the thread."""
         if self._pending and self.published and self._error is None:
             self._write()
         store, self._store = self._store, None
@@ -176,9 +178,9 @@ class Journal:
             return
         closing = self._loop.run_in_executor(self._executor, store.close)
         try:
-            await _to_its_end(closing)
+            await wait_shielded(closing)
         finally:
-            # A thread that the disk holds up is not waited for.
+            # Do not wait for a thread that the disk blocks.
             self._executor.shutdown(wait=closing.done())
 
     @property
@@ -198,7 +200,7 @@ class Journal:
         await waiter
 
     def _write(self) -> None:
-        """Commit all that is pending, for everybody who waits by now."""
+        """Commit all pending records, for all tasks that wait by now."""
         values, self._pending = self._pending, []
         waiting, self._waiting = self._waiting, []
         self._writing = self._loop.run_in_executor(self._executor, self._opened.commit, values)
@@ -222,14 +224,14 @@ class Journal:
             self._write()
 
     def _poison(self, error: BaseException | None) -> None:
-        """Write nothing more: after a failed write nobody can tell what is on the disk."""
+        """Write nothing more: after a failed write it is not known what is on the disk."""
         self._pending = []
         self._error = error if isinstance(error, JournalError) else self._unusable(error)
 
     async def _start(self, make: Callable[[], Store]) -> None:
         starting = self._loop.run_in_executor(self._executor, make)
         try:
-            self._store = await _to_its_end(starting)
+            self._store = await wait_shielded(starting)
         except BaseException:
             if starting.done() and not starting.cancelled() and starting.exception() is None:
                 self._store = starting.result()
@@ -238,7 +240,7 @@ class Journal:
 
     async def _run(self, function: Callable[..., T], *args: Any) -> T:
         try:
-            return await _to_its_end(self._loop.run_in_executor(self._executor, function, *args))
+            return await wait_shielded(self._loop.run_in_executor(self._executor, function, *args))
         except JournalError:
             raise
         except Exception as error:
@@ -252,12 +254,12 @@ class Journal:
         store = self._opened
         try:
             meta = store.meta()
-            settings = _decode_settings(meta["settings"])
-            taken = _decode_taken(meta["taken"])
+            settings = decode_settings(meta["settings"])
+            taken = decode_source(meta["taken"])
             position = replay(map(decode, store.log()), taken.people)
         except (msgspec.MsgspecError, KeyError, AssertionError, IndexError) as error:
             raise JournalCorruptError(
-                f"{self.path}: the journal is damaged: what it says does not fit together"
+                f"{self.path}: the journal is damaged: its content is not consistent"
             ) from error
         return Saved(
             settings,
@@ -270,10 +272,10 @@ class Journal:
         )
 
     async def _row_of(self, ordinal: int) -> tuple[int, Batch]:
-        """Return the kept batch that has this ordinal, and its first; the last one is at hand."""
+        """Return the stored batch that has this ordinal, and its first ordinal; the last one is cached."""
         if self._row is None or not 0 <= ordinal - self._row[0] < len(self._row[1]):
-            first, value = await self._run(self._opened.people, ordinal)
-            row = _decode_row(value)
+            first, value = await self._run(self._opened.recipients, ordinal)
+            row = decode_row(value)
             batch = Batch()
             batch.numbers = row.numbers
             batch.written = row.numbers
@@ -290,8 +292,28 @@ class Journal:
         return self._row
 
 
+class NullJournal:
+    """Stands in for a journal where none is kept: it drops all records."""
+
+    __slots__ = ()
+
+    published = False
+
+    def note(self, record: Record) -> None:
+        """Drop a record."""
+
+    async def intend(self, record: Record) -> None:
+        """Drop a record."""
+
+    async def flush(self) -> None:
+        """Do nothing: no record waits to be written."""
+
+    async def close(self) -> None:
+        """Do nothing: there is no file."""
+
+
 def _absolute(path: str | PathLike[str]) -> Path:
-    """Return the path as it is now: the working directory may change under way."""
+    """Return the path as it is now: the working directory may change during the campaign."""
     text = fspath(path)
     if not isinstance(text, str) or not text or "\0" in text:
         raise ValueError("journal is the path of a file, as text")

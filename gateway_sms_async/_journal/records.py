@@ -1,7 +1,8 @@
-"""What a journal says: one record for each thing that must not be forgotten.
+"""The records of a journal: one for each fact that must survive a crash.
 
-The protocol and the campaign write them, the journal keeps them, a resume reads them. People are
-named by their ordinals, the order in which the source gave them, as runs `(first, end)`.
+The messages and the campaign write them, a resume reads them. Recipients are named by their
+ordinals, which count them in the order of the source, as ranges `(first, end)`. The tags and the
+order of the fields are the format of the file; the names of classes and fields are not in it.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ Ranges = list[tuple[int, int]]
 
 
 class OpenIntent(Struct, tag="opening", array_like=True, frozen=True):
-    """Intent, durable before the POST: a message is opened with these."""
+    """Intent, durable before the POST: a message is opened with these recipients."""
 
     message: int
-    people: Ranges
+    recipients: Ranges
 
 
 class Opened(Struct, tag="opened", array_like=True, frozen=True):
-    """The gateway's answer: the message's id, and how many it counts."""
+    """The gateway's answer: the id of the message, and how many recipients it counts."""
 
     message: int
     message_id: str
@@ -56,11 +57,11 @@ class AppendIntent(Struct, tag="adding", array_like=True, frozen=True):
 
     message: int
     batch: int
-    people: Ranges
+    recipients: Ranges
 
 
 class Appended(Struct, tag="added", array_like=True, frozen=True):
-    """The gateway's answer: how many it counts on the message now."""
+    """The gateway's answer: how many recipients it counts on the message now."""
 
     message: int
     batch: int
@@ -75,14 +76,15 @@ class BatchReleased(Struct, tag="taken back", array_like=True, frozen=True):
 
 
 class CloseIntent(Struct, tag="closing", array_like=True, frozen=True):
-    """Intent, durable before the first byte of the close, which carries `people`.
+    """Intent, durable before the first byte of the close, which adds `recipients`.
 
-    `valid` and `invalid` are what the look before it counted; `proven`: each batch was proven to
-    be on the message by counts alone; `cost` is what it was reckoned to cost, in euro as text.
+    - `valid`, `invalid`: what the look before the close counted.
+    - `proven`: counts alone proved each batch to be on the message.
+    - `cost`: the estimated cost, in euro as text.
     """
 
     message: int
-    people: Ranges
+    recipients: Ranges
     valid: int
     invalid: int
     proven: bool
@@ -96,7 +98,7 @@ class CloseRefused(Struct, tag="close refused", array_like=True, frozen=True):
 
 
 class ClosedElsewhere(Struct, tag="closed elsewhere", array_like=True, frozen=True):
-    """The message is closed though nobody here closed it: its people may be texted."""
+    """The message is closed though no run closed it: its recipients may be texted."""
 
     message: int
 
@@ -108,20 +110,20 @@ class AbandonIntent(Struct, tag="abandoning", array_like=True, frozen=True):
 
 
 class SingleSendIntent(Struct, tag="sending", array_like=True, frozen=True):
-    """Intent, durable before a POST that sends: the message's people go out by it alone."""
+    """Intent, durable before a POST that sends to the only recipient, without a transaction."""
 
     message: int
     reference: str | None
 
 
 class Resumed(Struct, tag="resumed", array_like=True, frozen=True):
-    """Another run begins: whoever is on a message without an id is given to another one."""
+    """Another run begins: recipients of a message without an id are assigned to another one."""
 
 
 class Ended(Struct, tag="ended", array_like=True, frozen=True):
-    """What became of a message's people; `accepted` counts those not named.
+    """A message has ended, with these outcomes; `accepted` counts the recipients not named.
 
-    `price` is in euro as text. While somebody is `unknown`, a resume looks again.
+    `price` is in euro as text. As long as a recipient is `unknown`, a resume looks again.
     """
 
     message: int
@@ -136,7 +138,7 @@ class Ended(Struct, tag="ended", array_like=True, frozen=True):
 
 
 class RunSummary(Struct, tag="went", array_like=True, frozen=True):
-    """What a run of the campaign took, and what it has learned for the next one."""
+    """The requests and the time of a run, and the sizes and modes that the next run begins with."""
 
     requests: int
     retries: int
@@ -150,7 +152,7 @@ class RunSummary(Struct, tag="went", array_like=True, frozen=True):
 
 
 class Finished(Struct, tag="finished", array_like=True, frozen=True):
-    """Everyone is settled, durable before the caller is told so: what the receipt says of it."""
+    """All recipients are settled: parts of the receipt, durable before the caller gets it."""
 
     complete: bool
     message_ids: list[str]
@@ -186,22 +188,22 @@ decode: Callable[[bytes], Record] = msgspec.msgpack.Decoder(Record).decode
 
 
 def ranges(ordinals: Sequence[int]) -> Ranges:
-    """Write rising or unordered ordinals as runs."""
+    """Return ordinals, which need not rise, as ranges."""
     if not ordinals:
         return []
     first, end = ordinals[0], ordinals[-1] + 1
-    # Most are one run, and comparing lists is much faster than walking through one.
+    # Most are one range, and comparing two lists is much faster than a loop over one.
     if isinstance(ordinals, range) or ordinals == list(range(first, end)):
         return [(first, end)]
     return list(_ranges(ordinals))
 
 
-def without(people: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> Ranges:
-    """Return the runs of those people who are not among the others."""
+def without(recipients: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> Ranges:
+    """Return the ranges of these recipients without the others."""
     if not others:
-        return list(people)
+        return list(recipients)
     gone = {one for run in others for one in range(*run)}
-    return ranges([one for run in people for one in range(*run) if one not in gone])
+    return ranges([one for run in recipients for one in range(*run) if one not in gone])
 
 
 def _ranges(ordinals: Iterable[int]) -> Iterable[tuple[int, int]]:

@@ -1,7 +1,6 @@
-"""From a journal's log back to where everyone stands. Pure: records go in, a state comes out.
+"""From the records of a journal to the state of its campaign. Pure: no I/O.
 
-The journal and the campaign enter. What is not said in the log did not happen; an intent without
-its answer may have.
+What is not in the log did not happen. An intent without its answer may have happened.
 """
 
 from __future__ import annotations
@@ -34,15 +33,20 @@ __all__ = ["Position", "SavedBatch", "SavedMessage", "replay"]
 
 @dataclass(slots=True)
 class SavedBatch:
-    """A batch that was about to be sent. `count` is what its answer counted, None without one."""
+    """A batch that was about to be sent. `count` is what its answer counted, None if there is none."""
 
-    people: Ranges
+    recipients: Ranges
     count: int | None = None
 
 
 @dataclass(slots=True)
 class SavedMessage:
-    """A message as far as the log tells. `closing` is the last intent that was not refused."""
+    """A message as the log has it.
+
+    - `closing`: the last intent to close that was not refused.
+    - `released`: its recipients may be assigned to another message, because it has no id.
+    - `accounted`: a summary of a run was written after it, so its orphans are counted there.
+    """
 
     number: int
     message_id: str | None = None
@@ -51,143 +55,146 @@ class SavedMessage:
     abandoning: bool = False
     closed_elsewhere: bool = False
     sending: SingleSendIntent | None = None
-    given_back: bool = False
-    reckoned: bool = False
+    released: bool = False
+    accounted: bool = False
     ended: Ended | None = None
 
     @property
-    def people(self) -> Ranges:
-        """Everyone who is or may be on it."""
-        ranges = [run for batch in self.batches.values() for run in batch.people]
-        return ranges + (self.closing.people if self.closing is not None else [])
+    def recipients(self) -> Ranges:
+        """The recipients that are or may be on it."""
+        ranges = [run for batch in self.batches.values() for run in batch.recipients]
+        return ranges + (self.closing.recipients if self.closing is not None else [])
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether a resume has to do something about it."""
+        """Whether a resume has to finish it."""
         if self.ended is not None:
             return bool(self.ended.unknown)
         return self.message_id is not None
 
     @property
     def may_be_closed(self) -> bool:
-        """Whether its people may be texted, so that nobody may call them unsent."""
+        """Whether its recipients may be texted, so that they must not be called unsent."""
         return self.closing is not None or self.sending is not None or self.closed_elsewhere
 
 
-_PENDING, _GIVEN = b"\x00", b"\x01"
+_PENDING, _ASSIGNED = b"\x00", b"\x01"
 
 
 class Position:
-    """Where everyone of a campaign stands.
+    """The state of a campaign: its messages, and which recipients are on none.
 
-    `messages` by their numbers; `orphans` counts recipients on opened messages whose answer never
-    came; `went` are the runs so far; `finished` is None while the campaign is not.
+    `messages` are by their numbers, `runs` are the summaries of the runs so far, and `finished` is
+    None until the campaign is.
     """
 
-    def __init__(self, people: int) -> None:
-        self._where = bytearray(people)
+    def __init__(self, recipients: int) -> None:
+        self._where = bytearray(recipients)
         self.messages: dict[int, SavedMessage] = {}
-        self.went: list[RunSummary] = []
+        self.runs: list[RunSummary] = []
         self.finished: Finished | None = None
 
     @property
     def next_number(self) -> int:
-        """A number that no message has."""
+        """The first number that no message has."""
         return max(self.messages, default=-1) + 1
 
     @property
     def orphans(self) -> int:
-        """How many recipients are on opened messages whose answer never came, killed runs' only."""
+        """How many recipients are on opened messages whose answer never came.
+
+        Only those of killed runs: a run that ended has counted its own in `wasted`.
+        """
         return sum(
             end - first
             for message in self.messages.values()
-            if message.message_id is None and not message.reckoned
-            for first, end in message.people
+            if message.message_id is None and not message.accounted
+            for first, end in message.recipients
         )
 
     @property
     def wasted(self) -> Decimal:
-        """What the runs so far may have paid for messages that did not go out."""
-        return Decimal((self.went[-1].wasted if self.went else None) or 0)
+        """What the runs so far may have paid for messages that never went out."""
+        return Decimal((self.runs[-1].wasted if self.runs else None) or 0)
 
     def pending(self) -> Ranges:
-        """Return those who are on no message that may still go out."""
+        """Return the recipients that are on no message that may still go out."""
         ranges: Ranges = []
         end = 0
         where = bytes(self._where)
         while (first := where.find(_PENDING, end)) >= 0:
-            end = where.find(_GIVEN, first)
+            end = where.find(_ASSIGNED, first)
             end = len(where) if end < 0 else end
             ranges.append((first, end))
         return ranges
 
     def apply(self, record: Record) -> None:  # noqa: C901, PLR0912 - one case for each record
-        """Take one record in."""
+        """Apply one record."""
         match record:
             case RunSummary():
-                self.went.append(record)
+                self.runs.append(record)
                 for message in self.messages.values():
-                    message.reckoned = True
+                    message.accounted = True
                 return
             case Finished():
                 self.finished = record
                 return
             case Resumed():
-                self.give_back_unanswered()
+                self.release_unanswered()
                 return
             case OpenIntent():
                 message = self.messages[record.message] = SavedMessage(record.message)
             case _:
                 message = self.messages[record.message]
         match record:
-            case OpenIntent(people=people):
-                message.batches[0] = SavedBatch(people)
-                self._mark(people, _GIVEN)
+            case OpenIntent(recipients=recipients):
+                message.batches[0] = SavedBatch(recipients)
+                self._mark(recipients, _ASSIGNED)
             case Opened():
                 message.message_id = record.message_id
                 message.batches[0].count = record.count
             case AppendIntent():
-                message.batches[record.batch] = SavedBatch(record.people)
-                self._mark(record.people, _GIVEN)
+                message.batches[record.batch] = SavedBatch(record.recipients)
+                self._mark(record.recipients, _ASSIGNED)
             case Appended():
                 message.batches[record.batch].count = record.count
             case BatchReleased():
-                self._mark(message.batches.pop(record.batch).people, _PENDING)
-            case CloseIntent(people=people):
+                self._mark(message.batches.pop(record.batch).recipients, _PENDING)
+            case CloseIntent(recipients=recipients):
                 message.closing = record
-                self._mark(people, _GIVEN)
+                self._mark(recipients, _ASSIGNED)
             case CloseRefused():
                 if message.closing is not None:
-                    self._mark(message.closing.people, _PENDING)
+                    self._mark(message.closing.recipients, _PENDING)
                 message.closing = message.sending = None
             case ClosedElsewhere():
                 message.closed_elsewhere = True
             case AbandonIntent():
-                # Only its answer, or giving it up, lets its people go to another message.
+                # Its recipients stay assigned until it is answered, or the message has ended.
                 message.abandoning = True
             case SingleSendIntent():
                 message.sending = record
             case Ended():
                 message.ended = record
-                self._mark(message.people, _GIVEN)
+                self._mark(message.recipients, _ASSIGNED)
                 self._mark(record.unsent, _PENDING)
 
-    def give_back_unanswered(self) -> None:
-        """Give back those on messages that were opened but never answered: they cannot go out."""
+    def release_unanswered(self) -> None:
+        """Make recipients pending that are on opened messages without an answer: those never go out."""
         for message in self.messages.values():
-            if message.message_id is None and not message.given_back:
-                message.given_back = True
-                self._mark(message.people, _PENDING)
+            if message.message_id is None and not message.released:
+                message.released = True
+                self._mark(message.recipients, _PENDING)
 
-    def _mark(self, people: Iterable[tuple[int, int]], mark: bytes) -> None:
-        for first, end in people:
+    def _mark(self, recipients: Iterable[tuple[int, int]], mark: bytes) -> None:
+        for first, end in recipients:
             self._where[first:end] = mark * (end - first)
 
 
-def replay(records: Iterable[Record], people: int) -> Position:
-    """Return where everyone stands after these records."""
-    position = Position(people)
+def replay(records: Iterable[Record], recipients: int) -> Position:
+    """Return the state after these records, for a source of so many recipients."""
+    position = Position(recipients)
     for record in records:
         position.apply(record)
-    position.give_back_unanswered()
+    position.release_unanswered()
     return position

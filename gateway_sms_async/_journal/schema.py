@@ -1,4 +1,4 @@
-"""Settings and source as stored."""
+"""Settings and source of a campaign, as its journal stores them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,20 @@ from .._receipt import InvalidRecipient
 from .records import Ranges
 from .replay import Position
 
-__all__ = ["Saved", "Settings"]
+__all__ = [
+    "Saved",
+    "Settings",
+    "StoredRow",
+    "StoredSource",
+    "decode_row",
+    "decode_settings",
+    "decode_source",
+    "encode_value",
+]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """What a campaign was started with. `options` as on the wire, `max_cost` as text."""
+    """The arguments of a campaign. `options` are as on the wire, `max_cost` is text."""
 
     base_url: str
     sender: str
@@ -33,8 +42,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_recipients: int | None
 
 
-class _Taken(Struct, frozen=True):
-    """What became of the source besides those to send to."""
+class StoredSource(Struct, frozen=True):
+    """The counts of the source, and its recipients that are not sent to. `people` counts the others."""
 
     total: int
     duplicates: int
@@ -43,8 +52,8 @@ class _Taken(Struct, frozen=True):
     excluded: Ranges = []
 
 
-class _Row(Struct, array_like=True):
-    """Some people of the source; `written` only where it differs from the number."""
+class StoredRow(Struct, array_like=True):
+    """Some recipients of the source; `written` only where it differs from the number."""
 
     numbers: list[str]
     written: dict[int, str]
@@ -54,24 +63,28 @@ class _Row(Struct, array_like=True):
 
 @dataclass(slots=True)
 class Saved:
-    """What a journal says. `total` to `excluded`, which are places in it, are of the source."""
+    """The content of a journal.
+
+    `total`, `duplicates` and `excluded` (positions) are of the whole source; `recipients` counts
+    those to send to.
+    """
 
     settings: Settings
     total: int
     duplicates: int
     excluded: Ranges
-    people: int
+    recipients: int
     invalid: list[InvalidRecipient]
     position: Position
 
 
-_decode_settings = msgspec.msgpack.Decoder(Settings).decode
+decode_settings = msgspec.msgpack.Decoder(Settings).decode
 
 
-_decode_taken = msgspec.msgpack.Decoder(_Taken).decode
+decode_source = msgspec.msgpack.Decoder(StoredSource).decode
 
 
-_decode_row = msgspec.msgpack.Decoder(_Row).decode
+decode_row = msgspec.msgpack.Decoder(StoredRow).decode
 
 
-_encode = msgspec.msgpack.Encoder().encode
+encode_value = msgspec.msgpack.Encoder().encode

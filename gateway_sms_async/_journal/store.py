@@ -1,7 +1,7 @@
 """The journal's file: SQLite, one connection, locked from before the first read until it is closed.
 
-Only the journal enters, and only on its one thread: every method blocks. A file under its final
-name always holds a whole source; while the source is being written, it has another name.
+Every method blocks, so the journal calls them on its one thread. A file under its final name always
+holds a whole source; while the source is being written, the file has another name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ APPLICATION_ID = 0x47534D53
 
 
 FORMAT = 1
-"""Raise it with each change of what is written; what older formats wrote must go on resuming."""
+"""Raise it with each change of the format; journals of older formats must still resume."""
 
 
 _SCHEMA = """
@@ -38,8 +38,8 @@ _CHECKSUM = 4
 class Store:
     """One journal file.
 
-    Values are bytes, each kept with a checksum; those of the log are chained, so that none can be
-    missing in between. `people` are kept by the ordinal of their first.
+    Values are bytes, each stored with a checksum. The checksums of the log are chained, so that no
+    record can be missing in between. Recipients are stored by the ordinal of the first in a row.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -52,7 +52,7 @@ class Store:
 
     @classmethod
     def create(cls, path: Path) -> Store:
-        """Begin a new journal, which gets its name from `publish` only."""
+        """Create a journal; `publish` gives it its final name."""
         if os.path.lexists(path):
             raise already_there(path)
         partial = path.with_name(path.name + ".partial")
@@ -61,7 +61,7 @@ class Store:
             try:
                 connection = _connect(partial)
             except JournalCorruptError:
-                # Left behind by a process that was killed before it had sent anything.
+                # Left by a process that was killed before it had sent anything.
                 partial.unlink()
                 _touch(partial)
                 connection = _connect(partial)
@@ -82,7 +82,7 @@ class Store:
 
     @classmethod
     def open(cls, path: Path) -> Store:
-        """Open a journal that was published, and check that all of it is there."""
+        """Open a published journal, and check that it is complete."""
         with _explained(path):
             if not path.is_file():
                 raise JournalError(f"{path}: there is no journal at this place")
@@ -95,26 +95,26 @@ class Store:
                 raise
             return store
 
-    def add_people(self, first: int, value: bytes) -> None:
-        """Keep some people of the source; only before `publish`."""
+    def add_recipients(self, first: int, value: bytes) -> None:
+        """Store some recipients of the source; only before `publish`."""
         with _explained(self._published):
             row = (first, _sealed(value, first))
             self._connection.execute("INSERT INTO people VALUES (?, ?)", row)
 
     def publish(self, meta: dict[str, bytes]) -> None:
-        """Make the whole source durable and give the file its name; nobody else may have it."""
+        """Make the whole source durable, and give the file its final name if that is still free."""
         with _explained(self._published):
             rows = [(name, _sealed(value, 0)) for name, value in meta.items()]
             self._connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
             self._connection.execute("COMMIT")
-            # Under its last name before it is let go of: else another `create` may take hold of it.
+            # Renamed before the lock is released: otherwise another `create` could take the file.
             _rename(self.path, self._published)
             self._release()
             self.path = self._published
             self._connection = _connect(self.path)
 
     def commit(self, values: Sequence[bytes]) -> None:
-        """Append to the log; durable when this returns, wholly or not at all."""
+        """Append to the log: all values or none, durable when this returns."""
         if self._broken:
             raise JournalError(f"{self.path}: an earlier write has failed; nothing more is written")
         self._broken = True
@@ -132,25 +132,25 @@ class Store:
             self._broken = False
 
     def meta(self) -> dict[str, bytes]:
-        """Return what was written beside the people."""
+        """Return what was stored beside the recipients."""
         rows: Iterable[tuple[str, bytes]] = self._connection.execute(
             "SELECT * FROM meta"
         ).fetchall()
         return {name: self._opened(value, 0) for name, value in rows}
 
-    def people(self, first: int) -> tuple[int, bytes]:
-        """Return the people among whom ordinal `first` is, and the ordinal of the first of them."""
+    def recipients(self, ordinal: int) -> tuple[int, bytes]:
+        """Return the first ordinal of the row that has this ordinal, and the row."""
         with _explained(self.path):
             row: tuple[int, bytes] | None = self._connection.execute(
                 "SELECT first, value FROM people WHERE first <= ? ORDER BY first DESC LIMIT 1",
-                (first,),
+                (ordinal,),
             ).fetchone()
             if row is None:
-                raise self._damaged("people are missing")
+                raise self._damaged("recipients are missing")
             return row[0], self._opened(row[1], row[0])
 
     def log(self) -> Iterator[bytes]:
-        """Return the log from its beginning."""
+        """Yield the records of the log from its beginning."""
         self._number = self._chain = 0
         with (
             _explained(self.path),
@@ -166,12 +166,12 @@ class Store:
                 yield value[_CHECKSUM:]
 
     def remove(self) -> None:
-        """Delete the file, and what SQLite keeps beside it."""
+        """Delete the file."""
         with _explained(self.path):
             self.path.unlink()
 
     def close(self) -> None:
-        """Let go of the file; what was not published is removed."""
+        """Release the file; a file that was not published is deleted."""
         with suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -181,7 +181,7 @@ class Store:
         self._release()
 
     def _release(self) -> None:
-        """Give the lock back, and before that remove the empty file that SQLite leaves behind."""
+        """Release the lock, and before that delete the empty file that SQLite leaves beside it."""
         rollback = self.path.with_name(self.path.name + "-journal")
         with suppress(OSError):
             if not rollback.stat().st_size:
@@ -221,8 +221,8 @@ def _sealed(value: bytes, salt: int) -> bytes:
 
 
 def _touch(path: Path) -> None:
-    """Make the file if it is not there, readable by its owner only."""
-    # Opened only when it is new: to close a handle gives away this process's locks on the file.
+    """Create the file if it does not exist, readable by its owner only."""
+    # Opened only if it is new: closing a handle releases all locks of this process on the file.
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
@@ -234,12 +234,12 @@ def _connect(path: Path, *, known: bool = False) -> sqlite3.Connection:
         f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0.05, isolation_level=None
     )
     try:
-        # Nothing is changed in a file that is not ours.
+        # A file that is not a journal must not be changed.
         if known and _pragma(connection, "application_id") != APPLICATION_ID:
             raise JournalCorruptError(f"{path}: this is not a journal of gateway_sms_async")
-        # The lock comes first, and stays: whatever is read below, nobody else can change.
-        # Kept only from here on: two that keep a first lock while they wait for the last one both
-        # wait in vain.
+        # The lock comes first, and stays: no other process can change what is read below.
+        # EXCLUSIVE mode only from here: set earlier, two processes each holding a shared lock would
+        # deadlock.
         connection.execute("BEGIN EXCLUSIVE")
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("COMMIT")
@@ -258,7 +258,7 @@ def _connect(path: Path, *, known: bool = False) -> sqlite3.Connection:
 
 
 def _unlink_partial(path: Path) -> None:
-    """Remove the first name of a journal that was killed before it was removed."""
+    """Delete the first name of a journal, left by a process that was killed during the rename."""
     partial = path.with_name(path.name + ".partial")
     with suppress(OSError):
         if partial.samefile(path):
@@ -275,20 +275,20 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 
 
 def _rename(source: Path, target: Path) -> None:
-    """Rename without ever taking the place of another file, and make that durable."""
+    """Rename without ever replacing another file, and make the rename durable."""
     try:
         os.link(source, target)
     except FileExistsError:
         raise already_there(target) from None
     except OSError:
-        # Some file systems know no second name for a file.
+        # Some file systems have no hard links.
         if os.path.lexists(target):
             raise already_there(target) from None
         source.rename(target)
     else:
         with suppress(OSError):
             source.unlink()
-    # Not every system knows how to do this to a folder.
+    # Not every system can sync a folder.
     with suppress(OSError):
         folder = os.open(target.absolute().parent, os.O_RDONLY)
         try:
@@ -308,9 +308,9 @@ def _explained(path: Path) -> Generator[None]:
 
 
 def _explain(path: Path, error: Exception) -> JournalError:
-    """Say what is wrong in words; SQLite's own text names no data."""
+    """Return an error that explains this one; SQLite's own text contains no data."""
     if isinstance(error, UnicodeDecodeError):
-        return JournalCorruptError(f"{path}: the journal is damaged (its words are unreadable)")
+        return JournalCorruptError(f"{path}: the journal is damaged (its text is unreadable)")
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return JournalLockedError(f"{path}: another process is using this journal")
@@ -323,8 +323,8 @@ def _explain(path: Path, error: Exception) -> JournalError:
 
 
 def already_there(path: Path) -> JournalExistsError:
-    """Return the error for a new journal whose file is there."""
+    """Return the error for a new journal whose file already exists."""
     return JournalExistsError(
-        f"{path}: this file is there already. If a campaign in it is unfinished, resume it; else "
+        f"{path}: this file already exists. If the campaign in it is unfinished, resume it; otherwise "
         "purge it, or name another file"
     )

@@ -1,7 +1,7 @@
-"""From a caller's recipients to batches: validated, each number once, every refusal named.
+"""From a caller's recipients to batches: validated, each number once, each refusal with a reason.
 
-Transactions, campaigns and the preview enter. Plain code without I/O; written for millions of
-recipients: as long as nothing is unusual about them, they are decided about many at once.
+No I/O. Written for millions of recipients: ordinary ones are validated many at a time, and only
+unusual ones one by one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set as AbstractSet
 from itertools import chain, compress
 
-from .._receipt import InvalidRecipient, Mark, Marks
+from .._receipt import InvalidRecipient, Marks, RecipientOutcome
 from .._text import is_encodable, missing_field
 from ..errors import InvalidNumberError
 from .number_set import NumberSet
@@ -21,17 +21,18 @@ from .wire import WireRecipients, pack
 
 __all__ = ["Batch", "Batcher", "read_excluded"]
 
-# Items looked at before the event loop gets a turn: a source of nothing but refused numbers
-# must not stop the world.
+# Items validated before the event loop gets a turn: a source of nothing but refused numbers must
+# not block it.
 _SLICE = 1_000
 
 
 class Batch:
-    """Recipients that travel in one request, as parallel lists.
+    """Recipients that are sent in one request, as parallel lists.
 
-    `numbers` in the gateway's form, `written` as the caller gave them, `positions` in the source,
-    which are a range as long as nobody between them was refused; `fields` for the placeholders of those who have some, by their index in the batch. `ordinals`
-    are what a journal knows them by; empty where there is no journal.
+    - `numbers`: in the gateway's form; `written`: as the caller wrote them.
+    - `positions`: in the source; a range as long as no recipient between them was refused.
+    - `ordinals`: how a journal identifies them; empty without a journal.
+    - `fields`: the values of placeholders, by index in the batch, of the recipients that have some.
     """
 
     __slots__ = ("fields", "numbers", "ordinals", "positions", "written")
@@ -63,7 +64,7 @@ class Batch:
         return part
 
     def pick(self, indexes: Sequence[int]) -> Batch:
-        """Return the recipients at these places, which rise."""
+        """Return the recipients at these indexes, which are in ascending order."""
         if len(indexes) == len(self):
             return self
         picked = Batch()
@@ -76,7 +77,7 @@ class Batch:
         return picked
 
     def joined(self, other: Batch) -> Batch:
-        """Return these recipients and then the others."""
+        """Return these recipients followed by the others."""
         both = Batch()
         both.numbers = self.numbers + other.numbers
         both.written = self.written + other.written
@@ -87,24 +88,25 @@ class Batch:
 
     @property
     def is_object_list(self) -> bool:
-        """Whether it travels as a list of objects, which not every gateway may understand."""
+        """Whether it is sent as a list of objects, which a gateway may not understand."""
         return bool(self.fields) and len(self) > 1
 
     def to_wire(self) -> WireRecipients:
-        """Write the batch: all strings, or all objects as soon as one has fields."""
+        """Return the batch as a request carries it: all strings, or all objects if one has fields."""
         if not self.fields:
             return self.numbers
         if len(self.fields) == len(self.numbers):
-            # In the order of their places, as they came.
+            # All have fields, which were added in the order of the batch.
             return pack(self.numbers, list(self.fields.values()))
         return pack(self.numbers, [self.fields.get(i, {}) for i in range(len(self.numbers))])
 
 
 class Batcher:
-    """Decides about each recipient, campaign-wide: valid, seen before, or refused and why.
+    """Validates and deduplicates the recipients of a whole campaign, and counts them.
 
-    `read` turns a number as written into the gateway's form, or raises InvalidNumberError;
-    `excluded` holds the digits of those who are not to be sent to.
+    `read` turns a number as written into the gateway's form, or raises InvalidNumberError.
+    `excluded` holds the digits of the numbers not to send to. The counts: `total` recipients read,
+    `duplicates`, `excluded`, `invalid` with the reasons; `marks` by position.
     """
 
     def __init__(
@@ -118,7 +120,8 @@ class Batcher:
         self._placeholders = () if allow_missing_fields else placeholders
         self._read = read
         self._excluded = excluded
-        # Who is excluded is found like a duplicate, at no cost for everybody else.
+        # Excluded numbers are seen from the start: then they are found like duplicates, and the
+        # check costs nothing for other recipients.
         self._seen = NumberSet()
         if not self._seen.add_all(tuple(excluded)):
             for key in excluded:
@@ -130,7 +133,7 @@ class Batcher:
         self.invalid: list[InvalidRecipient] = []
 
     def fill(self, items: Items, batch: Batch, size: int) -> bool:
-        """Take items until `batch` holds `size`, or for one slice; True when they are at an end."""
+        """Read items until `batch` holds `size`, at most one slice; return True at their end."""
         wanted = min(size - len(batch), _SLICE)
         if wanted <= 0:
             return False
@@ -141,7 +144,7 @@ class Batcher:
             self._take(taken, batch)
 
     def _take(self, taken: Taken, batch: Batch) -> None:
-        """Decide about some: all at once, as far as nothing is unusual."""
+        """Validate some recipients: all at once if they are ordinary, else one by one."""
         numbers, fields = taken.numbers, taken.fields
         if fields:
             plain = set(map(type, numbers)) == {str} and _are_plain(fields, self._placeholders)
@@ -158,7 +161,7 @@ class Batcher:
     def _take_all(
         self, written: Sequence[str], fields: Sequence[dict[str, str]], batch: Batch
     ) -> None:
-        """Decide about people whose fields, if they have any, are as they should be."""
+        """Validate recipients whose fields, if they have any, are known to be valid."""
         positions: Sequence[int] = range(self.total, self.total + len(written))
         self.total += len(written)
         numbers = written
@@ -185,16 +188,16 @@ class Batcher:
     def _read_all(self, written: Sequence[str], positions: Sequence[int]) -> Sequence[str]:
         """Return the valid numbers among these, and refuse the others."""
         numbers: list[str] = []
-        looked_at = 0
-        while looked_at < len(written):
+        done = 0
+        while done < len(written):
             valid = len(numbers)
             try:
-                numbers.extend(map(self._read, written[looked_at:]))
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is about this one
-                # Those before it are in the list.
-                looked_at += len(numbers) - valid
-                self._refuse(written[looked_at], reason_of(error), positions[looked_at])
-                looked_at += 1
+                numbers.extend(map(self._read, written[done:]))
+            except Exception as error:  # noqa: BLE001 - any error concerns this recipient only
+                # `extend` has kept the numbers before the one that raised.
+                done += len(numbers) - valid
+                self._refuse(written[done], reason_of(error), positions[done])
+                done += 1
             else:
                 break
         return numbers
@@ -209,7 +212,7 @@ class Batcher:
         try:
             written, fields = _checked(item)
             number = self._read(written)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is about this one
+        except Exception as error:  # noqa: BLE001 - any error concerns this recipient only
             self._refuse(written or written_of(item), reason_of(error), position)
             return
         if self._placeholders and (missing := missing_field(self._placeholders, fields)):
@@ -228,24 +231,24 @@ class Batcher:
 
     def _refuse(self, written: str, reason: str, position: int) -> None:
         self.invalid.append(InvalidRecipient(written, reason, position))
-        self.marks.mark((position,), Mark.INVALID)
+        self.marks.mark((position,), RecipientOutcome.INVALID)
 
     def _is_new(self, key: int, position: int) -> bool:
         if self._seen.add(key):
             return True
         if key in self._excluded:
             self.excluded += 1
-            self.marks.mark((position,), Mark.EXCLUDED)
+            self.marks.mark((position,), RecipientOutcome.EXCLUDED)
         else:
             self.duplicates += 1
-            self.marks.mark((position,), Mark.DUPLICATE)
+            self.marks.mark((position,), RecipientOutcome.DUPLICATE)
         return False
 
 
 async def read_excluded(exclude: Iterable[str] | None, read: Callable[[str], str]) -> set[int]:
-    """Return the digits of everyone who is not to be sent to.
+    """Return the digits of the numbers not to send to.
 
-    Raises ValueError for a number that cannot be read: passed over, it would be texted.
+    Raises ValueError for a number that cannot be read: if it were skipped, it would be texted.
     """
     excluded: set[int] = set()
     if exclude is None:
@@ -257,8 +260,8 @@ async def read_excluded(exclude: Iterable[str] | None, read: Callable[[str], str
             excluded.add(digits_key(read(coerce(written)[0])))
         except InvalidNumberError as error:
             raise ValueError(
-                f"exclude, position {position}: {error.reason}; nobody is sent to while a number "
-                "that must not be cannot be read"
+                f"exclude, position {position}: {error.reason}; nothing is sent until every number "
+                "to exclude can be read"
             ) from None
         if not position % _SLICE:
             await asyncio.sleep(0)
@@ -266,7 +269,7 @@ async def read_excluded(exclude: Iterable[str] | None, read: Callable[[str], str
 
 
 def _joined(first: Sequence[int], following: Sequence[int]) -> Sequence[int]:
-    """Return these places and then the others: as a range where they are one."""
+    """Return these positions followed by the others, as a range if they are consecutive."""
     if not first and isinstance(following, range):
         return following
     if isinstance(first, range) and isinstance(following, range) and first.stop == following.start:
@@ -275,7 +278,7 @@ def _joined(first: Sequence[int], following: Sequence[int]) -> Sequence[int]:
 
 
 def _are_plain(dicts: Sequence[dict[str, str]], placeholders: tuple[str, ...]) -> bool:
-    """Whether these are of text that can be sent, and each has what the text uses."""
+    """Whether all fields are text that can be sent, and each recipient has the fields that the text uses."""
     shapes = set(map(tuple, dicts))
     names = set(chain.from_iterable(shapes))
     values = list(chain.from_iterable(map(dict[str, str].values, dicts)))
@@ -288,7 +291,7 @@ def _are_plain(dicts: Sequence[dict[str, str]], placeholders: tuple[str, ...]) -
 
 
 def _checked(item: str | Held) -> Held:
-    """Return a number and its fields, checked; TypeError or ValueError for what is wrong."""
+    """Return a number and its fields; raises TypeError or ValueError if they cannot be used."""
     if isinstance(item, tuple):
         number, fields = item
         return coerce(number if fields is None else (number, fields))

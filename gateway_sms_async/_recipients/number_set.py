@@ -1,7 +1,7 @@
-"""Which numbers were there before: exact, and small enough for ten million of them.
+"""An exact set of numbers, small enough for ten million of them.
 
-The intake enters. The first numbers are in a set, which is the fastest; all others in four bytes
-each, a fifth of what a set takes.
+The first million is kept in a `set`, which is fastest. Each further number takes four bytes, a
+fifth of what a `set` needs.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ __all__ = ["NumberSet"]
 _IN_SET = 1_000_000
 
 
-# A number has at most 15 digits, which 50 bits hold. Multiplying by an odd number is a
-# permutation of them: nothing is lost, and neighbours are spread over all buckets.
+# A number has at most 15 digits, which fit in 50 bits. Multiplying by an odd number, modulo 2**50,
+# is a permutation: no two numbers collide, and consecutive ones are spread over all buckets.
 _BITS = 50
 
 
@@ -46,19 +46,22 @@ class NumberSet:
         self._buckets: list[bytes] | None = None
 
     def add_all(self, keys: Sequence[int]) -> bool:
-        """Add these numbers if all of them are new and it is quickly told; False if none was added."""
+        """Add these numbers and return True, if all are new and a `set` still holds them.
+
+        Otherwise adds none of them and returns False: the caller then adds them one by one.
+        """
         if len(self._first) + len(keys) > _IN_SET or not self._first.isdisjoint(keys):
             return False
         before = len(self._first)
         self._first.update(keys)
         if len(self._first) == before + len(keys):
             return True
-        # One of them was there twice.
+        # One of them occurs twice.
         self._first.difference_update(keys)
         return False
 
     def add(self, key: int) -> bool:
-        """Add a number; False when it was there before."""
+        """Add a number; return False if it was there already."""
         if key in self._first:
             return False
         if len(self._first) < _IN_SET:
@@ -74,7 +77,7 @@ class NumberSet:
         while found >= 0:
             if not found % _WIDTH:
                 return False
-            # It straddles two others.
+            # A false match: it straddles two other entries.
             found = bucket.find(rest, found + 1)
         self._buckets[at] = bucket + rest
         return True

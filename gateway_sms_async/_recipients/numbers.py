@@ -1,8 +1,7 @@
-"""Phone numbers and the forms a recipient may take.
+"""Phone numbers in the international format of E.164.
 
-The one place that knows how the gateway wants a number written, what makes two numbers the same,
-and how a number is shown without showing it. Everything that reads recipients comes through
-here; nothing in here does I/O, guesses a country, or knows about batches and messages.
+The only module that knows how the gateway writes a number, when two numbers are the same, and how
+a number is masked in logs and errors. No I/O, and no guess at a country.
 """
 
 import re
@@ -13,10 +12,10 @@ import msgspec
 
 from ..errors import InvalidNumberError
 
-# The calling codes of ITU-T E.164. No code begins another one, so the digits alone tell the code.
-# In the first group 0 (06 in Hungary) is dialled before a number at home, and never begins a number
-# that can be called from abroad.
-_ZERO_AT_HOME = (
+# The calling codes of ITU-T E.164. No code is a prefix of another, so the digits determine the code.
+# In the first group 0 (06 in Hungary) is a trunk prefix: it is dialled before a number inside the
+# country, and never begins a number that can be called from abroad.
+_TRUNK_ZERO = (
     "20 27 31 32 33 36 40 41 43 44 46 49 51 53 54 55 57 58 60 61 62 63 64 66 81 82 84 86 90 91 92 "
     "93 94 95 98 211 212 213 218 231 232 233 234 243 249 251 252 254 255 256 260 261 262 263 264 "
     "265 291 353 355 358 359 370 373 374 377 380 381 382 383 385 386 387 389 421 423 508 590 591 "
@@ -49,19 +48,20 @@ def _lengths(code: str) -> frozenset[int]:
     return frozenset(range(shortest, longest + 1))
 
 
-# Codes carry their plus sign, so that a number is cut once and needs no second string.
-_LENGTHS = {f"+{code}": _lengths(code) for code in f"{_ZERO_AT_HOME} {_OTHERS}".split()}
+# Codes include their plus sign, so that a number is sliced only once.
+_LENGTHS = {f"+{code}": _lengths(code) for code in f"{_TRUNK_ZERO} {_OTHERS}".split()}
 
 
-_NO_ZERO = frozenset(f"+{code}" for code in _ZERO_AT_HOME.split())
+_NO_ZERO = frozenset(f"+{code}" for code in _TRUNK_ZERO.split())
 
 
-# What is dialled before a number at home, where it is not 0.
+# Trunk prefixes other than 0.
 _TRUNK = {"+1": "1", "+7": "8", "+36": "06", "+375": "8", "+692": "1", "+993": "8"}
 
 
-# Where it may begin a number too, or is no zero: the digits that can only be a
-# number with it. Landlines of Rwanda are 06 and six digits; free numbers of Belarus begin with 8.
+# Where the trunk prefix may also begin a number, or is not 0: the digits that can only be a number
+# with the prefix. Landlines in Rwanda are 06 and six digits; toll-free numbers in Belarus begin
+# with 8.
 _TRUNK_SHAPES = {
     "+1": "1[0-9]{10}",
     "+7": "8[0-9]{10}",
@@ -76,16 +76,16 @@ _TRUNK_SHAPES = {
 _WITH_TRUNK = {code: re.compile(shape) for code, shape in _TRUNK_SHAPES.items()}
 
 
-# Codes whose numbers are told by length and first digit: no shape is looked at. Where there is but
-# one length, a prefix makes a number too long.
-_AT_ONCE = {
+# Fast path: for these calling codes, length and first digit decide and no pattern is needed. (With
+# only one valid length, a trunk prefix would make the number too long.)
+_FAST_LENGTHS = {
     code: lengths
     for code, lengths in _LENGTHS.items()
     if code not in _TRUNK_SHAPES or len(lengths) == 1
 }
 
 
-# "+390" … "+399" -> "+39": the code is found with one look at the first four characters.
+# "+390" … "+399" -> "+39": one lookup of the first four characters finds the code.
 _CODE_OF = {
     start: code
     for start in (f"+{digits:03}" for digits in range(1000))
@@ -95,7 +95,7 @@ _CODE_OF = {
 
 
 def _digits_after(begun: str, codes: Sequence[str]) -> str:
-    """Return a pattern for what may follow `begun`: the rest of one of the codes, and the number."""
+    """Return a pattern of what may follow `begun`: the rest of one of the codes, then the number."""
     if codes == [begun]:
         fewest, most = min(_LENGTHS[begun]), max(_LENGTHS[begun])
         if begun in _NO_ZERO:
@@ -112,7 +112,7 @@ def _digits_after(begun: str, codes: Sequence[str]) -> str:
 
 @cache
 def _all_shapes() -> re.Pattern[str]:
-    """Return the pattern of numbers, one a line; made when first asked for: that takes a while."""
+    """Return the pattern of normalized numbers, one per line. Compiled on first use: it takes long."""
     return re.compile(rf"(?:\+{_digits_after('+', sorted(_LENGTHS))}\n)*+")
 
 
@@ -128,8 +128,8 @@ _MASK_MOST_BELOW = 11
 _NOT_DIGITS = re.compile(r"[^0-9]+")
 
 
-# Signs that stand for a plain one, and marks that show nothing: telephones and chats put them
-# around a number they copy. Full-width signs are what East Asia types.
+# Characters that stand for a plain one, and invisible marks: telephones and chats put them around
+# a number that they copy. East Asian keyboards type full-width characters.
 _PLAIN = {
     **dict.fromkeys(
         map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\u30fc\ufe58\ufe63"), "-"
@@ -158,7 +158,7 @@ _ZERO_IN_BRACKETS = re.compile(r"[(\[]\s*0\s*[)\]]")
 _SECOND_ENDING = re.compile(r"/\s*[0-9]{1,2}\Z")
 
 
-# What a refused number was meant to be.
+# Patterns of common mistakes, for the reason of a refusal.
 _EXPONENT = re.compile(r"\+?[0-9]+(?:[.,][0-9]+)?E\+?([0-9]{1,2})", re.IGNORECASE)
 
 
@@ -173,7 +173,7 @@ _EXTENSION = re.compile(
 _BETWEEN_TWO = re.compile(r"[,;|&/+\r\n\t]|\s(?:[^\W\d_]+|-)\s|(?<=[0-9]{9})\s+(?=[0-9]{9})")
 
 
-_LONGEST_AREA_CODE = 6  # digits, with the 0 that is dialled at home
+_LONGEST_AREA_CODE = 6  # digits, with the trunk 0
 
 
 _TWO_FROM = 6  # digits in each: an area code has fewer
@@ -183,20 +183,21 @@ _TWO = "two numbers in one field: write one"
 
 
 def normalize(number: str) -> str:
-    """Return the number as the gateway wants it, `+39-3401234567`: code, hyphen, the rest.
+    """Return the number in the gateway's form, `+39-3401234567`: calling code, hyphen, the rest.
 
-    Accepts the international forms `+39-340…`, `+39340…`, `0039340…` and `tel:+39…`, with blanks,
-    dots, brackets, slashes and hyphens between the digits. Full-width signs count as plain ones,
-    marks that show nothing do not count. A slash may stand after an area code, not after a whole
-    number; what is dialled before a number at home only may not stand after the code. Raises
-    `InvalidNumberError`, whose `reason` says what to change, for anything else.
+    Accepts the international forms `+39-340…`, `+39340…`, `0039340…` and `tel:+39…`, with spaces,
+    dots, brackets, slashes and hyphens between the digits. Full-width characters count as plain
+    ones, and invisible ones are ignored. A slash is accepted after an area code, but not after a
+    whole number. A trunk prefix, as in +44 (0) 20, is not accepted.
+
+    Raises InvalidNumberError for anything else; its `reason` says what to change.
     """
     code, hyphen, rest = number.partition("-")
     if not hyphen:
         code = _CODE_OF.get(number[:4], "")
         rest = number[len(code) :]
     if (
-        len(rest) in _AT_ONCE.get(code, _NO_LENGTHS)
+        len(rest) in _FAST_LENGTHS.get(code, _NO_LENGTHS)
         and rest.isdigit()
         and rest.isascii()
         and (rest >= "1" or code not in _NO_ZERO)
@@ -206,36 +207,38 @@ def normalize(number: str) -> str:
 
 
 def all_normalized(numbers: Sequence[str]) -> bool:
-    """Whether each of these is as `normalize` would return it: told of many at once, for speed."""
+    """Whether `normalize` would return each of these unchanged. Checks all at once, for speed."""
     lines = "\n".join((*numbers, ""))
     return lines.count("\n") == len(numbers) and _all_shapes().fullmatch(lines) is not None
 
 
 def _normalize_loose(number: str) -> str:
-    # Most numbers have no other separators than these, which never hide anything odd.
+    # Fast path: most numbers have no other separators than these, and these hide no mistake.
     plain = _with_plus(number.replace(" ", "").replace("-", "").replace("\u00a0", ""))
     if not (plain.startswith("+") and plain[1:].isdigit() and plain.isascii()):
         plain = _international(number)
     if len(plain) <= 1 + _CODE_DIGITS:
-        raise refused(number, "too short")
+        raise number_error(number, "too short")
     code = _CODE_OF.get(plain[:4])
     if code is None:
         if plain.startswith("+0"):
-            raise refused(number, "no country code begins with 0: write + and the country code")
-        raise refused(number, f"unknown country code {plain[:4]}")
+            raise number_error(
+                number, "no country code begins with 0: write + and the country code"
+            )
+        raise number_error(number, f"unknown country code {plain[:4]}")
     rest = plain[len(code) :]
     if trunk := _trunk_before(code, rest):
         kind = "trunk zero" if trunk == "0" else f"trunk prefix {trunk}"
-        raise refused(number, f"{kind} after {code}: leave the {trunk} out")
+        raise number_error(number, f"{kind} after {code}: leave the {trunk} out")
     if len(rest) not in _LENGTHS[code]:
         if len(rest) < min(_LENGTHS[code]):
-            raise refused(number, f"too short for {code}")
-        raise refused(number, _TWO if _is_two(number) else f"too long for {code}")
+            raise number_error(number, f"too short for {code}")
+        raise number_error(number, _TWO if _is_two(number) else f"too long for {code}")
     return f"{code}-{rest}"
 
 
 def _trunk_before(code: str, rest: str) -> str:
-    """Return what is dialled at home only and stands before a number, an empty text if nothing."""
+    """Return the trunk prefix that a number begins with, or an empty text."""
     shape = _WITH_TRUNK.get(code)
     if shape.fullmatch(rest) if shape else rest[0] == "0" and code in _NO_ZERO:
         trunk = _TRUNK.get(code, "0")
@@ -248,43 +251,45 @@ def _with_plus(written: str) -> str:
 
 
 def _international(number: str) -> str:
-    """Return a plus sign and nothing but digits after it."""
+    """Return the number as a plus sign and digits; raises InvalidNumberError if it cannot be."""
     written = readings(number)
     if len(written) > 1:
-        # Not "leave it out": +39 numbers keep their zero.
-        raise refused(number, "trunk zero in brackets: write the number as dialled from abroad")
+        # The reason does not say "leave it out", because +39 numbers keep their zero.
+        raise number_error(
+            number, "trunk zero in brackets: write the number as dialled from abroad"
+        )
     plain = _with_plus(written[0])
     if not plain.startswith("+"):
-        # 011 is how one dials abroad in America, and an area code in Turin.
+        # 011 is the international prefix in America, and the area code of Turin.
         hint = ", not with 011" if plain.startswith("011") else ""
         reason = f"no international prefix: begin with + and the country code{hint}"
-        raise refused(number, reason)
+        raise number_error(number, reason)
     return plain
 
 
 def readings(number: str) -> list[str]:
-    """Return the digits of a number, after a plus sign if it has one; nothing else is checked.
+    """Return the digits of a number, after a plus sign if it has one; checks nothing else.
 
-    Two readings where a zero stands in brackets: with it and without it. Raises
-    `InvalidNumberError` where the number holds anything but digits and separators.
+    Returns two readings if the number has a zero in brackets: with it and without it. Raises
+    InvalidNumberError if the number holds anything but digits and separators.
     """
     text = (number if number.isascii() else number.translate(_PLAIN)).strip()
-    # Spreadsheets mark a cell as text by an apostrophe, and exports guard a plus sign by one.
+    # An apostrophe marks a spreadsheet cell as text, and protects a plus sign in an export.
     text = text.removeprefix("'")
     if text[:4].lower() == "tel:":
         text = text[4:].strip()
     if not text:
-        raise refused(number, "empty")
+        raise number_error(number, "empty")
     digits = _without_separators(text)
     if not _DIGITS.fullmatch(digits) or ("." in text and _DECIMAL.fullmatch(text)):
-        raise refused(number, _why_odd(text))
+        raise number_error(number, _why_malformed(text))
     if "/" in text:
         if _SECOND_ENDING.search(text):
-            raise refused(number, "two endings after a slash: write one number")
+            raise number_error(number, "two endings after a slash: write one number")
         if _is_whole(text.rstrip(_SEPARATORS).rpartition("/")[0]):
-            raise refused(number, _TWO)
+            raise number_error(number, _TWO)
     if len(digits) > len("00") + _MAX_DIGITS and _is_two(text):
-        raise refused(number, _TWO)
+        raise number_error(number, _TWO)
     if _ZERO_IN_BRACKETS.search(text):
         return [digits, _without_separators(_ZERO_IN_BRACKETS.sub("", text))]
     return [digits]
@@ -297,7 +302,7 @@ def _without_separators(text: str) -> str:
 
 
 def _is_whole(before_slash: str) -> bool:
-    """Whether this can be a number already, and so is no area code."""
+    """Whether the text before a slash can be a whole number, so that it is no area code."""
     digits = _with_plus(_without_separators(before_slash))
     code = _CODE_OF.get(digits[:4])
     if code is None:
@@ -310,10 +315,10 @@ def _is_two(text: str) -> bool:
     return sum(len(_NOT_DIGITS.sub("", part)) >= _TWO_FROM for part in parts) > 1
 
 
-def _why_odd(text: str) -> str:
-    """Say what a number that is not made of digits and separators was meant to be.
+def _why_malformed(text: str) -> str:
+    """Return why a number with other characters than digits and separators is refused.
 
-    Quotes nothing of it: a reason is shown where the number must not be.
+    The reason quotes no digits: it is shown in places where the number must not be.
     """
     export = "format the column as text and export again"
     if exponent := _EXPONENT.fullmatch(text):
@@ -340,20 +345,20 @@ def _why_foreign(character: str) -> str:
     return f"unexpected character {character!r}"
 
 
-def refused(number: str, reason: str) -> InvalidNumberError:
-    """Return the error to raise for a number; it shows the number masked."""
+def number_error(number: str, reason: str) -> InvalidNumberError:
+    """Return the error to raise for a number; its message shows the number masked."""
     return InvalidNumberError(f"{mask(number)}: {reason}", number=number, reason=reason)
 
 
 def calling_code(normalized: str) -> str:
-    """Return the calling code, `+39`, of what `normalize` returned."""
+    """Return the calling code, such as `+39`, of a normalized number."""
     return normalized.partition("-")[0]
 
 
 def digits_key(normalized: str) -> int:
-    """Return what makes two numbers the same: the digits, as an integer.
+    """Return the digits of a normalized number as an integer: equal for equal numbers.
 
-    Takes what `normalize` returned; no calling code begins with 0, so no digit is lost.
+    No calling code begins with 0, so no digit is lost.
     """
     return int(normalized.replace("-", ""))
 
@@ -362,15 +367,15 @@ _read_integers = msgspec.json.Decoder(list[int]).decode
 
 
 def digits_keys(normalized: Sequence[str]) -> list[int]:
-    """Return the `digits_key` of each of these: told of many at once, for speed."""
+    """Return the `digits_key` of each of these. Reads all at once, for speed."""
     return _read_integers(f"[{','.join(normalized)}]".replace("+", "").replace("-", ""))
 
 
 def mask(number: str) -> str:
-    """Return the number as logs and errors may show it, such as `+39…4567`.
+    """Return the number masked for logs and errors, such as `+39…4567`.
 
-    Takes any text. Shows the calling code and the last two or four digits, and nothing at all
-    of a short number.
+    Takes any text. Shows the calling code and the last two or four digits, and nothing of a short
+    number.
     """
     digits = _NOT_DIGITS.sub("", number)
     if len(digits) < _MASK_ALL_BELOW:

@@ -1,4 +1,4 @@
-"""Recipient, recipientlike, coerce."""
+"""The forms in which a caller may pass a recipient, and a source of recipients."""
 
 from collections.abc import AsyncIterable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ Fields = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Recipient:
-    """One phone number, with the values of the text's placeholders for it.
+    """One phone number, with its values for the placeholders of the text.
 
-    The number is kept as it was written and checked when it is used. A number that is not a
-    `str`, or fields that are not a mapping of `str` to `str`, are a `TypeError`.
+    The number is kept as it was written and checked when it is used. Raises TypeError for a number
+    that is not a `str`, or fields that are not a mapping of `str` to `str`.
     """
 
     number: str
@@ -40,7 +40,7 @@ Recipients = Iterable[RecipientLike] | AsyncIterable[RecipientLike]
 def coerce(item: object) -> tuple[str, dict[str, str] | None]:
     """Return the number of a `RecipientLike`, as written, and a copy of its fields.
 
-    Raises `TypeError` for anything else, without quoting a value.
+    Raises TypeError for anything else; the message quotes no value.
     """
     if isinstance(item, str):
         return _plain_str(item, "a number"), None
@@ -62,14 +62,14 @@ def _plain_str(value: object, what: str) -> str:
         return value
     if not isinstance(value, str):
         raise TypeError(f"{what} must be a str, not {_kind(value)}")
-    # Subclasses (numpy's strings, string enums) cannot be encoded; their own str() may differ.
+    # A subclass (a numpy string, a string enum) cannot be encoded, and its own str() may differ.
     return str.__str__(value)
 
 
 def _plain_fields(fields: object) -> dict[str, str]:
     if type(fields) is not dict and not isinstance(fields, Mapping):
         raise TypeError(f"fields must be a mapping of str to str, not {_kind(fields)}")
-    # A copy: a source may fill one and the same dict again for its next recipient.
+    # A copy, because a source may reuse one dict for all its recipients.
     plain = dict(cast("Mapping[str, str]", fields))
     if any(type(one) is not str for one in (*plain, *plain.values())):
         plain = {
@@ -86,7 +86,7 @@ def _kind(value: object) -> str:
 
 
 def check_source(recipients: object) -> None:
-    """Raise `TypeError` for a source of recipients that is one recipient, or none at all."""
+    """Raise TypeError for a single recipient, or for anything else that is no source of recipients."""
     match recipients:
         case str():
             hint = "a str is one number: write [number]"

@@ -1,7 +1,6 @@
-"""Where recipients come from: any iterable, sync or async, taken from as it is asked for.
+"""The source of recipients: any iterable, sync or async, read on demand.
 
-The intake, transactions and campaigns enter. Nothing is decided about a recipient here, but what
-it brings is copied at the moment when it is taken.
+Copies the fields of each recipient at the moment it is read. Does not validate recipients.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ Held = tuple[str, dict[str, str] | None]
 
 
 class Refused(NamedTuple):
-    """A recipient that cannot be one, as far as it has a text, and why."""
+    """An item that is no recipient: its text, if it has any, and the reason."""
 
     written: str
     reason: str
 
 
 class Taken:
-    """Recipients taken at once: `numbers`, alone or each with a copy of its `fields`, then `others`.
+    """Recipients read together: `numbers`, alone or each with a copy of its `fields`, then `others`.
 
-    The others are those whose form has to be looked at one by one.
+    `others` are items whose form has to be examined one by one.
     """
 
     __slots__ = ("fields", "numbers", "others")
@@ -43,22 +42,22 @@ class Taken:
 
 
 class Items:
-    """Recipients to be taken several at once, each as it is at the moment when it is taken.
+    """Recipients that are read several at a time, each as it is at the moment it is read.
 
-    A source may fill one and the same dict again for its next recipient: fields are copied before
-    the next one is asked for. Strings need none of that, and are taken as fast as can be.
+    A source may reuse one dict for all its recipients, so fields are copied before the next
+    recipient is requested. Strings need no copy and are read in bulk.
     """
 
     def __init__(self, items: Iterable[RecipientLike]) -> None:
-        # Grouping by kind stops before an item of another kind, and keeps it.
+        # Grouping by type stops before an item of another type, and keeps it for the next group.
         self._groups = groupby(cast("Iterable[object]", items), type)
         self._kind: type[object] = str
         self._group: Iterator[object] = iter(())
 
     def take(self, taken: Taken, wanted: int) -> bool:
-        """Take items until `taken` has as many as wanted; True when there are no more.
+        """Read items until `taken` has `wanted` of them; return True if there are no more.
 
-        When the source raises, those that have left it are in `taken`.
+        If the source raises, the items read so far are in `taken`.
         """
         while True:
             group = islice(self._group, wanted - len(taken))
@@ -82,22 +81,22 @@ def _take_pairs(pairs: Iterator[tuple[Any, ...]], taken: Taken) -> None:
             taken.others.append(_held(pair))
             taken.others.extend(map(_held, pairs))
             return
-        # What is in it is looked at later, together with others.
+        # The values are validated later, many at a time.
         fields = cast("dict[str, str]", pair[1])
         taken.fields.append(fields.copy())
         taken.numbers.append(pair[0])
 
 
 def _held(item: object) -> Held | Refused:
-    """Return the number of a recipient that is no string, and a copy of its fields."""
+    """Return the number of a recipient and a copy of its fields, or why it is refused."""
     try:
         return coerce(item)
-    except Exception as error:  # noqa: BLE001 - fields may be anybody's mapping
+    except Exception as error:  # noqa: BLE001 - fields may be any mapping
         return Refused(written_of(item), reason_of(error))
 
 
 class Source:
-    """A sync or async iterable."""
+    """A sync or async iterable. `exhausted` is set at its end."""
 
     def __init__(self, recipients: Recipients) -> None:
         check_source(recipients)
@@ -111,11 +110,11 @@ class Source:
 
     @property
     def one_at_a_time(self) -> bool:
-        """Whether `ready` has taken its item out of the source already."""
+        """Whether `ready` has already read its item from the source."""
         return self._async_iterator is not None
 
     async def ready(self) -> Items:
-        """Return what can be taken without waiting; of an async source that is one item."""
+        """Return the items that can be read without waiting; one item of an async source."""
         if self._items is not None:
             return self._items
         assert self._async_iterator is not None
@@ -126,13 +125,13 @@ class Source:
             return Items(())
 
     def drained(self) -> None:
-        """Take note that what `ready` returned has come to its end."""
+        """Record that the items that `ready` returned are at their end."""
         if self._items is not None:
             self.exhausted = True
 
 
 def as_source(recipients: Recipients | RecipientLike) -> Source:
-    """Make a source also of one recipient alone."""
+    """Return a source of several recipients, or of a single one."""
     if isinstance(recipients, str) or not isinstance(recipients, Iterable | AsyncIterable):
         coerce(recipients)
         return Source([cast("RecipientLike", recipients)])
@@ -140,7 +139,7 @@ def as_source(recipients: Recipients | RecipientLike) -> Source:
 
 
 def reason_of(error: Exception) -> str:
-    """Say why a recipient cannot be one."""
+    """Return why a recipient is refused, for the receipt."""
     if isinstance(error, InvalidNumberError):
         return error.reason
     if isinstance(error, TypeError | ValueError):
@@ -149,7 +148,7 @@ def reason_of(error: Exception) -> str:
 
 
 def written_of(item: object) -> str:
-    """Return the caller's text of a refused recipient, as far as there is one."""
+    """Return the number of a refused recipient as the caller wrote it, or an empty text."""
     match item:
         case str() as written:
             return written

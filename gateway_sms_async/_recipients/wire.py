@@ -1,4 +1,4 @@
-"""Recipients as the gateway wants them."""
+"""Recipients in the form that a request carries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["WireRecipients", "pack", "wire_recipients"]
 
 
 class Addressee(Struct, frozen=True, gc=False):
-    """A recipient with fields, as the gateway wants it."""
+    """A recipient with fields, as a request carries it."""
 
     number: str
     fields: dict[str, str]
@@ -27,9 +27,10 @@ def wire_recipients(
     recipients: str | Recipient | Iterable[RecipientLike],
     placeholders: Sequence[str] = (),
 ) -> WireRecipients:
-    """Write recipients in the gateway's form, each number once, or say which one is wrong.
+    """Return recipients in the gateway's form, each number once.
 
-    Raises InvalidNumberError for a number, ValueError for a field that the text needs.
+    Raises InvalidNumberError for a number that cannot be read, ValueError for a missing field that
+    the text uses.
     """
     if type(recipients) is str and not placeholders:
         return normalize(recipients)
@@ -56,9 +57,9 @@ def wire_recipients(
 
 
 def pack(numbers: Sequence[str], fields: Sequence[dict[str, str]]) -> WireRecipients:
-    """Write recipients of whom at least one has fields: all of them become objects."""
+    """Return recipients as objects; all become objects if at least one has fields."""
     objects = list(map(Addressee, numbers, fields))
-    # One object alone is the form that the vendor documents; a list of them is not.
+    # The vendor documents the form of a single object, but not that of a list of objects.
     return objects[0] if len(objects) == 1 else objects
 
 

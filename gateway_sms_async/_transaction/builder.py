@@ -1,33 +1,25 @@
-"""The builder of one message: takes recipients, streams them in concurrent requests, finishes.
+"""Builds one message: takes recipients, sends their batches concurrently, and closes the message.
 
-Transactions and campaigns enter. Requests under way are tasks of their own, so that neither a
-failing neighbour nor a cancelled caller takes them down: they land, and are counted by what they
-came to.
+Each batch in flight is a task of its own, so that neither a failing batch nor a cancelled caller
+stops the others: they end, and are counted by their results.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 
 from .._cancellation import drain, wait_for
 from .._http.endpoint import WireStatus
 from .._http.session import Session
-from .._journal.journal import Journal
+from .._journal.journal import Journal, NullJournal
 from .._messages.draft import Draft
 from .._messages.messages import Messages
 from .._recipients.batches import Batch
 from .._recipients.source import Items, Source
-from ..errors import (
-    GatewayConnectionError,
-    GatewayError,
-    GatewayTimeoutError,
-    OutcomeUnknownError,
-    RateLimitError,
-    ServerError,
-)
+from ..errors import GatewayError
+from .accumulator import Accumulator
 from .closing import MessageCloser
 from .message import (
     AssignedBatch,
@@ -37,25 +29,19 @@ from .message import (
     batch_event,
     close_event,
 )
+from .requests import MessageRequests
 from .results import Results
 from .spending import SpendingLimit
-from .tuning import Tuning, shrinking
+from .tuning import Tuning
 
 __all__ = ["MessageBuilder"]
 
-_NO_ANSWER = (
-    GatewayConnectionError,
-    GatewayTimeoutError,
-    OutcomeUnknownError,
-    RateLimitError,
-    ServerError,
-)
-
 
 class MessageBuilder:
-    """Fills one message and closes it; whoever was taken is on it, or in `left_over` at the end.
+    """Fills one message and closes it.
 
-    Those of a campaign (`replaceable`) may go to another message when this one comes to nothing.
+    At the end each recipient that was taken is on the message, or in `left_over`. Those of a
+    campaign (`replaceable`) may be assigned to another message if this one fails.
     """
 
     def __init__(
@@ -68,31 +54,28 @@ class MessageBuilder:
         permits: asyncio.Semaphore,
         replaceable: bool = False,
         on_change: Callable[[], None] | None = None,
-        journal: Journal | None = None,
+        journal: Journal | NullJournal | None = None,
         number: int = 0,
         spending: SpendingLimit | None = None,
     ) -> None:
         self._replaceable = replaceable
         self._session = session
-        self._message = OutgoingMessage(
+        self._requests = MessageRequests(
             Messages(session), draft, session.policy, tuning, journal=journal, number=number
         )
-        self._closer = MessageCloser(
-            self._message, replaceable=self._replaceable, spending=spending
+        self._message = self._requests.message
+        self._accumulator = Accumulator(
+            self._message, results.batcher, tuning, replaceable=replaceable
         )
+        self._closer = MessageCloser(self._requests, replaceable=replaceable, spending=spending)
         self._results = results
         self._tuning = tuning
         self._permits = permits
         self._on_change = on_change
-        # Always keeps somebody for the close: a full buffer leaves only when somebody follows.
-        self._buffer = Batch()
-        self._ready: deque[Batch] = deque()
-        self._set_aside: list[Batch] = []
-        self._taken = 0
         self._flights: dict[asyncio.Task[None], WireStatus] = {}
         self._sender: asyncio.Task[None] | None = None
         self._opened = asyncio.Event()
-        self._procedure: Callable[[OutgoingMessage, MessageCloser], Awaitable[None]] | None = None
+        self._procedure: Callable[[MessageRequests, MessageCloser], Awaitable[None]] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._in_close = False
         self._fault: Exception | None = None
@@ -106,47 +89,46 @@ class MessageBuilder:
         return self._message
 
     @property
+    def requests(self) -> MessageRequests:
+        """The requests of the message."""
+        return self._requests
+
+    @property
     def waiting(self) -> int:
         """How many recipients were taken that the gateway has not acknowledged."""
-        return self._taken - self._message.acknowledged
+        return self._accumulator.taken - self._message.acknowledged
 
     @property
     def counted(self) -> bool:
-        """Whether the transaction has ended and everyone on it is in the tally, or left over."""
+        """Whether the message has ended and its recipients are in the results, or left over."""
         return self._counted
 
     @property
     def fault(self) -> Exception | None:
-        """What went wrong first."""
+        """The first error of this message, None if there is none."""
         return self._fault
 
     @property
     def stopped(self) -> bool:
-        """Whether nothing more is sent, because of a fault or because it was told to."""
+        """Whether no more batches are sent, because of a fault or a halt."""
         return self._halted or self._fault is not None
 
     @property
     def room(self) -> int:
-        """How many recipients may still be given; 0 also when a failure or a doubt forbids it."""
+        """How many recipients may still be taken; 0 also after a fault, a halt or a lost answer."""
         if self.stopped or self._procedure is not None:
             return 0
-        room = self._tuning.limit - self._taken
-        if self._closes_next:
-            room = min(room, self._size - len(self._buffer))
-        return max(0, room)
+        return self._accumulator.room
 
     @property
     def wanted(self) -> int:
-        """How many recipients the next batch offered should have; 0 when there is no room."""
-        batches = len(self._message.assigned) + len(self._ready) + bool(self._buffer)
-        return min(self.room, self._size_after(batches))
+        """How many recipients the next batch offered should have; 0 if there is no room."""
+        return min(self.room, self._accumulator.next_size)
 
     @property
     def brings_objects(self) -> bool:
-        """Whether anybody on it travels in a list of objects."""
-        return self._buffer.is_object_list or any(
-            one.batch.is_object_list for one in self._message.assigned
-        )
+        """Whether any recipient of the message travels in a list of objects."""
+        return self._accumulator.brings_objects
 
     async def feed(self, source: Source) -> None:
         """Take recipients until the source ends, there is no more room, or a batch has failed."""
@@ -161,33 +143,30 @@ class MessageBuilder:
                 if at_end:
                     source.drained()
                 elif source.one_at_a_time:
-                    # It has left the source, so it must be counted, whatever interrupts us.
+                    # It has left the source, so it must be counted whatever interrupts this task.
                     self._take_late(items)
 
     def offer(self, batch: Batch) -> None:
-        """Take a batch that was checked before; it is counted here from now on."""
-        self._taken += len(batch)
-        if self._closes_next:
-            self._buffer = self._buffer.joined(batch)
-        else:
-            self._push(batch)
+        """Take a batch whose recipients were validated before; from now on it is counted here."""
+        self._accumulator.offer(batch)
+        self._start_sender()
 
     def restore(self, message_id: str, assigned: Sequence[tuple[int, Batch, int | None]]) -> None:
-        """Go on with a message of an earlier run: (number, batch, count in its answer) each."""
+        """Continue a message of an earlier run; each batch with its number and answered count."""
         self._message.restore(message_id, assigned)
-        self._taken = sum(len(batch) for _, batch, _ in assigned)
+        self._accumulator.taken = sum(len(batch) for _, batch, _ in assigned)
         self._opened.set()
 
     def finish_with(
-        self, procedure: Callable[[OutgoingMessage, MessageCloser], Awaitable[None]]
+        self, procedure: Callable[[MessageRequests, MessageCloser], Awaitable[None]]
     ) -> None:
-        """Finish a restored message in another way than by closing it."""
+        """Finish a restored message by a procedure other than its close."""
         self._procedure = procedure
 
     def finish(self, on_sent: Callable[[], None] | None = None) -> asyncio.Task[None]:
-        """Start to close in a task of its own; what goes wrong is in `fault`.
+        """Start to close the message in a task of its own; an error is then in `fault`.
 
-        `on_sent` is called when only those who are kept for the close are still to be sent.
+        `on_sent` is called when only the recipients kept for the close are still to be sent.
         """
         if self._finishing is None:
             self._finishing = asyncio.create_task(self._finish(on_sent))
@@ -196,16 +175,24 @@ class MessageBuilder:
         return self._finishing
 
     def tasks(self) -> list[asyncio.Task[None]]:
-        """Return what is under way, its end included."""
+        """Start to finish, and return the running tasks."""
         self.finish()
-        return self.under_way()
+        return self.running()
+
+    def running(self) -> list[asyncio.Task[None]]:
+        """Return the running tasks, without starting to finish."""
+        return [
+            *self._flights,
+            *([self._sender] if self._sender else []),
+            *([self._finishing] if self._finishing else []),
+        ]
 
     def count(self) -> None:
-        """Count everyone, once; what was under way must have ended."""
+        """Count all recipients, once; the running tasks must have ended."""
         if self._counted:
             return
         self._counted = True
-        self._message.leave()
+        self._message.end()
         self.left_over = [*self._results.add(self._message), *filter(len, self.unplaced())]
         if self._session.emit is not None and self._message.message_id is not None:
             self._session.emit(close_event(self._message))
@@ -214,12 +201,12 @@ class MessageBuilder:
         self._changed()
 
     def skip(self) -> None:
-        """Open no message for those who were taken, if none is open yet."""
+        """Open no message for the recipients that were taken, if none is open yet."""
         if not self._message.assigned:
             self._halted = True
 
     def halt(self) -> None:
-        """Let nothing new leave. What is on the wire lands, and so does a close once begun."""
+        """Send nothing new. Requests on the wire end by themselves, and so does a close once begun."""
         self._halted = self._session.halted = True
         if self._sender is not None:
             self._sender.cancel()
@@ -227,184 +214,153 @@ class MessageBuilder:
             if not wire_status.on_wire:
                 task.cancel()
         message = self._message
-        # What has closed another message may have closed this one: it must be looked at.
+        # If another message was closed elsewhere, this one may have been too: it must be looked at.
         at_stake = message.close_begun or self._tuning.closed_elsewhere
         if self._finishing and self._in_close and not at_stake:
             self._finishing.cancel()
 
     def unplaced(self) -> list[Batch]:
-        """Return those who were taken and are not on the message, nor about to be."""
-        assigned = any(one.batch is self._buffer for one in self._message.assigned)
-        return [*self._set_aside, *self._ready, *([] if assigned else [self._buffer])]
-
-    def under_way(self) -> list[asyncio.Task[None]]:
-        """Return what is under way, without starting to finish."""
-        return [
-            *self._flights,
-            *([self._sender] if self._sender else []),
-            *([self._finishing] if self._finishing else []),
-        ]
+        """Return the batches that were taken and are not assigned to the message."""
+        return self._accumulator.unplaced()
 
     async def drained(self) -> None:
-        """Wait until no batch is under way, or about to be."""
-        await self._sent()
+        """Wait until no batch is in flight or about to be sent."""
+        await self._sender_ended()
         await wait_for(self._flights)
 
     async def stop(self) -> None:
-        """Let nothing new leave, give what is on the wire its time, and count everyone."""
+        """Send nothing new, wait for what is on the wire, and count all recipients."""
         self.halt()
         try:
-            await drain(self.under_way())
+            await drain(self.running())
         finally:
             self.count()
 
-    # Inside
-
-    @property
-    def _sealed(self) -> bool:
-        """Whether nothing may be added to the message but what its close brings."""
-        careful = self._tuning.careful and bool(self._message.assigned)
-        return self._replaceable and (careful or self._message.in_doubt)
-
-    @property
-    def _closes_next(self) -> bool:
-        """Whether only the close can still bring somebody who is taken now."""
-        careful = self._replaceable and self._tuning.careful and bool(self._ready)
-        return careful or self._sealed
-
-    @property
-    def _size(self) -> int:
-        """How many recipients the buffer may hold."""
-        return self._size_after(len(self._message.assigned) + len(self._ready))
-
-    def _size_after(self, batches: int) -> int:
-        """How many recipients the next batch may hold after so many of the message."""
-        return shrinking(self._tuning.size(objects=bool(self._buffer.fields)), batches)
+    # Taking
 
     async def _take_some(self, items: Items) -> bool:
-        """Fill the buffer, or send it when it is full and somebody follows; True at the end."""
-        held = len(self._buffer)
-        size = self._size
+        """Fill the buffer, or make it ready when it is full and another recipient follows.
+
+        Returns True at the end of the items.
+        """
+        accumulator = self._accumulator
+        held = len(accumulator.buffer)
+        size = accumulator.size
         if held < size:
             left = min(size, held + self.room) if self._replaceable else size
-            at_end = self._take(items, self._buffer, left)
+            at_end = self._take(items, accumulator.buffer, left)
             await asyncio.sleep(0)
             return at_end
         if not self._replaceable:
             await self._may_send()
         at_end = False
-        following = Batch()
         try:
-            # It may have been sealed while it waited.
-            if not self.stopped and not self._closes_next and len(self._buffer) >= size:
-                at_end = self._take(items, following, 1)
+            # The message may have been sealed during the wait.
+            full = len(accumulator.buffer) >= size
+            if full and not self.stopped and not accumulator.closes_next:
+                at_end = accumulator.follow(items)
+                self._changed()
         finally:
-            if following:
-                self._push(following)
+            self._start_sender()
         await asyncio.sleep(0)
         return at_end
 
-    def _push(self, following: Batch) -> None:
-        """Let the buffer leave: somebody follows."""
-        if self._buffer:
-            self._ready.extend(self._pieces(self._buffer))
-            if self._sender is None or self._sender.done():
-                self._sender = asyncio.create_task(self._send_ready())
-        self._buffer = following
-
     def _take_late(self, items: Items) -> None:
         late = Batch()
-        self._take(items, late if self._counted else self._buffer, len(self._buffer) + 1)
+        buffer = self._accumulator.buffer
+        self._take(items, late if self._counted else buffer, len(buffer) + 1)
         self._results.add_unsent([late])
 
     def _take(self, items: Items, batch: Batch, size: int) -> bool:
-        held = len(batch)
-        at_end = self._results.batcher.fill(items, batch, size)
-        self._taken += len(batch) - held
+        at_end = self._accumulator.take(items, batch, size)
         self._changed()
         return at_end
 
-    def _pieces(self, batch: Batch) -> list[Batch]:
-        """Cut a batch into what one request may hold."""
-        size = self._tuning.size(objects=bool(batch.fields))
-        pieces: list[Batch] = []
-        while len(batch) > size:
-            piece, batch = batch.split(size)
-            pieces.append(piece)
-        return [*pieces, batch]
+    # Sending
+
+    def _start_sender(self) -> None:
+        """Start to send what is ready, if nothing does so already."""
+        idle = self._sender is None or self._sender.done()
+        if self._accumulator.ready and idle and not self.stopped:
+            self._sender = asyncio.create_task(self._send_ready())
 
     async def _send_ready(self) -> None:
-        """Send what is ready as permits come free, or set it aside when nothing may be added."""
-        while self._ready and not self.stopped and not self._sealed:
+        """Send what is ready as permits come free; set it aside if nothing may be added any more."""
+        accumulator = self._accumulator
+        while accumulator.ready and not self.stopped and not accumulator.sealed:
             if self._message.assigned:
                 # Without a permit: others can use it while this message is being opened.
                 await self._opened.wait()
             await self._permits.acquire()
-            if self._ready and not self.stopped and not self._sealed:
-                task = self._launch(self._ready.popleft())
+            if accumulator.ready and not self.stopped and not accumulator.sealed:
+                task = self._launch(accumulator.ready.popleft())
                 task.add_done_callback(lambda _: self._permits.release())
             else:
                 self._permits.release()
-        self._set_ready_aside()
+        accumulator.set_ready_aside()
 
-    async def _sent(self) -> None:
-        """Wait until nothing that is ready is about to be sent."""
+    async def _send_one_by_one(self) -> None:
+        """Send what is ready under the one permit that the finishing task holds."""
+        accumulator = self._accumulator
+        while accumulator.ready and not self.stopped and not accumulator.sealed:
+            await wait_for([self._launch(accumulator.ready.popleft())])
+        accumulator.set_ready_aside()
+
+    async def _sender_ended(self) -> None:
+        """Wait until no ready batch is about to be sent."""
         if self._sender is not None:
             await wait_for([self._sender])
 
     async def _may_send(self) -> None:
-        """Wait until what is ready has left, and more could."""
-        await self._sent()
+        """Wait until the ready batches have left, and another could."""
+        await self._sender_ended()
         async with self._permits:
             pass
-
-    def _set_ready_aside(self) -> None:
-        if self._sealed:
-            self._set_aside.extend(self._ready)
-            self._ready.clear()
 
     def _launch(self, batch: Batch) -> asyncio.Task[None]:
         """Send a batch in a task of its own."""
         wire_status = WireStatus()
         first = not self._message.assigned
         assigned = self._message.assign(batch)
-        task = asyncio.create_task(self._fly(assigned, wire_status, first=first))
+        task = asyncio.create_task(self._send(assigned, wire_status, first=first))
         self._flights[task] = wire_status
-        task.add_done_callback(lambda task: self._landed(task, assigned))
+        task.add_done_callback(lambda task: self._batch_ended(task, assigned))
         return task
 
-    async def _fly(self, assigned: AssignedBatch, wire_status: WireStatus, *, first: bool) -> None:
-        with self._filing_faults():
+    async def _send(self, assigned: AssignedBatch, wire_status: WireStatus, *, first: bool) -> None:
+        with self._recording_faults():
             if first:
-                await self._message.open(assigned, wire_status)
+                await self._requests.open(assigned, wire_status)
                 self._opened.set()
-            elif not self.stopped and not self._sealed:
-                await self._message.append(assigned, wire_status)
+            elif not self.stopped and not self._accumulator.sealed:
+                await self._requests.append(assigned, wire_status)
 
-    def _landed(self, task: asyncio.Task[None], assigned: AssignedBatch) -> None:
+    def _batch_ended(self, task: asyncio.Task[None], assigned: AssignedBatch) -> None:
         self._flights.pop(task)
         if self._session.emit is not None:
             self._session.emit(batch_event(self._message, assigned))
         if assigned.state is BatchState.PENDING:
-            self._set_aside.append(self._message.release(assigned))
+            self._accumulator.set_aside.append(self._message.release(assigned))
         self._changed()
 
+    # Finishing
+
     async def _finish(self, on_sent: Callable[[], None] | None) -> None:
-        with self._filing_faults():
+        with self._recording_faults():
             try:
-                await self._sent()
+                await self._sender_ended()
             finally:
                 if on_sent is not None:
                     on_sent()
             await wait_for(self._flights)
-            # Those kept for the close are under way with it, like any other batch.
+            # The close is a request like any other, so it needs a permit too.
             async with self._permits:
                 if not self.stopped:
                     await self._close()
-        with self._filing_faults():
+        with self._recording_faults():
             if isinstance(self._fault, RestartMessageError) and not self._halted:
                 await self._give_up()
-        with self._filing_faults():
+        with self._recording_faults():
             if self._message.closed_elsewhere:
                 await self._closer.settle_closed_elsewhere()
             elif self._tuning.closed_elsewhere and self._message.state == "open":
@@ -413,60 +369,42 @@ class MessageBuilder:
     async def _close(self) -> None:
         if self._procedure is not None:
             self._in_close = True
-            await self._procedure(self._message, self._closer)
+            await self._procedure(self._requests, self._closer)
             return
         await self._send_rest()
         await wait_for(self._flights)
         if self._message.batches and not self.stopped:
             self._in_close = True
-            await self._closer.close(self._buffer or None)
+            await self._closer.close(self._accumulator.buffer or None)
 
     async def _send_rest(self) -> None:
-        """Send all but those who are kept for the close: at least one if there are two."""
+        """Send all recipients but those kept for the close."""
         await self._send_one_by_one()
-        objects = self._buffer.is_object_list
-        keep = min(len(self._buffer), self._size)
-        if not self._message.assigned or (objects and not self._tuning.objects_understood):
-            # Nobody is called invalid for a close whose list of objects was not understood.
-            keep = min(keep, 1)
-        if not self._message.assigned:
-            keep = min(keep, len(self._buffer) - 1)
-        if self._tuning.close_empty:
-            keep = 0
-        head, self._buffer = self._buffer.split(len(self._buffer) - max(keep, 0))
-        if head:
-            self._ready.extend(self._pieces(head))
+        self._accumulator.keep_for_close()
         await self._send_one_by_one()
-
-    async def _send_one_by_one(self) -> None:
-        """Send what is ready under the one permit that whoever finishes has."""
-        while self._ready and not self.stopped and not self._sealed:
-            await wait_for([self._launch(self._ready.popleft())])
-        self._set_ready_aside()
 
     async def _give_up(self) -> None:
-        """Delete a message whose people go to another one; left open, it would not send either."""
+        """Delete a message whose recipients go to another one; left open, it would not send either."""
         if self._message.state == "open" and not self._message.closed_elsewhere:
-            try:
-                await self._message.delete()
-            except _NO_ANSWER:
-                return
+            await self._requests.try_delete()
+
+    # Faults
 
     @contextmanager
-    def _filing_faults(self) -> Generator[None]:
-        """File what goes wrong, so that it takes no neighbour down and everyone is counted."""
+    def _recording_faults(self) -> Generator[None]:
+        """Record an error as the fault, so that other batches continue and all are counted."""
         try:
             yield
         except asyncio.CancelledError:
             if not self._halted:
-                # Not by us: something that the request waited for was cancelled.
+                # Not cancelled by this builder: something that the request waited for was.
                 self._fail(GatewayError("a request was cancelled from outside"))
             raise
         except Exception as error:  # noqa: BLE001
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        # What makes a message start anew matters less than what then keeps it from it.
+        # An error that prevents the restart of a message matters more than the cause of the restart.
         if self._fault is None or isinstance(self._fault, RestartMessageError):
             self._fault = error
         self._opened.set()

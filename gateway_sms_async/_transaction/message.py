@@ -1,14 +1,11 @@
-"""One message on the wire: its requests, each journaled, and where each of its batches stands.
+"""The state of one message and of its batches.
 
-What it stands on: an open message never sends by itself, a close is atomic and final, a complete
-rejection has applied nothing, a DELETE answered 200 is final. The fence and the transaction
-builder enter. It decides nothing; each method is one request and what its answer proves.
+No I/O and no asyncio: `requests.py` sends the requests and reports here what each answer proves.
+This module sends nothing and decides nothing.
 """
 
 from __future__ import annotations
 
-import math
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,37 +15,11 @@ from typing import Literal
 
 from .._events import BatchEvent, BatchOutcome, CloseEvent, CloseResult, safe_id
 from .._http.endpoint import WireStatus
-from .._http.retry import RetryPolicy
-from .._journal.journal import Journal
-from .._journal.records import (
-    AbandonIntent,
-    Appended,
-    AppendIntent,
-    BatchReleased,
-    ClosedElsewhere,
-    CloseIntent,
-    CloseRefused,
-    Opened,
-    OpenIntent,
-    SingleSendIntent,
-    ranges,
-)
-from .._messages.draft import Draft, MessageUpdate, encode
-from .._messages.messages import Messages
+from .._receipt import RecipientOutcome
 from .._recipients.batches import Batch
-from ..errors import (
-    APIError,
-    GatewayError,
-    InvalidRequestError,
-    NotFoundError,
-    OutcomeUnknownError,
-    RecipientsRejectedError,
-    TransactionClosedError,
-)
+from ..errors import GatewayError
 from ..models import Message
-from .reconcile import Counts, Fate, Fates, count
-from .requests import _TOO_LARGE, _fate_of_one
-from .tuning import Tuning
+from .reconcile import MESSAGE_OUTCOMES, OutcomesByBatch, count
 
 __all__ = [
     "AssignedBatch",
@@ -62,11 +33,27 @@ __all__ = [
 
 State = Literal["new", "open", "closing", "closed", "left_open", "abandoned", "unknown"]
 
+_NEXT: dict[State, frozenset[State]] = {
+    "new": frozenset({"open", "abandoned"}),
+    "open": frozenset({"closing", "closed", "left_open", "abandoned", "unknown"}),
+    # Back to open when the close is proven not to be applied, and to itself for the next attempt.
+    "closing": frozenset({"closing", "open", "closed", "left_open", "abandoned", "unknown"}),
+    # Final, but a second look may report it again.
+    "closed": frozenset({"closed"}),
+    # The message ended here, but it may still be seen closed, or be deleted.
+    "left_open": frozenset({"closed", "abandoned"}),
+    "unknown": frozenset({"closed", "abandoned"}),
+    # To closing when its only recipient is then sent to by a POST of its own. To closed when the
+    # gateway first reports the message as gone, and then shows it closed.
+    "abandoned": frozenset({"abandoned", "closing", "closed"}),
+}
+
 
 class RestartMessageError(GatewayError):
-    """Nothing of a message has gone out or will, and its people need another message.
+    """Nothing of a message has gone out or will, so its recipients need another message.
 
-    A campaign gives them one; from a transaction used directly it comes out as the cause.
+    A campaign assigns them to one. A transaction that is used directly raises this error as the
+    cause of its own.
     """
 
 
@@ -99,41 +86,34 @@ _state_of = attrgetter("state")
 class OutgoingMessage:
     """A message from its first batch to its end.
 
-    `number` is what the journal knows it by. `assigned` are the batches that were meant for it, in
-    order; those taken back are no longer among them.
+    - `number`: its number in the journal.
+    - `assigned`: the batches that were meant for it, in order, without those that were released.
+    - `closed_elsewhere`: it is closed, or may be, though this process did not close it.
+    - `final`: the message as seen closed; `seen`: as seen last.
+    - `close_status`: whether a byte of the latest close has left.
+    - `close_in_doubt`: a close may be applied. From the first byte of a close until the message is
+      proven closed or deleted, its recipients are accepted or unknown, never unsent.
     """
 
-    def __init__(
-        self,
-        messages: Messages,
-        draft: Draft,
-        policy: RetryPolicy,
-        tuning: Tuning,
-        *,
-        journal: Journal | None = None,
-        number: int = 0,
-    ) -> None:
-        self.messages = messages
-        self.draft = draft
-        self.policy = policy
-        self.tuning = tuning
+    def __init__(self, number: int = 0) -> None:
         self.number = number
         self.message_id: str | None = None
-        self.state: State = "new"
         self.assigned: list[AssignedBatch] = []
-        self._next = 0
-        self._allowed = tuning.limit
-        self.closed_elsewhere: bool = False
+        self.closed_elsewhere = False
         self.final: Message | None = None
         self.seen: Message | None = None
-        self._journal = journal
-        # From the first byte of a close until it is proven closed or deleted, its people are
-        # accepted or unknown, never unsent.
-        self._close_status = WireStatus()
+        self.close_status: WireStatus = WireStatus()
         self.close_in_doubt: bool = False
-        self._fates: Fates | None = None
+        self._state: State = "new"
+        self._next_batch = 0
+        self._outcomes: OutcomesByBatch | None = None
 
     # What is known
+
+    @property
+    def state(self) -> State:
+        """How far the message has come."""
+        return self._state
 
     @property
     def id(self) -> str:
@@ -148,7 +128,7 @@ class OutgoingMessage:
 
     @property
     def acknowledged(self) -> int:
-        """How many recipients the gateway has said yes to."""
+        """How many recipients the gateway has acknowledged."""
         return sum(len(one.batch) for one in self.assigned if one.state is BatchState.ACKNOWLEDGED)
 
     @property
@@ -167,364 +147,130 @@ class OutgoingMessage:
 
     @property
     def price(self) -> Decimal | None:
-        """What the gateway said the message costs, in euro, as far as it was heard."""
+        """The price of the message in euro, None if no answer has named one."""
         known = self.final or self.seen
         return None if known is None else known.price
 
     @property
     def close_begun(self) -> bool:
         """Whether a byte of a close may have reached the gateway."""
-        return self.close_in_doubt or self._close_status.on_wire
+        return self.close_in_doubt or self.close_status.on_wire
 
-    def fates(self) -> Iterator[tuple[Batch, Sequence[Fate]]]:
-        """Say what became of everyone on the message, as far as it has come."""
-        yield from self.fates_on_it()
+    @property
+    def is_settled(self) -> bool:
+        """Whether the outcome of each recipient on the message has been proven, or given up."""
+        return self._outcomes is not None
+
+    def outcomes(self) -> Iterator[tuple[Batch, Sequence[RecipientOutcome]]]:
+        """Yield each batch of the message with the outcomes of its recipients, as of now."""
+        yield from self.outcomes_on_message()
         for one in self.assigned:
             if one.state is BatchState.PENDING:
-                yield one.batch, [Fate.UNSENT] * len(one.batch)
+                yield one.batch, [RecipientOutcome.UNSENT] * len(one.batch)
 
-    def fates_on_it(self) -> Iterable[tuple[Batch, Sequence[Fate]]]:
-        """Say the same of those who are or may be on it, without those who only were to be."""
-        if self._fates is not None:
-            return zip(self.batches, self._fates, strict=True)
-        doubt = self.close_begun or self.closed_elsewhere or self.state in {"unknown", "closed"}
-        fate = Fate.UNKNOWN if doubt else Fate.UNSENT
-        return [(batch, [fate] * len(batch)) for batch in self.batches]
+    def outcomes_on_message(self) -> Iterable[tuple[Batch, Sequence[RecipientOutcome]]]:
+        """Return the same for the batches that are or may be on the message, without the others."""
+        if self._outcomes is not None:
+            return zip(self.batches, self._outcomes, strict=True)
+        doubt = self.close_begun or self.closed_elsewhere or self._state in {"unknown", "closed"}
+        outcome = RecipientOutcome.UNKNOWN if doubt else RecipientOutcome.UNSENT
+        return [(batch, [outcome] * len(batch)) for batch in self.batches]
 
-    # What it does
+    # Its batches
 
     def assign(self, batch: Batch) -> AssignedBatch:
-        """Take note of a batch that is about to be sent: from here on it is counted here."""
-        assigned = AssignedBatch(batch, self._next)
-        self._next += 1
+        """Add a batch that is about to be sent: from here on it is counted here."""
+        assigned = AssignedBatch(batch, self._next_batch)
+        self._next_batch += 1
         self.assigned.append(assigned)
         return assigned
 
     def release(self, assigned: AssignedBatch) -> Batch:
-        """Return a batch that is proven not to be on the message."""
+        """Remove a batch that is proven not to be on the message, and return it."""
         assert assigned.state is BatchState.PENDING
         self.assigned.remove(assigned)
         return assigned.batch
 
-    async def open(self, assigned: AssignedBatch, wire_status: WireStatus | None = None) -> None:
-        """Open the message with its first batch."""
-        wire_status = wire_status or WireStatus()
-        await self._intend_batch(OpenIntent(self.number, ranges(assigned.batch.ordinals)), assigned)
-        payload = self.draft.payload(assigned.batch.to_wire(), transaction=True)
-        try:
-            message = await self.messages.open_transaction(payload, wire_status)
-        except GatewayError as error:
-            self._note(BatchReleased(self.number, assigned.number))
-            self.check_size(error, payload, assigned.batch)
-            raise
-        finally:
-            # Opened as they may be, they never send; but they may cost.
-            self.tuning.orphans += (wire_status.lost + wire_status.on_wire) * len(assigned.batch)
-        self.message_id = message.id
-        self.state = "open"
-        self._acknowledge(assigned, message, payload)
-        self._note(Opened(self.number, message.id, assigned.count))
-        self.check_open(message)
-        self._check_objects(assigned.batch, message)
+    def acknowledge(self, assigned: AssignedBatch, answer: Message) -> None:
+        """Record the answer that a batch is on the message."""
+        assigned.state = BatchState.ACKNOWLEDGED
+        assigned.count = count(answer).total
+        self.seen = answer
 
-    async def append(self, assigned: AssignedBatch, wire_status: WireStatus | None = None) -> None:
-        """Add a batch; at most once on the wire, whatever comes of it.
+    # Its states
 
-        A lost answer raises nothing: the batch is doubtful from then on.
-        """
-        wire_status = wire_status or WireStatus()
-        await self._intend_batch(
-            AppendIntent(self.number, assigned.number, ranges(assigned.batch.ordinals)), assigned
-        )
-        payload = encode(MessageUpdate(recipients=assigned.batch.to_wire(), transaction=True))
-        assigned.state = BatchState.IN_FLIGHT
-        try:
-            message = await self.messages.put(self.id, payload, True, wire_status)
-        except OutcomeUnknownError:
-            assigned.state = BatchState.IN_DOUBT
-            return
-        except TransactionClosedError as error:
-            self._not_applied(assigned)
-            raise TransactionClosedError(
-                str(self._closed_elsewhere()), status=error.status, code=error.code
-            ) from error
-        except NotFoundError as error:
-            self._not_applied(assigned)
-            raise self.gone(error) from error
-        except GatewayError as error:
-            self._not_applied(assigned)
-            self.check_size(error, payload, assigned.batch)
-            raise
-        except BaseException:
-            if wire_status.on_wire:
-                assigned.state = BatchState.IN_DOUBT
-            else:
-                self._not_applied(assigned)
-            raise
-        if message.transaction:
-            self._acknowledge(assigned, message, payload)
-            self._note(Appended(self.number, assigned.number, assigned.count))
-            return
-        assigned.state = BatchState.IN_DOUBT
-        self.check_open(message)
+    def opened(self, message_id: str) -> None:
+        """Record that the gateway has opened the message."""
+        self.message_id = message_id
+        self._become("open")
 
-    async def look(self) -> Message:
-        """Read the message."""
-        self.seen = await self.messages.get(self.id)
-        return self.seen
+    def gone(self) -> None:
+        """Record that a message that was never closed does not exist, or no longer."""
+        self._become("abandoned")
 
-    async def list_numbers(self) -> list[str]:
-        """Read the numbers of its recipients, as the gateway writes them."""
-        return [report.number for report in await self.messages.recipients(self.id)]
-
-    def gone(self, error: NotFoundError) -> RestartMessageError:
-        """Take note that a message that was never closed is not there (any more)."""
-        self.state = "abandoned"
-        return RestartMessageError(f"message {self.id} is gone: {error}")
-
-    def check_open(self, seen: Message) -> None:
-        """Raise when the message is closed though nobody here closed it."""
-        if not seen.transaction:
-            raise self._closed_elsewhere()
-
-    def _closed_elsewhere(self) -> GatewayError:
-        self.note_closed_elsewhere()
-        return GatewayError(
-            f"message {self.id} is closed though nobody here closed it: another process or the "
-            "console did, or the gateway does not keep transactions open"
-        )
-
-    def check_size(self, error: GatewayError, payload: bytes, batch: Batch) -> None:
-        """Raise StartAnewError when a request was too large and a smaller one may do."""
-        too_large = isinstance(error, APIError) and error.status == _TOO_LARGE
-        held = self.acknowledged
-        if too_large and self.tuning.shrink(len(payload), len(batch), held, self._allowed):
-            raise RestartMessageError(
-                f"{error}: going on with {self.tuning.batch_size} recipients a request and "
-                f"{self.tuning.per_message} a message"
-            ) from error
-
-    async def wait_for_turn(self) -> None:
-        """Wait for the minute that realtime messages are apart: before a close is even intended."""
-        if self.draft.is_realtime:
-            await self.messages.realtime_turn(math.inf)
-
-    async def intend_close(
-        self,
-        last: AssignedBatch | None,
-        before: Counts,
-        *,
-        proven: bool,
-        cost: Decimal | None = None,
-    ) -> None:
-        """Make the intent to close durable; `cost` is what was reserved for it."""
-        people = [] if last is None else ranges(last.batch.ordinals)
-        accounted = None if cost is None else str(cost)
-        record = CloseIntent(self.number, people, before.valid, before.invalid, proven, accounted)
-        try:
-            await self._intend(record)
-        except BaseException:
-            # Cut off meanwhile: no byte of it has left.
-            self._note(CloseRefused(self.number))
-            raise
-
-    async def close_once(self, payload: bytes, last: AssignedBatch | None) -> Message | None:
-        """Send the close once; None when its answer is lost, or says that it is closed.
-
-        Raises what is proven to have changed nothing.
-        """
-        self.state = "closing"
-        if last is not None:
-            last.state = BatchState.IN_DOUBT
-        try:
-            answer = await self.messages.put(self.id, payload, False, self._close_status)
-        except (OutcomeUnknownError, TransactionClosedError):
-            answer = None
-        except BaseException:
-            if not self.close_begun:
-                self._close_refused(last)
-            raise
-        # Also after a yes: only a message seen closed has proven where its people are.
-        self.close_in_doubt = True
-        return answer
-
-    async def delete(self) -> None:
-        """Delete the message, and see that it is gone; it then never goes out."""
-        if self.message_id is None:
-            self.state = "abandoned"
-            return
-        await self._intend(AbandonIntent(self.number))
-        try:
-            await self.messages.delete(self.id)
-        except NotFoundError:
-            if self.close_begun:
-                raise
-        except InvalidRequestError:
-            # Too late: it is closed.
-            self.note_closed_elsewhere()
-            raise
-        if await self._is_still_there():
-            raise GatewayError(
-                f"message {self.id} is still there after the gateway said it was deleted"
-            )
-        self.state = "abandoned"
+    def deleted(self) -> None:
+        """Record that the message is deleted, so that it never goes out."""
+        self._become("abandoned")
         self.close_in_doubt = False
 
-    async def send_single(self, batch: Batch) -> None:
-        """Send to one recipient alone by a POST of its own; the message itself is deleted."""
-        # The POST is the close now: while it lasts, nobody can be called unsent.
-        self.state = "closing"
-        reference = None if self.draft.has_custom else secrets.token_hex(16)
-        try:
-            await self._intend(SingleSendIntent(self.number, reference))
-        except BaseException:
-            self.state = "abandoned"
-            self._note(CloseRefused(self.number))
-            raise
+    def begin_close(self, last: AssignedBatch | None) -> None:
+        """Record that a close is about to be sent, with the last batch if there is one."""
+        self._become("closing")
+        if last is not None:
+            last.state = BatchState.IN_DOUBT
+
+    def close_refused(self, last: AssignedBatch | None) -> None:
+        """Record that the close is proven not to be applied."""
+        self._become("open")
+        if last is not None:
+            last.state = BatchState.PENDING
+
+    def close_may_apply(self) -> None:
+        """Record that a close may be applied."""
         self.close_in_doubt = True
-        try:
-            sent = await self.messages.send_draft(self.draft, batch.to_wire(), reference)
-            self.message_id = sent.id
-            final = await self._see_sent(sent)
-        except OutcomeUnknownError:
-            raise
-        except RecipientsRejectedError as rejected:
-            final = await self._see_sent(rejected.message)
-        except GatewayError:
-            self.state = "abandoned"
-            self.close_in_doubt = False
-            raise
-        self.message_id = final.id
-        self.settled([[_fate_of_one(final)] * len(batch)], final)
 
-    async def _see_sent(self, sent: Message) -> Message:
-        """Read a message that was answered with a yes: only what is seen there is proven."""
-        try:
-            return await self.messages.get(sent.id)
-        except GatewayError as error:
-            raise OutcomeUnknownError(
-                f"message {sent.id} was sent and cannot be read: whether it goes out is not known"
-            ) from error
-
-    def settled(self, fates: Fates, final: Message) -> None:
-        """Take note of what became of everyone on the message, which is closed."""
-        if list(map(len, fates)) != list(map(len, self.batches)):
-            raise GatewayError(f"message {self.id} was settled for others than are on it")
-        self.state = "closed"
-        self._fates = fates
+    def settle(self, outcomes: OutcomesByBatch, final: Message) -> None:
+        """Record the outcomes of all recipients on the message, which is closed."""
+        if list(map(len, outcomes)) != list(map(len, self.batches)):
+            raise GatewayError(f"message {self.id} was settled for other recipients than it holds")
+        self._become("closed")
+        self._outcomes = outcomes
         self.final = final
 
     def found_all_invalid(self, seen: Message) -> None:
-        """Take note that nobody on the message, which is deleted, can be sent to."""
-        self._fates = [[Fate.INVALID] * len(batch) for batch in self.batches]
+        """Record that all recipients on the message, which is deleted, are invalid."""
+        self._outcomes = [[RecipientOutcome.INVALID] * len(batch) for batch in self.batches]
         self.final = None
         self.seen = seen
 
-    def leave(self) -> None:
-        """Settle the state of a message that goes no further."""
-        if self.state in {"open", "closing"}:
+    def end(self) -> None:
+        """Record that no more requests are made for the message."""
+        if self._state in {"open", "closing"}:
             doubt = self.close_begun or self.closed_elsewhere
-            self.state = "unknown" if doubt else "left_open"
+            self._become("unknown" if doubt else "left_open")
+
+    # A message of an earlier run
 
     def restore(self, message_id: str, assigned: Iterable[tuple[int, Batch, int | None]]) -> None:
-        """Go on with a message of an earlier run; a batch without a count is doubtful."""
-        self.message_id = message_id
-        self.state = "open"
+        """Take over (number, batch, count) of an earlier run; no count means in doubt."""
+        self.opened(message_id)
         for number, batch, counted in assigned:
             state = BatchState.IN_DOUBT if counted is None else BatchState.ACKNOWLEDGED
             self.assigned.append(AssignedBatch(batch, number, state, counted or 0))
-            self._next = max(self._next, number + 1)
-
-    async def recover_single(self, reference: str | None) -> None:
-        """Look for a message of its own that an earlier run may have sent."""
-        final = None if reference is None else await self.messages.find(reference)
-        if final is None or final.transaction:
-            raise OutcomeUnknownError(
-                "POST: the answer was lost, and no message with its reference was found; a text "
-                "may have gone out",
-                reference=reference,
-            )
-        self.message_id = final.id
-        self.settled([[_fate_of_one(final)] * len(batch) for batch in self.batches], final)
+            self._next_batch = max(self._next_batch, number + 1)
 
     def restore_close(self, last: Batch | None) -> AssignedBatch | None:
-        """Take note that an earlier run may have sent a close, with the last batch."""
-        self.state = "closing"
-        self.close_in_doubt = True
-        if last is None:
-            return None
-        assigned = self.assign(last)
-        assigned.state = BatchState.IN_DOUBT
+        """Record that an earlier run may have sent a close, with the last batch if there is one."""
+        assigned = None if last is None else self.assign(last)
+        self.begin_close(assigned)
+        self.close_may_apply()
         return assigned
 
-    def note_closed_elsewhere(self) -> None:
-        """Take note that it is closed though nobody here closed it."""
-        self.closed_elsewhere = self.tuning.closed_elsewhere = True
-        self._note(ClosedElsewhere(self.number))
-
-    def check_settled(self) -> None:
-        """Raise when it is still not known who is on a message that somebody else has closed."""
-        if self._fates is None:
-            raise self._closed_elsewhere()
-
-    async def _intend_batch(
-        self, record: OpenIntent | AppendIntent, assigned: AssignedBatch
-    ) -> None:
-        """Make the intent durable; cut off meanwhile, the batch has not left."""
-        try:
-            await self._intend(record)
-        except BaseException:
-            self._note(BatchReleased(self.number, assigned.number))
-            raise
-
-    async def _is_still_there(self) -> bool:
-        try:
-            await self.messages.get(self.id)
-        except NotFoundError:
-            return False
-        except GatewayError:
-            # The DELETE was answered with a yes; that it could not be seen changes nothing.
-            return False
-        return True
-
-    def _acknowledge(self, assigned: AssignedBatch, message: Message, payload: bytes) -> None:
-        assigned.state = BatchState.ACKNOWLEDGED
-        assigned.count = count(message).total
-        self.seen = message
-        self.tuning.taken(len(payload))
-
-    def _close_refused(self, last: AssignedBatch | None) -> None:
-        self.state = "open"
-        if last is not None:
-            last.state = BatchState.PENDING
-        self._note(CloseRefused(self.number))
-
-    def _not_applied(self, assigned: AssignedBatch) -> None:
-        assigned.state = BatchState.PENDING
-        self._note(BatchReleased(self.number, assigned.number))
-
-    def _check_objects(self, batch: Batch, message: Message) -> None:
-        """Never call people invalid because a list of objects is not understood."""
-        if not batch.is_object_list or self.tuning.objects_understood:
-            return
-        self.tuning.objects_understood = bool(message.valid)
-        if not message.valid:
-            raise RestartMessageError(
-                f"the gateway counts all of a list of objects on message {self.id} as invalid: "
-                "each is sent by itself"
-            )
-
-    async def _intend(
-        self, record: OpenIntent | AppendIntent | CloseIntent | AbandonIntent | SingleSendIntent
-    ) -> None:
-        if self._journal is not None:
-            await self._journal.intend(record)
-
-    def _note(
-        self, record: Opened | Appended | BatchReleased | CloseRefused | ClosedElsewhere
-    ) -> None:
-        if self._journal is not None:
-            self._journal.note(record)
+    def _become(self, state: State) -> None:
+        """Change the state; an impossible change is a fault of this program."""
+        if state not in _NEXT[self._state]:
+            raise RuntimeError(f"a message that is {self._state} cannot become {state}")
+        self._state = state
 
 
 _OUTCOMES: dict[BatchState, BatchOutcome] = {
@@ -543,7 +289,7 @@ _RESULTS: dict[State, CloseResult] = {
 
 
 def batch_event(message: OutgoingMessage, assigned: AssignedBatch) -> BatchEvent:
-    """Return what to tell of a batch that has landed."""
+    """Return the event for a batch whose request has ended."""
     return BatchEvent(
         number=message.number,
         message_id=safe_id(message.message_id),
@@ -554,19 +300,19 @@ def batch_event(message: OutgoingMessage, assigned: AssignedBatch) -> BatchEvent
 
 
 def close_event(message: OutgoingMessage) -> CloseEvent:
-    """Return what to tell of a message that goes no further."""
-    people = dict.fromkeys(Fate, 0)
-    for _, fates in message.fates_on_it():
-        for fate in Fate:
-            people[fate] += fates.count(fate)
+    """Return the event for a message that has ended."""
+    counts = dict.fromkeys(MESSAGE_OUTCOMES, 0)
+    for _, outcomes in message.outcomes_on_message():
+        for outcome in MESSAGE_OUTCOMES:
+            counts[outcome] += outcomes.count(outcome)
     return CloseEvent(
         result=_RESULTS.get(message.state, "unknown"),
         message_id=safe_id(message.message_id),
         number=message.number,
-        accepted=people[Fate.ACCEPTED],
-        invalid=people[Fate.INVALID],
-        doubled=people[Fate.DOUBLED],
-        unknown=people[Fate.UNKNOWN],
-        unsent=people[Fate.UNSENT],
+        accepted=counts[RecipientOutcome.ACCEPTED],
+        invalid=counts[RecipientOutcome.INVALID],
+        doubled=counts[RecipientOutcome.DOUBLED],
+        unknown=counts[RecipientOutcome.UNKNOWN],
+        unsent=counts[RecipientOutcome.UNSENT],
         price=message.price,
     )

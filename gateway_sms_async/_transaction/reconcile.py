@@ -1,7 +1,7 @@
-"""What counts and lists prove about the people of one message.
+"""What counts and lists prove about the recipients of one message.
 
-The protocol enters. No I/O and no state: answers go in, fates come out. Everything here errs to
-one side: a list or a count that could mean two things proves nothing.
+No I/O and no state: answers go in, outcomes come out. All of it errs on one side: a list or a count
+that could mean two things proves nothing.
 """
 
 from __future__ import annotations
@@ -9,21 +9,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from enum import Enum
 from typing import NamedTuple
 
+from .._receipt import RecipientOutcome
 from .._recipients.batches import Batch
 from ..models import Message
 
 __all__ = [
+    "MESSAGE_OUTCOMES",
     "Counts",
-    "Fate",
-    "Fates",
     "Listing",
+    "OutcomesByBatch",
     "count",
     "counts_add_up",
-    "fates_by_counts",
-    "fates_by_list",
+    "outcome_of_one",
+    "outcomes_by_counts",
+    "outcomes_by_list",
     "read_list",
     "unnamed",
 ]
@@ -31,14 +32,14 @@ __all__ = [
 _NOT_DIGITS = re.compile(r"[^0-9]+")
 
 
-class Fate(Enum):
-    """What became of one recipient of a message."""
-
-    ACCEPTED = "on a closed message, once"
-    INVALID = "named invalid by the gateway"
-    DOUBLED = "on a closed message, more than once"
-    UNKNOWN = "not to be known"
-    UNSENT = "on no closed message"
+MESSAGE_OUTCOMES = (
+    RecipientOutcome.ACCEPTED,
+    RecipientOutcome.INVALID,
+    RecipientOutcome.DOUBLED,
+    RecipientOutcome.UNKNOWN,
+    RecipientOutcome.UNSENT,
+)
+"""The outcomes that a recipient of a message can have."""
 
 
 class Counts(NamedTuple):
@@ -53,15 +54,15 @@ class Counts(NamedTuple):
         return self.valid + self.invalid
 
 
-Fates = list[list[Fate]]
+OutcomesByBatch = list[list[RecipientOutcome]]
 """One list for each batch, in the order of its recipients."""
 
 
 class Listing(NamedTuple):
-    """A list of recipients as far as it may be believed, and what in it was not ours.
+    """A complete list of the recipients of a message, as counts.
 
-    `times` says how often each of our digits is listed; `strangers` counts entries that are none
-    of ours.
+    `times`: how often each number is listed, by its digits; `strangers`: how many entries are
+    numbers that were not sent.
     """
 
     times: Counter[int]
@@ -69,7 +70,7 @@ class Listing(NamedTuple):
 
     @property
     def doubled(self) -> bool:
-        """Whether anybody is listed more than once."""
+        """Whether a number is listed more than once."""
         return any(times > 1 for times in self.times.values())
 
 
@@ -92,7 +93,7 @@ def counts_add_up(counts_by_batch: Iterable[tuple[int, int]], total: int) -> boo
 
 
 def digits(number: str) -> int:
-    """Return what a number is known by, however the gateway writes it."""
+    """Return the digits of a number, which are the same however the gateway writes it."""
     return int(_NOT_DIGITS.sub("", number) or 0)
 
 
@@ -101,84 +102,87 @@ def _keys(batch: Batch) -> list[int]:
 
 
 def _named(message: Message, batches: Sequence[Batch], *, once: bool) -> set[int]:
-    """Return the digits of those of ours whom the gateway counts as invalid, as far as named.
+    """Return the digits of the recipients that were sent and that the gateway names as invalid.
 
-    `once`: each batch is known to be on the message once, so that a count can stand for everybody.
+    `once`: each batch is known to be on the message once, so that a count can stand for all of
+    its recipients.
     """
     if not message.invalid:
         return set()
-    ours = {key for batch in batches for key in _keys(batch)}
+    sent = {key for batch in batches for key in _keys(batch)}
     names = message.recipients.invalid.list
     once = once or len(batches) == 1
-    if once and message.invalid == len(ours) != len(names) and not message.valid:
-        # Otherwise one that came twice could stand for another that was lost.
-        return ours
-    return {digits(number) for number in names} & ours
+    if once and message.invalid == len(sent) != len(names) and not message.valid:
+        # Only with `once`: otherwise a doubled recipient could stand for one that was lost.
+        return sent
+    return {digits(number) for number in names} & sent
 
 
 def unnamed(message: Message, batches: Sequence[Batch], *, once: bool = False) -> int:
     """Return how many invalid recipients the gateway counts but does not name.
 
-    `once`: each batch is known to be on the message once; all being invalid then names them all.
+    `once`: each batch is known to be on the message once; if all recipients are invalid, the count
+    then names all of them.
     """
     named = _named(message, batches, once=once)
     if len(named) == message.invalid:
         return 0
-    # Somebody may be named as often as he was added.
+    # A recipient may be named as often as it was added.
     return message.invalid - sum(digits(one) in named for one in message.recipients.invalid.list)
 
 
 def read_list(
     message: Message, batches: Sequence[Batch], numbers: Iterable[str], *, once: bool = False
 ) -> Listing | None:
-    """Return a list of recipients as counts, None when it is not the whole list.
+    """Return a list of recipients as counts, None if it is not complete.
 
-    It is whole when it has as many entries as the message has valid recipients. Some gateways may
-    list the invalid ones too: those that are named (`once`: as in `unnamed`) are left out before it
-    is measured.
+    It is complete if it has as many entries as the message has valid recipients. Some gateways may
+    list the invalid recipients too, so those that are named (`once`: as in `unnamed`) are left out
+    before the entries are counted.
     """
     named = _named(message, batches, once=once)
     times = Counter(key for key in map(digits, numbers) if key not in named)
     if times.total() != message.valid:
         return None
-    ours = {key for batch in batches for key in _keys(batch)}
-    strangers = sum(count for key, count in times.items() if key not in ours)
+    sent = {key for batch in batches for key in _keys(batch)}
+    strangers = sum(count for key, count in times.items() if key not in sent)
     return Listing(times, strangers)
 
 
-def fates_by_counts(
+def outcomes_by_counts(
     before: Counts, final: Message, batches: Sequence[Batch], last: Batch | None
-) -> Fates | None:
-    """Return the fates on a closed message from its counts alone, None when they prove nothing.
+) -> OutcomesByBatch | None:
+    """Return the outcomes on a closed message from its counts alone, None if they prove nothing.
 
-    `before` is what the look before the close counted, when each batch but the `last` was proven to
-    be on the message and all invalid ones were named; `last` went with the close (None: nobody).
+    `before` is what the look before the close counted. At that time each batch but the `last` was
+    proven to be on the message, and all invalid recipients were named. The close added `last`, or no
+    recipient if it is None.
     """
     brought = 0 if last is None else len(last)
     if final.valid + final.invalid != before.valid + before.invalid + brought:
         return None
     named = _named(final, batches, once=True)
     earlier = [batch for batch in batches if batch is not last]
-    was_invalid = _who_is_invalid(earlier, before.invalid, named)
+    was_invalid = _which_are_invalid(earlier, before.invalid, named)
     if was_invalid is None:
         return None
-    fates: Fates = []
+    outcomes: OutcomesByBatch = []
     for batch in batches:
         invalid: set[int] | None = was_invalid
         if batch is last:
-            invalid = _who_is_invalid([batch], final.invalid - before.invalid, named)
-        rest = Fate.ACCEPTED if invalid is not None else Fate.UNKNOWN
+            invalid = _which_are_invalid([batch], final.invalid - before.invalid, named)
+        rest = RecipientOutcome.ACCEPTED if invalid is not None else RecipientOutcome.UNKNOWN
         known = named if invalid is None else invalid
-        fates.append(
-            [Fate.INVALID if key in known else rest for key in _keys(batch)]
+        outcomes.append(
+            [RecipientOutcome.INVALID if key in known else rest for key in _keys(batch)]
             if known
             else [rest] * len(batch)
         )
-    return fates
+    return outcomes
 
 
-def _who_is_invalid(batches: Sequence[Batch], count: int, named: set[int]) -> set[int] | None:
-    """Return who among these the `count` invalid ones are, None when that is not to be known."""
+def _which_are_invalid(batches: Sequence[Batch], count: int, named: set[int]) -> set[int] | None:
+    """Return which recipients of these are the `count` invalid ones, None if that is not known."""
     if not count:
         return set()
     keys = {key for batch in batches for key in _keys(batch)}
@@ -188,21 +192,34 @@ def _who_is_invalid(batches: Sequence[Batch], count: int, named: set[int]) -> se
     return among_them if len(among_them) == count else None
 
 
-def fates_by_list(
+def outcomes_by_list(
     final: Message, batches: Sequence[Batch], listing: Listing, *, once: bool = False
-) -> Fates:
-    """Return the fates on a closed message from a whole list of its recipients."""
+) -> OutcomesByBatch:
+    """Return the outcomes on a closed message from the complete list of its recipients."""
     named = _named(final, batches, once=once)
-    # Somebody listed whom we did not send may be one of ours, written in a way we do not know.
-    absent = Fate.UNKNOWN if listing.strangers else Fate.UNSENT
+    # A stranger may be a recipient that was sent, written in a way that is not known here.
+    absent = RecipientOutcome.UNKNOWN if listing.strangers else RecipientOutcome.UNSENT
 
-    def fate(key: int) -> Fate:
+    def outcome(key: int) -> RecipientOutcome:
         match listing.times[key]:
             case 0:
-                return Fate.INVALID if key in named else absent
+                return RecipientOutcome.INVALID if key in named else absent
             case 1:
-                return Fate.ACCEPTED
+                return RecipientOutcome.ACCEPTED
             case _:
-                return Fate.DOUBLED
+                return RecipientOutcome.DOUBLED
 
-    return [[fate(key) for key in _keys(batch)] for batch in batches]
+    return [[outcome(key) for key in _keys(batch)] for batch in batches]
+
+
+def outcome_of_one(final: Message) -> RecipientOutcome:
+    """Return the outcome of the only recipient of a message that was sent without a transaction."""
+    match count(final):
+        case (0, 0):
+            return RecipientOutcome.UNSENT
+        case (0, _):
+            return RecipientOutcome.INVALID
+        case (1, 0):
+            return RecipientOutcome.ACCEPTED
+        case _:
+            return RecipientOutcome.DOUBLED

@@ -1,21 +1,371 @@
-"""Its requests, each journaled first."""
+"""The requests of one message, each journaled first.
+
+One method a request: it writes the intent to the journal, sends, and reports to the message what
+the answer proves. It relies on four rules of the gateway: an open message never sends by itself, a
+close is atomic and final, a complete rejection has applied nothing, and a DELETE answered with 200
+is final. Which request comes next is decided elsewhere.
+"""
 
 from __future__ import annotations
 
+import math
+import secrets
+from contextlib import suppress
+from decimal import Decimal
+
+from .._http.endpoint import WireStatus
+from .._http.retry import RetryPolicy
+from .._journal.journal import Journal, NullJournal
+from .._journal.records import (
+    AbandonIntent,
+    Appended,
+    AppendIntent,
+    BatchReleased,
+    ClosedElsewhere,
+    CloseIntent,
+    CloseRefused,
+    Opened,
+    OpenIntent,
+    SingleSendIntent,
+    ranges,
+)
+from .._messages.draft import Draft, MessageUpdate, encode
+from .._messages.messages import Messages
+from .._recipients.batches import Batch
+from ..errors import (
+    APIError,
+    GatewayConnectionError,
+    GatewayError,
+    GatewayTimeoutError,
+    InvalidRequestError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimitError,
+    RecipientsRejectedError,
+    ServerError,
+    TransactionClosedError,
+)
 from ..models import Message
-from .reconcile import Fate, count
+from .message import AssignedBatch, BatchState, OutgoingMessage, RestartMessageError
+from .reconcile import Counts, outcome_of_one
+from .tuning import Tuning
+
+__all__ = ["MessageRequests"]
 
 _TOO_LARGE = 413
 
+_NO_ANSWER = (
+    GatewayConnectionError,
+    GatewayTimeoutError,
+    OutcomeUnknownError,
+    RateLimitError,
+    ServerError,
+)
 
-def _fate_of_one(final: Message) -> Fate:
-    """Return what became of the one recipient of a message that was sent by itself."""
-    match count(final):
-        case (0, 0):
-            return Fate.UNSENT
-        case (0, _):
-            return Fate.INVALID
-        case (1, 0):
-            return Fate.ACCEPTED
-        case _:
-            return Fate.DOUBLED
+
+class MessageRequests:
+    """Sends the requests of one message, which is `message`."""
+
+    def __init__(
+        self,
+        messages: Messages,
+        draft: Draft,
+        policy: RetryPolicy,
+        tuning: Tuning,
+        *,
+        journal: Journal | NullJournal | None = None,
+        number: int = 0,
+    ) -> None:
+        self.message = OutgoingMessage(number)
+        self.policy = policy
+        self.tuning = tuning
+        self._messages = messages
+        self._draft = draft
+        self._journal = NullJournal() if journal is None else journal
+        self._allowed = tuning.limit
+
+    # Its batches
+
+    async def open(self, assigned: AssignedBatch, wire_status: WireStatus | None = None) -> None:
+        """Open the message with its first batch."""
+        message = self.message
+        wire_status = wire_status or WireStatus()
+        await self._intend_batch(
+            OpenIntent(message.number, ranges(assigned.batch.ordinals)), assigned
+        )
+        payload = self._draft.payload(assigned.batch.to_wire(), transaction=True)
+        try:
+            answer = await self._messages.open_transaction(payload, wire_status)
+        except GatewayError as error:
+            self._journal.note(BatchReleased(message.number, assigned.number))
+            self.check_size(error, payload, assigned.batch)
+            raise
+        finally:
+            # An opened message whose answer was lost never sends, but it may cost.
+            self.tuning.orphans += (wire_status.lost + wire_status.on_wire) * len(assigned.batch)
+        message.opened(answer.id)
+        message.acknowledge(assigned, answer)
+        self.tuning.taken(len(payload))
+        self._journal.note(Opened(message.number, answer.id, assigned.count))
+        self.check_open(answer)
+        self._check_objects(assigned.batch, answer)
+
+    async def append(self, assigned: AssignedBatch, wire_status: WireStatus | None = None) -> None:
+        """Add a batch. It is on the wire at most once, whatever the answer.
+
+        A lost answer raises nothing: the batch is in doubt from then on.
+        """
+        message = self.message
+        wire_status = wire_status or WireStatus()
+        await self._intend_batch(
+            AppendIntent(message.number, assigned.number, ranges(assigned.batch.ordinals)), assigned
+        )
+        payload = encode(MessageUpdate(recipients=assigned.batch.to_wire(), transaction=True))
+        assigned.state = BatchState.IN_FLIGHT
+        try:
+            answer = await self._messages.put(message.id, payload, True, wire_status)
+        except OutcomeUnknownError:
+            assigned.state = BatchState.IN_DOUBT
+            return
+        except TransactionClosedError as error:
+            self._not_applied(assigned)
+            raise TransactionClosedError(
+                str(self._closed_elsewhere()), status=error.status, code=error.code
+            ) from error
+        except NotFoundError as error:
+            self._not_applied(assigned)
+            raise self.gone(error) from error
+        except GatewayError as error:
+            self._not_applied(assigned)
+            self.check_size(error, payload, assigned.batch)
+            raise
+        except BaseException:
+            if wire_status.on_wire:
+                assigned.state = BatchState.IN_DOUBT
+            else:
+                self._not_applied(assigned)
+            raise
+        if answer.transaction:
+            message.acknowledge(assigned, answer)
+            self.tuning.taken(len(payload))
+            self._journal.note(Appended(message.number, assigned.number, assigned.count))
+            return
+        assigned.state = BatchState.IN_DOUBT
+        self.check_open(answer)
+
+    # Reading it
+
+    async def look(self) -> Message:
+        """Read the message."""
+        seen = self.message.seen = await self._messages.get(self.message.id)
+        return seen
+
+    async def list_numbers(self) -> list[str]:
+        """Read the numbers of its recipients, as the gateway writes them."""
+        return [report.number for report in await self._messages.recipients(self.message.id)]
+
+    # Its close
+
+    async def wait_for_turn(self) -> None:
+        """Wait until a realtime message may be closed: they are one minute apart.
+
+        This comes before the intent to close.
+        """
+        if self._draft.is_realtime:
+            await self._messages.realtime_turn(math.inf)
+
+    async def intend_close(
+        self,
+        last: AssignedBatch | None,
+        before: Counts,
+        *,
+        proven: bool,
+        cost: Decimal | None = None,
+    ) -> None:
+        """Make the intent to close durable; `cost` is what was reserved for it."""
+        number = self.message.number
+        recipients = [] if last is None else ranges(last.batch.ordinals)
+        reserved = None if cost is None else str(cost)
+        record = CloseIntent(number, recipients, before.valid, before.invalid, proven, reserved)
+        try:
+            await self._journal.intend(record)
+        except BaseException:
+            # Failed or cancelled before the close: no byte of it has left.
+            self._journal.note(CloseRefused(number))
+            raise
+
+    async def close_once(self, payload: bytes, last: AssignedBatch | None) -> Message | None:
+        """Send the close once; return None if its answer is lost, or says that it is closed.
+
+        Raises the error of a close that is proven to have changed nothing.
+        """
+        message = self.message
+        message.begin_close(last)
+        try:
+            answer = await self._messages.put(message.id, payload, False, message.close_status)
+        except (OutcomeUnknownError, TransactionClosedError):
+            answer = None
+        except BaseException:
+            if not message.close_begun:
+                message.close_refused(last)
+                self._journal.note(CloseRefused(message.number))
+            raise
+        # Also after a yes: only a message that was seen closed proves where its recipients are.
+        message.close_may_apply()
+        return answer
+
+    # Its delete
+
+    async def delete(self) -> None:
+        """Delete the message, and check that it is gone; it then never goes out."""
+        message = self.message
+        if message.message_id is None:
+            message.gone()
+            return
+        await self._journal.intend(AbandonIntent(message.number))
+        try:
+            await self._messages.delete(message.id)
+        except NotFoundError:
+            if message.close_begun:
+                raise
+        except InvalidRequestError:
+            # Too late: it is closed.
+            self.note_closed_elsewhere()
+            raise
+        if await self._is_still_there():
+            raise GatewayError(
+                f"message {message.id} is still there after the gateway said it was deleted"
+            )
+        message.deleted()
+
+    async def try_delete(self) -> None:
+        """Delete the message, unless the gateway does not answer."""
+        with suppress(*_NO_ANSWER):
+            await self.delete()
+
+    async def _is_still_there(self) -> bool:
+        try:
+            await self._messages.get(self.message.id)
+        except NotFoundError:
+            return False
+        except GatewayError:
+            # The DELETE was answered with a yes; a look that fails changes nothing.
+            return False
+        return True
+
+    # One recipient, sent to without a transaction
+
+    async def send_single(self, batch: Batch) -> None:
+        """Send to one recipient by a POST of its own; the message itself is deleted before."""
+        message = self.message
+        # The POST is the close now: until it is answered, the recipient is not called unsent.
+        message.begin_close(None)
+        reference = None if self._draft.has_custom else secrets.token_hex(16)
+        try:
+            await self._journal.intend(SingleSendIntent(message.number, reference))
+        except BaseException:
+            message.deleted()
+            self._journal.note(CloseRefused(message.number))
+            raise
+        message.close_may_apply()
+        try:
+            sent = await self._messages.send_draft(self._draft, batch.to_wire(), reference)
+            message.message_id = sent.id
+            final = await self._see_sent(sent)
+        except OutcomeUnknownError:
+            raise
+        except RecipientsRejectedError as rejected:
+            final = await self._see_sent(rejected.message)
+        except GatewayError:
+            message.deleted()
+            raise
+        message.message_id = final.id
+        message.settle([[outcome_of_one(final)] * len(batch)], final)
+
+    async def recover_single(self, reference: str | None) -> None:
+        """Look for a message to one recipient that an earlier run may have sent."""
+        message = self.message
+        final = None if reference is None else await self._messages.find(reference)
+        if final is None or final.transaction:
+            raise OutcomeUnknownError(
+                "POST: the answer was lost, and no message with its reference was found; a text "
+                "may have gone out",
+                reference=reference,
+            )
+        message.message_id = final.id
+        message.settle([[outcome_of_one(final)] * len(batch) for batch in message.batches], final)
+
+    async def _see_sent(self, sent: Message) -> Message:
+        """Read a message that was answered with a yes: only what is seen there is proven."""
+        try:
+            return await self._messages.get(sent.id)
+        except GatewayError as error:
+            raise OutcomeUnknownError(
+                f"message {sent.id} was sent and cannot be read: whether it goes out is not known"
+            ) from error
+
+    # What an answer proves
+
+    def gone(self, error: NotFoundError) -> RestartMessageError:
+        """Record that a message that was never closed does not exist, and return the error for it."""
+        self.message.gone()
+        return RestartMessageError(f"message {self.message.id} is gone: {error}")
+
+    def check_open(self, seen: Message) -> None:
+        """Raise GatewayError if the message is closed though this process did not close it."""
+        if not seen.transaction:
+            raise self._closed_elsewhere()
+
+    def check_settled(self) -> None:
+        """Raise GatewayError if the recipients of a message closed elsewhere are still not known."""
+        if not self.message.is_settled:
+            raise self._closed_elsewhere()
+
+    def note_closed_elsewhere(self) -> None:
+        """Record that the message is closed though this process did not close it."""
+        self.message.closed_elsewhere = self.tuning.closed_elsewhere = True
+        self._journal.note(ClosedElsewhere(self.message.number))
+
+    def _closed_elsewhere(self) -> GatewayError:
+        self.note_closed_elsewhere()
+        return GatewayError(
+            f"message {self.message.id} is closed though this process did not close it: another "
+            "process or the console did, or the gateway does not keep transactions open"
+        )
+
+    def check_size(self, error: GatewayError, payload: bytes, batch: Batch) -> None:
+        """Raise RestartMessageError if a request was too large and a smaller one may succeed."""
+        too_large = isinstance(error, APIError) and error.status == _TOO_LARGE
+        held = self.message.acknowledged
+        if too_large and self.tuning.shrink(len(payload), len(batch), held, self._allowed):
+            raise RestartMessageError(
+                f"{error}: continuing with {self.tuning.batch_size} recipients a request and "
+                f"{self.tuning.per_message} a message"
+            ) from error
+
+    def _check_objects(self, batch: Batch, answer: Message) -> None:
+        """Never report recipients as invalid because the gateway cannot read a list of objects."""
+        if not batch.is_object_list or self.tuning.objects_understood:
+            return
+        self.tuning.objects_understood = bool(answer.valid)
+        if not answer.valid:
+            raise RestartMessageError(
+                "the gateway counts all of a list of objects on message "
+                f"{self.message.id} as invalid: each is sent by itself"
+            )
+
+    def _not_applied(self, assigned: AssignedBatch) -> None:
+        assigned.state = BatchState.PENDING
+        self._journal.note(BatchReleased(self.message.number, assigned.number))
+
+    # Its journal
+
+    async def _intend_batch(
+        self, record: OpenIntent | AppendIntent, assigned: AssignedBatch
+    ) -> None:
+        """Make the intent durable; if that fails or is cancelled, the batch has not left."""
+        try:
+            await self._journal.intend(record)
+        except BaseException:
+            self._journal.note(BatchReleased(self.message.number, assigned.number))
+            raise

@@ -1,7 +1,6 @@
-"""Counts what became of everyone, and writes the receipt.
+"""Adds up the outcomes of all recipients, and writes the receipt.
 
-Transactions and campaigns enter. No I/O, and no opinion: what became of a recipient is for the
-message it was on to say.
+Pure bookkeeping. The message decides a recipient's outcome; this module only counts it.
 """
 
 from __future__ import annotations
@@ -13,42 +12,45 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from .._http.session import Session
-from .._receipt import InvalidRecipient, Mark, Marks, Progress, Receipt
+from .._receipt import InvalidRecipient, Marks, Progress, Receipt, RecipientOutcome
 from .._recipients.batches import Batch, Batcher
 from ..errors import GatewayError
 from .message import OutgoingMessage
-from .reconcile import Fate
+from .reconcile import MESSAGE_OUTCOMES
 
 __all__ = ["OutcomeGroups", "Results", "completed", "describe", "group_by_outcome", "shortfall"]
 
 _REFUSED = "the gateway counts it as invalid"
 
 
-_MARKS = {fate: Mark[fate.name] for fate in Fate}
+OutcomeGroups = dict[RecipientOutcome, list[Batch]]
 
 
-OutcomeGroups = dict[Fate, list[Batch]]
+def _no_recipients() -> OutcomeGroups:
+    return {outcome: [] for outcome in MESSAGE_OUTCOMES}
 
 
-def group_by_outcome(people: Iterable[tuple[Batch, Sequence[Fate]]]) -> OutcomeGroups:
-    """Return the people of a message by what became of them."""
-    parted: OutcomeGroups = {fate: [] for fate in Fate}
-    for batch, fates in people:
-        if fates.count(Fate.ACCEPTED) == len(fates):
-            parted[Fate.ACCEPTED].append(batch)
+def group_by_outcome(
+    batches: Iterable[tuple[Batch, Sequence[RecipientOutcome]]],
+) -> OutcomeGroups:
+    """Return the recipients of a message, grouped by outcome."""
+    groups = _no_recipients()
+    for batch, outcomes in batches:
+        if outcomes.count(RecipientOutcome.ACCEPTED) == len(outcomes):
+            groups[RecipientOutcome.ACCEPTED].append(batch)
             continue
-        for fate in Fate:
-            if (times := fates.count(fate)) == len(fates):
-                parted[fate].append(batch)
+        for outcome in MESSAGE_OUTCOMES:
+            if (times := outcomes.count(outcome)) == len(outcomes):
+                groups[outcome].append(batch)
             elif times:
-                places = [at for at, one in enumerate(fates) if one is fate]
-                parted[fate].append(batch.pick(places))
-    return parted
+                places = [at for at, one in enumerate(outcomes) if one is outcome]
+                groups[outcome].append(batch.pick(places))
+    return groups
 
 
 @dataclass
 class _Counts:
-    """What is known of recipients that were given to messages, or wait to be."""
+    """The outcomes of recipients whose message has ended, or that have none."""
 
     marks: Marks
     accepted: int = 0
@@ -63,22 +65,22 @@ class _Counts:
     def copy(self) -> _Counts:
         return _Counts(**{name: copy(value) for name, value in vars(self).items()})
 
-    def add_people(self, parted: OutcomeGroups, message_id: str | None) -> None:
-        for fate, batches in parted.items():
+    def add_recipients(self, groups: OutcomeGroups, message_id: str | None) -> None:
+        for outcome, batches in groups.items():
             for batch in batches:
-                self.marks.mark(batch.positions, _MARKS[fate], message_id)
-        self.accepted += sum(map(len, parted[Fate.ACCEPTED]))
-        for batch in parted[Fate.INVALID]:
+                self.marks.mark(batch.positions, outcome, message_id)
+        self.accepted += sum(map(len, groups[RecipientOutcome.ACCEPTED]))
+        for batch in groups[RecipientOutcome.INVALID]:
             self.invalid.extend(
                 InvalidRecipient(written, _REFUSED, position)
                 for written, position in zip(batch.written, batch.positions, strict=True)
             )
-        for fate, numbers in (
-            (Fate.DOUBLED, self.doubled),
-            (Fate.UNKNOWN, self.unknown),
-            (Fate.UNSENT, self.unsent),
+        for outcome, numbers in (
+            (RecipientOutcome.DOUBLED, self.doubled),
+            (RecipientOutcome.UNKNOWN, self.unknown),
+            (RecipientOutcome.UNSENT, self.unsent),
         ):
-            for batch in parted[fate]:
+            for batch in groups[outcome]:
                 numbers.extend(batch.numbers)
 
     def add_message(self, message_id: str | None, state: str, price: Decimal | None) -> None:
@@ -91,15 +93,15 @@ class _Counts:
             self.cost = (self.cost or Decimal()) + price
 
     def add(self, message: OutgoingMessage) -> None:
-        self.add_people(group_by_outcome(message.fates()), message.message_id)
+        self.add_recipients(group_by_outcome(message.outcomes()), message.message_id)
         self.add_message(message.message_id, message.state, message.price)
 
 
 class Results:
-    """Adds up the messages of one campaign; those still under way are counted when asked for.
+    """The results of one campaign or transaction.
 
-    `requests`, `retries` and `elapsed` are what earlier runs of it took; `session` counts this run,
-    None when there is none.
+    `requests`, `retries` and `elapsed` are those of its earlier runs. `session` counts those of this
+    run; None if the results are only read from a journal.
     """
 
     def __init__(
@@ -119,48 +121,54 @@ class Results:
         self._counts = _Counts(batcher.marks)
 
     def add(self, message: OutgoingMessage) -> list[Batch]:
-        """Count a message that goes no further; return its people who are on no closed message."""
-        parted = group_by_outcome(message.fates())
-        unsent = parted[Fate.UNSENT]
-        self._counts.add_people(parted | {Fate.UNSENT: []}, message.message_id)
+        """Count a message that has ended; return its recipients that are on no closed message."""
+        groups = group_by_outcome(message.outcomes())
+        unsent = groups[RecipientOutcome.UNSENT]
+        self._counts.add_recipients(groups | {RecipientOutcome.UNSENT: []}, message.message_id)
         self._counts.add_message(message.message_id, message.state, message.price)
         return unsent
 
-    def add_people(self, parted: OutcomeGroups, message_id: str | None = None) -> None:
-        """Count people of a message of an earlier run."""
-        self._counts.add_people({fate: [] for fate in Fate} | parted, message_id)
+    def add_recipients(self, groups: OutcomeGroups, message_id: str | None = None) -> None:
+        """Count recipients of a message of an earlier run."""
+        self._counts.add_recipients(_no_recipients() | groups, message_id)
 
     def add_message(self, message_id: str | None, state: str, price: Decimal | None) -> None:
         """Count a message of an earlier run."""
         self._counts.add_message(message_id, state, price)
 
-    def add_accepted(self, people: int) -> None:
-        """Count people who were accepted in an earlier run; `mark` says who they are."""
-        self._counts.accepted += people
+    def add_accepted(self, recipients: int) -> None:
+        """Count recipients that were accepted in an earlier run; `mark` records which they are."""
+        self._counts.accepted += recipients
 
-    def mark(self, batch: Batch, mark: Mark, message_id: str | None = None) -> None:
-        """Note what became of people who are counted already."""
-        self._counts.marks.mark(batch.positions, mark, message_id)
+    def mark(self, batch: Batch, outcome: RecipientOutcome, message_id: str | None = None) -> None:
+        """Record the outcome of recipients that are counted already."""
+        self._counts.marks.mark(batch.positions, outcome, message_id)
 
     def add_unsent(self, batches: Iterable[Batch]) -> None:
-        """Count recipients who are given no message any more."""
+        """Count recipients that are assigned to no message any more."""
         for batch in batches:
-            self._counts.add_people({fate: [] for fate in Fate} | {Fate.UNSENT: [batch]}, None)
+            self._counts.add_recipients(
+                _no_recipients() | {RecipientOutcome.UNSENT: [batch]},
+                None,
+            )
 
-    def add_unreadable(self, people: int) -> None:
+    def add_unreadable(self, recipients: int) -> None:
         """Count unsent recipients whose numbers cannot be read."""
-        self._counts.unsent.extend(["?"] * people)
+        self._counts.unsent.extend(["?"] * recipients)
 
-    def receipt(self, under_way: tuple[OutgoingMessage, Sequence[Batch]] | None = None) -> Receipt:
-        """Account for everyone taken; `under_way` is a message not added yet, and who waits."""
+    def receipt(self, current: tuple[OutgoingMessage, Sequence[Batch]] | None = None) -> Receipt:
+        """Return the outcome of each recipient taken.
+
+        `current` is a message that has not ended, with the batches that are not assigned to it.
+        """
         counts = self._counts
-        if under_way is not None:
-            message, waiting = under_way
+        if current is not None:
+            message, waiting = current
             counts = counts.copy()
             counts.add(message)
             for batch in waiting:
                 counts.unsent.extend(batch.numbers)
-                counts.marks.mark(batch.positions, Mark.UNSENT)
+                counts.marks.mark(batch.positions, RecipientOutcome.UNSENT)
         invalid = sorted((*self.batcher.invalid, *counts.invalid), key=lambda one: one.position)
         return Receipt(
             total=self.batcher.total,
@@ -182,12 +190,12 @@ class Results:
 
     @property
     def requests(self) -> int:
-        """What it took on the wire so far."""
+        """How many requests were made so far, earlier runs included."""
         return self._requests + (0 if self._session is None else self._session.requests)
 
     @property
     def retries(self) -> int:
-        """How many of the requests were repeats."""
+        """How many of the requests were retries."""
         return self._retries + (0 if self._session is None else self._session.retries)
 
     @property
@@ -196,7 +204,7 @@ class Results:
         return time.monotonic() - self._started
 
     def progress(self, total: int | None, waiting: int) -> Progress:
-        """Say how far it is; `waiting` recipients are taken but not acknowledged."""
+        """Return the progress; `waiting` recipients are taken but not acknowledged."""
         counts, batcher = self._counts, self.batcher
         elapsed = self.elapsed
         done = batcher.total - waiting
@@ -216,20 +224,20 @@ class Results:
 
 
 def shortfall(receipt: Receipt) -> str:
-    """Say in words who is not accepted and should be."""
+    """Describe how many recipients are not accepted though they should be."""
     parts = [
         f"{len(receipt.doubled)} recipients were texted more than once" * bool(receipt.doubled),
-        f"of {len(receipt.unknown)} it is not known" * bool(receipt.unknown),
+        f"the outcome of {len(receipt.unknown)} is not known" * bool(receipt.unknown),
         f"{len(receipt.unsent)} are on no closed message" * bool(receipt.unsent),
     ]
-    return "; ".join(filter(None, parts)) or "not everyone could be sent to"
+    return "; ".join(filter(None, parts)) or "not all recipients could be sent to"
 
 
 def completed(receipt: Receipt) -> Receipt:
-    """Mark a receipt whose source was taken to its end, if everyone is settled."""
+    """Return a receipt whose source was taken to its end, complete if all recipients are settled."""
     return replace(receipt, complete=not (receipt.unknown or receipt.unsent or receipt.doubled))
 
 
 def describe(fault: Exception) -> str:
-    """Say what went wrong; what is not ours is only named, for its text may hold anything."""
+    """Describe an error. A foreign error is only named, because its text may hold anything."""
     return str(fault) if isinstance(fault, GatewayError) else f"{type(fault).__name__} was raised"

@@ -1,6 +1,6 @@
-"""What a campaign may spend: checked before each close, for nothing is spent without one.
+"""What a campaign may spend, checked before each close, because only a close sends.
 
-The fence asks, the campaign tells what became of it. Plain arithmetic.
+Plain arithmetic: the closer reserves, the campaign reports what a message really cost.
 """
 
 from __future__ import annotations
@@ -19,42 +19,42 @@ T = TypeVar("T", int, Decimal)
 class SpendingLimit:
     """Limits on recipients and euro; None for no limit.
 
-    What deleted messages cost, and opened ones whose answer was lost, counts as spent: the gateway
-    may take the money when recipients are added, and gives none back.
+    The cost of deleted messages counts as spent, and so does that of opened messages whose answer
+    was lost: the gateway may charge when recipients are added, and refunds nothing.
     """
 
     def __init__(self, *, max_recipients: int | None, max_cost: Decimal | None) -> None:
         self._max_recipients = max_recipients
         self._max_cost = max_cost
-        self._people: dict[int, int] = {}
+        self._recipients: dict[int, int] = {}
         self._costs: dict[int, Decimal] = {}
         self._each = Decimal()
         self._reached: LimitReachedError | None = None
         self.spent_before: Decimal = Decimal()
 
     def reserve(
-        self, message: int, people: int, price: Decimal | None, last: int, orphans: int
+        self, message: int, recipients: int, price: Decimal | None, last: int, orphans: int
     ) -> None:
         """Reserve for a message about to be closed, or raise LimitReachedError.
 
-        `people` are on it and cost `price`; `last` more come with the close, at the same price
-        each, which the campaign's `orphans` may have cost too.
+        The message holds `recipients` at `price` in all. The close adds `last` more at the same
+        price each, and the campaign's `orphans` may have cost the same each.
         """
-        if price is not None and people:
-            self._each = max(self._each, price / people)
+        if price is not None and recipients:
+            self._each = max(self._each, price / recipients)
         if self._reached is not None:
             raise LimitReachedError(str(self._reached))
         try:
-            self._reserve(message, people, price, last, orphans)
+            self._reserve(message, recipients, price, last, orphans)
         except LimitReachedError as error:
-            # Smaller messages might still do, but a campaign that stops should stop.
+            # A smaller message might still fit, but a campaign that has reached its limit stops.
             self._reached = error
             raise
 
     def _reserve(
-        self, message: int, people: int, price: Decimal | None, last: int, orphans: int
+        self, message: int, recipients: int, price: Decimal | None, last: int, orphans: int
     ) -> None:
-        taken = people + last + _others(self._people, message)
+        taken = recipients + last + _others(self._recipients, message)
         if self._max_recipients is not None and taken > self._max_recipients:
             raise LimitReachedError(
                 f"closing one more message would make it {taken} recipients, max_recipients is "
@@ -73,19 +73,19 @@ class SpendingLimit:
                     f"{self._max_cost}; it was not closed"
                 )
             self._costs[message] = cost
-        self._people[message] = people + last
+        self._recipients[message] = recipients + last
 
     def cost(self, message: int) -> Decimal | None:
-        """Return what was reserved for a message, None when costs do not matter."""
+        """Return what was reserved for a message, None if there is no limit on the cost."""
         return self._costs.get(message)
 
-    def ended(self, message: int, people: int, price: Decimal | None) -> None:
-        """Put what a message really came to in the place of what was reserved."""
-        self._people[message] = people
+    def ended(self, message: int, recipients: int, price: Decimal | None) -> None:
+        """Replace what was reserved by what the message really cost."""
+        self._recipients[message] = recipients
         self._costs[message] = Decimal() if price is None else price
 
     def wasted(self, orphans: int) -> Decimal:
-        """Return what may have been paid for lost messages, as far as a price is known."""
+        """Return what may have been paid for messages that never went out, if a price is known."""
         return self.spent_before + orphans * self._each
 
 

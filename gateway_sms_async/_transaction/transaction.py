@@ -1,7 +1,7 @@
 """The transaction: one message that a user fills and closes.
 
-Users enter by `gateway.transaction(...)`. How it is filled is the builder's business; in here is
-what users may do with it, and when.
+`gateway.transaction(...)` makes it. The builder does the work; this module checks what may be called
+when, and raises the errors.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ __all__ = ["Transaction"]
 
 
 class Transaction:
-    """One message, filled with as many recipients as come and sent when it is closed.
+    """One message with any number of recipients, sent when it is closed.
 
-    An async context manager: leaving it closes the message, leaving it by an exception leaves
-    the message open, which then never sends. Or `await close()` / `await abandon()`. Several
-    tasks may `add`. Whoever is given twice is added once.
+    An async context manager: leaving the block closes the message; leaving it by an exception
+    leaves the message open, and an open message never sends. Or call `await close()` or
+    `await abandon()`. Several tasks may `add`. A recipient that is added twice is sent to once.
     """
 
     def __init__(
@@ -51,17 +51,17 @@ class Transaction:
 
     @property
     def state(self) -> State:
-        """Where the message stands."""
+        """The state of the message."""
         return self._builder.message.state
 
     @property
     def message_id(self) -> str | None:
-        """The message's id, None until the gateway has answered the first batch."""
+        """The id of the message, None until the gateway has answered the first batch."""
         return self._builder.message.message_id
 
     @property
     def receipt(self) -> Receipt:
-        """What became of everyone so far."""
+        """The outcome of each recipient so far."""
         if not self._builder.counted:
             return self._results.receipt((self._builder.message, self._builder.unplaced()))
         receipt = self._results.receipt()
@@ -70,9 +70,9 @@ class Transaction:
     async def add(self, recipients: RecipientLike | Recipients) -> None:
         """Add one recipient, or a sync or async iterable of them.
 
-        Takes them as fast as batches leave: at most `batch_size * (concurrency + 1)` are held.
-        Refused ones are named in the receipt. Raises BulkSendError when a batch has failed,
-        RuntimeError when the transaction has ended.
+        Takes recipients as fast as batches leave: at most `batch_size * (concurrency + 1)` are held
+        in memory. Refused recipients are named in the receipt. Raises BulkSendError if a batch has
+        failed, RuntimeError if the transaction has ended.
         """
         if self._ended:
             raise RuntimeError(f"this transaction has ended ({self.state}); nothing can be added")
@@ -90,15 +90,17 @@ class Transaction:
             await self._builder.drained()
             raise self._error()
         if self._builder.stopped:
-            raise RuntimeError(f"this transaction has ended ({self.state}); not all were added")
+            raise RuntimeError(
+                f"this transaction has ended ({self.state}); not all recipients were added"
+            )
 
     async def close(self) -> Receipt:
-        """Close the message, which then goes out, and return what became of everyone.
+        """Close the message, which then goes out, and return the outcome of each recipient.
 
         Refuses further recipients first, and waits for those being added. A batch whose answer was
         lost is not sent again: whether it is on the message is read from its list after the close,
-        and who is proven missing then is `unsent`. Raises BulkSendError, with the receipt, when
-        the message was not closed, or not everyone is accepted.
+        and recipients that are proven missing are `unsent`. Raises BulkSendError, with the receipt,
+        if the message was not closed, or if a recipient is unsent, unknown or doubled.
         """
         if self.state == "abandoned":
             raise RuntimeError("this transaction was abandoned; there is nothing to close")
@@ -115,18 +117,18 @@ class Transaction:
         return receipt
 
     async def abandon(self) -> None:
-        """Delete the message, which then never goes out; everyone taken is unsent.
+        """Delete the message, which then never goes out; all its recipients are unsent.
 
-        Raises InvalidRequestError when it is closed already, OutcomeUnknownError when it could
-        not be told whether it is gone.
+        Raises InvalidRequestError if it is closed already, OutcomeUnknownError if it is not known
+        whether it is gone.
         """
         self._ended = True
         self._builder.halt()
-        await wait_for(self._builder.under_way())
+        await wait_for(self._builder.running())
         if self._builder.counted:
             raise RuntimeError(f"this transaction has ended ({self.state})")
         try:
-            await self._builder.message.delete()
+            await self._builder.requests.delete()
         finally:
             self._builder.count()
 
@@ -153,7 +155,7 @@ class Transaction:
         elif self.state != "closed":
             reason = "stopped before it was closed"
         error = BulkSendError(
-            f"the message did not go out to everyone: {reason}",
+            f"the message did not go out to all recipients: {reason}",
             receipt=receipt,
             reason=reason,
         )

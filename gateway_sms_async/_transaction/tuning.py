@@ -1,7 +1,7 @@
-"""How a campaign goes about its messages, and what it has learned of the gateway on the way.
+"""Batch sizes and modes of a campaign, adapted to the gateway as its answers come in.
 
-One object for all messages of a campaign; whoever learns something writes it here, and the next
-message goes by it. Nothing but values.
+All messages of a campaign share one object: what one message learns applies to the next. Only
+values.
 """
 
 from __future__ import annotations
@@ -12,27 +12,28 @@ __all__ = ["Tuning", "shrinking"]
 
 
 def shrinking(size: int, batches: int) -> int:
-    """Return how many recipients a batch holds that comes after so many others of a message.
+    """Return how many recipients a batch holds that comes after `batches` others of its message.
 
-    Each holds one less than the one before, down to nine tenths of `size`: were two of the same
-    size, one that is lost and one that is repeated on the way would make up for each other in the
-    counts.
+    Each batch holds one recipient less than the batch before, down to nine tenths of `size`. If two
+    had the same size, and one were lost and the other applied twice, the counts would not show it.
     """
     return size - min(batches, size // 10)
 
 
 @dataclass(slots=True)
 class Tuning:
-    """What all messages of a campaign go by.
+    """Sizes and modes that all messages of a campaign share.
 
     - `batch_size`: recipients in one request; `per_message`: on one message.
     - `careful`: each message is one POST and one close, so that counts alone prove it.
     - `verify_always`: the list of recipients is read for every message.
-    - `objects_understood`: whether lists of objects are, None while not known.
-    - `lists_hold_invalid`: whether lists of recipients hold the invalid ones too, likewise.
-    - `closed_elsewhere`: a message was found closed though nobody here closed it.
-    - `close_empty`: a close brings nobody, because one that did took them and did not close.
-    - `orphans`: recipients on messages that were opened and lost, or replaced after they had cost.
+    - `objects_understood`: whether the gateway reads lists of objects, None while not known.
+    - `lists_hold_invalid`: whether lists of recipients include the invalid ones, None while not
+      known.
+    - `closed_elsewhere`: a message was found closed though this process did not close it.
+    - `close_empty`: a close adds no recipients, because one that did added them and did not close.
+    - `orphans`: recipients that may have been paid for in vain: on opened messages whose answer was
+      lost, or on a message that was replaced.
     - `largest_taken`: bytes of the largest request that the gateway took.
     """
 
@@ -59,19 +60,19 @@ class Tuning:
         return 1 if objects and self.objects_understood is False else self.batch_size
 
     def taken(self, size: int) -> None:
-        """Note that a request of so many bytes was taken."""
+        """Record that the gateway took a request of `size` bytes."""
         self.largest_taken = max(self.largest_taken, size)
 
-    def shrink(self, size: int, people: int, held: int, allowed: int) -> bool:
-        """Go on smaller after a 413 for `size` bytes and `people`; False when there is no way.
+    def shrink(self, size: int, recipients: int, held: int, allowed: int) -> bool:
+        """Reduce sizes after a 413 for `size` bytes and `recipients`; False if that cannot help.
 
-        `held` is how many recipients the message held and `allowed` how many it was to hold: a
-        request no larger than others that were taken, or for one, was refused because it is full.
+        The message held `held` recipients and was to hold `allowed`. If the request was no larger
+        than others that were taken, or had one recipient only, then the message is full.
         """
-        if held and (size <= self.largest_taken or people <= 1):
+        if held and (size <= self.largest_taken or recipients <= 1):
             self.per_message = min(self.per_message, held)
             return self.per_message < allowed
-        if people <= 1:
+        if recipients <= 1:
             return False
-        self.batch_size = min(self.batch_size, people // 2)
+        self.batch_size = min(self.batch_size, recipients // 2)
         return True

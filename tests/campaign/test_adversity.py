@@ -1,7 +1,7 @@
-"""What was once got wrong: cancellation, stopping and odd callers at the worst moment.
+"""Regressions: cancellation, stopping and unusual callers at the worst moment.
 
-Each of these texted somebody who was called unsent, lost somebody from the receipt, hung, or went
-on sending after it was told to stop.
+Each of these once texted a recipient that was reported unsent, lost a recipient from the receipt,
+hung, or continued to send after a stop.
 """
 
 import asyncio
@@ -114,13 +114,13 @@ async def test_a_source_that_swallows_its_cancellation_sends_no_more(
         campaign.cancel()
     [ended] = await asyncio.gather(campaign, return_exceptions=True)
     assert isinstance(ended, BulkSendError | asyncio.CancelledError)
-    # One may have been on its way at that moment.
+    # One request may have been in flight at that moment.
     assert operations(simulator)[before:].count("open") <= 1
     assert not tasks_of_ours()
 
 
 @pytest.mark.parametrize("how", ["abandon", "cancelled close", "exception"])
-async def test_somebody_whom_another_task_was_adding_is_counted(
+async def test_a_recipient_that_another_task_was_adding_is_counted(
     gateway: GatewayClient, simulator: Simulator, how: str
 ) -> None:
     go_on = asyncio.Event()
@@ -146,7 +146,7 @@ async def test_somebody_whom_another_task_was_adding_is_counted(
             async with transaction:
                 raise ZeroDivisionError
     go_on.set()
-    with pytest.raises(RuntimeError, match="not all were added"):
+    with pytest.raises(RuntimeError, match="not all recipients were added"):
         await adding
     assert transaction.receipt.total == 4
     check(transaction.receipt, simulator, {number(0), number(1), number(10), number(11)})
@@ -264,7 +264,7 @@ async def test_abandoning_while_it_closes_says_what_came_first(
     check(transaction.receipt, simulator, set(numbers(10)))
 
 
-async def test_two_adders_that_are_cut_off_leave_nobody_behind(
+async def test_two_adders_that_are_interrupted_lose_no_recipient(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
     async def source(start: int) -> AsyncIterator[str]:
@@ -342,7 +342,7 @@ async def test_aclose_that_is_cancelled_closes_all_the_same(simulator: Simulator
     closing.cancel()
     await asyncio.wait([closing, campaign])
     assert isinstance(campaign.exception(), BulkSendError)
-    # An open connection would be a ResourceWarning, and so a failure.
+    # A connection left open would raise a ResourceWarning, which fails the test.
 
 
 async def test_a_send_with_too_little_time_left_does_not_leave(simulator: Simulator) -> None:
@@ -359,23 +359,23 @@ async def test_a_send_with_too_little_time_left_does_not_leave(simulator: Simula
     assert len(simulator.ledger) == len(results) - len(failed)
 
 
-@pytest.mark.parametrize("people", [1, 4, 12])
+@pytest.mark.parametrize("count", [1, 4, 12])
 @pytest.mark.parametrize("how", ["once", "twice", "anyio"])
 @pytest.mark.timeout(60)  # a campaign for every single step of the loop
-async def test_cancelled_after_every_single_step(people: int, how: str) -> None:
+async def test_cancelled_after_every_single_step(count: int, how: str) -> None:
     async with (
-        Simulator(dialect=Dialect(empty_close=people != 1)) as simulator,
+        Simulator(dialect=Dialect(empty_close=count != 1)) as simulator,
         client(simulator, concurrency=2) as gateway,
     ):
         for step in range(200):
-            source = numbers(people, step * 20)
+            source = numbers(count, step * 20)
             transaction = gateway.transaction(**ACME, batch_size=3)
             before = len(simulator.requests)
             if await ended_before(transaction, source, step, how):
                 break
             receipt = transaction.receipt
-            everybody = simulator.ledger
-            ledger = {one: everybody[one] for one in source if one in everybody}
+            ledger_of_all = simulator.ledger
+            ledger = {one: ledger_of_all[one] for one in source if one in ledger_of_all}
             check_ledger(receipt, ledger, set(source[: receipt.total]))
             assert not receipt.unknown, "all could land"
             left_open = {
@@ -391,7 +391,7 @@ async def test_cancelled_after_every_single_step(people: int, how: str) -> None:
 
 
 async def ended_before(transaction: Any, source: list[str], step: int, how: str) -> bool:
-    """Run a transaction, cancel it after so many steps of the loop; True if it was done."""
+    """Run a transaction and cancel it after `steps` of the loop; return True if it had ended."""
     scopes: list[anyio.CancelScope] = []
 
     async def work() -> None:

@@ -1,4 +1,4 @@
-"""Campaigns against the simulator: streaming, many messages, faults, stopping, telling."""
+"""Campaigns against the simulator: streaming, many messages, faults, stopping, progress."""
 
 import asyncio
 import itertools
@@ -32,7 +32,7 @@ def operations(simulator: Simulator) -> list[str]:
     return [request.operation for request in simulator.requests]
 
 
-# --- the main road ---------------------------------------------------------------------------
+# --- without faults ---------------------------------------------------------------------------
 
 
 async def test_a_campaign_over_several_messages(
@@ -79,7 +79,7 @@ async def test_sources_of_every_kind(gateway: GatewayClient, simulator: Simulato
     assert simulator.ledger.keys() == set(numbers(42))
 
 
-async def test_nobody_is_no_request(gateway: GatewayClient, simulator: Simulator) -> None:
+async def test_no_recipients_make_no_request(gateway: GatewayClient, simulator: Simulator) -> None:
     empty = await gateway.send_bulk([], **ACME)
     refused = await gateway.send_bulk(["1", "due", None, b"3"], **ACME)  # type: ignore[list-item]
     assert empty.complete
@@ -188,7 +188,7 @@ async def test_wrong_settings_are_refused_before_anything_is_taken(
     assert not simulator.requests
 
 
-# --- how far ahead, how many at once ----------------------------------------------------------
+# --- read ahead, and concurrency ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ async def test_look_ahead_is_bounded(
             **limits,
         )
     assert receipt.complete
-    # Besides the messages that are filled: one batch for each close that waits for its turn.
+    # Besides the messages that are filled: one batch for each close that is queued.
     assert furthest <= 100 * at_once + 10 * 8
 
 
@@ -274,7 +274,7 @@ async def test_an_endless_source_of_refused_numbers_does_not_stop_the_world(
         await campaign
 
 
-# --- when things go wrong ----------------------------------------------------------------------
+# --- faults ------------------------------------------------------------------------------------
 
 
 async def test_no_credit_stops_and_leaves_the_message_open(
@@ -294,7 +294,7 @@ async def test_no_credit_stops_and_leaves_the_message_open(
     assert not tasks_of_ours()
 
 
-async def test_a_429_holds_everybody_and_loses_nobody(
+async def test_a_429_holds_all_requests_and_loses_no_recipient(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
     simulator.faults.add(Fault.status(429, retry_after="0"), on="append", skip=3, times=2)
@@ -314,7 +314,7 @@ async def test_a_429_that_asks_for_too_long_ends_the_campaign(
     check(caught.value.receipt, simulator)
 
 
-async def test_the_source_raising_is_told_and_everyone_is_accounted_for(
+async def test_an_error_of_the_source_is_reported_and_every_recipient_is_accounted_for(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
     def source() -> Iterator[str]:
@@ -416,7 +416,7 @@ class TestStopping:
         assert not tasks_of_ours()
         assert max(simulator.ledger.values(), default=0) <= 1
         if campaign.cancelled() and last:
-            # The last report is all that a cancelled caller gets, so it must be the truth.
+            # A cancelled caller gets nothing but the last report, so it must be correct.
             told = last[-1]
             assert told.accepted == len(simulator.ledger)
             assert told.accepted + told.unsent + told.unknown == told.read

@@ -1,8 +1,8 @@
-# ruff: noqa: ASYNC240 - whether a file is there
-"""A journaled campaign that is cut off, in every way there is, at many steps of a real event loop.
+# ruff: noqa: ASYNC240 - only checks whether a file exists
+"""A campaign with a journal is interrupted in every possible way, at many steps of an event loop.
 
-Within five seconds everybody is accounted for, nothing is left running, the journal is closed and
-says what is true, and a resume ends the campaign with everyone texted once.
+Within five seconds every recipient is accounted for, nothing is left running, and the journal is
+closed and correct. A resume then ends the campaign, with each recipient texted once.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from ..support.accounting import check, numbers, parts, tasks_of_ours
 from ..support.policy import QUICK
 
 ACME: dict[str, Any] = {"sender": "ACME", "body": "Ciao"}
-PEOPLE = numbers(12)
+RECIPIENTS = numbers(12)
 
 Cut = Callable[
     [asyncio.Task[Any], GatewayClient, asyncio.Event, anyio.CancelScope], Awaitable[None]
@@ -79,16 +79,16 @@ async def test_cut_off_at_any_step(cut: Cut, careful: bool, tmp_path: Path) -> N
                     receipt = await gateway.resume_bulk(journal)
                 else:
                     assert not simulator.requests, "nothing leaves before the journal is there"
-                    receipt = await gateway.send_bulk(PEOPLE, **ACME, journal=journal)
+                    receipt = await gateway.send_bulk(RECIPIENTS, **ACME, journal=journal)
             assert receipt.complete
-            check(receipt, simulator, set(PEOPLE))
+            check(receipt, simulator, set(RECIPIENTS))
     assert step > 10
 
 
 async def cut_off(
     simulator: Simulator, journal: Path, cut: Cut, step: int, *, careful: bool
 ) -> bool:
-    """Run a campaign for so many steps of the loop, then cut it off; True if it was done."""
+    """Run a campaign for `steps` of the loop, then interrupt it; return True if it had ended."""
     event = asyncio.Event()
     told: list[Progress] = []
     around = anyio.CancelScope()
@@ -97,7 +97,7 @@ async def cut_off(
         async def campaign() -> Receipt | None:
             with around:
                 return await gateway.send_bulk(
-                    PEOPLE,
+                    RECIPIENTS,
                     **ACME,
                     batch_size=3,
                     concurrency=2,
@@ -126,8 +126,8 @@ async def cut_off(
             assert settled + last.duplicates == last.read
     if journal.exists():
         kept = await read_journal(journal)
-        assert parts(kept) == kept.total == len(PEOPLE)
-        check(kept, simulator, set(PEOPLE))
+        assert parts(kept) == kept.total == len(RECIPIENTS)
+        check(kept, simulator, set(RECIPIENTS))
     return over
 
 
@@ -135,8 +135,8 @@ async def cut_off(
 async def test_what_hangs_is_cut_off_within_five_seconds(
     cut: Cut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The five seconds are made short; that they are kept is what is tested.
-    for place in ("_campaign.campaign", "_client", "_cancellation"):
+    # The grace period is shortened; what is tested is that it is kept.
+    for place in ("_campaign.campaign", "_connection", "_cancellation"):
         monkeypatch.setattr(f"gateway_sms_async.{place}.GRACE_PERIOD", 0.2)
     event = asyncio.Event()
     async with Simulator() as simulator:
@@ -144,7 +144,7 @@ async def test_what_hangs_is_cut_off_within_five_seconds(
         gateway = await client(simulator, timeout=60, retry=RetryPolicy()).open()
         campaign = asyncio.create_task(
             gateway.send_bulk(
-                PEOPLE, **ACME, batch_size=3, journal=tmp_path / "campaign.db", stop=event
+                RECIPIENTS, **ACME, batch_size=3, journal=tmp_path / "campaign.db", stop=event
             )
         )
         while "close" not in [request.operation for request in simulator.requests]:
@@ -158,11 +158,11 @@ async def test_what_hangs_is_cut_off_within_five_seconds(
         assert not tasks_of_ours()
         assert not journal_threads()
         kept = await read_journal(tmp_path / "campaign.db")
-        assert kept.unknown == tuple(PEOPLE), "a close in the air is unknown"
+        assert kept.unknown == tuple(RECIPIENTS), "a close in the air is unknown"
         async with client(simulator) as again:
             receipt = await again.resume_bulk(tmp_path / "campaign.db")
         assert receipt.complete
-        check(receipt, simulator, set(PEOPLE))
+        check(receipt, simulator, set(RECIPIENTS))
 
 
 def journal_threads() -> list[str]:

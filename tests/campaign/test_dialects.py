@@ -1,7 +1,7 @@
 """Every other answer to the open questions: a campaign completes, or stops before its close.
 
-Under each of them nobody is texted twice, nobody is lost, and the receipt is the truth; where an
-answer makes the job impossible the error says what the gateway does and what the caller can do.
+Under each of them no recipient is texted twice or lost, and the receipt is correct. If an answer
+makes a campaign impossible, the error says what the gateway does and what the caller can do.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ pytestmark = pytest.mark.proof
 
 QUICK = RetryPolicy(base_delay=0.001, max_delay=0.01, max_elapsed=1)
 IMPATIENT = RetryPolicy(base_delay=0.001, max_delay=0.01, max_elapsed=0.8)
-PEOPLE = 60
-# Two in the first batch, two in the very last, which goes with the close.
+RECIPIENTS = 60
+# Two in the first batch, and two in the last one, which is sent with the close.
 UNROUTABLE = {number(1), number(2), number(58), number(59)}
 
 MODES: dict[str, dict[str, Any]] = {
@@ -114,7 +114,7 @@ async def world(
         yield World(simulator, gateway)
 
 
-def people(count: int = PEOPLE, *, fields: bool, start: int = 0) -> list[Any]:
+def recipients(count: int = RECIPIENTS, *, fields: bool, start: int = 0) -> list[Any]:
     if not fields:
         return numbers(count, start)
     return [Recipient(one, {"name": f"N{n}"}) for n, one in enumerate(numbers(count, start))]
@@ -129,14 +129,14 @@ def test_every_knob_has_its_other_answer_here() -> None:
     assert {name for knobs in OTHER_ANSWERS.values() for name in knobs} == knobs
 
 
-# --- each answer by itself ----------------------------------------------------------------------
+# --- each answer on its own ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("journal", [False, True], ids=["", "journal"])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fields", [False, True], ids=["strings", "fields"])
 @pytest.mark.parametrize("answer", OTHER_ANSWERS)
-async def test_under_any_other_answer_everyone_is_reached_once_or_nobody_is(
+async def test_under_any_other_answer_all_recipients_are_reached_once_or_none_is(
     answer: str, fields: bool, mode: str, journal: bool, tmp_path: Path
 ) -> None:
     settings = dict(MODES[mode])
@@ -144,7 +144,7 @@ async def test_under_any_other_answer_everyone_is_reached_once_or_nobody_is(
         settings["journal"] = tmp_path / "campaign.db"
     async with world(OTHER_ANSWERS[answer]) as w:
         w.simulator.gateway.unroutable = set(UNROUTABLE)
-        receipt, error = await w.send(people(fields=fields), **settings)
+        receipt, error = await w.send(recipients(fields=fields), **settings)
         check(receipt, w.simulator, set(numbers(receipt.total)))
         assert not receipt.unknown
         if answer == "Q19 lists end after three" and mode == "verify":
@@ -158,7 +158,7 @@ async def test_under_any_other_answer_everyone_is_reached_once_or_nobody_is(
             return
         assert error is None, error.reason
         assert receipt.complete
-        assert w.simulator.ledger.keys() == set(numbers(PEOPLE)) - UNROUTABLE
+        assert w.simulator.ledger.keys() == set(numbers(RECIPIENTS)) - UNROUTABLE
         assert {one.number for one in receipt.invalid} == UNROUTABLE
         assert not receipt.doubled
 
@@ -170,39 +170,39 @@ async def test_under_any_other_answer_with_slow_requests_at_once(
     answer: str, fields: bool, mode: str
 ) -> None:
     async with world(OTHER_ANSWERS[answer], latency=0.003) as w:
-        receipt, error = await w.send(people(fields=fields), **MODES[mode], batch_size=4)
+        receipt, error = await w.send(recipients(fields=fields), **MODES[mode], batch_size=4)
         check(receipt, w.simulator, set(numbers(receipt.total)))
         assert not receipt.unknown
         if answer == "Q19 lists end after three" and mode == "verify":
             assert not w.simulator.ledger
             return
         assert error is None, error.reason
-        assert receipt.accepted == PEOPLE
+        assert receipt.accepted == RECIPIENTS
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fields", [False, True], ids=["strings", "fields"])
 @pytest.mark.parametrize("after_close", [False, True], ids=["before the close", "after it"])
-async def test_q6_a_put_that_lands_late_texts_nobody_twice(
+async def test_q6_a_put_that_is_applied_late_texts_no_recipient_twice(
     fields: bool, mode: str, after_close: bool
 ) -> None:
     async with world(timeout=0.1) as w:
-        # Long after everything, or while its message is still open (and others go on).
+        # It is applied long after the end, or while its message is open and others continue.
         w.simulator.faults.add(Fault.late(3600 if after_close else 0.1), on="append")
-        receipt, error = await w.send(people(fields=fields), **MODES[mode])
+        receipt, error = await w.send(recipients(fields=fields), **MODES[mode])
         w.simulator.land_late()
-        check(receipt, w.simulator, set(numbers(PEOPLE)))
+        check(receipt, w.simulator, set(numbers(RECIPIENTS)))
         assert error is None
-        assert receipt.accepted == PEOPLE
+        assert receipt.accepted == RECIPIENTS
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_q6_a_close_that_lands_late_texts_nobody_twice(mode: str) -> None:
+async def test_q6_a_close_that_is_applied_late_texts_no_recipient_twice(mode: str) -> None:
     async with world(timeout=0.1) as w:
         w.simulator.faults.add(Fault.late(3600), on="close")
-        receipt, error = await w.send(people(fields=False), **MODES[mode])
+        receipt, error = await w.send(recipients(fields=False), **MODES[mode])
         w.simulator.land_late()
-        check(receipt, w.simulator, set(numbers(PEOPLE)))
+        check(receipt, w.simulator, set(numbers(RECIPIENTS)))
         assert error is None
 
 
@@ -213,7 +213,7 @@ async def test_under_any_other_answer_also_a_handful_is_reached(
     answer: str, fields: bool, count: int
 ) -> None:
     async with world(OTHER_ANSWERS[answer]) as w:
-        receipt, error = await w.send(people(count, fields=fields), concurrency=1)
+        receipt, error = await w.send(recipients(count, fields=fields), concurrency=1)
         check(receipt, w.simulator, set(numbers(count)))
         assert error is None, error.reason
         assert receipt.accepted == count
@@ -222,13 +222,13 @@ async def test_under_any_other_answer_also_a_handful_is_reached(
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fields", [False, True], ids=["strings", "fields"])
 @pytest.mark.parametrize("answer", OTHER_ANSWERS)
-async def test_under_any_other_answer_a_campaign_of_invalid_numbers_texts_nobody(
+async def test_under_any_other_answer_a_campaign_of_invalid_numbers_texts_none(
     answer: str, fields: bool, mode: str
 ) -> None:
     async with world(OTHER_ANSWERS[answer]) as w:
         w.simulator.gateway.unroutable = set(numbers(9))
         receipt, error = await w.send(
-            people(9, fields=fields),
+            recipients(9, fields=fields),
             **MODES[mode],
             batch_size=3,
             recipients_per_message=9,
@@ -243,11 +243,11 @@ async def test_under_any_other_answer_a_campaign_of_invalid_numbers_texts_nobody
         check(receipt, w.simulator, set(numbers(receipt.total)))
 
 
-# --- answers that make it impossible: what the error says, and that its advice works ------------
+# --- impossible campaigns: what the error says, and that its advice works ---------------------
 
 
 async def stopped(w: World, *words: str, **settings: Any) -> BulkSendError:
-    receipt, error = await w.send(people(20, fields=False), **settings)
+    receipt, error = await w.send(recipients(20, fields=False), **settings)
     assert error is not None
     for word in words:
         assert word in error.reason
@@ -259,7 +259,7 @@ async def stopped(w: World, *words: str, **settings: Any) -> BulkSendError:
 
 
 async def goes_through(w: World, **settings: Any) -> None:
-    receipt, error = await w.send(people(20, fields=False), **settings)
+    receipt, error = await w.send(recipients(20, fields=False), **settings)
     assert error is None, error.reason
     assert receipt.complete
     check(receipt, w.simulator, set(numbers(20)))
@@ -272,7 +272,7 @@ async def test_nameless_invalid_ones_stop_and_the_advice_of_the_error_works() ->
         await goes_through(w, recipients_per_message=1)
 
 
-async def test_nameless_invalid_ones_are_told_when_each_message_has_one_recipient() -> None:
+async def test_unnamed_invalid_numbers_are_reported_when_each_message_has_one_recipient() -> None:
     async with world({"invalid_named": 0, "list_while_open": False, "list_invalid": True}) as w:
         w.simulator.gateway.unroutable = {number(2)}
         await stopped(w, "without naming")
@@ -302,7 +302,7 @@ async def test_413_also_for_one_recipient_stops_with_an_error() -> None:
 
 
 async def test_413_for_every_close_sends_one_by_one() -> None:
-    # A close of a message with one recipient and nobody more is refused too: it is sent plainly.
+    # The close of a message with a single recipient is refused too, so it is sent by one POST.
     async with world() as w:
         w.simulator.faults.add(Fault.status(413), on="close", times=None)
         await goes_through(w, concurrency=1)
@@ -321,10 +321,10 @@ async def test_413_for_every_append_goes_on_without_appending() -> None:
 async def test_an_invalid_number_in_a_repeated_put_is_not_taken_for_a_nameless_one(
     lists: dict[str, Any], mode: str
 ) -> None:
-    # It is named, only twice: that the PUT was repeated is what is wrong, and careful is the way.
+    # The number is named, but twice: the fault is the repeated PUT, and the remedy is `careful`.
     async with world({"repeat_puts": True, **lists}) as w:
         w.simulator.gateway.unroutable = {number(8)}
-        receipt, error = await w.send(people(20, fields=False), **MODES[mode], concurrency=1)
+        receipt, error = await w.send(recipients(20, fields=False), **MODES[mode], concurrency=1)
         assert error is None or "naming" not in error.reason, error
         check(receipt, w.simulator, set(numbers(receipt.total)))
         if mode == "plain":
@@ -337,10 +337,10 @@ async def test_an_invalid_number_in_a_repeated_put_is_not_taken_for_a_nameless_o
 async def test_413_for_a_request_goes_on_with_smaller_ones(limit: int, concurrency: int) -> None:
     async with world({"max_recipients": limit}) as w:
         receipt, error = await w.send(
-            people(fields=False), recipients_per_message=60, concurrency=concurrency
+            recipients(fields=False), recipients_per_message=60, concurrency=concurrency
         )
         assert error is None, error.reason
-        check(receipt, w.simulator, set(numbers(PEOPLE)))
+        check(receipt, w.simulator, set(numbers(RECIPIENTS)))
         refused = [request for request in w.simulator.requests if request.status == 413]
         assert len(refused) <= 3 * concurrency
         assert all(count_of(request.body["recipients"]) > limit for request in refused)
@@ -354,18 +354,21 @@ async def test_413_for_a_message_goes_on_with_smaller_ones(
 ) -> None:
     async with world({"max_per_message": limit}) as w:
         receipt, error = await w.send(
-            people(fields=False), **MODES[mode], recipients_per_message=60, concurrency=concurrency
+            recipients(fields=False),
+            **MODES[mode],
+            recipients_per_message=60,
+            concurrency=concurrency,
         )
         assert error is None, error.reason
-        check(receipt, w.simulator, set(numbers(PEOPLE)))
+        check(receipt, w.simulator, set(numbers(RECIPIENTS)))
 
 
 async def test_413_at_two_messages_at_once_is_learned_once() -> None:
     async with world({"max_per_message": 12}, latency=0.01) as w:
-        receipt, error = await w.send(people(fields=False), concurrency=4)
+        receipt, error = await w.send(recipients(fields=False), concurrency=4)
         assert error is None, error.reason
-        assert receipt.accepted == PEOPLE
-        check(receipt, w.simulator, set(numbers(PEOPLE)))
+        assert receipt.accepted == RECIPIENTS
+        check(receipt, w.simulator, set(numbers(RECIPIENTS)))
 
 
 # --- objects ------------------------------------------------------------------------------------
@@ -373,7 +376,7 @@ async def test_413_at_two_messages_at_once_is_learned_once() -> None:
 
 async def test_the_first_list_of_objects_goes_alone_until_it_is_answered() -> None:
     async with world(latency=0.3) as w:
-        sending = asyncio.create_task(w.send(people(fields=True)))
+        sending = asyncio.create_task(w.send(recipients(fields=True)))
         while not w.operations:
             await asyncio.sleep(0)
         await asyncio.sleep(0.01)
@@ -381,11 +384,11 @@ async def test_the_first_list_of_objects_goes_alone_until_it_is_answered() -> No
         w.simulator.latency = 0.005
         receipt, error = await sending
         assert error is None
-        assert receipt.accepted == PEOPLE
+        assert receipt.accepted == RECIPIENTS
         first_close = w.operations.index("close")
         assert w.operations[:first_close].count("open") > 1, "then nothing has to wait"
     async with world(latency=0.3) as w:
-        sending = asyncio.create_task(w.send(people(fields=False)))
+        sending = asyncio.create_task(w.send(recipients(fields=False)))
         while not w.operations:
             await asyncio.sleep(0)
         await asyncio.sleep(0.01)
@@ -397,9 +400,9 @@ async def test_the_first_list_of_objects_goes_alone_until_it_is_answered() -> No
 @pytest.mark.parametrize("mode", MODES)
 async def test_objects_that_are_not_understood_go_one_by_one(mode: str) -> None:
     async with world({"object_lists": False}) as w:
-        receipt, error = await w.send(people(fields=True), **MODES[mode])
+        receipt, error = await w.send(recipients(fields=True), **MODES[mode])
         assert error is None, error.reason
-        check(receipt, w.simulator, set(numbers(PEOPLE)))
+        check(receipt, w.simulator, set(numbers(RECIPIENTS)))
         assert not receipt.invalid
         lists = [
             request
@@ -418,7 +421,7 @@ async def test_objects_that_are_not_understood_go_one_by_one(mode: str) -> None:
 async def test_unroutable_objects_are_named_invalid_one_by_one(mode: str, understood: bool) -> None:
     async with world({"object_lists": understood}) as w:
         w.simulator.gateway.unroutable = {number(0), number(5), number(19)}
-        receipt, error = await w.send(people(20, fields=True), **MODES[mode], batch_size=3)
+        receipt, error = await w.send(recipients(20, fields=True), **MODES[mode], batch_size=3)
         assert error is None, error.reason
         check(receipt, w.simulator, set(numbers(20)))
         assert [one.position for one in receipt.invalid] == [0, 5, 19]
@@ -430,7 +433,7 @@ async def test_a_first_list_of_unroutable_objects_is_not_taken_for_the_truth(mod
     async with world() as w:
         w.simulator.gateway.unroutable = set(numbers(3))
         receipt, error = await w.send(
-            people(9, fields=True), **MODES[mode], batch_size=3, recipients_per_message=20
+            recipients(9, fields=True), **MODES[mode], batch_size=3, recipients_per_message=20
         )
         assert error is None, error.reason
         check(receipt, w.simulator, set(numbers(9)))
@@ -460,7 +463,7 @@ async def test_mixed_sources_of_strings_and_objects(seed: int, understood: bool)
 
 
 async def test_objects_that_come_first_with_the_close_are_tried_before_it() -> None:
-    source = [*numbers(4), *people(4, fields=True, start=4)]
+    source = [*numbers(4), *recipients(4, fields=True, start=4)]
     async with world({"object_lists": False}) as w:
         receipt, error = await w.send(source, batch_size=4, concurrency=1)
         assert error is None, error.reason
@@ -475,7 +478,7 @@ async def test_objects_that_come_first_with_the_close_are_tried_before_it() -> N
 async def test_fields_reach_their_own_recipient_however_they_travel() -> None:
     for knobs in ({}, {"object_lists": False}, {"split_close": True}, {"max_recipients": 1}):
         async with world(knobs) as w:
-            receipt, error = await w.send(people(12, fields=True), batch_size=5, concurrency=1)
+            receipt, error = await w.send(recipients(12, fields=True), batch_size=5, concurrency=1)
             assert error is None, error.reason
             texts: dict[str, str | None] = {}
             for message_id in receipt.message_ids:
@@ -488,14 +491,14 @@ async def test_fields_reach_their_own_recipient_however_they_travel() -> None:
 
 
 def may_end_unknown(knobs: dict[str, Any], *, unroutable: bool, verify: bool) -> bool:
-    """Whether counts and lists may truly leave somebody's fate open."""
+    """Whether counts and lists can leave the outcome of a recipient unknown."""
     nameless = unroutable and "invalid_named" in knobs
     unlistable = "list_limit" in knobs and (verify or nameless)
     return nameless or unlistable
 
 
 def may_stop(knobs: dict[str, Any], *, unroutable: bool, verify: bool) -> set[str]:
-    """Return words of the reasons that a campaign may stop for."""
+    """Return words from the reasons for which a campaign may stop."""
     reasons: set[str] = set()
     if {"split_close", "empty_close"} <= knobs.keys():
         reasons.add("cannot be closed")
@@ -516,7 +519,7 @@ async def test_under_any_combination_it_completes_or_stops_before_the_close(
         knobs |= OTHER_ANSWERS[answer]
     fields = dice.random() < 0.5
     mode = dice.choice(list(MODES))
-    unroutable = set(dice.sample(numbers(PEOPLE), dice.choice((0, 0, 1, 3, 6))))
+    unroutable = set(dice.sample(numbers(RECIPIENTS), dice.choice((0, 0, 1, 3, 6))))
     settings = {
         **MODES[mode],
         "batch_size": dice.choice((1, 3, 7)),
@@ -525,11 +528,11 @@ async def test_under_any_combination_it_completes_or_stops_before_the_close(
     }
     async with world(knobs, retry=IMPATIENT, latency=dice.choice((0, 0, 0.002))) as w:
         w.simulator.gateway.unroutable = unroutable
-        receipt, error = await w.send(people(fields=fields), **settings)
+        receipt, error = await w.send(recipients(fields=fields), **settings)
         check(receipt, w.simulator, set(numbers(receipt.total)))
         why = {"unroutable": bool(unroutable), "verify": mode == "verify"}
         if error is None:
-            assert receipt.accepted + len(receipt.invalid) == PEOPLE
+            assert receipt.accepted + len(receipt.invalid) == RECIPIENTS
             return
         reason = f"{knobs}, {mode}, {settings}: {error.reason}"
         if receipt.unknown:
@@ -539,7 +542,7 @@ async def test_under_any_combination_it_completes_or_stops_before_the_close(
         assert receipt.accepted == len(w.simulator.ledger)
 
 
-# --- broken axioms: loud, and no lie that could have been known ---------------------------------
+# --- broken assumptions: reported, and no false claim that could have been checked ---------------------------------
 
 
 def texted(w: World) -> dict[str, int]:
@@ -547,10 +550,10 @@ def texted(w: World) -> dict[str, int]:
 
 
 def check_no_lie(receipt: Receipt, w: World) -> None:
-    """What must hold even where the gateway breaks what clients stand on."""
+    """Check what must hold even if the gateway breaks the assumptions of every client."""
     ledger = texted(w)
     assert parts(receipt) == receipt.total
-    assert not set(receipt.unsent) & ledger.keys(), "somebody reported unsent is texted"
+    assert not set(receipt.unsent) & ledger.keys(), "a recipient reported unsent was texted"
     doubled = {one for one, times in ledger.items() if times > 1}
     assert doubled <= set(receipt.doubled) | set(receipt.unknown), "a double is not reported"
     certain = ledger.keys() - set(receipt.unknown) - set(receipt.doubled)
@@ -561,7 +564,7 @@ Strike = Callable[[RecordedRequest], None]
 
 
 def at(w: World, operation: str, nth: int, do: Strike) -> None:
-    """Do something as the nth request of an operation arrives, before it is carried out."""
+    """Run `do` when the nth request of an operation arrives, before it is applied."""
     counter = itertools.count(1)
 
     def plan(request: RecordedRequest) -> Fault | None:
@@ -587,18 +590,20 @@ async def test_an_open_message_that_sends_by_itself_is_accepted_only_as_listed(
 
     async with world({"opens_send_after": 50}, clock=lambda: now[0]) as w:
         at(w, operation, nth, later)
-        receipt, error = await w.send(people(fields=False), **MODES[mode], concurrency=concurrency)
+        receipt, error = await w.send(
+            recipients(fields=False), **MODES[mode], concurrency=concurrency
+        )
         check_no_lie(receipt, w)
         assert set(texted(w).values()) == {1}
         assert not receipt.unknown, "its list tells who went out"
         if error is None:
-            assert receipt.accepted == PEOPLE
+            assert receipt.accepted == RECIPIENTS
         else:
             assert "closed" in error.reason
             assert receipt.accepted == len(texted(w))
 
 
-async def test_a_message_found_closed_though_nobody_closed_it_is_said_so() -> None:
+async def test_a_message_that_was_closed_elsewhere_is_reported() -> None:
     now = [1_000.0]
 
     def later(_: RecordedRequest) -> None:
@@ -606,9 +611,9 @@ async def test_a_message_found_closed_though_nobody_closed_it_is_said_so() -> No
 
     async with world({"opens_send_after": 50}, clock=lambda: now[0]) as w:
         at(w, "get", 1, later)
-        receipt, error = await w.send(people(10, fields=False), concurrency=1)
+        receipt, error = await w.send(recipients(10, fields=False), concurrency=1)
         assert error is not None
-        assert "closed though nobody here closed it" in error.reason
+        assert "closed though this process did not close it" in error.reason
         assert "does not keep transactions open" in error.reason
         check_no_lie(receipt, w)
 
@@ -632,16 +637,16 @@ async def test_a_closed_message_that_takes_a_repeated_close_is_reported_as_doubl
 ) -> None:
     async with world({"closed_takes_puts": True}) as w:
         w.simulator.faults.add(Fault.repeat(), on="close", times=None)
-        receipt, error = await w.send(people(fields=False), **MODES[mode], concurrency=1)
+        receipt, error = await w.send(recipients(fields=False), **MODES[mode], concurrency=1)
         assert error is not None
         assert receipt.doubled
         check_no_lie(receipt, w)
 
 
-async def test_the_reason_says_that_somebody_was_texted_twice() -> None:
+async def test_the_reason_says_that_a_recipient_was_texted_twice() -> None:
     async with world({"closed_takes_puts": True}) as w:
         w.simulator.faults.add(Fault.repeat(), on="close")
-        _, error = await w.send(people(10, fields=False), concurrency=1)
+        _, error = await w.send(recipients(10, fields=False), concurrency=1)
         assert error is not None
         assert "twice" in error.reason or "more than once" in error.reason
 
@@ -649,9 +654,9 @@ async def test_the_reason_says_that_somebody_was_texted_twice() -> None:
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_late_put_into_a_closed_message_is_never_called_unsent(mode: str) -> None:
     async with world({"closed_takes_puts": True}, timeout=0.1) as w:
-        # It lands while the message is closed and its list is being read.
+        # It is applied while the message is closed and its list is being read.
         w.simulator.faults.add(Fault.late(0.12), on="append")
-        receipt, _ = await w.send(people(20, fields=False), **MODES[mode], concurrency=1)
+        receipt, _ = await w.send(recipients(20, fields=False), **MODES[mode], concurrency=1)
         w.simulator.land_late()
         ledger = texted(w)
         assert not set(receipt.unsent) & ledger.keys()
@@ -661,12 +666,12 @@ async def test_a_late_put_into_a_closed_message_is_never_called_unsent(mode: str
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("status", [402, 413, 422])
 @pytest.mark.parametrize("operation", ["append", "close"])
-async def test_a_refusal_that_applied_half_doubles_nobody(
+async def test_a_refusal_that_applied_half_doubles_no_recipient(
     operation: str, status: int, mode: str
 ) -> None:
     async with world({"refusals_apply_half": True}) as w:
         w.simulator.faults.add(Fault.status(status), on=operation)
-        receipt, error = await w.send(people(fields=False), **MODES[mode], concurrency=1)
+        receipt, error = await w.send(recipients(fields=False), **MODES[mode], concurrency=1)
         check(receipt, w.simulator, set(numbers(receipt.total)))
         assert not receipt.unknown
         if error is not None:
@@ -676,28 +681,30 @@ async def test_a_refusal_that_applied_half_doubles_nobody(
 
 @pytest.mark.parametrize("list_while_open", [True, False])
 @pytest.mark.parametrize("operation", ["append", "close"])
-async def test_a_refusal_that_applied_half_doubles_nobody_after_a_resume(
+async def test_a_refusal_that_applied_half_doubles_no_recipient_after_a_resume(
     operation: str, list_while_open: bool, tmp_path: Path
 ) -> None:
     knobs = {"refusals_apply_half": True, "list_while_open": list_while_open}
     async with world(knobs) as w:
         w.simulator.faults.add(Fault.status(402, 201), on=operation)
         journal = tmp_path / "campaign.db"
-        receipt, error = await w.send(people(fields=False), journal=journal, concurrency=1)
+        receipt, error = await w.send(recipients(fields=False), journal=journal, concurrency=1)
         if error is not None:
             assert error.resumable
             receipt = await w.gateway.resume_bulk(journal)
         assert receipt.complete
-        check(receipt, w.simulator, set(numbers(PEOPLE)))
+        check(receipt, w.simulator, set(numbers(RECIPIENTS)))
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     "knobs", [{"max_recipients": 5}, {"max_per_message": 15}], ids=["a request", "a message"]
 )
-async def test_a_413_that_applied_half_doubles_nobody(knobs: dict[str, Any], mode: str) -> None:
+async def test_a_413_that_applied_half_doubles_no_recipient(
+    knobs: dict[str, Any], mode: str
+) -> None:
     async with world({"refusals_apply_half": True, **knobs}) as w:
-        receipt, error = await w.send(people(fields=False), **MODES[mode], concurrency=1)
+        receipt, error = await w.send(recipients(fields=False), **MODES[mode], concurrency=1)
         check(receipt, w.simulator, set(numbers(receipt.total)))
         assert error is None, error.reason
 
@@ -712,7 +719,7 @@ async def test_a_delete_that_deletes_nothing_is_seen_and_said(
     knobs: dict[str, Any], mode: str
 ) -> None:
     async with world({"deletes_undone": True, **knobs}) as w:
-        receipt, error = await w.send(people(fields=False), **MODES[mode], concurrency=1)
+        receipt, error = await w.send(recipients(fields=False), **MODES[mode], concurrency=1)
         check(receipt, w.simulator, set(numbers(receipt.total)))
         if "delete" in w.operations:
             assert error is not None
@@ -741,7 +748,7 @@ async def test_a_put_to_a_message_that_another_hand_closed_is_said_so() -> None:
             w.simulator.gateway.put(message_id, {"recipients": [], "transaction": False})
 
         at(w, "append", 1, close)
-        receipt, error = await w.send(people(20, fields=False), concurrency=1)
+        receipt, error = await w.send(recipients(20, fields=False), concurrency=1)
         assert error is not None
         assert isinstance(error.__cause__, TransactionClosedError)
         assert "closed" in error.reason

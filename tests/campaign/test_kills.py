@@ -1,10 +1,11 @@
 """SIGKILL at every point of a campaign with a journal, and two processes that resume one at once.
 
-Each kill is of a real process with its own sockets and its own hold of the journal, while the
-gateway lives on. Whatever is killed where, sending again (if there is no journal yet) or resuming
-ends with everyone texted once, and with a receipt that says so.
-GATEWAY_SMS_PROOF=all plays also what is only sampled otherwise, GATEWAY_SMS_KILLS=1000 kills that
-often at random.
+Each kill ends a real process with its own sockets and its own lock on the journal, while the
+gateway keeps running. Wherever it is killed, sending again (if there is no journal yet) or resuming
+ends with each recipient texted once, and with a receipt that says so.
+
+GATEWAY_SMS_PROOF=all runs every case instead of a sample; GATEWAY_SMS_KILLS=1000 sets the number of
+kills at random points.
 """
 
 import asyncio
@@ -43,12 +44,12 @@ RANDOM_KILLS = int(os.environ.get("GATEWAY_SMS_KILLS", "100"))
 RACES = 200
 CHUNKS = 2
 RESUME_TIME = 2.0
-"""Seconds that a resume after a kill may take at the most."""
+"""The most seconds that a resume after a kill may take."""
 
 
 @dataclass(kw_only=True)
 class Case:
-    """A campaign, and the gateway that it meets."""
+    """A campaign, and the dialect of its gateway."""
 
     campaign: Campaign
     dialect: Dialect = field(default_factory=Dialect)
@@ -69,7 +70,7 @@ CASES = {
     "with fields, listed": case(6, body="Ciao {{name}}", verify="always"),
     "one, no empty close": case(1, dialect=Dialect(empty_close=False)),
 }
-# Between the intent to send by a plain POST and its answer nothing tells what became of it.
+# After the intent to send by a single POST, only its response proves the outcome.
 CASES["one, no empty close"].may_stay_unknown = True
 
 
@@ -81,16 +82,16 @@ def zygote() -> Iterator[Zygote]:
 
 
 @pytest.fixture
-def room() -> Iterator[Path]:
-    """Return a folder, in memory if that can be had: a kill takes nothing from the disk."""
+def kill_folder() -> Iterator[Path]:
+    """Return a folder, in memory if possible: a kill loses nothing that was written to a file."""
     memory = "/dev/shm"
-    house = memory if os.access(memory, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="kills-", dir=house) as folder:
+    parent = memory if os.access(memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="kills-", dir=parent) as folder:
         yield Path(folder)
 
 
 class Scene:
-    """One gateway and one journal, and what happens to them."""
+    """One gateway, one journal, and the processes that use them."""
 
     def __init__(self, case: Case, simulator: Simulator, folder: Path) -> None:
         self.case = case
@@ -106,7 +107,7 @@ class Scene:
         )
 
     async def end(self) -> Receipt:
-        """Do what a user does after a crash, here; return the receipt, held against the ledger."""
+        """Do what a user does after a crash; return the receipt, checked against the ledger."""
         simulator = self.simulator
         started = time.monotonic()
         async with GatewayClient(
@@ -135,7 +136,7 @@ class Scene:
 
 
 class Count:
-    """Kills, and what went wrong after one."""
+    """The kills, and the failures after them."""
 
     def __init__(self) -> None:
         self.kills = 0
@@ -153,14 +154,14 @@ class Count:
 
 
 async def run(zygote: Zygote, child: Child) -> bool:
-    """Let a child run; return whether it was killed."""
+    """Run a child; return whether it was killed."""
     [ended] = await zygote.run(child)
     assert ended.killed or (ended.error in {None, "BulkSendError"}), ended.text
     return ended.killed
 
 
 async def settled(simulator: Simulator) -> None:
-    """Wait until the simulator has seen the last of a killed process."""
+    """Wait until the simulator has received the last request of a killed process."""
     assert simulator._listener is not None
     for _ in range(10):
         await asyncio.sleep(0)
@@ -172,13 +173,15 @@ async def settled(simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_the_points_are_those_that_matter(name: str, zygote: Zygote, room: Path) -> None:
+async def test_the_points_are_those_that_matter(
+    name: str, zygote: Zygote, kill_folder: Path
+) -> None:
     async with Simulator(dialect=CASES[name].dialect) as simulator:
-        scene = Scene(CASES[name], simulator, room)
+        scene = Scene(CASES[name], simulator, kill_folder)
         [ended] = await zygote.run(scene.child())
         assert ended.receipt is not None, ended.text
         passed = Counter(ended.points)
-        assert passed["after add_people"] == -(-len(CASES[name].campaign.numbers) // 2)
+        assert passed["after add_recipients"] == -(-len(CASES[name].campaign.numbers) // 2)
         assert passed["after publish"] == passed["after link"] == 1
         assert passed["before commit"] == passed["after commit"] >= 3
         leaving = sum(count for point, count in passed.items() if "may leave" in point)
@@ -189,10 +192,12 @@ async def test_the_points_are_those_that_matter(name: str, zygote: Zygote, room:
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 @pytest.mark.parametrize("name", CASES)
-async def test_killed_at_every_point(name: str, chunk: int, zygote: Zygote, room: Path) -> None:
+async def test_killed_at_every_point(
+    name: str, chunk: int, zygote: Zygote, kill_folder: Path
+) -> None:
     count = Count()
     for kill in itertools.count(1 + chunk, CHUNKS):
-        folder = room / str(kill)
+        folder = kill_folder / str(kill)
         folder.mkdir()
         async with Simulator(dialect=CASES[name].dialect) as simulator:
             scene = Scene(CASES[name], simulator, folder)
@@ -208,15 +213,15 @@ async def test_killed_at_every_point(name: str, chunk: int, zygote: Zygote, room
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 @pytest.mark.parametrize("name", CASES)
 async def test_killed_and_then_killed_again(
-    name: str, chunk: int, zygote: Zygote, room: Path
+    name: str, chunk: int, zygote: Zygote, kill_folder: Path
 ) -> None:
     count = Count()
     step = 1 if ALL else 23
     for first in itertools.count(1 + chunk, CHUNKS):
         killed = False
-        # Each second point comes with some first one, and the other way round.
+        # Each second point is combined with some first point, and each first with some second.
         for second in itertools.count(1 + (first // CHUNKS) % step, step):
-            folder = room / f"{first}-{second}"
+            folder = kill_folder / f"{first}-{second}"
             folder.mkdir()
             async with Simulator(dialect=CASES[name].dialect) as simulator:
                 scene = Scene(CASES[name], simulator, folder)
@@ -234,11 +239,11 @@ async def test_killed_and_then_killed_again(
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_killed_at_any_time(name: str, zygote: Zygote, room: Path) -> None:
+async def test_killed_at_any_time(name: str, zygote: Zygote, kill_folder: Path) -> None:
     count = Count()
     rng = Random(name)
     for turn in range(RANDOM_KILLS // len(CASES)):
-        folder = room / str(turn)
+        folder = kill_folder / str(turn)
         folder.mkdir()
         async with Simulator(dialect=CASES[name].dialect) as simulator:
             scene = Scene(CASES[name], simulator, folder)
@@ -254,17 +259,17 @@ async def test_killed_at_any_time(name: str, zygote: Zygote, room: Path) -> None
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-async def test_two_processes_resume_at_once(chunk: int, zygote: Zygote, room: Path) -> None:
+async def test_two_processes_resume_at_once(chunk: int, zygote: Zygote, kill_folder: Path) -> None:
     wrong: list[str] = []
     seen: Counter[str] = Counter()
     one = case(6, recipients_per_message=4)
     for turn in range(chunk, RACES, CHUNKS):
-        folder = room / str(turn)
+        folder = kill_folder / str(turn)
         folder.mkdir()
         async with Simulator() as simulator:
             scene = Scene(one, simulator, folder)
-            # The first points are before there is a journal; a slow gateway lets nobody wait
-            # until the other one is at its end.
+            # Earlier points come before there is a journal. With a slow gateway, neither process
+            # ends before the other has begun.
             slow = turn % 20 < CHUNKS
             assert await run(zygote, scene.child(kill=14 if slow else 12 + turn % 30))
             await settled(simulator)
@@ -276,7 +281,7 @@ async def test_two_processes_resume_at_once(chunk: int, zygote: Zygote, room: Pa
                 losers = [racer for racer in racers if racer.error == "JournalLockedError"]
                 assert len(workers) + len(losers) == 2
                 working = [racer for racer in workers if racer.requests]
-                # Whoever comes after the end gets the stored receipt.
+                # A resume that begins after the end returns the stored receipt.
                 assert len(working) <= 1
                 assert all(racer.receipt == workers[0].receipt for racer in workers)
                 assert not any(racer.requests for racer in losers)
@@ -293,12 +298,14 @@ async def test_two_processes_resume_at_once(chunk: int, zygote: Zygote, room: Pa
     assert seen["locked"] >= RACES / CHUNKS / 20
 
 
-async def test_two_processes_send_with_one_journal_at_once(zygote: Zygote, room: Path) -> None:
+async def test_two_processes_send_with_one_journal_at_once(
+    zygote: Zygote, kill_folder: Path
+) -> None:
     wrong: list[str] = []
     seen: Counter[str] = Counter()
     one = case(6, recipients_per_message=4)
     for turn in range(RACES // 4):
-        folder = room / str(turn)
+        folder = kill_folder / str(turn)
         folder.mkdir()
         async with Simulator() as simulator:
             scene = Scene(one, simulator, folder)

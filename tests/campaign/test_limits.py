@@ -1,4 +1,4 @@
-"""What a campaign may cost: no credit, ceilings, and a token that ends on the way."""
+"""What a campaign may spend: no credit, limits, and a token that expires during the campaign."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def operations(simulator: Simulator) -> list[str]:
 
 # --- no credit -----------------------------------------------------------------------------------
 
-# What 20 recipients, five a request, can and cannot pay for.
+# What credit pays for of 20 recipients, five in a request.
 POVERTY = {
     "open": (AT_PUT, "0.10"),
     "append": (AT_PUT, "0.20"),
@@ -77,7 +77,7 @@ POVERTY = {
 
 @pytest.mark.parametrize("journal", [True, False], ids=["journal", "no journal"])
 @pytest.mark.parametrize("where", POVERTY)
-async def test_without_credit_new_work_stops_and_nobody_is_texted(
+async def test_without_credit_new_work_stops_and_no_recipient_is_texted(
     where: str, journal: bool, tmp_path: Path
 ) -> None:
     dialect, credit = POVERTY[where]
@@ -113,7 +113,7 @@ async def test_after_a_top_up_the_same_message_goes_on(where: str, tmp_path: Pat
         assert set(left_open) <= set(receipt.message_ids)
         assert len(simulator.gateway.messages) == 1, "no second message was needed"
         paid = Decimal(credit) + 100 - simulator.gateway.credit
-        assert paid == 20 * PRICE, "and nobody was paid for twice"
+        assert paid == 20 * PRICE, "and no recipient was paid for twice"
         check(receipt, simulator, set(numbers(20)))
 
 
@@ -163,7 +163,7 @@ async def test_messages_that_were_paid_for_have_gone_out(tmp_path: Path) -> None
         check(receipt, simulator, set(numbers(100)))
 
 
-# --- ceilings ------------------------------------------------------------------------------------
+# --- limits --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
@@ -220,7 +220,7 @@ async def test_a_ceiling_in_any_type_is_exact(limit: Any) -> None:
         check(receipt, simulator, set(numbers(20)))
 
 
-async def test_a_ceiling_counts_whom_the_gateway_refuses_not() -> None:
+async def test_a_limit_does_not_count_refused_recipients() -> None:
     async with pair() as (simulator, gateway):
         simulator.gateway.unroutable = set(numbers(4))
         receipt, error = await send(gateway, 40, max_recipients=36)
@@ -242,7 +242,7 @@ async def test_a_stop_at_the_ceiling_is_resumable_and_stops_there_again(tmp_path
 
 
 @pytest.mark.parametrize("limit", ["0.60", "0.74", "0.75"])
-async def test_an_opened_and_lost_message_counts_towards_the_close_of_its_own_people(
+async def test_an_opened_and_lost_message_counts_towards_the_close_of_its_own_recipients(
     limit: str,
 ) -> None:
     # Five were paid for with a POST whose answer was lost: 0.15 of the 0.75 in all.
@@ -270,7 +270,7 @@ async def test_an_opened_and_lost_message_counts_towards_later_closes(
 
 @pytest.mark.parametrize(("limit", "accepted"), [("1.79", 20), ("1.80", 40)])
 async def test_a_deleted_message_counts_towards_max_cost(limit: str, accepted: int) -> None:
-    # The first message takes its people at the close, stays open and is deleted: 0.60 are gone.
+    # The first message takes its recipients at the close, stays open and is deleted: 0.60 are spent.
     dialect = Dialect(charge_at="put", split_close=True)
     async with pair(dialect=dialect) as (simulator, gateway):
         receipt, error = await send(gateway, 40, max_cost=limit)
@@ -280,7 +280,7 @@ async def test_a_deleted_message_counts_towards_max_cost(limit: str, accepted: i
 
 
 async def test_a_deleted_message_of_one_recipient_counts_towards_max_cost() -> None:
-    # Opened, not closable with nobody, deleted and sent plainly: each costs 0.06 in all.
+    # It is opened, cannot be closed empty, is deleted and sent by one POST: 0.06 each in all.
     dialect = Dialect(charge_at="put", empty_close=False)
     async with pair(dialect=dialect) as (simulator, gateway):
         before = simulator.gateway.credit
@@ -331,11 +331,11 @@ async def test_a_gateway_that_names_no_price_cannot_keep_max_cost(
         assert receipt.cost is None
 
 
-# --- a token that ends on the way ----------------------------------------------------------------
+# --- a token that expires ------------------------------------------------------------------------
 
 
 class Renewable:
-    """Hands out a token until told that it was rejected."""
+    """Returns a token until it is rejected, then the next one."""
 
     def __init__(self, first: str, second: str) -> None:
         self.current = first
@@ -353,7 +353,7 @@ class Renewable:
 
 
 def expire(simulator: Simulator, operation: str, nth: int = 1) -> None:
-    """Let another token be the right one from the nth request of an operation on."""
+    """Make another token the valid one from the nth request of an operation."""
     seen = 0
 
     def plan(request: RecordedRequest) -> Fault | None:

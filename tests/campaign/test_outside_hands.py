@@ -1,6 +1,6 @@
-"""What a hostile reading found: other hands at the gateway, slow disks, odd rows, limits over resumes.
+"""Regressions: other clients of one account, slow disks, unusual rows, limits across resumes.
 
-Each of these once texted somebody twice, forgot somebody, or said what was not so.
+Each of these once texted a recipient twice, lost one, or reported something false.
 """
 
 import asyncio
@@ -34,11 +34,13 @@ def client(simulator: Simulator) -> GatewayClient:
     return GatewayClient(simulator.token, base_url=simulator.url, rate=None, timeout=2, retry=SHORT)
 
 
-async def send(simulator: Simulator, journal: Path, people: Sequence[str], **more: Any) -> Receipt:
+async def send(
+    simulator: Simulator, journal: Path, recipients: Sequence[str], **more: Any
+) -> Receipt:
     settings = {"batch_size": 2, "concurrency": 2, **more}
     async with client(simulator) as gateway:
         try:
-            return await gateway.send_bulk(people, **ACME, journal=journal, **settings)
+            return await gateway.send_bulk(recipients, **ACME, journal=journal, **settings)
         except BulkSendError as error:
             return error.receipt
 
@@ -90,7 +92,7 @@ async def test_an_intent_that_was_cut_off_is_taken_back(
     assert simulator.ledger == dict.fromkeys(numbers(9), 1)
 
 
-async def test_a_message_closed_while_it_is_deleted_keeps_its_people(journal: Path) -> None:
+async def test_a_message_closed_while_it_is_deleted_keeps_its_recipients(journal: Path) -> None:
     async with Simulator(dialect=Dialect(list_while_open=False)) as simulator:
 
         def plan(request: RecordedRequest) -> Fault | None:
@@ -153,11 +155,11 @@ async def test_a_plain_send_that_was_stopped_before_it_left_is_sent_by_a_resume(
 
 
 @pytest.mark.parametrize("with_journal", [False, True])
-async def test_a_row_that_is_no_text_takes_nobody_down(
+async def test_a_row_that_is_no_text_stops_no_other_recipient(
     simulator: Simulator, journal: Path, *, with_journal: bool
 ) -> None:
     class Odd(str):
-        """What numpy and string enums look like."""
+        """A subclass of str, like those of numpy and string enums."""
 
         __slots__ = ()
 
@@ -171,16 +173,16 @@ async def test_a_row_that_is_no_text_takes_nobody_down(
 async def test_a_journal_that_cannot_be_read_back_costs_no_receipt(
     simulator: Simulator, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    people, reads = Store.people, 0
+    recipients, reads = Store.recipients, 0
 
     def failing(self: Store, first: int) -> tuple[int, bytes]:
         nonlocal reads
         reads += 1
         if reads > 2:
             raise OSError(5, "disk I/O error")
-        return people(self, first)
+        return recipients(self, first)
 
-    monkeypatch.setattr(Store, "people", failing)
+    monkeypatch.setattr(Store, "recipients", failing)
     receipt = await send(simulator, journal, numbers(12), recipients_per_message=2, concurrency=1)
     assert parts(receipt) == receipt.total == 12
     assert receipt.accepted == len(simulator.ledger)

@@ -79,7 +79,7 @@ def room() -> Iterator[Path]:
 
 
 async def start_unfinished(gateway: GatewayClient, simulator: Simulator, journal: Path) -> None:
-    """Leave a campaign behind that has closed one message of two."""
+    """Leave a campaign that has closed one message of two."""
     simulator.faults.add(Fault.status(402, 201), on="close", skip=1)
     with pytest.raises(BulkSendError) as caught:
         await gateway.send_bulk(
@@ -98,7 +98,7 @@ async def start_unfinished(gateway: GatewayClient, simulator: Simulator, journal
 
 
 async def every_use(gateway: GatewayClient, path: Path) -> list[JournalError]:
-    """Return the errors of all that opens a journal; all of it must fail by one."""
+    """Return the error of each call that opens a journal; all of them must fail."""
     errors: list[JournalError] = []
     for use in (gateway.resume_bulk, read_journal, purge_journal):
         with pytest.raises(JournalError) as caught:
@@ -107,13 +107,13 @@ async def every_use(gateway: GatewayClient, path: Path) -> list[JournalError]:
     return errors
 
 
-# --- the road --------------------------------------------------------------------------------
+# --- resuming --------------------------------------------------------------------------------
 
 
 async def test_everything_comes_back(
     gateway: GatewayClient, simulator: Simulator, journal: Path
 ) -> None:
-    """Fields, duplicates, refusals, options, Unicode: as they would have gone without a crash."""
+    """Fields, duplicates, refusals, options, Unicode: sent as they would be without a crash."""
     source: list[Any] = [
         Recipient("+39 340 000 0000", {"name": "Zoë 🎉"}),
         (number(1), {"name": "a\u0000b"}),
@@ -284,7 +284,7 @@ async def test_another_campaign_of_this_process_is_refused_at_any_time(
             gateway.send_bulk(source(), **ACME, batch_size=1, journal=journal)
         )
         await asyncio.wait_for(held.asked.wait(), 10)
-        # During the intake there is no journal yet; who wants to make it finds it locked.
+        # While the source is read there is no journal yet, but creating it fails: it is locked.
         assert seen == {"JournalError": 9, "JournalLockedError": 3}
         await others()
         assert seen == {"JournalError": 9, "JournalLockedError": 6, "JournalExistsError": 1}
@@ -519,7 +519,7 @@ async def test_a_campaign_cancelled_during_the_intake_leaves_nothing(
     assert not tasks_of_ours()
 
 
-async def test_nobody_is_a_journal_too(
+async def test_a_campaign_without_recipients_has_a_journal_too(
     gateway: GatewayClient, simulator: Simulator, journal: Path
 ) -> None:
     receipt = await gateway.send_bulk(["nobody"], **ACME, journal=journal)
@@ -583,7 +583,7 @@ def leave_hot(partial: Path) -> None:
     ],
     ids=lambda one: one.__name__,
 )
-async def test_what_a_crash_during_the_intake_has_left_is_in_nobodys_way(
+async def test_what_a_crash_while_the_source_is_read_has_left_stops_no_other_campaign(
     gateway: GatewayClient, simulator: Simulator, journal: Path, leave: Callable[[Path], None]
 ) -> None:
     partial = journal.with_name(journal.name + ".partial")
@@ -663,7 +663,7 @@ def sender(gateway: GatewayClient, people: list[str], journal: Path) -> Callable
 async def attempt(
     simulator: Simulator, campaign: Callable[[], Any], everyone: set[str]
 ) -> tuple[Receipt | None, JournalError | None]:
-    """Run a campaign that may fail; its receipt, or the error that says that nothing was sent."""
+    """Run a campaign; return its receipt, or the error that says that nothing was sent."""
     before = len(simulator.requests)
     try:
         receipt = await campaign()
@@ -729,12 +729,12 @@ async def test_every_statement_failing(
     assert shapes["BulkSendError"] > 5
 
 
-@pytest.mark.parametrize("name", ["add_people", "publish", "commit"])
+@pytest.mark.parametrize("name", ["add_recipients", "publish", "commit"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 async def test_every_write_failing(
     name: str, after: bool, monkeypatch: pytest.MonkeyPatch, room: Path
 ) -> None:
-    """As the disk would: inside of what explains SQLite's errors."""
+    """The error is raised where SQLite would raise it, so that it is explained."""
     original = getattr(Store, name)
     passed = 0
     nth = 0
@@ -836,7 +836,7 @@ async def test_a_full_disk_on_the_way(
 
 
 async def told(path: Path, content: bytes) -> Receipt | None:
-    """Return what a journal of this content says, None when it says that it is damaged."""
+    """Return the receipt of a journal with this content, None if it is reported as damaged."""
     path.unlink(missing_ok=True)
     path.write_bytes(content)
     try:
@@ -906,7 +906,7 @@ def flipped(whole: bytes, at: int, bit: int) -> bytes:
 @pytest.mark.proof
 @pytest.mark.parametrize("kind", ["unfinished", "finished"])
 async def test_a_bit_anywhere(kind: str, finished: bytes, room: Path) -> None:
-    """Damaged, or in a place that holds nothing; never another truth."""
+    """Reported as damaged, or in an unused place; never another receipt."""
     whole = FIXTURE.read_bytes() if kind == "unfinished" else finished
     path = room / "flipped.db"
     truth = await told(path, whole)
@@ -943,7 +943,7 @@ async def test_a_damaged_journal_is_let_go_of(journal: Path) -> None:
     for _ in range(3):
         with pytest.raises(JournalCorruptError) as caught:
             await read_journal(journal)
-        # Whoever keeps the error keeps what was under way where it was raised.
+        # A kept error keeps the frames where it was raised, and all their objects.
         errors.append(caught.value)
     journal.write_bytes(whole)
     assert (await read_journal(journal)).total == 18

@@ -1,4 +1,4 @@
-"""What a type checker sees of the public names: no `Any` but where nothing else would be true."""
+"""What type checkers and editors see: public names only, and no `Any` where a type is known."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MODULES = [
     "gateway_sms_async.testing",
 ]
 
-# What is imported when it is asked for is not in the modules that name it.
+# Names that are loaded on first access are not in the modules whose annotations use them.
 NAMES = {name: getattr(gateway_sms_async, name) for name in gateway_sms_async.__all__}
 
-# Each with what makes it right.
+# Each with its reason.
 JUSTIFIED = {
     # ASGI's own definition of a scope and of its events.
     "CallbackApp.__call__",
-    # The JSON that a user's own test sent, and looks into.
+    # The JSON that a user's own test sent.
     "RecordedRequest",
     "RecordedRequest.__init__",
 }
@@ -36,7 +36,7 @@ def is_any(hint: object) -> bool:
 
 
 def signatures(name: str, thing: object) -> Iterator[tuple[str, object]]:
-    """Name what has type hints of its own: the thing, and if it is a class what is in it."""
+    """Yield what has type hints: the object itself and, if it is a class, its members."""
     if not isinstance(thing, type):
         yield name, thing
         return
@@ -63,10 +63,18 @@ def test_no_any_leaks_from_a_public_name() -> None:
             for name, signature in signatures(public, thing):
                 if not hasattr(signature, "__annotations__"):
                     continue
-                # Some are only there for type checkers, such as the slots of a Struct.
+                # Some members have no hints at run time, such as the slots of a Struct.
                 hints = typing.get_type_hints(signature, localns=NAMES)
                 looked_at += len(hints)
                 if any(is_any(hint) for hint in hints.values()):
                     leaking.add(name)
     assert leaking == JUSTIFIED
     assert looked_at > 500
+
+
+def test_dir_shows_public_names_only() -> None:
+    shown = dir(gateway_sms_async)
+    dunders = {name for name in shown if name.startswith("__") and name.endswith("__")}
+    assert set(shown) - dunders == set(gateway_sms_async.__all__) - dunders
+    assert {"__version__", "__all__", "__name__", "__path__"} <= dunders
+    assert shown == sorted(set(shown))

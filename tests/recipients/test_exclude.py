@@ -1,4 +1,4 @@
-"""Who is not to be sent to, and numbers as they are dialled at home."""
+"""Excluded numbers, and numbers in national format."""
 
 import os
 from pathlib import Path
@@ -16,14 +16,14 @@ pytestmark = pytest.mark.anyio
 async def test_the_excluded_are_compared_by_their_digits_and_counted(
     gateway: GatewayClient, simulator: Simulator
 ):
-    people = numbers(6)
+    recipients = numbers(6)
     receipt = await gateway.send_bulk(
-        [*people, people[1], people[4]],
+        [*recipients, recipients[1], recipients[4]],
         sender="ACME",
         body="Ciao",
         exclude=["0039 340 0000001", "+39 (340) 000.0002", "+39-3409999999"],
     )
-    check(receipt, simulator, set(people) - {people[1], people[2]})
+    check(receipt, simulator, set(recipients) - {recipients[1], recipients[2]})
     assert receipt.complete
     assert (receipt.excluded, receipt.duplicates) == (3, 1)
     assert [at for at, one in enumerate(receipt.outcomes) if one.name == "excluded"] == [1, 2, 6]
@@ -52,7 +52,7 @@ async def test_one_number_is_no_list_to_exclude(gateway: GatewayClient, wrong: o
         await gateway.send_bulk(numbers(2), sender="ACME", body="Ciao", exclude=wrong)  # type: ignore[arg-type]
 
 
-async def test_when_everybody_is_excluded_nothing_is_sent(
+async def test_when_all_recipients_are_excluded_nothing_is_sent(
     gateway: GatewayClient, simulator: Simulator
 ):
     receipt = await gateway.send_bulk(
@@ -66,22 +66,22 @@ async def test_when_everybody_is_excluded_nothing_is_sent(
 async def test_a_resume_needs_no_list_to_exclude(
     gateway: GatewayClient, simulator: Simulator, tmp_path: Path
 ):
-    people = numbers(20)
+    recipients = numbers(20)
     simulator.faults.add(Fault.status(402), on="append")
     with pytest.raises(BulkSendError) as caught:
         await gateway.send_bulk(
-            people,
+            recipients,
             sender="ACME",
             body="Ciao",
             batch_size=4,
-            exclude=people[::3],
+            exclude=recipients[::3],
             journal=tmp_path / "campaign.db",
         )
     assert caught.value.resumable
     stored = await read_journal(tmp_path / "campaign.db")
     assert (stored.excluded, stored.duplicates) == (7, 0)
     receipt = await gateway.resume_bulk(tmp_path / "campaign.db")
-    check(receipt, simulator, set(people) - set(people[::3]))
+    check(receipt, simulator, set(recipients) - set(recipients[::3]))
     assert receipt.complete
     assert [at for at, one in enumerate(receipt.outcomes) if one.name == "excluded"] == list(
         range(0, 20, 3)
@@ -112,10 +112,10 @@ async def test_without_a_region_no_country_is_guessed(gateway: GatewayClient, si
 async def test_strict_numbers_are_those_of_a_numbering_plan(
     gateway: GatewayClient, simulator: Simulator
 ):
-    people = [number(1), "+39-9990000000"]
-    lenient = await gateway.send_bulk(people, sender="ACME", body="Ciao", test=True)
+    recipients = [number(1), "+39-9990000000"]
+    lenient = await gateway.send_bulk(recipients, sender="ACME", body="Ciao", test=True)
     assert lenient.accepted == 2
-    strict = await gateway.send_bulk(people, sender="ACME", body="Ciao", strict_numbers=True)
+    strict = await gateway.send_bulk(recipients, sender="ACME", body="Ciao", strict_numbers=True)
     assert [one.position for one in strict.invalid] == [1]
     assert dict(simulator.ledger) == {number(1): 1}
 

@@ -1,4 +1,4 @@
-"""Numbers as dialled at home, and agreement with the package phonenumbers over all its examples."""
+"""Numbers in national format, and agreement with all examples of the package phonenumbers."""
 
 import itertools
 import re
@@ -17,7 +17,7 @@ from gateway_sms_async.errors import InvalidNumberError
 
 
 def examples():
-    """Every example there is: a region or a code, the kind, and the number."""
+    """Yield every example: a region or a code, the type, and the number."""
     for region in sorted(phonenumbers.SUPPORTED_REGIONS):
         for kind in PhoneNumberType.values():
             if example := phonenumbers.example_number_for_type(region, kind):
@@ -28,11 +28,11 @@ def examples():
 
 EXAMPLES = list(examples())
 
-# Short numbers of companies, dialled inside the country only: no text reaches them, and to take
-# so few digits would let cut-off numbers through.
+# Short numbers of companies, dialled inside the country only. No text reaches them, and accepting
+# so few digits would let truncated numbers through.
 TOO_SHORT = {("CA", "UAN"), ("IR", "UAN"), ("NL", "UAN"), ("NO", "UAN"), ("SJ", "UAN")}
 
-# Landlines and costly numbers, dialled without a zero, whose digits are a number abroad as well.
+# Landlines and premium numbers, dialled without a zero, whose digits are also a foreign number.
 LIKE_FOREIGN = {
     *(("GD", kind) for kind in ("FIXED_LINE", "FIXED_LINE_OR_MOBILE")),
     *(("MS", kind) for kind in ("FIXED_LINE", "FIXED_LINE_OR_MOBILE")),
@@ -194,7 +194,7 @@ def test_a_zero_in_brackets_is_read_the_only_way_that_there_is(region, written, 
     assert READERS[region](written) == expected
 
 
-# What lost its plus sign
+# Numbers that lost their plus sign
 
 
 def written_without_plus(example):
@@ -309,7 +309,7 @@ def test_what_a_region_does_not_help_with(region, written, reason):
 
 
 def test_two_ways_to_read_00_are_one_too_many():
-    # Bergen as dialled from Singapore, or Connecticut with 00 for a plus sign.
+    # Bergen as dialled from Singapore, or Connecticut with 00 instead of a plus sign.
     written = "001 47 55 12 34 56"
     reason = "the 00 can be read in two ways: begin with + and the country code"
     assert normalize(written) == "+1-4755123456"
@@ -349,7 +349,7 @@ def test_strict_looks_at_what_is_sent_not_at_what_it_may_have_meant():
     assert outcome(strictly, written).startswith("not a number in use in +39")
 
 
-# The package, and what is asked of it
+# The package phonenumbers, and the arguments that need it
 
 
 def test_without_a_wish_it_is_normalize_itself():

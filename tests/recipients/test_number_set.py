@@ -1,4 +1,4 @@
-"""The duplicate check: exact, in the set and beyond it."""
+"""The duplicate check: exact, in the `set` and in the buckets."""
 
 import pytest
 from hypothesis import given, strategies as st
@@ -14,11 +14,11 @@ HIGHEST = 10**15 - 1
 
 
 def spread_back(spread: int) -> int:
-    """The key whose permuted bits are these."""
+    """Return the key whose permuted bits are these."""
     return spread * pow(seen._SPREAD, -1, 1 << seen._BITS) & seen._MASK
 
 
-# Keys of one bucket whose rests are alike: what is found may straddle two of them.
+# Keys of one bucket with similar entries: a match may straddle two of them.
 ALIKE = st.builds(
     lambda rest: spread_back(7 << seen._REST_BITS | int.from_bytes(bytes(rest), "little")),
     st.lists(st.sampled_from([0, 1, 255]), min_size=4, max_size=4),
@@ -44,14 +44,19 @@ def test_every_number_of_fifteen_digits_has_room():
 
 
 @pytest.mark.anyio
-async def test_nobody_is_doubled_or_lost_beyond_the_set(
+async def test_no_number_is_doubled_or_lost_beyond_the_set(
     gateway: GatewayClient, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(seen, "_IN_SET", 700)
-    people = numbers(5_000)
+    recipients = numbers(5_000)
     receipt = await gateway.send_bulk(
-        [*people, *people[::7], *people[-3:]], sender="ACME", body="Ciao", exclude=people[:100:9]
+        [*recipients, *recipients[::7], *recipients[-3:]],
+        sender="ACME",
+        body="Ciao",
+        exclude=recipients[:100:9],
     )
-    check(receipt, simulator, set(people) - set(people[:100:9]))
-    assert receipt.excluded == len(people[:100:9]) + len(set(people[:100:9]) & set(people[::7]))
+    check(receipt, simulator, set(recipients) - set(recipients[:100:9]))
+    assert receipt.excluded == len(recipients[:100:9]) + len(
+        set(recipients[:100:9]) & set(recipients[::7])
+    )
     assert receipt.total == 5_000 + 715 + 3

@@ -99,7 +99,7 @@ def test_zero_is_dialled_at_home_and_never_begins_a_number(code):
     assert {"0", "06"} & {data.national_prefix for data in metadata}
 
 
-# Plans that have numbers beginning with the prefix dialled at home, and how they begin.
+# Plans with numbers that begin like the trunk prefix, and an example of each.
 BEGIN_LIKE_A_TRUNK = {
     "+7": "8001234567",
     "+250": "06123456",
@@ -150,7 +150,7 @@ def test_a_trunk_prefix_after_the_code_is_refused(region):
         ("+1 1 (201) 555-0123", "trunk prefix 1 after +1: leave the 1 out"),
     ],
 )
-def test_trunk_prefixes_as_people_write_them(written, expected):
+def test_trunk_prefixes_as_they_are_written(written, expected):
     assert reason(written) == expected
 
 
@@ -409,12 +409,12 @@ def is_normalized(text):
 
 @settings(max_examples=500)
 @given(st.lists(st.one_of(nearly_normalized(), of_a_code(), anything), max_size=3))
-def test_many_are_told_normalized_as_one_is(texts):
+def test_many_are_checked_as_normalize_checks_one(texts):
     assert all_normalized(texts) == all(map(is_normalized, texts))
 
 
 @pytest.mark.parametrize("code", sorted(_LENGTHS))
-def test_every_length_and_trunk_prefix_is_told_alike(code):
+def test_every_length_and_trunk_prefix_is_checked_alike(code):
     for begin in [
         "",
         "0",
@@ -461,7 +461,7 @@ def test_mask(number, shown):
     assert mask(number) == shown
 
 
-# Recipients and where they come from
+# Recipients and their sources
 
 
 class Text(str):

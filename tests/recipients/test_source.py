@@ -1,4 +1,4 @@
-"""What is taken of a source: everything that has left it, and each as it was at that moment."""
+"""A source: every item that was read is kept, as it was at the moment it was read."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -69,7 +69,7 @@ def test_many_at_once_come_to_the_same_as_one_by_one(kinds, size, placeholders):
 
 
 @given(st.lists(KINDS, max_size=20), st.integers(1, 8), st.integers(0, 20))
-def test_whoever_has_left_a_source_that_raises_is_counted(kinds, size, at):
+def test_recipients_read_before_a_source_raises_are_counted(kinds, size, at):
     left = 0
 
     def source() -> Iterator[Any]:

@@ -42,7 +42,7 @@ def hooked(loop: ReplayLoop, passing: PointCallback) -> Iterator[None]:
             return attempt(self, *args, depart=leaving, **kwargs)
 
         patch(Transport, "attempt", attempting)
-        for name in ("add_people", "publish", "commit"):
+        for name in ("add_recipients", "publish", "commit"):
             patch(Store, name, _watched(getattr(Store, name), passing))
         # A row size of the journal that is no multiple of any batch size.
         patch(backlog, "_TOGETHER", 3)

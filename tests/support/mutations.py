@@ -1,7 +1,7 @@
-"""Bugs to plant: each is a small change of the real code that a careless hand could make.
+"""Bugs to plant: each is a small change of the real code that could be made by mistake.
 
-`python -m tests.support.mutations` plants one after another and says how many schedules it took until the proof
-found it. Each docstring says what is broken.
+`python -m tests.support.mutations` plants one after another and reports how many schedules it took
+until the proof found it. Each docstring says what is broken.
 """
 
 from __future__ import annotations
@@ -14,16 +14,22 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway_sms_async._http import responses as _verdict, retry as _retry, transport as _transport
+from gateway_sms_async._http import (
+    responses as _responses,
+    retry as _retry,
+    transport as _transport,
+)
 from gateway_sms_async._journal import journal, replay
 from gateway_sms_async._journal.records import Appended, Ended, Record, Resumed
 from gateway_sms_async._journal.replay import Position
+from gateway_sms_async._receipt import RecipientOutcome
 from gateway_sms_async._recipients.batches import Batch, Batcher
-from gateway_sms_async._transaction import closing as fence, reconcile as settle
+from gateway_sms_async._transaction import closing, reconcile
 from gateway_sms_async._transaction.builder import MessageBuilder
 from gateway_sms_async._transaction.closing import MessageCloser
 from gateway_sms_async._transaction.message import AssignedBatch, BatchState, OutgoingMessage
-from gateway_sms_async._transaction.reconcile import Fate, Listing
+from gateway_sms_async._transaction.reconcile import Listing
+from gateway_sms_async._transaction.requests import MessageRequests
 from gateway_sms_async.errors import GatewayError, OutcomeUnknownError, ServerError
 
 from ..simulation.many import run_many
@@ -72,7 +78,7 @@ def _repeat(patch: pytest.MonkeyPatch, operation: _retry.Operation) -> None:
 
 def repeat_after_5xx(patch: pytest.MonkeyPatch) -> None:
     """Take a 5xx for a request that was not applied."""
-    original = _verdict.refused
+    original = _responses.refused
 
     def refused(*args: Any) -> _retry.AttemptFailed:
         failed = original(*args)
@@ -80,12 +86,12 @@ def repeat_after_5xx(patch: pytest.MonkeyPatch) -> None:
             failed.outcome = _retry.AttemptResult.NOT_SENT
         return failed
 
-    patch.setattr(_verdict, "refused", refused)
+    patch.setattr(_responses, "refused", refused)
 
 
 def a_404_page_is_a_no(patch: pytest.MonkeyPatch) -> None:
-    """Take a proxy's 404 page for the gateway's word."""
-    patch.setattr(_verdict, "_REFUSED_BY_STATUS", {401, 404, 413, 429})
+    """Take a proxy's 404 page for an answer of the gateway."""
+    patch.setattr(_responses, "_REFUSED_BY_STATUS", {401, 404, 413, 429})
 
 
 def nothing_was_sent(patch: pytest.MonkeyPatch) -> None:
@@ -100,56 +106,58 @@ def nothing_was_sent(patch: pytest.MonkeyPatch) -> None:
 
 
 def counts_for_the_list(patch: pytest.MonkeyPatch) -> None:
-    """Tell from counts alone who is missing."""
+    """Decide from counts alone which recipients are missing."""
 
-    async def by_counts(self: MessageCloser, final: Any, **_: Any) -> list[list[Fate]]:
+    async def by_counts(self: MessageCloser, final: Any, **_: Any) -> list[list[RecipientOutcome]]:
         assigned = [one for one in self._message.assigned if one.state is not BatchState.PENDING]
         missing = sum(len(one.batch) for one in assigned) - final.valid
-        fates: list[list[Fate]] = []
+        outcomes: list[list[RecipientOutcome]] = []
         for one in assigned:
             gone = one.state is BatchState.IN_DOUBT and missing > 0
             missing -= len(one.batch) if gone else 0
-            fates.append([Fate.UNSENT if gone else Fate.ACCEPTED] * len(one.batch))
-        return fates
+            outcomes.append(
+                [RecipientOutcome.UNSENT if gone else RecipientOutcome.ACCEPTED] * len(one.batch)
+            )
+        return outcomes
 
-    patch.setattr(MessageCloser, "_fates_by_list", by_counts)
+    patch.setattr(MessageCloser, "_outcomes_by_list", by_counts)
 
 
 def wait_then_resend(patch: pytest.MonkeyPatch) -> None:
     """Wait, list, and send a missing batch into the open message once more."""
-    original = OutgoingMessage.append
+    original = MessageRequests.append
 
     async def append(
-        self: OutgoingMessage, assigned: AssignedBatch, wire_status: Any = None
+        self: MessageRequests, assigned: AssignedBatch, wire_status: Any = None
     ) -> None:
         await original(self, assigned, wire_status)
         if assigned.state is not BatchState.IN_DOUBT:
             return
         await asyncio.sleep(15)
-        listed = {settle.digits(number) for number in await self.list_numbers()}
-        if not listed & {settle.digits(number) for number in assigned.batch.numbers}:
+        listed = {reconcile.digits(number) for number in await self.list_numbers()}
+        if not listed & {reconcile.digits(number) for number in assigned.batch.numbers}:
             await original(self, assigned, wire_status)
 
-    patch.setattr(OutgoingMessage, "append", append)
+    patch.setattr(MessageRequests, "append", append)
 
 
-def no_ladder(patch: pytest.MonkeyPatch) -> None:
-    """Do not hold the counts against what was acknowledged."""
-    patch.setattr(fence, "counts_add_up", lambda *_: True)
+def counts_not_compared(patch: pytest.MonkeyPatch) -> None:
+    """Do not compare the counts with what was acknowledged."""
+    patch.setattr(closing, "counts_add_up", lambda *_: True)
 
 
-def no_fence(patch: pytest.MonkeyPatch) -> None:
+def another_message_before_the_close(patch: pytest.MonkeyPatch) -> None:
     """Give a batch whose answer was lost to another message before this one is closed."""
-    original = OutgoingMessage.append
+    original = MessageRequests.append
 
     async def append(
-        self: OutgoingMessage, assigned: AssignedBatch, wire_status: Any = None
+        self: MessageRequests, assigned: AssignedBatch, wire_status: Any = None
     ) -> None:
         await original(self, assigned, wire_status)
         if assigned.state is BatchState.IN_DOUBT:
             self._not_applied(assigned)
 
-    patch.setattr(OutgoingMessage, "append", append)
+    patch.setattr(MessageRequests, "append", append)
 
 
 def no_look_before_the_close(patch: pytest.MonkeyPatch) -> None:
@@ -162,44 +170,44 @@ def no_look_before_the_close(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_look_after_the_close(patch: pytest.MonkeyPatch) -> None:
-    """Take the answer to the close for the proof of it."""
-    original, look = OutgoingMessage.close_once, MessageCloser._look_again
+    """Take the answer to the close as proof of it."""
+    original, look = MessageRequests.close_once, MessageCloser._look_again
 
-    async def close_once(self: OutgoingMessage, payload: bytes, last: Any) -> Any:
+    async def close_once(self: MessageRequests, payload: bytes, last: Any) -> Any:
         self.answer = await original(self, payload, last)  # type: ignore[attr-defined]
         return self.answer  # type: ignore[attr-defined]
 
     async def look_again(self: MessageCloser) -> Any:
-        answer = getattr(self._message, "answer", None)
+        answer = getattr(self._requests, "answer", None)
         if answer is None:
             return await look(self)
         self._message.seen = answer
         return answer
 
-    patch.setattr(OutgoingMessage, "close_once", close_once)
+    patch.setattr(MessageRequests, "close_once", close_once)
     patch.setattr(MessageCloser, "_look_again", look_again)
 
 
 def intent_after_its_bytes(patch: pytest.MonkeyPatch) -> None:
     """Write the intent to close when the close is answered."""
-    intend, close = OutgoingMessage.intend_close, OutgoingMessage.close_once
+    intend, close = MessageRequests.intend_close, MessageRequests.close_once
     later: dict[int, Callable[[], Awaitable[None]]] = {}
 
-    async def intend_close(self: OutgoingMessage, *args: Any, **more: Any) -> None:
+    async def intend_close(self: MessageRequests, *args: Any, **more: Any) -> None:
         later[id(self)] = lambda: intend(self, *args, **more)
 
-    async def close_once(self: OutgoingMessage, payload: bytes, last: Any) -> Any:
+    async def close_once(self: MessageRequests, payload: bytes, last: Any) -> Any:
         answer = await close(self, payload, last)
         if (write := later.pop(id(self), None)) is not None:
             await write()
         return answer
 
-    patch.setattr(OutgoingMessage, "intend_close", intend_close)
-    patch.setattr(OutgoingMessage, "close_once", close_once)
+    patch.setattr(MessageRequests, "intend_close", intend_close)
+    patch.setattr(MessageRequests, "close_once", close_once)
 
 
 def intents_not_durable(patch: pytest.MonkeyPatch) -> None:
-    """Note intents, and go on before they are on the disk."""
+    """Note intents, and continue before they are on the disk."""
 
     async def intend(self: journal.Journal, record: Record) -> None:
         self._check()
@@ -209,31 +217,33 @@ def intents_not_durable(patch: pytest.MonkeyPatch) -> None:
 
 
 def acknowledge_before_the_answer(patch: pytest.MonkeyPatch) -> None:
-    """Write that a batch is there before the gateway has said so."""
-    original = OutgoingMessage.append
+    """Write that a batch is acknowledged before the gateway has answered."""
+    original = MessageRequests.append
 
     async def append(
-        self: OutgoingMessage, assigned: AssignedBatch, wire_status: Any = None
+        self: MessageRequests, assigned: AssignedBatch, wire_status: Any = None
     ) -> None:
-        await self._intend(_adding(self, assigned))
-        self._note(Appended(self.number, assigned.number, self.acknowledged + len(assigned.batch)))
+        await self._journal.intend(_adding(self, assigned))
+        message = self.message
+        counted = message.acknowledged + len(assigned.batch)
+        self._journal.note(Appended(message.number, assigned.number, counted))
         await original(self, assigned, wire_status)
 
-    patch.setattr(OutgoingMessage, "append", append)
+    patch.setattr(MessageRequests, "append", append)
 
 
-def _adding(message: OutgoingMessage, assigned: AssignedBatch) -> Any:
+def _adding(requests: MessageRequests, assigned: AssignedBatch) -> Any:
     from gateway_sms_async._journal.records import AppendIntent, ranges
 
-    return AppendIntent(message.number, assigned.number, ranges(assigned.batch.ordinals))
+    return AppendIntent(requests.message.number, assigned.number, ranges(assigned.batch.ordinals))
 
 
 def siblings_cancelled(patch: pytest.MonkeyPatch) -> None:
-    """Cancel the other batches when one is lost, and take them for not sent."""
-    append, fly_alone = OutgoingMessage.append, MessageBuilder._fly
+    """Cancel the other batches when one is lost, and treat them as not sent."""
+    append, send_alone = MessageRequests.append, MessageBuilder._send
 
     async def cancellable(
-        self: OutgoingMessage, assigned: AssignedBatch, wire_status: Any = None
+        self: MessageRequests, assigned: AssignedBatch, wire_status: Any = None
     ) -> None:
         try:
             await append(self, assigned, wire_status)
@@ -241,100 +251,99 @@ def siblings_cancelled(patch: pytest.MonkeyPatch) -> None:
             if assigned.state is not BatchState.PENDING:
                 self._not_applied(assigned)
 
-    async def fly(
+    async def send(
         self: MessageBuilder, assigned: AssignedBatch, wire_status: Any, *, first: bool
     ) -> None:
-        await fly_alone(self, assigned, wire_status, first=first)
+        await send_alone(self, assigned, wire_status, first=first)
         if assigned.state is BatchState.IN_DOUBT:
             for task in self._flights:
                 if task is not asyncio.current_task():
                     task.cancel()
 
-    patch.setattr(OutgoingMessage, "append", cancellable)
-    patch.setattr(MessageBuilder, "_fly", fly)
+    patch.setattr(MessageRequests, "append", cancellable)
+    patch.setattr(MessageBuilder, "_send", send)
 
 
 def the_last_batch_dropped(patch: pytest.MonkeyPatch) -> None:
-    """Forget those who were kept for the close."""
+    """Forget the recipients that were kept for the close."""
     original = MessageBuilder._send_rest
 
     async def send_rest(self: MessageBuilder) -> None:
         await original(self)
-        self._buffer = Batch()
+        self._accumulator.buffer = Batch()
 
     patch.setattr(MessageBuilder, "_send_rest", send_rest)
 
 
 def unsent_after_a_close_was_begun(patch: pytest.MonkeyPatch) -> None:
-    """Call people unsent though a close may have reached the gateway."""
+    """Call recipients unsent though a close may have reached the gateway."""
     patch.setattr(OutgoingMessage, "close_begun", property(lambda _: False))
 
 
 def an_unanswered_delete_is_done(patch: pytest.MonkeyPatch) -> None:
-    """Delete what did not close at once, and take a DELETE without an answer for done."""
-    original, settle_if_closed = OutgoingMessage.delete, MessageCloser._settle_if_closed
+    """Delete a message that did not close at once, and treat a DELETE without an answer as done."""
+    original, settle_if_closed = MessageRequests.delete, MessageCloser._settle_if_closed
 
-    async def delete(self: OutgoingMessage) -> None:
+    async def delete(self: MessageRequests) -> None:
         try:
             await original(self)
         except (OutcomeUnknownError, ServerError):
-            self.state = "abandoned"
-            self.close_in_doubt = False
+            self.message.deleted()
 
     async def or_deleted(self: MessageCloser, *args: Any, **more: Any) -> bool:
         closed = await settle_if_closed(self, *args, **more)
         if not closed:
-            await self._message.delete()
-            raise fence.RestartMessageError("it did not close at once")
+            await self._requests.delete()
+            raise closing.RestartMessageError("it did not close at once")
         return closed
 
-    patch.setattr(OutgoingMessage, "delete", delete)
+    patch.setattr(MessageRequests, "delete", delete)
     patch.setattr(MessageCloser, "_settle_if_closed", or_deleted)
 
 
 def a_close_is_undone_by_hope(patch: pytest.MonkeyPatch) -> None:
-    """Give up a close that cannot be read by deleting nothing and sending again."""
+    """Give up a close whose message cannot be read: delete nothing and send again."""
     original = MessageCloser._look_again
 
     async def look_again(self: MessageCloser) -> Any:
         try:
-            return await self._message.look()
+            return await self._requests.look()
         except GatewayError as error:
             self._message.close_in_doubt = False
-            raise fence.RestartMessageError("the close is taken for lost") from error
+            raise closing.RestartMessageError("the close is taken for lost") from error
 
     assert original is not None
     patch.setattr(MessageCloser, "_look_again", look_again)
 
 
 def a_list_of_any_length(patch: pytest.MonkeyPatch) -> None:
-    """Believe a list of recipients that is not whole."""
-    original = fence.read_list
+    """Believe a list of recipients that is not complete."""
+    original = closing.read_list
 
     def read_list(message: Any, batches: Any, numbers: Any, **more: Any) -> Listing:
         numbers = list(numbers)
         whole = original(message, batches, numbers, **more)
-        return whole or Listing(settle.Counter(map(settle.digits, numbers)), 0)
+        return whole or Listing(reconcile.Counter(map(reconcile.digits, numbers)), 0)
 
-    patch.setattr(fence, "read_list", read_list)
+    patch.setattr(closing, "read_list", read_list)
 
 
 def numbers_as_written_and_strangers_ignored(patch: pytest.MonkeyPatch) -> None:
-    """Know a number only in our own form, and pass over those that are none of ours."""
-    digits, by_list = settle.digits, settle.fates_by_list
+    """Recognize a number only in the form that was sent, and ignore strangers."""
+    digits, by_list = reconcile.digits, reconcile.outcomes_by_list
 
     def as_written(number: str) -> int:
         return digits(number) if "-" in number else -digits(number)
 
-    def fates(final: Any, batches: Any, listing: Listing, **more: Any) -> Any:
+    def outcomes(final: Any, batches: Any, listing: Listing, **more: Any) -> Any:
         return by_list(final, batches, listing._replace(strangers=0), **more)
 
-    patch.setattr(settle, "digits", as_written)
-    patch.setattr(fence, "fates_by_list", fates)
+    patch.setattr(reconcile, "digits", as_written)
+    patch.setattr(closing, "outcomes_by_list", outcomes)
     patch.setattr(
         MessageCloser,
         "_read_open_list",
-        lambda self, seen, **_: _answer((Listing(settle.Counter(), 0), seen)),
+        lambda self, seen, **_: _answer((Listing(reconcile.Counter(), 0), seen)),
     )
 
 
@@ -343,7 +352,7 @@ async def _answer(value: Any) -> Any:
 
 
 def resume_sends_intents_again(patch: pytest.MonkeyPatch) -> None:
-    """Take a batch with an intent and no answer for one that was not sent."""
+    """Treat a batch with an intent and no answer as one that was not sent."""
     original = journal.replay
 
     def replayed(records: Iterator[Record], people: int) -> Position:
@@ -352,14 +361,14 @@ def resume_sends_intents_again(patch: pytest.MonkeyPatch) -> None:
             if message.ended is None and message.closing is None:
                 for number, batch in list(message.batches.items()):
                     if batch.count is None:
-                        position._mark(message.batches.pop(number).people, replay._PENDING)
+                        position._mark(message.batches.pop(number).recipients, replay._PENDING)
         return position
 
     patch.setattr(journal, "replay", replayed)
 
 
 def resume_forgets_resumes(patch: pytest.MonkeyPatch) -> None:
-    """Give those on unanswered messages back at every resume, wherever they went meanwhile."""
+    """Release recipients of unanswered messages at every resume, wherever they are meanwhile."""
     original = Position.apply
 
     def apply(self: Position, record: Record) -> None:
@@ -370,7 +379,7 @@ def resume_forgets_resumes(patch: pytest.MonkeyPatch) -> None:
 
 
 def ends_not_written(patch: pytest.MonkeyPatch) -> None:
-    """Do not write what became of a message."""
+    """Do not write the end of a message."""
     original = journal.Journal.note
 
     def note(self: journal.Journal, record: Record) -> None:
@@ -381,7 +390,7 @@ def ends_not_written(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_message_to_be_finished_takes_more(patch: pytest.MonkeyPatch) -> None:
-    """Add people to a message of an earlier run that is being closed."""
+    """Add recipients to a message of an earlier run that is being closed."""
     original = MessageBuilder.room
     assert original.fget is not None
     room = original.fget
@@ -417,12 +426,12 @@ PLANTS: list[Plant] = [
     nothing_was_sent,
     counts_for_the_list,
     wait_then_resend,
-    no_fence,
+    another_message_before_the_close,
     no_look_before_the_close,
     no_look_after_the_close,
     intent_after_its_bytes,
     intents_not_durable,
-    no_ladder,
+    counts_not_compared,
     siblings_cancelled,
     the_last_batch_dropped,
     unsent_after_a_close_was_begun,
@@ -436,12 +445,12 @@ PLANTS: list[Plant] = [
     each_message_for_itself,
 ]
 
-# Planted alone, these do no harm that a thousand schedules could show: another layer heals them.
+# Planted alone, these do no harm that a thousand schedules show: another check makes up for them.
 HEALED: dict[Plant, str] = {
-    acknowledge_before_the_answer: "the look finds it missing: the counts are no ladder",
+    acknowledge_before_the_answer: "the look finds it missing: the counts do not add up",
     an_unanswered_delete_is_done: "needs a close that lands late and a DELETE that never does",
 }
-# And these are found by tests of their own.
+# These are found by tests of their own.
 FOUND_ELSEWHERE = {
     "a 401 renewed by each task": "test_retry_table and test_money count the renewals",
     "a default for a missing field": "test_models and test_transport: no such answer decodes",
@@ -451,10 +460,10 @@ MOST = 1_000
 
 
 def schedules_until_found(plant: Plant) -> tuple[int, str] | None:
-    """Plant a bug; return after how many schedules it was found, and by which complaint.
+    """Plant a bug; return after how many schedules it was found, and by which error.
 
-    Those that were wrong once come first, then the directed ones, then as many random ones as make a
-    thousand.
+    Schedules that failed once come first, then the directed ones, then random ones: a thousand in
+    all.
     """
     directed = range(-1, -1 - len(CELLS), -1)
     seeds = [*directed, *range(MOST - len(CELLS) - len(FOUND))]
@@ -472,7 +481,7 @@ def schedules_until_found(plant: Plant) -> tuple[int, str] | None:
 
 
 def main() -> int:
-    """Print how long each bug lived."""
+    """Print how many schedules each bug survived."""
     lived = 0
     for plant in PLANTS:
         found = schedules_until_found(plant)

@@ -35,7 +35,7 @@ def operations(simulator: Simulator) -> list[str]:
 
 
 def operations_by_message(simulator: Simulator) -> list[list[str]]:
-    """What was asked about each message after it had been opened."""
+    """Return the requests about each message after it was opened."""
     by_message: dict[str, list[str]] = {}
     for request in simulator.requests:
         if request.operation != "open":
@@ -66,7 +66,7 @@ async def send(
         return error.receipt, error
 
 
-# --- the clean way -----------------------------------------------------------------------------
+# --- without faults -----------------------------------------------------------------------------
 
 
 async def test_the_order_on_the_wire(gateway: GatewayClient, simulator: Simulator) -> None:
@@ -187,7 +187,7 @@ async def test_a_close_that_never_takes_ends_after_a_few_and_says_so(
     assert "did not close" in error.reason
     assert len(of(simulator, "close")) == 5
     assert not simulator.ledger
-    # A close that was answered with a yes may still come true.
+    # A close that was answered with a yes may still be applied later.
     assert len(receipt.unknown) == 20
     check(receipt, simulator, set(numbers(20)))
 
@@ -322,7 +322,7 @@ async def test_after_a_doubled_number_every_later_message_is_one_post_and_one_cl
     assert not receipt.unsent
     assert not receipt.unknown
     assert parts(receipt) == receipt.total
-    # The next one may have been begun in the meantime; from then on nothing is appended.
+    # The next message may have been opened meanwhile; from then on nothing is appended.
     for message_id in receipt.message_ids[2:]:
         made = [
             one for one in simulator.requests if one.method == "PUT" and id_of(one) == message_id
@@ -404,10 +404,10 @@ async def test_a_stranger_on_an_open_message_keeps_it_from_being_closed(
     check(receipt, simulator, set(numbers(20)))
 
 
-# --- a list that takes its time -----------------------------------------------------------------
+# --- a list that grows slowly -----------------------------------------------------------------
 
 
-async def test_a_growing_list_is_read_again_until_it_is_whole() -> None:
+async def test_a_growing_list_is_read_again_until_it_is_complete() -> None:
     async with Simulator(dialect=Dialect(list_grows=0.05)) as simulator:
         async with client(simulator) as gateway:
             receipt, error = await send(gateway, verify="always")
@@ -456,7 +456,7 @@ async def test_a_resume_looks_again_at_a_list_that_was_too_short(tmp_path: Path)
 # --- rounds --------------------------------------------------------------------------------------
 
 
-async def test_after_ten_rounds_whoever_is_on_no_closed_message_is_unsent(
+async def test_after_ten_rounds_recipients_on_no_closed_message_are_unsent(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
     def vanish(request: RecordedRequest) -> Fault | None:
@@ -476,10 +476,10 @@ async def test_after_ten_rounds_whoever_is_on_no_closed_message_is_unsent(
     check(receipt, simulator, set(numbers(20)))
 
 
-async def test_rounds_that_bring_somebody_through_are_not_given_up(
+async def test_rounds_that_close_a_message_are_continued(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
-    # Each second message vanishes before its close: slow, but it comes to its end.
+    # Every second message vanishes before its close: slow, but the campaign ends.
     looks = 0
 
     def vanish(request: RecordedRequest) -> Fault | None:

@@ -1,4 +1,4 @@
-"""What counts and lists prove, held against naive models: never more than they do."""
+"""What counts and lists prove, compared with naive models: never more than is true."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, assume, example, settings, strategies as st
+from hypothesis import assume, example, given, settings, strategies as st
 
+from gateway_sms_async._receipt import RecipientOutcome
 from gateway_sms_async._recipients.batches import Batch
 from gateway_sms_async._transaction.reconcile import (
     Counts,
-    Fate,
     Listing,
     count,
     counts_add_up,
-    fates_by_counts,
-    fates_by_list,
+    outcomes_by_counts,
+    outcomes_by_list,
     read_list,
     unnamed,
 )
@@ -53,14 +53,14 @@ def message(
     return msgspec.json.decode(json.dumps(wire), type=Message)
 
 
-def flat(fates: list[list[Fate]]) -> list[Fate]:
-    return [fate for one in fates for fate in one]
+def flat(outcomes: list[list[RecipientOutcome]]) -> list[RecipientOutcome]:
+    return [outcome for one in outcomes for outcome in one]
 
 
-# --- the ladder --------------------------------------------------------------------------------
+# --- counts that add up --------------------------------------------------------------------------------
 
 
-def climbs(counts_by_batch: list[tuple[int, int]], total: int) -> bool:
+def some_order_adds_up(counts_by_batch: list[tuple[int, int]], total: int) -> bool:
     """Whether in some order each batch brought the count to what its own answer says."""
     for order in itertools.permutations(counts_by_batch):
         reached = 0
@@ -78,14 +78,14 @@ def climbs(counts_by_batch: list[tuple[int, int]], total: int) -> bool:
     counts_by_batch=st.lists(st.tuples(st.integers(0, 12), st.integers(1, 4)), max_size=5),
     total=st.integers(0, 14),
 )
-def test_a_ladder_is_what_some_order_of_the_batches_explains(
+def test_counts_add_up_if_some_order_of_the_batches_explains_them(
     counts_by_batch: list[tuple[int, int]], total: int
 ) -> None:
-    assert counts_add_up(counts_by_batch, total) == climbs(counts_by_batch, total)
+    assert counts_add_up(counts_by_batch, total) == some_order_adds_up(counts_by_batch, total)
 
 
 @given(sizes=st.lists(st.integers(1, 9), max_size=6), data=st.data())
-def test_batches_that_landed_once_each_are_a_ladder_in_any_order_of_answers(
+def test_counts_of_batches_applied_once_each_add_up_in_any_order_of_answers(
     sizes: list[int], data: st.DataObject
 ) -> None:
     answers = list(zip(itertools.accumulate(sizes), sizes, strict=True))
@@ -96,9 +96,11 @@ def test_batches_that_landed_once_each_are_a_ladder_in_any_order_of_answers(
     sizes=st.lists(st.integers(1, 4), min_size=1, max_size=6),
     strike=st.lists(st.sampled_from([0, 1, 2]), min_size=6, max_size=6),
 )
-def test_lost_and_doubled_batches_are_no_ladder(sizes: list[int], strike: list[int]) -> None:
-    # One is dropped by the gateway (0) though answered as if taken, or carried out twice (2), where
-    # the answer is the first one. That of the second one could fill the gap of a dropped one.
+def test_counts_with_lost_and_doubled_batches_do_not_add_up(
+    sizes: list[int], strike: list[int]
+) -> None:
+    # The gateway drops a batch (0) though it answers as if it took it, or applies it twice (2) and
+    # gives the first answer. The second answer could fill the gap of a dropped batch.
     reached = 0
     counts_by_batch: list[tuple[int, int]] = []
     for size, times in zip(sizes, strike, strict=False):
@@ -110,7 +112,7 @@ def test_lost_and_doubled_batches_are_no_ladder(sizes: list[int], strike: list[i
 
 @pytest.mark.parametrize("lost_first", [True, False])
 @given(size=st.integers(1, 5), others=st.lists(st.integers(1, 5), max_size=3))
-def test_a_lost_and_a_doubled_batch_of_one_size_are_no_ladder_though_the_total_fits(
+def test_a_lost_and_a_doubled_batch_of_one_size_do_not_add_up_though_the_total_fits(
     lost_first: bool, size: int, others: list[int]
 ) -> None:
     reached = 0
@@ -126,7 +128,7 @@ def test_a_lost_and_a_doubled_batch_of_one_size_are_no_ladder_though_the_total_f
     assert not counts_add_up(counts_by_batch, reached + 2 * size)
 
 
-def test_nobody_is_a_ladder_to_nothing() -> None:
+def test_no_batches_add_up_to_nothing() -> None:
     assert counts_add_up([], 0)
     assert not counts_add_up([], 1)
 
@@ -136,7 +138,7 @@ def test_nobody_is_a_ladder_to_nothing() -> None:
 
 @dataclass
 class Truth:
-    """A closed message: how often each batch landed, and whose numbers cannot be sent to."""
+    """A closed message: how often each batch was applied, and which numbers are invalid."""
 
     batches: list[list[str]]
     drained: list[int]
@@ -201,7 +203,7 @@ def truths(draw: st.DrawFn) -> Truth:
 
 
 def believed(truth: Truth) -> Listing | None:
-    """Return the list as the fence believes it: not when unnamed invalid ones may be in it."""
+    """Return the list if the closer would believe it: not if unnamed invalid ones may be in it."""
     if truth.lists_invalid and unnamed(truth.message, truth.sent):
         return None
     return read_list(truth.message, truth.sent, truth.listed)
@@ -214,17 +216,17 @@ def test_a_list_never_proves_what_is_not_so(truth: Truth) -> None:
     assume(listing is not None)
     assert listing is not None
     texted = Counter(truth.good)
-    fates = fates_by_list(truth.message, truth.sent, listing)
-    for people, told in zip(truth.batches, fates, strict=True):
-        for one, fate in zip(people, told, strict=True):
-            match fate:
-                case Fate.ACCEPTED:
+    outcomes = outcomes_by_list(truth.message, truth.sent, listing)
+    for people, told in zip(truth.batches, outcomes, strict=True):
+        for one, outcome in zip(people, told, strict=True):
+            match outcome:
+                case RecipientOutcome.ACCEPTED:
                     assert texted[one] == 1
-                case Fate.DOUBLED:
+                case RecipientOutcome.DOUBLED:
                     assert texted[one] > 1
-                case Fate.UNSENT:
+                case RecipientOutcome.UNSENT:
                     assert texted[one] == 0
-                case Fate.INVALID:
+                case RecipientOutcome.INVALID:
                     assert texted[one] == 0
 
 
@@ -232,19 +234,23 @@ def test_a_list_never_proves_what_is_not_so(truth: Truth) -> None:
 @given(truths())
 @example(Truth([[number(0)], [number(1)]], [2, 0], {number(0)}))
 @example(Truth([[number(0)], [number(1)]], [2, 0], {number(0)}, named=0))
-def test_only_those_are_invalid_whom_the_gateway_has_judged(truth: Truth) -> None:
+def test_only_recipients_that_the_gateway_counts_as_invalid_are_invalid(truth: Truth) -> None:
     listing = believed(truth)
     assume(listing is not None)
     assert listing is not None
-    fates = flat(fates_by_list(truth.message, truth.sent, listing))
+    outcomes = flat(outcomes_by_list(truth.message, truth.sent, listing))
     everybody = [one for people in truth.batches for one in people]
-    invalid = {one for one, fate in zip(everybody, fates, strict=True) if fate is Fate.INVALID}
+    invalid = {
+        one
+        for one, outcome in zip(everybody, outcomes, strict=True)
+        if outcome is RecipientOutcome.INVALID
+    }
     assert invalid <= set(truth.wrong)
 
 
 @settings(max_examples=300)
 @given(truths())
-def test_a_list_is_whole_only_when_it_is_as_long_as_the_valid_count(truth: Truth) -> None:
+def test_a_list_is_complete_only_if_it_is_as_long_as_the_valid_count(truth: Truth) -> None:
     shown = truth.message
     ours = {one for people in truth.batches for one in people}
     named = {one for one in ours if one.replace("-", "") in _plain(shown.recipients.invalid.list)}
@@ -265,26 +271,28 @@ def _plain(written: Any) -> list[str]:
 
 @settings(max_examples=300)
 @given(truths())
-def test_fates_by_list_agree_with_the_naive_model(truth: Truth) -> None:
+def test_outcomes_by_list_agree_with_the_naive_model(truth: Truth) -> None:
     listing = believed(truth)
     assume(listing is not None)
     assert listing is not None
     times = Counter(_plain(truth.listed))
     named = set(_plain(truth.message.recipients.invalid.list))
-    fates = fates_by_list(truth.message, truth.sent, listing)
+    outcomes = outcomes_by_list(truth.message, truth.sent, listing)
     nobody_valid = not truth.message.valid
-    for people, told in zip(truth.batches, fates, strict=True):
-        for one, fate in zip(_plain(people), told, strict=True):
+    for people, told in zip(truth.batches, outcomes, strict=True):
+        for one, outcome in zip(_plain(people), told, strict=True):
             if nobody_valid:
                 continue
             if one in named:
-                assert fate is Fate.INVALID
+                assert outcome is RecipientOutcome.INVALID
             elif times[one] == 1:
-                assert fate is Fate.ACCEPTED
+                assert outcome is RecipientOutcome.ACCEPTED
             elif times[one] > 1:
-                assert fate is Fate.DOUBLED
+                assert outcome is RecipientOutcome.DOUBLED
             else:
-                assert fate is (Fate.UNKNOWN if truth.strangers else Fate.UNSENT)
+                assert outcome is (
+                    RecipientOutcome.UNKNOWN if truth.strangers else RecipientOutcome.UNSENT
+                )
 
 
 @given(
@@ -304,14 +312,14 @@ def test_a_lost_and_a_doubled_batch_of_one_size_are_told_apart_by_the_list(
     listing = read_list(truth.message, truth.sent, truth.listed)
     assert listing is not None, "the count alone would pass"
     assert listing.doubled
-    fates = fates_by_list(truth.message, truth.sent, listing)
-    assert set(fates[0]) == {Fate.DOUBLED}
-    assert set(fates[1]) == {Fate.UNSENT}
-    assert set(flat(fates[2:])) <= {Fate.ACCEPTED}
+    outcomes = outcomes_by_list(truth.message, truth.sent, listing)
+    assert set(outcomes[0]) == {RecipientOutcome.DOUBLED}
+    assert set(outcomes[1]) == {RecipientOutcome.UNSENT}
+    assert set(flat(outcomes[2:])) <= {RecipientOutcome.ACCEPTED}
 
 
 @given(strangers=st.integers(1, 3), missing=st.integers(0, 3))
-def test_whoever_is_absent_from_a_list_with_strangers_is_unknown(
+def test_a_recipient_absent_from_a_list_with_strangers_is_unknown(
     strangers: int, missing: int
 ) -> None:
     people = numbers(6)
@@ -320,8 +328,11 @@ def test_whoever_is_absent_from_a_list_with_strangers_is_unknown(
     listing = read_list(final, [batch(people)], listed)
     assert listing is not None
     assert listing.strangers == strangers
-    [fates] = fates_by_list(final, [batch(people)], listing)
-    assert fates == [Fate.ACCEPTED] * (6 - missing) + [Fate.UNKNOWN] * missing
+    [outcomes] = outcomes_by_list(final, [batch(people)], listing)
+    assert (
+        outcomes
+        == [RecipientOutcome.ACCEPTED] * (6 - missing) + [RecipientOutcome.UNKNOWN] * missing
+    )
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 4, 5])
@@ -353,9 +364,9 @@ def test_a_list_may_write_a_number_in_its_own_way(written: str) -> None:
     listed = [written.format(n) for n in range(2)]
     listing = read_list(message(2), [batch(people)], listed)
     assert listing is not None
-    fates = flat(fates_by_list(message(2), [batch(people)], listing))
-    # Either it is read as theirs, or it is a stranger's: then nobody is sent to again.
-    assert set(fates) in ({Fate.ACCEPTED}, {Fate.UNKNOWN})
+    outcomes = flat(outcomes_by_list(message(2), [batch(people)], listing))
+    # Either it is recognized, or it counts as a stranger: then no recipient is sent to again.
+    assert set(outcomes) in ({RecipientOutcome.ACCEPTED}, {RecipientOutcome.UNKNOWN})
 
 
 # --- counts -------------------------------------------------------------------------------------
@@ -379,24 +390,24 @@ def test_counts_never_prove_what_is_not_so(
     assume(len(batches) > 1 or not with_last)
     early = batches[:-1] if with_last else batches
     seen = Truth(early, [1] * len(early), wrong, named=named).message
-    # Counts are asked for only when all invalid ones before the close were named.
+    # Counts are used only if all invalid recipients before the close were named.
     assume(not unnamed(seen, [batch(one) for one in early]))
     drained = [1] * len(early) + ([last_landed] if with_last else [])
     truth = Truth(batches, drained, wrong, named=named)
     sent = truth.sent
-    fates = fates_by_counts(count(seen), truth.message, sent, sent[-1] if with_last else None)
-    if fates is None:
+    outcomes = outcomes_by_counts(count(seen), truth.message, sent, sent[-1] if with_last else None)
+    if outcomes is None:
         assert last_landed != 1
         return
     texted = Counter(truth.good)
-    for people, told in zip(batches, fates, strict=True):
-        for one, fate in zip(people, told, strict=True):
-            if fate is Fate.ACCEPTED:
+    for people, told in zip(batches, outcomes, strict=True):
+        for one, outcome in zip(people, told, strict=True):
+            if outcome is RecipientOutcome.ACCEPTED:
                 assert texted[one] == 1
-            elif fate is Fate.INVALID:
+            elif outcome is RecipientOutcome.INVALID:
                 assert one in wrong
             else:
-                assert fate is Fate.UNKNOWN
+                assert outcome is RecipientOutcome.UNKNOWN
                 assert with_last
                 assert one in batches[-1], "those before the close were proven"
 
@@ -406,19 +417,19 @@ def test_counts_that_do_not_add_up_prove_nothing(before: int, brought: int, off:
     assume(off)
     early, last = batch(numbers(before)), batch(numbers(brought, before))
     final = message(max(0, before + brought + off))
-    assert fates_by_counts(Counts(before, 0), final, [early, last], last) is None
+    assert outcomes_by_counts(Counts(before, 0), final, [early, last], last) is None
 
 
 def test_a_last_batch_that_is_all_invalid_needs_no_names() -> None:
     early, last = batch(numbers(3)), batch(numbers(2, 3))
-    fates = fates_by_counts(Counts(3, 0), message(3, 2), [early, last], last)
-    assert fates == [[Fate.ACCEPTED] * 3, [Fate.INVALID] * 2]
+    outcomes = outcomes_by_counts(Counts(3, 0), message(3, 2), [early, last], last)
+    assert outcomes == [[RecipientOutcome.ACCEPTED] * 3, [RecipientOutcome.INVALID] * 2]
 
 
-def test_a_last_batch_with_a_nameless_invalid_one_is_unknown_and_nobody_else() -> None:
+def test_a_last_batch_with_an_unnamed_invalid_one_is_unknown_and_no_other() -> None:
     early, last = batch(numbers(3)), batch(numbers(2, 3))
-    fates = fates_by_counts(Counts(3, 0), message(4, 1), [early, last], last)
-    assert fates == [[Fate.ACCEPTED] * 3, [Fate.UNKNOWN] * 2]
+    outcomes = outcomes_by_counts(Counts(3, 0), message(4, 1), [early, last], last)
+    assert outcomes == [[RecipientOutcome.ACCEPTED] * 3, [RecipientOutcome.UNKNOWN] * 2]
 
 
 def test_a_stranger_among_the_named_does_not_hide_one_of_ours() -> None:

@@ -1,4 +1,4 @@
-"""The transaction builder, one message at a time, against the simulator."""
+"""Transactions and the message builder, one message at a time, against the simulator."""
 
 import asyncio
 from typing import Any
@@ -54,7 +54,7 @@ async def test_streams_batches_and_keeps_the_last_for_the_close(
 
 @pytest.mark.parametrize("count", [2, 9, 10, 11, 20, 21])
 @pytest.mark.parametrize("concurrency", [1, 4])
-async def test_everyone_is_sent_whatever_the_number_of_batches(
+async def test_all_recipients_are_sent_whatever_the_number_of_batches(
     gateway: GatewayClient, simulator: Simulator, count: int, concurrency: int
 ) -> None:
     async with gateway.transaction(**ACME, batch_size=10, concurrency=concurrency) as transaction:
@@ -66,7 +66,7 @@ async def test_everyone_is_sent_whatever_the_number_of_batches(
     assert closing.body["recipients"], "the close carries somebody"
 
 
-async def test_one_recipient_alone_opens_and_closes_with_nobody(
+async def test_one_recipient_alone_opens_and_the_close_brings_none(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
     async with gateway.transaction(**ACME) as transaction:
@@ -76,7 +76,7 @@ async def test_one_recipient_alone_opens_and_closes_with_nobody(
     check(transaction.receipt, simulator, {number(1)})
 
 
-async def test_one_recipient_where_the_close_needs_somebody_is_sent_plainly() -> None:
+async def test_one_recipient_where_the_close_needs_one_is_sent_single() -> None:
     async with (
         Simulator(dialect=Dialect(empty_close=False)) as simulator,
         GatewayClient(simulator.token, base_url=simulator.url, rate=None, retry=QUICK) as gateway,
@@ -92,7 +92,9 @@ async def test_one_recipient_where_the_close_needs_somebody_is_sent_plainly() ->
         check(transaction.receipt, simulator, {number(1)})
 
 
-async def test_nobody_at_all_sends_nothing(gateway: GatewayClient, simulator: Simulator) -> None:
+async def test_no_recipients_at_all_send_nothing(
+    gateway: GatewayClient, simulator: Simulator
+) -> None:
     async with gateway.transaction(**ACME) as transaction:
         await transaction.add([])
         await transaction.add(["nonsense", "+39"])
@@ -315,7 +317,7 @@ async def test_a_lost_open_is_an_orphan_and_another_is_opened(
     check(transaction.receipt, simulator, set(numbers(12)))
 
 
-async def test_an_open_that_fails_for_good_leaves_everyone_unsent(
+async def test_an_open_that_fails_for_good_leaves_all_unsent(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
     simulator.faults.add(Fault.status(503), on="open", times=None)
@@ -340,7 +342,7 @@ async def test_a_batch_that_was_acknowledged_but_is_not_there_is_unsent(
     check(transaction.receipt, simulator, set(numbers(30)))
 
 
-async def test_a_message_that_somebody_else_closed_is_unknown(
+async def test_a_message_that_was_closed_elsewhere_is_unknown(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
     with pytest.raises(BulkSendError) as caught:
@@ -352,11 +354,11 @@ async def test_a_message_that_somebody_else_closed_is_unknown(
             await transaction.add(numbers(20, 8))
     assert isinstance(caught.value.__cause__, TransactionClosedError)
     assert transaction.state == "unknown"
-    # What was sent by another hand is nobody's to call accepted; it must not be called unsent.
+    # Recipients of a message that was closed elsewhere must not be called unsent.
     assert not set(transaction.receipt.unsent) & simulator.ledger.keys()
 
 
-async def test_a_message_closed_by_another_hand_cannot_be_abandoned(
+async def test_a_message_that_was_closed_elsewhere_cannot_be_abandoned(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
     transaction = gateway.transaction(**ACME, batch_size=5)
@@ -396,7 +398,7 @@ async def test_a_close_that_was_not_applied_is_made_again(
     check(transaction.receipt, simulator, set(numbers(12)))
 
 
-async def test_a_close_that_lands_late_is_not_doubled(
+async def test_a_close_that_is_applied_late_is_not_doubled(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
     simulator.faults.add(Fault.late(60), on="close")
@@ -407,7 +409,7 @@ async def test_a_close_that_lands_late_is_not_doubled(
     check(transaction.receipt, simulator, set(numbers(12)))
 
 
-async def test_a_close_that_adds_its_people_but_stays_open_is_deleted_not_repeated(
+async def test_a_close_that_adds_its_recipients_but_stays_open_is_deleted_not_repeated(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
     def half_a_close(request: RecordedRequest) -> Fault | None:
@@ -469,7 +471,7 @@ async def test_a_close_answered_with_yes_but_still_open_is_made_again(
 
 @pytest.mark.parametrize("native", [True, False], ids=["task.cancel", "anyio scope"])
 @pytest.mark.parametrize("counts_by_batch", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55])
-async def test_cancelled_anywhere_everyone_is_accounted_for(
+async def test_cancelled_anywhere_all_recipients_are_accounted_for(
     gateway: GatewayClient, simulator: Simulator, counts_by_batch: int, native: bool
 ) -> None:
     simulator.latency = 0.003

@@ -193,7 +193,7 @@ async def _run_campaign(child: Child, ready: Callable[[], object]) -> Receipt:
 
 def _run_child(child: Child, ready: Callable[[], object]) -> Ended:
     points = _Points(child.kill)
-    for name in ("add_people", "publish", "commit"):
+    for name in ("add_recipients", "publish", "commit"):
         points.around(Store, name)
     # Several rows of recipients, though there are only a few.
     backlog._TOGETHER = 2

@@ -1,0 +1,146 @@
+"""What a client and its views share: the open session, and the campaigns that run on it.
+
+Checks the settings of a session, opens and closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass
+
+import anyio
+
+from ._arguments import check_count, check_number, check_timeout
+from ._auth.account import ConnectionSettings
+from ._auth.api_key import RenewedToken
+from ._campaign.campaign import Campaign
+from ._cancellation import GRACE_PERIOD
+from ._events import Emit, Stats
+from ._http.address import check_proxy
+from ._http.limiter import RateLimiter
+from ._http.retry import RetryPolicy, check_retry
+from ._http.session import Session
+from ._http.tokens import TokenKeeper, TokenSource
+from ._http.transport import BaseConnector, ConnectorLike, Transport
+from ._receipt import Receipt
+
+__all__ = ["Connection", "SessionSettings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # a repr would show secrets
+class SessionSettings:
+    """What a session is opened with; see `GatewayClient`.
+
+    Checked on creation: raises ValueError for a value out of range, TypeError for one of the wrong
+    type.
+    """
+
+    base_url: str
+    source: TokenSource
+    rate: float | None
+    burst: int
+    concurrency: int
+    timeout: float
+    policy: RetryPolicy
+    connector: ConnectorLike | None
+    proxy: str | None
+    emit: Emit | None
+
+    def __post_init__(self) -> None:
+        if self.rate is not None and not 0 < check_number("rate", self.rate) < math.inf:
+            raise ValueError("rate is a positive number of requests a second, or None for no limit")
+        check_count("concurrency", self.concurrency)
+        check_count("burst", self.burst)
+        check_timeout(self.timeout)
+        check_retry(self.policy)
+        if self.connector is not None and not (
+            isinstance(self.connector, BaseConnector) or callable(self.connector)
+        ):
+            raise TypeError("connector must be an aiohttp connector, or a function that makes one")
+        if self.proxy is not None:
+            check_proxy(self.proxy)
+
+
+class Connection:
+    """Opened once, closed once. `campaigns` are those that run now."""
+
+    def __init__(self, settings: SessionSettings) -> None:
+        self._settings = settings
+        self.session: Session | None = None
+        self.closed = False
+        self.campaigns: set[Campaign] = set()
+
+    @property
+    def stats(self) -> Stats:
+        """The client's figures at this moment."""
+        return Stats() if self.session is None else self.session.stats(len(self.campaigns))
+
+    def view(self, *, bulk: bool, timeout: float, policy: RetryPolicy) -> Session:
+        """Return the open session with this timeout and policy; raise RuntimeError if not open."""
+        if self.session is None or self.closed:
+            state = "closed; make a new one" if self.closed else "not open: `async with` it"
+            raise RuntimeError(f"this GatewayClient is {state}")
+        return self.session.view(bulk=bulk, timeout=timeout, policy=policy)
+
+    async def open(self) -> None:
+        """Open the session unless it is open; raise RuntimeError if it was closed."""
+        if self.closed:
+            raise RuntimeError("this GatewayClient is closed; make a new one")
+        if self.session is None:
+            self.session = await _open_session(self._settings)
+
+    async def close(self) -> None:
+        """Stop the campaigns that run, as their `stop` does, and close the session."""
+        if self.closed or self.session is None:
+            self.closed = True
+            return
+        self.closed = True
+        with anyio.CancelScope(shield=True):
+            for campaign in list(self.campaigns):
+                campaign.halt("the client was closed")
+            try:
+                with anyio.move_on_after(GRACE_PERIOD):
+                    for campaign in list(self.campaigns):
+                        await campaign.done.wait()
+            finally:
+                await self.session.close()
+
+    async def run(self, campaign: Campaign, stop: asyncio.Event | None) -> Receipt:
+        """Run a campaign; closing the session stops it."""
+        if self.closed:
+            campaign.halt("the client was closed")
+        self.campaigns.add(campaign)
+        try:
+            return await campaign.run(stop)
+        finally:
+            self.campaigns.discard(campaign)
+
+
+async def _open_session(settings: SessionSettings) -> Session:
+    transport = await Transport.open(
+        settings.base_url,
+        concurrency=settings.concurrency,
+        connector=settings.connector,
+        proxy=settings.proxy,
+    )
+    if isinstance(settings.source, RenewedToken):
+        settings.source.use(
+            ConnectionSettings(
+                connector=settings.connector,
+                proxy=settings.proxy,
+                timeout=settings.timeout,
+                policy=settings.policy,
+            )
+        )
+    limiter = RateLimiter(
+        rate=settings.rate, burst=settings.burst, concurrency=settings.concurrency
+    )
+    return Session(
+        transport,
+        limiter,
+        TokenKeeper(settings.source),
+        timeout=settings.timeout,
+        policy=settings.policy,
+        emit=settings.emit,
+    )

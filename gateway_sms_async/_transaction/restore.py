@@ -1,0 +1,65 @@
+"""Restores a message of an earlier run from its journal, so that this run can finish it."""
+
+from __future__ import annotations
+
+from .._journal.journal import Journal
+from .._journal.records import CloseIntent
+from .._journal.replay import SavedMessage
+from .._recipients.batches import Batch
+from .builder import MessageBuilder
+from .closing import MessageCloser
+from .reconcile import Counts
+from .requests import MessageRequests
+
+__all__ = ["restore_message"]
+
+
+async def restore_message(builder: MessageBuilder, saved: SavedMessage, journal: Journal) -> None:
+    """Give a new builder the state of a saved message, and the procedure that finishes it.
+
+    Without a procedure the message is still open, and takes more recipients like any other.
+    """
+    assigned: list[tuple[int, Batch, int | None]] = []
+    for number, batch in sorted(saved.batches.items()):
+        assigned.append((number, await journal.recipients(batch.recipients), batch.count))
+    assert saved.message_id is not None
+    builder.restore(saved.message_id, assigned)
+    if saved.abandoning and not saved.may_be_closed:
+        builder.finish_with(_delete)
+    elif saved.sending is not None:
+        _resume_single(builder, saved.sending.reference)
+    elif saved.closing is not None:
+        closing = saved.closing
+        last = await journal.recipients(closing.recipients) if closing.recipients else None
+        _resume_close(builder, closing, last)
+    elif saved.closed_elsewhere:
+        builder.message.closed_elsewhere = True
+        builder.finish_with(_settle_closed_elsewhere)
+
+
+def _resume_single(builder: MessageBuilder, reference: str | None) -> None:
+    builder.message.restore_close(None)
+
+    async def recover(requests: MessageRequests, _: MessageCloser) -> None:
+        await requests.recover_single(reference)
+
+    builder.finish_with(recover)
+
+
+def _resume_close(builder: MessageBuilder, closing: CloseIntent, last: Batch | None) -> None:
+    assigned = builder.message.restore_close(last)
+    before = Counts(closing.valid, closing.invalid)
+
+    async def close(_: MessageRequests, closer: MessageCloser) -> None:
+        await closer.resume_close(assigned, before, proven=closing.proven)
+
+    builder.finish_with(close)
+
+
+async def _settle_closed_elsewhere(requests: MessageRequests, closer: MessageCloser) -> None:
+    await closer.settle_closed_elsewhere()
+    requests.check_settled()
+
+
+async def _delete(requests: MessageRequests, _: MessageCloser) -> None:
+    await requests.delete()
