@@ -65,7 +65,7 @@ from gateway_sms_async import (
     models,
 )
 from gateway_sms_async._http.responses import _refusal, decode
-from gateway_sms_async._messages import messages as messages_module
+from gateway_sms_async._messages import api
 
 from .support.paths import DATA
 
@@ -94,13 +94,13 @@ CALLS: dict[str, Callable[[Messages], Awaitable[Any]]] = {
     "recipient": lambda messages: messages.recipient(ID, NUMBER),
 }
 DECODERS = {
-    "list": messages_module._LIST.decoder,
-    "send": messages_module._SEND.decoder,
-    "get": messages_module._GET.decoder,
-    "update": messages_module._PUT[None].decoder,
-    "delete": messages_module._DELETE.decoder,
-    "recipients": messages_module._RECIPIENTS.decoder,
-    "recipient": messages_module._RECIPIENT.decoder,
+    "list": api._LIST.decoder,
+    "send": api.SEND.decoder,
+    "get": api._GET.decoder,
+    "update": api._PUT[None].decoder,
+    "delete": api._DELETE.decoder,
+    "recipients": api._RECIPIENTS.decoder,
+    "recipient": api._RECIPIENT.decoder,
 }
 SUCCESSES = [
     (call, status)
@@ -211,7 +211,7 @@ def message_without(*path: str) -> bytes:
 
 def decode_message(body: bytes) -> Message | None:
     envelope = decode(DECODERS["get"], body)
-    return None if envelope is None else messages_module._one(envelope.data)
+    return None if envelope is None else api.only_message(envelope.data)
 
 
 def decoded_message(**changes: Any) -> Message:
@@ -428,7 +428,7 @@ def test_money_is_exact_and_garbage_is_none(wire: bytes, amount: str | None) -> 
     assert decoded is not None
     expected = None if amount is None else Decimal(amount)
     assert models.parse_money(decoded.credit) == expected
-    price = messages_module._one(decoded.data).price
+    price = api.only_message(decoded.data).price
     assert price == expected
     assert str(price) == str(amount)
 
