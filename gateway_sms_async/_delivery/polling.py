@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from .._http.session import Session
-from .._messages.api import message_path
-from .._messages.messages import Messages
+from .._messages.api import MessagesAPI, message_path
 from ..errors import APIError, AuthenticationError, GatewayError, InvalidRequestError, NotFoundError
 from ..models import Message, RecipientReport
 from .listing import ListFilter, RecipientStates, key_of, pack
@@ -120,7 +119,7 @@ class DeliveryPoller:
         self, session: Session, message_ids: Iterable[str], *, timeout: float, eager: bool
     ) -> None:
         self._session = session
-        self._messages = Messages(session)
+        self._api = MessagesAPI(session)
         self._eager = eager
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
@@ -176,7 +175,7 @@ class DeliveryPoller:
     async def _get(self, watch: _Followed) -> Message | None:
         """Return what the gateway says about a message; end it and return None if in vain."""
         try:
-            message = await self._messages.get(watch.message_id)
+            message = await self._api.get(watch.message_id)
         except (NotFoundError, InvalidRequestError) as error:
             if error.status not in _NO_SUCH_ID:
                 raise
@@ -248,7 +247,7 @@ class DeliveryPoller:
         watch.listed_at, watch.seen = now, _look_of(message)
         watch.settled = _is_settled(message)
         try:
-            reports = await self._messages.recipients(watch.message_id)
+            reports = await self._api.recipients(watch.message_id)
         except APIError:
             # A refusal is no list: it is asked for again at the next look. One that was too long
             # or came too slowly has taken its bytes.

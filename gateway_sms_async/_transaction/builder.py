@@ -16,8 +16,8 @@ from .._cancellation import drain, wait_for
 from .._http.endpoint import WireStatus
 from .._http.session import Session
 from .._journal.journal import Journal
+from .._messages.api import MessagesAPI
 from .._messages.draft import Draft
-from .._messages.messages import Messages
 from .._recipients.batches import Batch
 from .._recipients.source import Items, Source
 from ..errors import (
@@ -75,7 +75,7 @@ class MessageBuilder:
         self._replaceable = replaceable
         self._session = session
         self._message = OutgoingMessage(
-            Messages(session), draft, session.policy, tuning, journal=journal, number=number
+            MessagesAPI(session), draft, session.policy, tuning, journal=journal, number=number
         )
         self._closer = MessageCloser(
             self._message, replaceable=self._replaceable, spending=spending

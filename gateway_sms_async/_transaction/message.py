@@ -33,8 +33,9 @@ from .._journal.records import (
     SingleSendIntent,
     ranges,
 )
+from .._messages.api import MessagesAPI
 from .._messages.draft import Draft, MessageUpdate, encode
-from .._messages.messages import Messages
+from .._messages.sending import MessageSender
 from .._recipients.batches import Batch
 from ..errors import (
     APIError,
@@ -105,7 +106,7 @@ class OutgoingMessage:
 
     def __init__(
         self,
-        messages: Messages,
+        api: MessagesAPI,
         draft: Draft,
         policy: RetryPolicy,
         tuning: Tuning,
@@ -113,7 +114,8 @@ class OutgoingMessage:
         journal: Journal | None = None,
         number: int = 0,
     ) -> None:
-        self.messages = messages
+        self.api = api
+        self.sender = MessageSender(api)
         self.draft = draft
         self.policy = policy
         self.tuning = tuning
@@ -212,7 +214,7 @@ class OutgoingMessage:
         await self._intend_batch(OpenIntent(self.number, ranges(assigned.batch.ordinals)), assigned)
         payload = self.draft.payload(assigned.batch.to_wire(), transaction=True)
         try:
-            message = await self.messages.open_transaction(payload, wire_status)
+            message = await self.api.open_transaction(payload, wire_status)
         except GatewayError as error:
             self._note(BatchReleased(self.number, assigned.number))
             self.check_size(error, payload, assigned.batch)
@@ -239,7 +241,7 @@ class OutgoingMessage:
         payload = encode(MessageUpdate(recipients=assigned.batch.to_wire(), transaction=True))
         assigned.state = BatchState.IN_FLIGHT
         try:
-            message = await self.messages.put(self.id, payload, True, wire_status)
+            message = await self.api.put(self.id, payload, True, wire_status)
         except OutcomeUnknownError:
             assigned.state = BatchState.IN_DOUBT
             return
@@ -270,12 +272,12 @@ class OutgoingMessage:
 
     async def look(self) -> Message:
         """Read the message."""
-        self.seen = await self.messages.get(self.id)
+        self.seen = await self.api.get(self.id)
         return self.seen
 
     async def list_numbers(self) -> list[str]:
         """Read the numbers of its recipients, as the gateway writes them."""
-        return [report.number for report in await self.messages.recipients(self.id)]
+        return [report.number for report in await self.api.recipients(self.id)]
 
     def gone(self, error: NotFoundError) -> RestartMessageError:
         """Take note that a message that was never closed is not there (any more)."""
@@ -307,7 +309,7 @@ class OutgoingMessage:
     async def wait_for_turn(self) -> None:
         """Wait for the minute that realtime messages are apart: before a close is even intended."""
         if self.draft.is_realtime:
-            await self.messages.realtime_turn(math.inf)
+            await self.sender.realtime_turn(math.inf)
 
     async def intend_close(
         self,
@@ -337,7 +339,7 @@ class OutgoingMessage:
         if last is not None:
             last.state = BatchState.IN_DOUBT
         try:
-            answer = await self.messages.put(self.id, payload, False, self._close_status)
+            answer = await self.api.put(self.id, payload, False, self._close_status)
         except (OutcomeUnknownError, TransactionClosedError):
             answer = None
         except BaseException:
@@ -355,7 +357,7 @@ class OutgoingMessage:
             return
         await self._intend(AbandonIntent(self.number))
         try:
-            await self.messages.delete(self.id)
+            await self.api.delete(self.id)
         except NotFoundError:
             if self.close_begun:
                 raise
@@ -383,7 +385,7 @@ class OutgoingMessage:
             raise
         self.close_in_doubt = True
         try:
-            sent = await self.messages.send_draft(self.draft, batch.to_wire(), reference)
+            sent = await self.sender.send_draft(self.draft, batch.to_wire(), reference)
             self.message_id = sent.id
             final = await self._see_sent(sent)
         except OutcomeUnknownError:
@@ -400,7 +402,7 @@ class OutgoingMessage:
     async def _see_sent(self, sent: Message) -> Message:
         """Read a message that was answered with a yes: only what is seen there is proven."""
         try:
-            return await self.messages.get(sent.id)
+            return await self.api.get(sent.id)
         except GatewayError as error:
             raise OutcomeUnknownError(
                 f"message {sent.id} was sent and cannot be read: whether it goes out is not known"
@@ -437,7 +439,7 @@ class OutgoingMessage:
 
     async def recover_single(self, reference: str | None) -> None:
         """Look for a message of its own that an earlier run may have sent."""
-        final = None if reference is None else await self.messages.find(reference)
+        final = None if reference is None else await self.sender.find(reference)
         if final is None or final.transaction:
             raise OutcomeUnknownError(
                 "POST: the answer was lost, and no message with its reference was found; a text "
@@ -479,7 +481,7 @@ class OutgoingMessage:
 
     async def _is_still_there(self) -> bool:
         try:
-            await self.messages.get(self.id)
+            await self.api.get(self.id)
         except NotFoundError:
             return False
         except GatewayError:
