@@ -60,10 +60,10 @@ async def _at_the_gate(rate: float, burst: int, count: int) -> list[float]:
     departures: list[float] = []
 
     async def depart() -> None:
-        slot = await gate.slot(urgent=True)
+        slot = await gate.acquire(urgent=True)
         await slot.depart()
         departures.append(loop.time())
-        slot.done()
+        slot.release()
 
     await drive(depart, count, _CONCURRENCY)
     return departures
@@ -73,9 +73,9 @@ async def _free_passes(count: int) -> float:
     gate = RateLimiter(rate=1e9, burst=1_000, concurrency=1)
     began = time.process_time()
     for _ in range(count):
-        slot = gate.try_acquire() or await gate.slot(urgent=True)
+        slot = gate.try_acquire() or await gate.acquire(urgent=True)
         await slot.depart()
-        slot.done()
+        slot.release()
     return (time.process_time() - began) / count * 1e6
 
 

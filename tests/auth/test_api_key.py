@@ -273,7 +273,7 @@ async def test_a_token_that_still_works_outlasts_an_outage(
         await client.messages.list()
         # It was tried once, and is not tried again with every request.
         assert asked(simulator) == ["create_token", "refresh_token"]
-        assert "could not be renewed before its end" in caplog.text
+        assert "could not be renewed before it expires" in caplog.text
         assert first not in caplog.text
         simulator.faults.clear()
         source._not_before = 0.0
@@ -566,7 +566,9 @@ async def test_a_file_that_others_can_read_is_refused(
     file = tmp_path / "token.json"
     token = await key_of(simulator, file=file).token()
     file.chmod(mode)
-    with pytest.raises(GatewayError, match="others may read this token; delete the file") as caught:
+    with pytest.raises(
+        GatewayError, match="other users can read this token; delete the file"
+    ) as caught:
         await key_of(simulator, file=file).token()
     assert token not in str(caught.value)
 
@@ -581,7 +583,7 @@ async def test_a_file_that_is_something_else_is_left_alone(
     file.write_bytes(content)
     file.chmod(0o600)
     with pytest.raises(
-        GatewayError, match="no token of ours; delete it, or name another"
+        GatewayError, match="does not hold a token; delete it, or use another"
     ) as caught:
         await key_of(simulator, file=file).token()
     assert "canary" not in str(caught.value)
@@ -600,7 +602,7 @@ async def test_a_file_of_another_account_or_environment_is_refused(
     if options["oauth_url"] == "/x":
         options["oauth_url"] = simulator.oauth_url + "/x"
     source = ApiKey(options.pop("email", simulator.email), simulator.api_key, **options)
-    with pytest.raises(GatewayError, match="of another account or environment"):
+    with pytest.raises(GatewayError, match="belongs to another account or environment"):
         await source.token()
     assert file.read_bytes() == before
 
@@ -622,7 +624,7 @@ async def test_a_file_that_cannot_be_written_stops_nobody(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(auth, "keep_token", full)
         assert await source.token() in simulator.oauth.tokens
-    assert "the token cannot be kept" in caplog.text
+    assert "the token cannot be written" in caplog.text
     assert not file.exists()
 
 
@@ -730,7 +732,7 @@ def test_each_environment_has_an_oauth_service_of_its_own(
     for url in ("https://sms.example", "https://ws.messaggisms.com/x", "http://127.0.0.1:1"):
         with pytest.raises(ValueError, match="OPENAPI_OAUTH_URL"):
             GatewayClient(base_url=url)
-        with pytest.raises(ValueError, match="say where its tokens are made"):
+        with pytest.raises(ValueError, match="name the OAuth service that makes its tokens"):
             GatewayClient(ApiKey(EMAIL, KEY), base_url=url)
         GatewayClient(ApiKey(EMAIL, KEY, oauth_url=OAUTH), base_url=url)
     monkeypatch.setenv("OPENAPI_OAUTH_URL", "https://oauth.example/v2/")
@@ -741,7 +743,7 @@ def test_each_environment_has_an_oauth_service_of_its_own(
     # As GATEWAY_SMS_BASE_URL is, it is for production alone.
     assert _address(token_source(None, SANDBOX)) == (OAUTH_SANDBOX, True)
     monkeypatch.setenv("OPENAPI_OAUTH_URL", OAUTH_SANDBOX)
-    with pytest.raises(ValueError, match="OPENAPI_OAUTH_URL is the vendor's for the other"):
+    with pytest.raises(ValueError, match="OPENAPI_OAUTH_URL is the vendor's address for the other"):
         GatewayClient()
     monkeypatch.setenv("OPENAPI_OAUTH_URL", "http://oauth.example")
     with pytest.raises(ValueError, match="OPENAPI_OAUTH_URL must be https"):
@@ -749,9 +751,9 @@ def test_each_environment_has_an_oauth_service_of_its_own(
 
 
 def test_the_environments_are_not_mixed_up() -> None:
-    with pytest.raises(ValueError, match="client is of production, its ApiKey of the sandbox"):
+    with pytest.raises(ValueError, match="client is for production, its ApiKey for the sandbox"):
         GatewayClient(ApiKey(EMAIL, KEY, sandbox=True))
-    with pytest.raises(ValueError, match="client is of the sandbox, its ApiKey of production"):
+    with pytest.raises(ValueError, match="client is for the sandbox, its ApiKey for production"):
         GatewayClient(ApiKey(EMAIL, KEY), sandbox=True)
     GatewayClient(ApiKey(EMAIL, KEY, sandbox=True), sandbox=True)
     GatewayClient(ApiKey(EMAIL, KEY, sandbox=True), base_url=SANDBOX)
@@ -800,8 +802,8 @@ FAULTS = [
 CALLS: dict[str, Callable[[ApiKey], Awaitable[object]]] = {
     "token": lambda source: source.token(),
     "renew": lambda source: source.renew("rejected-canary"),
-    "look up": lambda source: auth.OAuth(source.account, source._way).look_up("held-canary"),
-    "delete": lambda source: auth.OAuth(source.account, source._way).delete("held-canary"),
+    "look up": lambda source: auth.OAuth(source.account, source._settings).look_up("held-canary"),
+    "delete": lambda source: auth.OAuth(source.account, source._settings).delete("held-canary"),
 }
 
 

@@ -154,7 +154,7 @@ class Crowd:
 
     async def _go(self, person: Departure, connecting: float, wire_status: float) -> None:
         person.asked = self.loop.time()
-        slot = await self.gate.slot(urgent=person.urgent)
+        slot = await self.gate.acquire(urgent=person.urgent)
         self.holders[slot] = person
         self.inside += 1
         self.most_inside = max(self.most_inside, self.inside)
@@ -168,7 +168,7 @@ class Crowd:
             person.done = self.loop.time()
         finally:
             self.inside -= 1
-            slot.done()
+            slot.release()
 
     @property
     def granted(self) -> list[Departure]:
@@ -212,11 +212,11 @@ async def fits(gate: RateLimiter, concurrency: int) -> bool:
     with suppress(TimeoutError):
         async with asyncio.timeout(1000):
             for _ in range(concurrency):
-                slot = await gate.slot(urgent=False)
+                slot = await gate.acquire(urgent=False)
                 await slot.depart()
                 turns.append(slot)
     for slot in turns:
-        slot.done()
+        slot.release()
     return len(turns) == concurrency
 
 
@@ -353,18 +353,18 @@ def test_a_waiter_cancelled_in_the_moment_it_is_granted_gives_its_place_on(rate)
     async def main(crowd):
         gate = crowd.gate
         for _ in range(20):
-            held = await gate.slot(urgent=False)
+            held = await gate.acquire(urgent=False)
             await held.depart()
             await asyncio.sleep(1.0)  # a token is there: only the place is missing
-            waiters = [asyncio.ensure_future(gate.slot(urgent=False)) for _ in range(2)]
+            waiters = [asyncio.ensure_future(gate.acquire(urgent=False)) for _ in range(2)]
             await settle()
-            held.done()  # the first waiter has its turn now, and does not know yet
+            held.release()  # the first waiter has its turn now, and does not know yet
             waiters[0].cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiters[0]
             async with asyncio.timeout(5):
                 slot = await waiters[1]
-            slot.done()
+            slot.release()
         assert await fits(gate, 1)
 
     with_gate(main, rate=rate, concurrency=1)
@@ -458,7 +458,7 @@ def test_a_hold_is_not_followed_by_a_burst():
 def test_a_turn_that_came_to_nothing_costs_no_time_and_earns_none():
     async def main(crowd):
         for _ in range(5):
-            (await crowd.gate.slot(urgent=False)).done()
+            (await crowd.gate.acquire(urgent=False)).release()
         tasks = [crowd.send(connecting=1.0) for _ in range(5)]
         await asyncio.sleep(2.0)
         assert len(crowd.departures) == 1  # its token was there again
@@ -470,11 +470,11 @@ def test_a_turn_that_came_to_nothing_costs_no_time_and_earns_none():
 
 def test_done_without_having_left_frees_the_next():
     async def main(crowd):
-        slot = await crowd.gate.slot(urgent=True)
+        slot = await crowd.gate.acquire(urgent=True)
         next_one = crowd.send()
         await asyncio.sleep(5.0)
         assert crowd.people[0].left is None
-        slot.done()
+        slot.release()
         await crowd.join(next_one)
 
     assert with_gate(main, concurrency=1).departures
@@ -483,9 +483,9 @@ def test_done_without_having_left_frees_the_next():
 def test_waiting_in_line_wakes_the_loop_only_when_somebody_may_go():
     async def main(loop):
         gate = RateLimiter(rate=0.01, burst=1, concurrency=8)
-        first = await gate.slot(urgent=True)
+        first = await gate.acquire(urgent=True)
         await first.depart()
-        first.done()
+        first.release()
         rounds = itertools.count()
         original = gate._serve
 
@@ -494,8 +494,8 @@ def test_waiting_in_line_wakes_the_loop_only_when_somebody_may_go():
             original()
 
         gate._serve = serve
-        waiting = loop.create_task(gate.slot(urgent=True))
-        (await waiting).done()
+        waiting = loop.create_task(gate.acquire(urgent=True))
+        (await waiting).release()
         return next(rounds)
 
     assert run(main) <= 10

@@ -137,7 +137,7 @@ def test_whatever_stands_there_the_answer_is_none_or_a_finite_wait(text, now):
 def test_a_delay_stays_between_its_least_share_and_its_ceiling(base, most, tries, floor, least):
     policy = RetryPolicy(base_delay=base, max_delay=most, max_attempts=5000)
     ceiling = min(most, base * 2.0 ** (tries - 1))
-    delay = backoff_delay(policy, tries, floor=floor, least=least)
+    delay = backoff_delay(policy, tries, floor=floor, fixed_share=least)
     assert delay > 0.0
     assert delay >= (floor or 0.0)
     assert delay >= least * ceiling * (1 - 1e-9)
@@ -149,7 +149,7 @@ def test_a_delay_stays_between_its_least_share_and_its_ceiling(base, most, tries
 def test_full_jitter_may_come_out_anywhere_below_the_ceiling(tries):
     policy = RetryPolicy(base_delay=0.5, max_delay=20.0)
     ceiling = min(20.0, 0.5 * 2.0 ** (tries - 1))
-    delays = [backoff_delay(policy, tries, floor=None, least=0.0) for _ in range(300)]
+    delays = [backoff_delay(policy, tries, floor=None, fixed_share=0.0) for _ in range(300)]
     assert min(delays) < 0.25 * ceiling
     assert max(delays) > 0.75 * ceiling
     assert all(0.0 <= delay <= ceiling for delay in delays)
@@ -157,7 +157,7 @@ def test_full_jitter_may_come_out_anywhere_below_the_ceiling(tries):
 
 def test_what_the_gateway_asks_for_is_a_floor_and_never_shrinks():
     policy = RetryPolicy(base_delay=0.5, max_delay=20.0)
-    delays = [backoff_delay(policy, 1, floor=30.0, least=0.5) for _ in range(200)]
+    delays = [backoff_delay(policy, 1, floor=30.0, fixed_share=0.5) for _ in range(200)]
     assert set(delays) == {30.0}
 
 
@@ -165,7 +165,7 @@ def test_what_the_gateway_asks_for_is_a_floor_and_never_shrinks():
 def test_a_call_that_was_tried_a_thousand_times_still_has_a_delay(tries):
     """`max_attempts` has no upper bound, 2.0 ** 1024 is an OverflowError."""
     policy = RetryPolicy(max_attempts=10**7)
-    assert backoff_delay(policy, tries, floor=None, least=1.0) == policy.max_delay
+    assert backoff_delay(policy, tries, floor=None, fixed_share=1.0) == policy.max_delay
 
 
 # The budget
