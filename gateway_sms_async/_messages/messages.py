@@ -29,7 +29,18 @@ __all__ = ["Messages"]
 
 
 class Messages:
-    """The calls on messages. Every method raises a GatewayError when the gateway says no."""
+    """The gateway's seven calls on messages, as `gateway.messages`.
+
+    ```python
+    message = await gateway.messages.send(sender="ACME", body="Ciao", recipients="+39-3401234567")
+    print(message.id, message.valid, message.price)
+    print(len(await gateway.messages.recipients(message.id)))
+    ```
+
+    Every method raises ValueError or TypeError for a wrong argument, before any request. It raises
+    a GatewayError if the call fails; `gateway_sms_async.errors` describes when calling again is
+    safe. The client handles retries, the rate and the token.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -39,7 +50,13 @@ class Messages:
     async def list(self) -> builtins.list[MessageSummary]:
         """Return the messages of the account, as many as the gateway lists.
 
-        An empty account is an empty list. (`GET /messages/`)
+        ```python
+        for summary in await gateway.messages.list():
+            print(summary.id, summary.sender, summary.timestamp)
+        ```
+
+        Returns an empty list if the account has no messages. At most 64 MiB are read.
+        (`GET /messages/`)
         """
         return await self._api.list()
 
@@ -56,30 +73,42 @@ class Messages:
         reference: str | None = None,
         wait_realtime: bool = False,
     ) -> Message:
-        """Send one message, or open a transaction with `transaction=True`, which sends nothing.
+        """Send one message to one or more recipients.
 
-        `recipients` is one number, a `Recipient`, or several of them; a number given twice is
-        sent to once. `priority` is at least 1.00 and costs more above it; `test=True` simulates.
-        `reference` is kept by the gateway in `options.custom` (random unless given, left out
-        when `options.custom` is the caller's own) and is what `find` looks for.
+        ```python
+        message = await gateway.messages.send(
+            sender="ACME", body="Ciao, your code is 123456", recipients="+39-3401234567"
+        )
+        ```
 
-        When the answer is lost the message is looked for by its reference, which lists the
-        account and reads the newest messages one by one, for `max_elapsed` at the most; found,
-        it is returned. A reference of your own must therefore be new with each call.
+        - `sender`: 3 to 11 characters of the GSM-7 alphabet, or 3 to 14 digits.
+        - `body`: the text. `{{name}}` is filled from each recipient's field `name`.
+        - `recipients`: a number, a `Recipient`, or several of them. A number that is given twice is
+          sent to once.
+        - `priority`: at least 1.00, the default. A higher one costs more.
+        - `options`: an `Options`, such as a day to send on.
+        - `test`: True simulates; no text is sent.
+        - `transaction`: True opens a message that sends nothing until it is closed by `update`.
+          `gateway.transaction` does this for you.
+        - `reference`: 1 to 200 characters that `find` looks for, kept by the gateway in
+          `options.custom`. Random by default; none is sent if you set `options.custom` yourself.
+        - `wait_realtime`: the gateway accepts one realtime message per minute. By default a second
+          one raises RateLimitError, whose `retry_after` is the wait in seconds. True waits, if
+          `max_elapsed` allows it.
 
-        The gateway takes one `realtime` message a minute: a second one is refused here with a
-        RateLimitError whose `retry_after` says the seconds to wait, or waited for with
-        `wait_realtime=True`, if `max_elapsed` allows it.
+        If the response is lost, the message is looked for by its reference for at most
+        `max_elapsed` seconds: the account is listed and its newest messages are read one by one. If
+        it is found, it is returned. A reference of your own must therefore be new in every call.
 
-        Raises ValueError or TypeError before any request; RecipientsRejectedError when the
-        gateway took none of the recipients; OutcomeUnknownError when a text may have gone out
-        and could not be found: the only GatewayError after which calling again is not safe.
-        (`POST /messages/`)
+        Returns the message as the gateway accepted it. Raises ValueError or TypeError before any
+        request, RecipientsRejectedError if the gateway accepted none of the recipients, and
+        OutcomeUnknownError if a text may have been sent and was not found. After any other
+        GatewayError, nothing was sent and calling again is safe. (`POST /messages/`)
         """
         draft = Draft(sender=sender, body=body, priority=priority, options=options, test=test)
         wire = wire_recipients(recipients, draft.placeholders)
         if not wire:
-            raise ValueError("there is nobody to send to: recipients is empty")
+            raise ValueError("recipients is empty: give at least one number")
         if draft.has_custom and reference is not None:
             raise ValueError("give either reference or options.custom: they share one field")
         if not draft.has_custom:
@@ -113,14 +142,30 @@ class Messages:
         return message
 
     async def find(self, reference: str) -> Message | None:
-        """Return the newest message that was sent with this reference, None when there is none.
+        """Return the newest message with this reference; None if there is no such message.
 
-        Costs one listing and one request for each message looked at.
+        ```python
+        order = {"sender": "ACME", "body": "Your order is ready", "reference": "order-4711"}
+        if await gateway.messages.find("order-4711") is None:
+            await gateway.messages.send(recipients="+39-3401234567", **order)
+        ```
+
+        Takes one request for the list, and one for each message until it is found.
+        (`GET /messages/`, `GET /messages/{id}`)
         """
         return await self._sender.find(check_reference(reference))
 
     async def get(self, message_id: str) -> Message:
-        """Return one message. (`GET /messages/{id}`)."""
+        """Return one message, with its state, counts of recipients, price and options.
+
+        ```python
+        sent = await gateway.messages.send(sender="ACME", body="Ciao", recipients="+39-3401234567")
+        message = await gateway.messages.get(sent.id)
+        print(message.state, message.statistics.delivered)
+        ```
+
+        Raises NotFoundError if there is no such message. (`GET /messages/{id}`)
+        """
         return await self._api.get(message_id)
 
     async def update(
@@ -131,13 +176,23 @@ class Messages:
         transaction: bool | None = None,
         timestamp_send: date | None = None,
     ) -> Message:
-        """Add recipients to an open message, close it, or move its date; the low level.
+        """Add recipients to an open message, close it, or move its date. The low-level call.
 
-        `transaction` False closes the message, which then goes out; True leaves it open; None
-        leaves the field out. Raises TransactionClosedError when the message is closed already,
-        OutcomeUnknownError when it is not known whether this was applied: look with `get`
-        before anything else, for recipients added twice are texted twice.
-        (`PUT /messages/{id}`)
+        ```python
+        opened = await gateway.messages.send(
+            sender="ACME", body="Ciao", recipients="+39-3401234567", transaction=True
+        )
+        await gateway.messages.update(opened.id, recipients=["+39-3401234568"], transaction=False)
+        ```
+
+        - `recipients`: are added to the message, in the same forms as in `send`.
+        - `transaction`: False closes the message, which is then sent. True leaves it open. None
+          leaves the field out of the request.
+        - `timestamp_send`: the new day to send on.
+
+        Raises TransactionClosedError if the message is already closed. Raises OutcomeUnknownError
+        if it is not known whether the change was applied: look with `get` before you call again,
+        because recipients that are added twice are texted twice. (`PUT /messages/{id}`)
         """
         payload = encode(
             MessageUpdate(
@@ -156,9 +211,23 @@ class Messages:
         return message
 
     async def reschedule(self, message_id: str, timestamp_send: date) -> Message:
-        """Move a message that has not been sent yet to another day; an open one stays open.
+        """Move a message that is not sent yet to another day. An open message stays open.
 
-        A day, not an hour: a datetime is a TypeError. (`GET`, then `PUT /messages/{id}`)
+        ```python
+        from datetime import date
+        from gateway_sms_async import Options
+
+        later = await gateway.messages.send(
+            sender="ACME",
+            body="Ciao",
+            recipients="+39-3401234567",
+            options=Options(timestamp_send=date(2099, 12, 24)),
+        )
+        await gateway.messages.reschedule(later.id, date(2099, 12, 27))
+        ```
+
+        The gateway knows days, not hours: a datetime raises TypeError. Raises the errors of `get`
+        and `update`. (`GET`, then `PUT /messages/{id}`)
         """
         wire_date(timestamp_send)
         seen = await self.get(message_id)
@@ -167,23 +236,46 @@ class Messages:
         )
 
     async def delete(self, message_id: str) -> None:
-        """Cancel a message, which then never goes out; credit spent is not given back.
+        """Cancel a message, which is then never sent. Credit that was spent is not refunded.
 
-        When an answer is lost, the message is looked at before it is deleted again. Raises
-        NotFoundError when there was no such message, InvalidRequestError (code 221) when it is
-        too late, OutcomeUnknownError when neither could be told. (`DELETE /messages/{id}`)
+        ```python
+        opened = await gateway.messages.send(
+            sender="ACME", body="Ciao", recipients="+39-3401234567", transaction=True
+        )
+        await gateway.messages.delete(opened.id)
+        ```
+
+        If a response is lost, the message is looked at before it is deleted again. Raises
+        NotFoundError if there was no such message, InvalidRequestError (code 221) if it is too
+        late, and OutcomeUnknownError if neither is known. (`DELETE /messages/{id}`)
         """
         await self._api.delete(message_id)
 
     async def recipients(self, message_id: str) -> builtins.list[RecipientReport]:
-        """Return every recipient of a message and what became of it.
+        """Return every recipient of a message, with its delivery state.
 
-        About 1 kB each; at most 64 MiB. (`GET /messages/{id}/recipients/`)
+        ```python
+        sent = await gateway.messages.send(sender="ACME", body="Ciao", recipients="+39-3401234567")
+        for report in await gateway.messages.recipients(sent.id):
+            print(report.number, report.state, report.price)
+        ```
+
+        About 1 kB is read per recipient, at most 64 MiB. (`GET /messages/{id}/recipients/`)
         """
         return await self._api.recipients(message_id)
 
     async def recipient(self, message_id: str, number: str) -> RecipientReport:
-        """Return one recipient of a message. (`GET /messages/{id}/recipients/{number}`)."""
+        """Return one recipient of a message, with its delivery state.
+
+        ```python
+        sent = await gateway.messages.send(sender="ACME", body="Ciao", recipients="+39-3401234567")
+        report = await gateway.messages.recipient(sent.id, "+39-3401234567")
+        print(report.state, report.sms, report.price)
+        ```
+
+        Raises NotFoundError if the message has no such recipient, InvalidNumberError if `number` is
+        not a phone number. (`GET /messages/{id}/recipients/{number}`)
+        """
         reports = await self._api.recipient(message_id, normalize(coerce(number)[0]))
         if not reports:
             raise NotFoundError("GET: no such recipient on this message", status=404)
