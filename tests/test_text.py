@@ -9,7 +9,7 @@ from hypothesis import assume, given, strategies as st
 
 from gateway_sms_async._simulator.recipients import fill as fill_as_the_gateway
 from gateway_sms_async._text import (
-    _KIN,
+    _EQUIVALENTS,
     TextSize,
     fill,
     measure,
@@ -233,8 +233,8 @@ def test_every_letter_of_the_alphabet_is_known_with_its_accent_apart():
 
 
 def test_the_table_leads_into_the_alphabet():
-    for one, kin in _KIN.items():
-        assert not_gsm(kin) == ()
+    for one, equivalent in _EQUIVALENTS.items():
+        assert not_gsm(equivalent) == ()
         assert "\r" in one or not_gsm(one) == (one,)
 
 
@@ -276,8 +276,10 @@ def text_of(*tokens):
     return (st.lists(one) | long).map("".join)
 
 
-replaceable = text_of(*_KIN, "e\u0300", *"aeo059 .€")
-typographic = text_of(*_KIN, *_KIN, *"aeAE059. €\r\n{}", "\u0300", "\u0308", *"á😀я")
+replaceable = text_of(*_EQUIVALENTS, "e\u0300", *"aeo059 .€")
+typographic = text_of(
+    *_EQUIVALENTS, *_EQUIVALENTS, *"aeAE059. €\r\n{}", "\u0300", "\u0308", *"á😀я"
+)
 bodies = st.lists(
     replaceable | typographic | st.from_regex(r"\{\{[^{}]{1,4}\}\}", fullmatch=True), max_size=6
 ).map("".join)
@@ -324,9 +326,9 @@ def test_placeholders_do_not_keep_the_rest_from_being_replaced(literals):
 def test_replacements_are_all_that_to_gsm_does(text):
     assume(not placeholders(text))
     done = text
-    for one, kin in sorted(replacements(text).items(), key=lambda item: -len(item[0])):
+    for one, equivalent in sorted(replacements(text).items(), key=lambda item: -len(item[0])):
         assert one in text
-        done = done.replace(one, kin)
+        done = done.replace(one, equivalent)
     assert done == to_gsm(text)
 
 

@@ -246,13 +246,13 @@ class OAuth:
             reply = await self._send(call)
             if reply.status not in {200, 201}:
                 raise refused(reply, request, _HINTS)
-            if (answer := read(reply.body)) is not None:
-                return answer
-            odd = UnexpectedResponseError(
-                f"{request}: HTTP {reply.status} with a body that is not the documented one",
+            if (decoded := read(reply.body)) is not None:
+                return decoded
+            unexpected = UnexpectedResponseError(
+                f"{request}: HTTP {reply.status} with a body in another form than documented",
                 status=reply.status,
             )
-            raise AttemptFailed(AttemptResult.AMBIGUOUS, odd)
+            raise AttemptFailed(AttemptResult.AMBIGUOUS, unexpected)
         except TransportFault as fault:
             fault.error.args = (f"OAuth service, {fault.error}",)
             failed = AttemptFailed(AttemptResult.AMBIGUOUS, fault.error)

@@ -132,7 +132,7 @@ class AttemptObserver:
         started_at = self._started_at
         # An attempt that ended while it was queued may have an error with the status of an
         # earlier response.
-        answered = None if started_at is None else error
+        own_error = None if started_at is None else error
         context = self._context
         self._emit(
             AttemptEvent(
@@ -142,8 +142,8 @@ class AttemptObserver:
                 url_template=self._template,
                 message_id=self._message_id,
                 outcome=outcome,
-                status=getattr(answered, "status", None) if reply is None else reply.status,
-                code=getattr(answered, "code", None),
+                status=getattr(own_error, "status", None) if reply is None else reply.status,
+                code=getattr(own_error, "code", None),
                 error=None if error is None else type(error).__name__,
                 tries=self._tries,
                 waited=(now if started_at is None else started_at) - self._created_at + self.waited,

@@ -56,7 +56,7 @@ def judge(
         raise AttemptFailed(
             AttemptResult.AMBIGUOUS,
             UnexpectedResponseError(
-                f"{method}: HTTP {reply.status} with a body that is not the documented one",
+                f"{method}: HTTP {reply.status} with a body in another form than documented",
                 status=reply.status,
             ),
         )

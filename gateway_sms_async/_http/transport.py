@@ -70,7 +70,7 @@ class TransportFault(Exception):  # noqa: N818 - it never leaves the session
 
 
 class _Dropped(Exception):  # noqa: N818
-    """Replaces aiohttp's error for a dropped connection, which aiohttp would answer by a resend."""
+    """Replaces aiohttp's error for a dropped connection, because aiohttp resends after its own."""
 
 
 class _TooLarge(Exception):  # noqa: N818

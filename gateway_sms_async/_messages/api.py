@@ -113,9 +113,9 @@ class MessagesAPI:
         )
 
     async def delete(self, message_id: str) -> None:
-        """Delete a message. When an answer is lost, look at the message before deleting it again.
+        """Delete a message. If a response is lost, look at the message before deleting it again.
 
-        Raises OutcomeUnknownError when the answer was lost and looking did not help either.
+        Raises OutcomeUnknownError if the response was lost and looking did not help either.
         """
         path = message_path(message_id)
         lost: OutcomeUnknownError | None = None
@@ -132,7 +132,7 @@ class MessagesAPI:
                 if await self._is_there(message_id):
                     continue
             except Exception:
-                # Whatever prevented the second request, it is the first answer that is missing.
+                # Whatever prevented the second request, it is the first response that is missing.
                 if lost is None:
                     raise
                 break
@@ -162,12 +162,12 @@ class MessagesAPI:
 
 
 def only_message(data: tuple[Message] | Message) -> Message:
-    """Return the message of an answer that holds one."""
+    """Return the message in a response that holds one."""
     return data if isinstance(data, Message) else data[0]
 
 
 def _about(message_id: str) -> Callable[[tuple[Message] | Message], bool]:
-    """Return a check that an answer is about this message and not mixed up by a confused proxy."""
+    """Return a check that a response is about this message, not one that a confused proxy mixed up."""
     return lambda data: only_message(data).id == message_id
 
 

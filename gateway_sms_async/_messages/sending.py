@@ -1,4 +1,4 @@
-"""One send: its reference, its recovery after a lost answer, the realtime minute.
+"""One send: its reference, its recovery after a lost response, the realtime minute.
 
 For `Messages.send`, and for a transaction that ends with a single recipient.
 """
@@ -76,7 +76,7 @@ class MessageSender:
     async def send(
         self, draft: Draft, payload: bytes, reference: str | None, turn: float | None = None
     ) -> Message:
-        """Send the POST of a draft; when its answer is lost, find the message by its reference.
+        """Send the POST of a draft; if its response is lost, find the message by its reference.
 
         `turn` is what `realtime_turn` returned. It is given back when nothing was sent.
         """
@@ -120,7 +120,7 @@ class MessageSender:
     async def _recover(
         self, draft: Draft, reference: str | None, started: float, unknown: OutcomeUnknownError
     ) -> Message:
-        """Return the message whose answer was lost; raises OutcomeUnknownError if not found."""
+        """Return the message whose response was lost; raises OutcomeUnknownError if not found."""
         found: Message | None = None
         if reference is not None:
             try:

@@ -1218,7 +1218,7 @@ async def test_senders_of_the_documented_length_go_out(
 async def test_senders_that_no_phone_could_show_are_refused(
     sender: str, named: str, simulator: Simulator, messages: Messages
 ) -> None:
-    with pytest.raises(ValueError, match=rf"sender holds {named}, which"):
+    with pytest.raises(ValueError, match=rf"sender contains {named}, which"):
         await messages.send(sender=sender, body="x", recipients=A)
     assert not simulator.requests
 
