@@ -1,4 +1,4 @@
-"""The vendor's own examples decode without loss, oddities are survived, and errors travel."""
+"""The vendor's examples decode without loss, odd values do no harm, and errors can be pickled."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ ISO_TIMES = {
 
 @dataclass
 class Canned:
-    """A server that gives everybody the same answer, and what it was asked."""
+    """A server that gives every request the same response, and records the requests."""
 
     status: int = 200
     body: bytes = b""
@@ -237,7 +237,7 @@ def expected_time(wire: Any) -> datetime:
 
 
 def differences(model: Any, document: dict[str, Any], where: str = "") -> list[str]:
-    """Name every field of the JSON that the model does not give back as it should."""
+    """Return every field of the JSON that the model does not return as expected."""
     found: list[str] = []
     for name, wire in document.items():
         place = f"{where}.{name}"
@@ -443,7 +443,7 @@ def test_odd_extras_of_a_message_read_as_empty(odd: Any) -> None:
 
 
 def test_one_odd_option_does_not_hide_the_others() -> None:
-    # `find` looks for the reference in `custom`: a flag written 0 must not make it blind.
+    # `find` looks for the reference in `custom`: a flag written as 0 must not hide it.
     options = decoded_message(options={"flash": 0, "realtime": "no", "custom": "ref"}).options
     assert options.custom == "ref"
 
@@ -511,7 +511,7 @@ def test_an_unknown_state_of_a_recipient_is_kept(state: Any) -> None:
 
 
 def test_an_odd_extra_of_one_recipient_does_not_hide_the_list() -> None:
-    # What is decided by the list of recipients rests on `number` alone.
+    # Decisions by the list of recipients depend on `number` only.
     envelope = example_of("recipients")
     odd = envelope["data"][0] | {"sms": "1", "i": "0", "remaining_chr": 147.0}
     envelope["data"] = [envelope["data"][0], odd]
@@ -541,7 +541,7 @@ def test_an_invalid_list_is_kept_as_the_gateway_writes_it() -> None:
     assert decoded_message(recipients=counts).recipients.invalid.list == tuple(written)
 
 
-# Strict where people's phones depend on it
+# Strict where texts depend on it
 
 UNDECODABLE = {
     "no transaction": message_without("transaction"),
@@ -946,7 +946,7 @@ def test_a_callback_field_needs_an_address() -> None:
         Options(callback_field="payload")
 
 
-# Errors travel
+# Errors can be pickled
 
 VALUES: dict[str, Any] = {
     "status": 422,

@@ -1,4 +1,4 @@
-# Characters that look like others are what this is about.
+# Characters that look like others are the subject of this file.
 # ruff: noqa: RUF001
 
 import re
@@ -167,7 +167,7 @@ def test_kin(text, replaced):
 @pytest.mark.parametrize(
     "text",
     [
-        # No letter becomes another one, and then the rest would not help either.
+        # No letter becomes another one, so replacing the rest would not help either.
         "“á”",
         "Łukasz’s…",
         "c\u0327a’",
@@ -175,7 +175,7 @@ def test_kin(text, replaced):
         "e\u0300\u0323’",
         "Ａ\u0300",
         "“Привет”",
-        # What would read differently.
+        # Characters whose replacement would read differently.
         "£3·50",
         "2•3",
         "1½ kg",
@@ -184,12 +184,12 @@ def test_kin(text, replaced):
         "20 °C",
         "“5” → “6”",
         "\u202eabc",
-        # What joins emoji and letters.
+        # Joiners of emoji and letters.
         "l’👨\u200d👩\u200d👧",
         "“❤\ufe0f”",
         "1\ufe0f\u20e3 “primo”",
         "می\u200cخواهم…",
-        # As GSM-7 it would take more.
+        # As GSM-7 it would take more parts.
         "…" * 54,
         "ﬃ" * 54,
     ],
@@ -271,7 +271,7 @@ GSM = [chr(code) for code in range(0x3000) if not not_gsm(chr(code))]
 
 def text_of(*tokens):
     one = st.sampled_from(tokens)
-    # Hypothesis alone makes few texts longer than a part.
+    # Hypothesis by itself makes few texts that are longer than a part.
     long = st.integers(40, 180).flatmap(lambda n: st.lists(one, min_size=n, max_size=n))
     return (st.lists(one) | long).map("".join)
 

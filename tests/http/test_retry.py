@@ -1,4 +1,4 @@
-"""The waits and what they cost, as plain functions: `Retry-After`, jitter, budget, policy."""
+"""Waits and budget as plain functions: `Retry-After`, jitter, budget, policy."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_the_budget_is_never_overdrawn_and_never_overflows(events):
 
 
 def test_in_a_steady_state_one_retry_in_fifteen_calls_is_paid_for():
-    """One clean success gives 1 back: 14 of them pay for one retry that fails for good."""
+    """One clean success gives 1 back: 14 of them pay for one retry that fails."""
     budget = RetryBudget()
     while budget.take():
         pass
@@ -247,7 +247,7 @@ def test_the_policy_has_its_documented_defaults_and_cannot_be_changed():
         RetryPolicy(3)
 
 
-# The table, as data; what it does on the wire is in test_retry_table
+# The table as data; its effect on the wire is tested in test_retry_table
 
 
 def test_only_reading_and_an_open_that_never_sends_are_repeated_when_in_doubt():
