@@ -115,7 +115,7 @@ class OutgoingMessage:
         number: int = 0,
     ) -> None:
         self.api = api
-        self.sender = MessageSender(api)
+        self.sender: MessageSender = MessageSender(api)
         self.draft = draft
         self.policy = policy
         self.tuning = tuning
