@@ -83,7 +83,7 @@ class AttemptObserver:
         self._created_at = self._loop.time()
         self._started_at: float | None = None
         self._reported = False
-        self.waited = 0.0
+        self.waited: float = 0.0
 
     def started(self) -> None:
         """Record that the attempt has a slot and that its request follows."""

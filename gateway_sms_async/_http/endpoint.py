@@ -40,10 +40,10 @@ class Endpoint(Generic[T]):
         decoder: msgspec.json.Decoder[Envelope[T]],
         cap: int = CONTROL_CAP,
     ) -> None:
-        self.method = method
-        self.operation = operation
-        self.decoder = decoder
-        self.cap = cap
+        self.method: str = method
+        self.operation: Operation = operation
+        self.decoder: msgspec.json.Decoder[Envelope[T]] = decoder
+        self.cap: int = cap
 
 
 class WireStatus:
@@ -55,8 +55,8 @@ class WireStatus:
     __slots__ = ("lost", "on_wire")
 
     def __init__(self) -> None:
-        self.on_wire = False
-        self.lost = 0
+        self.on_wire: bool = False
+        self.lost: int = 0
 
 
 @dataclass(slots=True)

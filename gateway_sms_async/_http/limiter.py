@@ -74,7 +74,7 @@ class Slot:
 
     def __init__(self, limiter: RateLimiter) -> None:
         self._limiter = limiter
-        self.departed = False
+        self.departed: bool = False
 
     def try_depart(self) -> bool:
         """Take the token; returns False if the rate or a hold still requires a wait."""

@@ -167,16 +167,16 @@ class Draft:
         options: Options | None = None,
         test: bool = False,
     ) -> None:
-        self.sender = check_sender(sender)
-        self.body = check_body(body)
+        self.sender: str = check_sender(sender)
+        self.body: str = check_body(body)
         self.priority = UNSET if priority is None else check_priority(priority)
         if options is not None and not isinstance(options, Options):
             raise TypeError("options must be an Options")
         self.options = (options.to_wire() if options is not None else {}) or UNSET
-        self.has_custom = options is not None and options.custom is not None
-        self.test = check_flag("test", test)
-        self.is_realtime = options is not None and options.realtime and not test
-        self.placeholders = placeholders(body)
+        self.has_custom: bool = options is not None and options.custom is not None
+        self.test: bool = check_flag("test", test)
+        self.is_realtime: bool = options is not None and options.realtime and not test
+        self.placeholders: tuple[str, ...] = placeholders(body)
 
     def payload(
         self, recipients: WireRecipients, *, transaction: bool, reference: str | None = None

@@ -215,13 +215,10 @@ class Messages:
 
         ```python
         from datetime import date
-        from gateway_sms_async import Options
 
+        options = Options(timestamp_send=date(2099, 12, 24))
         later = await gateway.messages.send(
-            sender="ACME",
-            body="Ciao",
-            recipients="+39-3401234567",
-            options=Options(timestamp_send=date(2099, 12, 24)),
+            sender="ACME", body="Ciao", recipients="+39-3401234567", options=options
         )
         await gateway.messages.reschedule(later.id, date(2099, 12, 27))
         ```
