@@ -60,10 +60,10 @@ async def _at_the_limiter(rate: float, burst: int, count: int) -> list[float]:
     departures: list[float] = []
 
     async def depart() -> None:
-        slot = await limiter.slot(urgent=True)
+        slot = await limiter.acquire(urgent=True)
         await slot.depart()
         departures.append(loop.time())
-        slot.done()
+        slot.release()
 
     await drive(depart, count, _CONCURRENCY)
     return departures
@@ -73,9 +73,9 @@ async def _acquisitions(count: int) -> float:
     limiter = RateLimiter(rate=1e9, burst=1_000, concurrency=1)
     began = time.process_time()
     for _ in range(count):
-        slot = limiter.try_acquire() or await limiter.slot(urgent=True)
+        slot = limiter.try_acquire() or await limiter.acquire(urgent=True)
         await slot.depart()
-        slot.done()
+        slot.release()
     return (time.process_time() - began) / count * 1e6
 
 

@@ -1,8 +1,8 @@
-"""The text of a message: how many SMS it takes, how it is filled in, how it could be cheaper.
+"""The text of a message: how many SMS parts it takes, its placeholders, and cheaper spellings.
 
-Pure functions over strings, for anyone who sends. What a text means to the gateway is decided
-here and nowhere else. The alphabet is the GSM 7-bit default alphabet and its extension table in
-3GPP TS 23.038, without national tables; how a text is split is TS 23.040, 9.2.3.24.1.
+Pure functions on strings. All knowledge of how the gateway treats a text is here. The alphabet is
+the GSM 7-bit default alphabet with its extension table (3GPP TS 23.038), without national tables.
+Texts are split as in TS 23.040, 9.2.3.24.1.
 """
 
 import re
@@ -22,12 +22,12 @@ _APART = re.compile(r"(\{\{[^{}]+\}\})")  # splits into text, placeholder, text,
 
 
 def placeholders(body: str) -> tuple[str, ...]:
-    """Return the distinct names in `{{name}}`, in the order of first use, blanks included."""
+    """Return the distinct names in `{{name}}`, in the order of first use, with their spaces."""
     return tuple(dict.fromkeys(_PLACEHOLDER.findall(body))) if "{{" in body else ()
 
 
 def is_encodable(text: str) -> bool:
-    """Tell whether the text can be written as UTF-8: no half of a surrogate pair."""
+    """Return whether the text can be encoded as UTF-8: it has no half of a surrogate pair."""
     if text.isascii():
         return True
     try:
@@ -38,7 +38,7 @@ def is_encodable(text: str) -> bool:
 
 
 def missing_field(names: Iterable[str], fields: Mapping[str, str] | None) -> str | None:
-    """Return the first name that the fields give no value for; an empty text is a value."""
+    """Return the first name without a value in `fields`, None if each has one. "" is a value."""
     if fields is None:
         fields = {}
     return next((name for name in names if name not in fields), None)
@@ -47,12 +47,12 @@ def missing_field(names: Iterable[str], fields: Mapping[str, str] | None) -> str
 def fill(body: str, fields: Mapping[str, str] | None) -> str:
     """Return the text as the gateway fills it for one recipient.
 
-    A placeholder without a value stays as it is written; one inside a value is not filled.
+    A placeholder without a value is left as it is. A placeholder inside a value is not filled.
     """
     return _template(body)(fields) if fields else body
 
 
-@lru_cache(maxsize=16)  # a campaign fills one and the same body for everybody
+@lru_cache(maxsize=16)  # a campaign fills the same body for every recipient
 def _template(body: str) -> Callable[[Mapping[str, str]], str]:
     pieces = _PLACEHOLDER.split(body)  # text, name, text, name, text
     names = pieces[1::2]
@@ -85,7 +85,7 @@ _find_foreign = re.compile(f"[^{re.escape(_BASIC + _EXTENSION)}]").findall
 
 
 _LIMITS: dict[Encoding, tuple[int, int]] = {"GSM-7": (160, 153), "UCS-2": (70, 67)}
-"""Units of a text that fits into one part, and of each part of a text that does not."""
+"""The units in a text of one part, and in each part of a longer text."""
 
 
 _ESCAPE = "\x1b"
@@ -96,12 +96,13 @@ _LOW_SURROGATES = range(0xDC, 0xE0)  # the high byte of the second unit of a pai
 
 @dataclass(frozen=True, slots=True)
 class TextSize:
-    """What a text takes on its way to a phone.
+    """The size of a text as SMS.
 
-    `parts` counts SMS, at least one: an empty text is sent as one. `units` counts septets in
-    GSM-7, two for an extension character such as `€`, and UTF-16 units in UCS-2, two for a
-    character beyond U+FFFF, as most emoji are. `units_left` is what is still free in the last
-    part, the vendor's `remaining_chr`.
+    - `encoding`: "GSM-7" or "UCS-2".
+    - `parts`: the number of SMS parts, at least one: an empty text is sent as one part.
+    - `units`: septets in GSM-7, two for an extension character such as `€`; UTF-16 units in UCS-2,
+      two for a character beyond U+FFFF, such as most emoji.
+    - `units_left`: the units that are free in the last part, the vendor's `remaining_chr`.
     """
 
     encoding: Encoding
@@ -111,10 +112,10 @@ class TextSize:
 
 
 def measure(text: str) -> TextSize:
-    """Return the size of a text; a placeholder in it is measured as it is written.
+    """Return the size of a text. A placeholder is measured as it is written.
 
-    The two units of one character never go into two parts: one that would leaves the last unit
-    of a part empty. Half of a surrogate pair, which cannot be sent, counts as one unit.
+    The two units of one character are never split between two parts; the last unit of the first
+    part is then left empty. Half of a surrogate pair, which cannot be sent, counts as one unit.
     """
     if _is_basic(text):
         return _even("GSM-7", len(text))
@@ -124,7 +125,7 @@ def measure(text: str) -> TextSize:
 def _with_escapes(text: str) -> TextSize:
     septets = text
     for character in _EXTENSION:
-        if character in septets:  # much cheaper than replacing in vain
+        if character in septets:  # much cheaper than a replace that finds nothing
             septets = septets.replace(character, _ESCAPE + character)
     if len(septets) <= _LIMITS["GSM-7"][0]:
         return _even("GSM-7", len(septets))
@@ -139,13 +140,13 @@ def _in_ucs2(text: str) -> TextSize:
     return _uneven("UCS-2", units, lambda at: octets[2 * at] in _LOW_SURROGATES)
 
 
-# A million texts have a few hundred sizes, and making one takes longer than looking it up.
+# A million texts have a few hundred sizes, and a lookup is faster than creating one.
 _size = lru_cache(maxsize=2048)(TextSize)
 
 
 @lru_cache(maxsize=2048)
 def _even(encoding: Encoding, units: int) -> TextSize:
-    """Return the size of a text in which no pair of units can be where it is split."""
+    """Return the size of a text in which no split can fall inside a pair of units."""
     alone, each = _LIMITS[encoding]
     if units <= alone:
         return TextSize(encoding, 1, units, alone - units)
@@ -154,7 +155,10 @@ def _even(encoding: Encoding, units: int) -> TextSize:
 
 
 def _uneven(encoding: Encoding, units: int, is_second: Callable[[int], bool]) -> TextSize:
-    """Return the size of a text of several parts, told which units are the second of a pair."""
+    """Return the size of a text of several parts.
+
+    `is_second` returns whether the unit at a position is the second of a pair.
+    """
     each = _LIMITS[encoding][1]
     parts, end = 1, each
     while end < units:
@@ -169,22 +173,22 @@ def not_gsm(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_find_foreign(text)))
 
 
-# What GSM-7 lacks, and what says the same in it. Written as code points: half of these cannot be
-# told from one another, and the other half cannot be seen. Left out is whatever would read
-# differently: fractions (1½ is not 11/2), № (No is a word), º and ° (1º is not 1o), arrows and other
-# signs, and every letter without its accent.
+# Characters that GSM-7 lacks, and their equivalents in it. Written as code points, because half of
+# them look the same and the other half are invisible. Characters whose replacement would read
+# differently are left out: fractions (1½ is not 11/2), № (No is a word), º and ° (1º is not 1o),
+# arrows and other signs, and every letter without its accent.
 _DOTS = "\u00b7\u2022\u2023\u2043\u2219\u22c5\u25aa\u25e6"  # bullets and middle dots
 
 
-_KIN = {
-    # Full-width forms, before the quotes: the kin of a full-width backtick is an apostrophe.
+_EQUIVALENTS = {
+    # Full-width forms, before the quotes: the equivalent of a full-width backtick is an apostrophe.
     **{chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F)},
     "\uffe1": "£",
     "\uffe5": "¥",
     # Double quotes, guillemets, double primes.
     **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u301d\u301e\u301f\u275d\u275e", '"'),
     **dict.fromkeys("\u2033\u2036\u02ba", '"'),
-    # Single quotes, apostrophes, okinas, primes, and accents that stand alone.
+    # Single quotes, apostrophes, okinas, primes, and accents without a letter.
     **dict.fromkeys("\u2018\u2019\u201a\u201b\u2039\u203a\u275b\u275c\u02bb\u02bc\u02bd", "'"),
     **dict.fromkeys("\u2032\u2035\u02b9\u0060\u00b4\u02ca\u02cb\u1fef\u1ffd\uff40", "'"),
     **dict.fromkeys("\u2034\u2037", "'''"),
@@ -195,13 +199,13 @@ _KIN = {
     **dict.fromkeys(_DOTS, "-"),
     "\u2025": "..",
     "\u2026": "...",
-    # Spaces, the tab among them.
+    # Spaces, including the tab.
     **dict.fromkeys("\t\u00a0\u1680\u202f\u205f\u3000", " "),
     **dict.fromkeys(map(chr, range(0x2000, 0x200B)), " "),
-    # Line ends. A phone may write what follows a lone CR over the line before it.
+    # Line ends. After a lone CR, a phone may overwrite the line before it.
     **dict.fromkeys(("\r\n", "\r", "\v", "\u0085", "\u2028", "\u2029"), "\n"),
-    # What is not seen: soft hyphens, joiners, direction marks, byte order marks, variation
-    # selectors. Not U+202E, which turns the letters round.
+    # Invisible characters: soft hyphens, joiners, direction marks, byte order marks, variation
+    # selectors. Not U+202E, which reverses the letters.
     **dict.fromkeys("\u00ad\u034f\u061c\u180e\u2060\ufeff", ""),
     **dict.fromkeys(map(chr, range(0x200B, 0x2010)), ""),
     **dict.fromkeys("\u202a\u202b\u202c\u2066\u2067\u2068\u2069", ""),
@@ -214,11 +218,11 @@ _KIN = {
     "\ufb04": "ffl",
     "\ufb05": "st",
     "\ufb06": "st",
-    # Signs that are typed so where there is no key for them.
+    # Signs that are usually typed like this on keyboards that lack them.
     "\u00a9": "(c)",
     "\u00ae": "(R)",
     "\u2122": "(TM)",
-    # Ohm, kelvin, angstrom and the Greek question mark: to Unicode the same characters.
+    # Ohm, kelvin, angstrom and the Greek question mark: for Unicode the same characters.
     "\u2126": "Ω",
     "\u212a": "K",
     "\u212b": "Å",
@@ -226,11 +230,11 @@ _KIN = {
 }
 
 
-_SINGLE = "".join(one for one in _KIN if len(one) == 1)
+_SINGLE = "".join(one for one in _EQUIVALENTS if len(one) == 1)
 
 
-# Not a dot between digits: it is a decimal point, or a product.
-# Compiled when they are first used, which many programs never do.
+# Not a dot between digits, which is a decimal point or a product sign.
+# Compiled on first use, because many programs never use them.
 _REPLACEABLE = rf"[{_SINGLE}](?<![0-9][{_DOTS}](?=[0-9]))(?:(?<=\r)\n)?"
 
 
@@ -240,15 +244,15 @@ _REPLACED = rf"[A-Za-z][\u0300\u0301\u0303\u0308\u030a\u0327]|{_REPLACEABLE}"
 def to_gsm(text: str) -> str:
     """Return the text with typographic characters replaced, if that makes it GSM-7 and no longer.
 
-    Quotes, dashes, dots, spaces, line ends, full-width forms, what is not seen, and a letter
-    whose accent follows it (`e` and U+0300): each becomes what GSM-7 has for it. A letter that
-    GSM-7 lacks is never replaced by another one.
+    Quotes, dashes, dots, spaces, line ends, full-width forms, invisible characters, and a letter
+    that is followed by its accent (`e` and U+0300) become their equivalents in GSM-7. A letter
+    that GSM-7 lacks is never replaced by another one.
 
-    All or nothing: a text that would still be UCS-2, or take more parts (an ellipsis becomes
-    three dots), comes back as it is. So nothing that joins emoji or letters of other scripts is
-    ever lost. A GSM-7 text comes back as it is, but for CR LF and CR, which become LF.
+    All or nothing: a text that would still be UCS-2, or take more parts (an ellipsis becomes three
+    dots), is returned unchanged. So the joiners of emoji or of letters of other scripts are never
+    lost. A GSM-7 text is returned unchanged, except that CR LF and CR become LF.
 
-    A placeholder is not altered and not measured; whatever is filled in may be UCS-2 again.
+    A placeholder is neither changed nor measured. The values that fill it may be UCS-2 again.
     """
     if "\r" not in text and _is_gsm(text):
         return text
@@ -259,15 +263,17 @@ def to_gsm(text: str) -> str:
     if not _is_gsm(after) or measure(after).parts > measure(before).parts:
         return text
     replaced = "".join(pieces)
-    # Full-width braces, or a joiner between two braces, may have kept a name from being one.
+    # The replacement must not create a placeholder: full-width braces, or a joiner between two
+    # braces, may have prevented one.
     return replaced if _APART.split(replaced)[1::2] == pieces[1::2] else text
 
 
 def replacements(text: str) -> dict[str, str]:
     """Return what `to_gsm` replaces in this text, and by what, in the order of first use.
 
-    One entry for each distinct character, or letter and accent, or CR LF; an empty value for one
-    that is left out. Empty when `to_gsm` returns the text as it is.
+    There is one entry for each distinct character, letter with accent, or CR LF. The value is
+    empty for a character that is removed. Returns an empty dict if `to_gsm` returns the text
+    unchanged.
     """
     if to_gsm(text) == text:
         return {}
@@ -276,8 +282,8 @@ def replacements(text: str) -> dict[str, str]:
 
 
 def _replaced(literal: str) -> str:
-    return re.sub(_REPLACEABLE, _kin, unicodedata.normalize("NFC", literal))
+    return re.sub(_REPLACEABLE, _equivalent, unicodedata.normalize("NFC", literal))
 
 
-def _kin(found: re.Match[str]) -> str:
-    return _KIN[found[0]]
+def _equivalent(found: re.Match[str]) -> str:
+    return _EQUIVALENTS[found[0]]

@@ -1,3 +1,3 @@
-"""The version, which the package's metadata is built from. Everything may enter."""
+"""The version. The package's metadata is built from it."""
 
 __version__: str = "0.1.0"

@@ -1,8 +1,42 @@
-"""The tree of errors, nothing else.
+"""All errors of the library, what each means, and after which of them to call again.
 
-Everything may import it; it knows only the answers that errors carry. Each error has one
-positional message and keyword-only attributes, survives pickling, and its text never holds a
-token, a whole number or the text of a message.
+    GatewayError
+    ├── GatewayConnectionError      (also a ConnectionError)
+    ├── GatewayTimeoutError         (also a TimeoutError)
+    ├── APIError
+    │   ├── AuthenticationError         401, 403
+    │   ├── InsufficientCreditError     402
+    │   ├── NotFoundError               404
+    │   ├── InvalidRequestError         400, 406, 413, 422
+    │   │   └── TransactionClosedError  422 with code 212
+    │   ├── RateLimitError              429
+    │   └── ServerError                 5xx
+    ├── UnexpectedResponseError
+    ├── OutcomeUnknownError
+    ├── RecipientsRejectedError
+    ├── BulkSendError
+    ├── LimitReachedError
+    ├── JournalError
+    │   ├── JournalLockedError
+    │   ├── JournalExistsError
+    │   └── JournalCorruptError
+    └── CallbackError
+    InvalidNumberError              (a ValueError, not a GatewayError)
+
+Two of them mean that something may have been sent:
+
+- OutcomeUnknownError: the request may have been applied. Do not call again before you have looked,
+  with `messages.find` or `messages.get`.
+- BulkSendError: part of a campaign or a transaction was sent. Its `receipt` accounts for every
+  recipient. Resume from the journal instead of calling again.
+
+After any other GatewayError the call has sent nothing, and calling again is safe. It may help
+after a GatewayConnectionError, a GatewayTimeoutError, a ServerError or an UnexpectedResponseError,
+and after a RateLimitError once `retry_after` seconds have passed; the library's own retries are
+used up by then. After the others, something has to change first.
+
+Each error has one positional message and keyword-only attributes and can be pickled. Its text
+never contains a token, a whole number or the text of a message.
 """
 
 from __future__ import annotations
@@ -47,7 +81,10 @@ def _rebuild(kind: type[Exception], message: str, attributes: dict[str, Any]) ->
 
 
 class GatewayError(Exception):
-    """The root: whatever this library raises about the gateway is one of these."""
+    """The base of all errors that this library raises about the gateway.
+
+    Raised itself for the rest, such as a call that was stopped before its request left.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -57,20 +94,27 @@ class GatewayError(Exception):
 
 
 class GatewayConnectionError(GatewayError, ConnectionError):
-    """The gateway could not be reached: refused, DNS, TLS, or the connection broke."""
+    """The gateway could not be reached: connection refused or broken, DNS, TLS.
+
+    Nothing was sent. Calling again is safe.
+    """
 
 
 class GatewayTimeoutError(GatewayError, TimeoutError):
-    """No complete answer within the time allowed."""
+    """No complete response within the time allowed, or the call was queued for too long.
+
+    Nothing was sent. Calling again is safe.
+    """
 
 
 class APIError(GatewayError):
-    """A complete answer that says no.
+    """The gateway refused the request. Nothing was sent.
 
-    `status` is the HTTP status, `code` the gateway's own error number (None when the answer had
-    none), `retry_after` the seconds that the gateway asked to wait (None when it did not).
-    `detail` is what the gateway said in words; it may quote what was sent, so it is not part of
-    the text of the error.
+    - `status`: the HTTP status.
+    - `code`: the gateway's own error number; None if the response had none.
+    - `retry_after`: the seconds that the gateway asked to wait; None if it did not ask.
+    - `detail`: the gateway's own words; None if it gave none. They may quote what was sent, so they
+      are not part of the text of the error.
     """
 
     def __init__(
@@ -92,42 +136,50 @@ class APIError(GatewayError):
 class AuthenticationError(APIError):
     """401 or 403: the token is missing, expired, for another environment, or lacks a scope.
 
-    Also what the OAuth service says when there is no token to be had: the API key is not accepted,
-    or the API or a scope is not enabled for the account.
+    Also if the OAuth service gives no token: the API key is not accepted, or the API or a scope is
+    not enabled for the account. Nothing was sent. Call again with another token.
     """
 
 
 class InsufficientCreditError(APIError):
-    """402: the account cannot pay for the message."""
+    """402: the account cannot pay for the message. Nothing was sent. Top up, then call again."""
 
 
 class NotFoundError(APIError):
-    """404: no such message, or no such recipient on it."""
+    """404: there is no such message, or no such recipient on it. Nothing was changed."""
 
 
 class InvalidRequestError(APIError):
-    """400, 406, 413 or 422: the gateway does not accept the request as it stands."""
+    """400, 406, 413 or 422: the gateway does not accept this request.
+
+    Nothing was sent. The same call fails again.
+    """
 
 
 class TransactionClosedError(InvalidRequestError):
-    """422 with code 212: the message is closed and takes no more recipients."""
+    """422 with code 212: the message is closed. No recipient was added to it by this call."""
 
 
 class RateLimitError(APIError):
-    """429: too many requests, and waiting as asked would take longer than is left.
+    """429: too many requests, and the wait that the gateway asks for is longer than the call has.
 
-    Also a second realtime message within a minute, which is refused before any request.
+    Also a second realtime message within a minute, which is refused before any request. Nothing
+    was sent. Call again after `retry_after` seconds.
     """
 
 
 class ServerError(APIError):
-    """5xx: the gateway, or something before it, failed."""
+    """5xx: the gateway, or a server in front of it, failed.
+
+    Raised itself only where that is harmless. Where the request may have been applied, it is the
+    `__cause__` of an OutcomeUnknownError. Calling again is safe.
+    """
 
 
 class UnexpectedResponseError(GatewayError):
-    """An answer that is not what the gateway documents: another page, cut short, too large.
+    """A response that is not in the gateway's documented form: another page, cut short, too large.
 
-    `status` is the HTTP status.
+    `status` is the HTTP status. Raised itself only where that is harmless, like ServerError.
     """
 
     def __init__(self, message: str, *, status: int) -> None:
@@ -136,10 +188,11 @@ class UnexpectedResponseError(GatewayError):
 
 
 class OutcomeUnknownError(GatewayError):
-    """The request may or may not have been applied, and there is no knowing.
+    """The request may or may not have been applied: its response was lost.
 
-    `reference` is what the message was sent with, to look for it by `messages.find`; the fault
-    itself is the `__cause__`. Do not simply call again: a text may have gone out.
+    A text may have gone out, so do not simply call again. Look first, by `messages.find` with
+    `reference`, which the message was sent with (None if there is no reference), or by
+    `messages.get`. The fault itself is the `__cause__`.
     """
 
     def __init__(self, message: str, *, reference: str | None = None) -> None:
@@ -148,7 +201,10 @@ class OutcomeUnknownError(GatewayError):
 
 
 class RecipientsRejectedError(GatewayError):
-    """The gateway took none of the recipients; `message` is what it answered. Nothing was sent."""
+    """The gateway accepted none of the recipients. Nothing was sent.
+
+    `message` is the message in the gateway's response.
+    """
 
     def __init__(self, text: str, *, message: Message) -> None:
         super().__init__(text)
@@ -156,11 +212,14 @@ class RecipientsRejectedError(GatewayError):
 
 
 class BulkSendError(GatewayError):
-    """A campaign or a transaction ended before everyone was accepted.
+    """A campaign or a transaction ended before every recipient was accepted.
 
-    `receipt` accounts for every recipient taken; `reason` says in words why it stopped (the fault
-    is the `__cause__`); `resumable` whether a journal allows it to go on, and `journal` where
-    that is.
+    Part of it may have been sent. With a journal, resume it instead of calling again.
+
+    - `receipt`: accounts for every recipient taken from the source.
+    - `reason`: why it stopped, in words. The fault itself is the `__cause__`.
+    - `resumable`: whether it can be resumed from a journal.
+    - `journal`: the path of the journal; None if there is none.
     """
 
     def __init__(
@@ -180,33 +239,41 @@ class BulkSendError(GatewayError):
 
 
 class LimitReachedError(GatewayError):
-    """Closing one more message would go beyond `max_recipients` or `max_cost`; it was not closed."""
+    """Closing one more message would exceed `max_recipients` or `max_cost`, so it was not closed.
+
+    The `__cause__` of a BulkSendError, whose receipt accounts for the messages closed before.
+    """
 
 
 class JournalError(GatewayError):
-    """A journal cannot be read or written. Where it is raised by itself, nothing was sent."""
+    """A journal cannot be read or written.
+
+    Raised itself before anything is sent; in a running campaign it is the `__cause__` of a
+    BulkSendError.
+    """
 
 
 class JournalLockedError(JournalError):
-    """Another process, or another campaign of this one, has the journal open."""
+    """The journal is open in another process, or in another campaign of this process."""
 
 
 class JournalExistsError(JournalError):
-    """There is a campaign in this file already: resume it, or choose another file."""
+    """The file already holds a campaign: resume it, or choose another file."""
 
 
 class JournalCorruptError(JournalError):
-    """The file is no journal, or is damaged: what it says cannot be relied on."""
+    """The file is not a journal, or it is damaged, so its content cannot be trusted."""
 
 
 class CallbackError(GatewayError):
-    """What came as a callback is none: not in the gateway's form, or too large."""
+    """A request is not a callback of the gateway: it has another form, or is too large."""
 
 
 class InvalidNumberError(ValueError):
-    """A number that cannot be written in the gateway's form: the caller's own mistake.
+    """A number that cannot be written in the gateway's form.
 
-    `number` is the caller's text, `reason` what is wrong with it in words.
+    Raised before any request. `number` is the text that was passed, `reason` says in words what is
+    wrong with it.
     """
 
     def __init__(self, message: str, *, number: str, reason: str) -> None:

@@ -1,11 +1,11 @@
-"""What comes back from the gateway, as types.
+"""The gateway's responses, as types.
 
-Answers are lenient where nothing depends on it (unknown fields ignored, unknown states kept,
-oddly shaped extras read only when asked for) and strict where people's phones do: `transaction`
-and the counts of recipients must be there. Imports nothing of ours.
+Decoding is lenient where nothing depends on it: unknown fields are ignored, unknown states are
+kept, and extras of an unexpected shape are decoded only on access. It is strict where a wrong value
+could text a recipient twice or not at all: `transaction` and the counts of recipients are required.
 
-Field meanings: the vendor's "Gateway SMS" OpenAPI page, schemas Message_Object, Recipient_Object,
-Report and Options.
+The vendor's documentation of the fields: its "Gateway SMS" OpenAPI page, schemas Message_Object,
+Recipient_Object, Report and Options.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ _MOST_MONEY = 10**12
 
 
 def parse_time(wire: Raw) -> datetime | None:
-    """Read any of the gateway's ways to write a time; None when absent or unreadable.
+    """Return a time in any of the gateway's forms, in UTC; None if absent or unreadable.
 
-    Milliseconds as text or number, `{"$date": {"$numberLong": "…"}}`, or ISO 8601.
+    The forms are milliseconds as text or number, `{"$date": {"$numberLong": "…"}}`, and ISO 8601.
     """
     value = _loads(wire)
     while isinstance(value, dict):
@@ -67,12 +67,12 @@ def parse_time(wire: Raw) -> datetime | None:
 
 
 def parse_money(wire: Raw) -> Decimal | None:
-    """Read an amount written as number or text; None when absent or unreadable."""
+    """Return an amount that is a number or text; None if absent or unreadable."""
     try:
         amount = Decimal(bytes(wire).decode().strip('" '))
     except (InvalidOperation, UnicodeDecodeError):
         return None
-    # Beyond that it is no amount, and adding it up would overflow.
+    # A larger number is not an amount, and sums of such numbers would overflow.
     return amount if amount.is_finite() and -_MOST_MONEY < amount < _MOST_MONEY else None
 
 
@@ -89,7 +89,7 @@ def _loads(wire: Raw) -> Any:
 
 
 def _convert(wire: Raw, kind: type[T]) -> T | None:
-    """Read an extra part; None when absent or not of the documented shape (`[]` for empty)."""
+    """Return an extra part; None if absent or of another shape (the gateway sends `[]` if empty)."""
     try:
         return msgspec.json.decode(wire, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -97,7 +97,7 @@ def _convert(wire: Raw, kind: type[T]) -> T | None:
 
 
 def _convert_parts(wire: Raw, kind: type[S]) -> S:
-    """Read an extra part whose fields are all optional; one odd field hides no other."""
+    """Return an extra part whose fields are all optional. A bad field does not hide the others."""
     whole = _convert(wire, kind)
     if whole is not None:
         return whole
@@ -113,7 +113,7 @@ def _convert_parts(wire: Raw, kind: type[S]) -> S:
 
 
 class Envelope(Struct, Generic[T], frozen=True):
-    """What every success comes in."""
+    """The envelope of every success."""
 
     data: T
     success: bool
@@ -122,7 +122,7 @@ class Envelope(Struct, Generic[T], frozen=True):
 
 
 class Refusal(Struct, frozen=True):
-    """What the gateway says when it says no."""
+    """The body of every refusal."""
 
     success: bool
     error: int
@@ -130,7 +130,7 @@ class Refusal(Struct, frozen=True):
 
 
 class MessageSummary(Struct, frozen=True, kw_only=True):
-    """One line of the list of messages."""
+    """One message in the list of messages."""
 
     id: str
     sender: str | None = None
@@ -138,7 +138,7 @@ class MessageSummary(Struct, frozen=True, kw_only=True):
 
     @property
     def timestamp(self) -> datetime | None:
-        """When the message was made, UTC."""
+        """When the message was created, in UTC."""
         return parse_time(self.wire_timestamp)
 
     def __repr__(self) -> str:
@@ -152,14 +152,14 @@ class ValidCount(Struct, frozen=True):
 
 
 class InvalidCount(Struct, frozen=True):
-    """Recipients that the gateway will not send to; `list` may be shorter than `total`."""
+    """Recipients that the gateway does not send to. `list` may be shorter than `total`."""
 
     total: int
     wire_list: Raw = msgspec.field(default=_NOTHING, name="list")
 
     @property
     def list(self) -> tuple[str, ...]:
-        """The numbers that the gateway names, as it writes them."""
+        """The numbers that the gateway lists, in its own form."""
         named = _convert(self.wire_list, tuple[Any, ...]) or ()
         return tuple(one for one in named if isinstance(one, str))
 
@@ -168,14 +168,14 @@ class InvalidCount(Struct, frozen=True):
 
 
 class RecipientCounts(Struct, frozen=True):
-    """Counts over the whole message, never over one batch."""
+    """Counts of the whole message, never of one batch."""
 
     valid: ValidCount
     invalid: InvalidCount
 
 
 class Statistics(Struct, frozen=True, kw_only=True):
-    """How far a message has come; `sms_total` counts parts, the others recipients."""
+    """How many recipients of a message were sent to or delivered; `sms_total` counts SMS parts."""
 
     error: int | None = None
     sent: int | None = None
@@ -185,7 +185,7 @@ class Statistics(Struct, frozen=True, kw_only=True):
 
 
 class MessageOptions(Struct, frozen=True, kw_only=True):
-    """Options as the gateway gives them back. `custom` is UNSET when absent."""
+    """The options of a message as the gateway returns them. `custom` is UNSET if absent."""
 
     flash: bool | None = None
     realtime: bool | None = None
@@ -197,7 +197,7 @@ class MessageOptions(Struct, frozen=True, kw_only=True):
 
     @property
     def timestamp_send(self) -> datetime | None:
-        """When the message is or was due, UTC."""
+        """When the message is or was due, in UTC."""
         return parse_time(self.wire_timestamp_send)
 
     def __repr__(self) -> str:
@@ -205,11 +205,12 @@ class MessageOptions(Struct, frozen=True, kw_only=True):
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """A message as the gateway knows it.
+    """A message as the gateway returns it.
 
-    `transaction` true means open: it takes recipients and never sends by itself. `state` is 0
-    when queued, 2 when seen with everything delivered; others are the gateway's own. The `wire_…`
-    fields hold what was received, to the letter.
+    - `transaction`: True if the message is open: recipients can be added, and nothing is sent.
+    - `state`: 0 if queued, 2 was observed once everything was delivered. Other values are the
+      gateway's own.
+    - `wire_…`: the fields exactly as received. The property of the same name decodes each of them.
     """
 
     id: str
@@ -229,27 +230,27 @@ class Message(Struct, frozen=True, kw_only=True):
 
     @property
     def valid(self) -> int:
-        """How many recipients the gateway will send to."""
+        """How many recipients the gateway sends to."""
         return self.recipients.valid.count
 
     @property
     def invalid(self) -> int:
-        """How many recipients it will not send to."""
+        """How many recipients the gateway does not send to."""
         return self.recipients.invalid.total
 
     @property
     def priority(self) -> Decimal | None:
-        """1.00 is the ordinary queue."""
+        """The priority; 1.00 is the ordinary queue."""
         return parse_money(self.wire_priority)
 
     @property
     def options(self) -> MessageOptions:
-        """The options, defaults where the gateway names none."""
+        """The options, with defaults for those that the gateway leaves out."""
         return _convert_parts(self.wire_options, MessageOptions)
 
     @property
     def statistics(self) -> Statistics:
-        """Counts of sent, delivered and failed."""
+        """Counts of sent, delivered and failed recipients."""
         return _convert_parts(self.wire_statistics, Statistics)
 
     @property
@@ -264,12 +265,12 @@ class Message(Struct, frozen=True, kw_only=True):
 
     @property
     def timestamp(self) -> datetime | None:
-        """When the message was made, UTC."""
+        """When the message was created, in UTC."""
         return parse_time(self.wire_timestamp)
 
     @property
     def last_update(self) -> datetime | None:
-        """When the message last changed, UTC."""
+        """When the message last changed, in UTC."""
         return parse_time(self.wire_last_update)
 
     def __repr__(self) -> str:
@@ -280,7 +281,7 @@ class Message(Struct, frozen=True, kw_only=True):
 
 
 class DeliveryPrice(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the carrier charged for one part."""
+    """The carrier's price of one SMS part."""
 
     currency: str | None = None
     wire_price_per_message: Raw = msgspec.field(default=_NOTHING, name="pricePerMessage")
@@ -292,7 +293,7 @@ class DeliveryPrice(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DeliveryStatus(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Groups: 1 pending, 2 undeliverable, 3 delivered, 4 expired, 5 rejected."""
+    """The carrier's status. Groups: 1 pending, 2 undeliverable, 3 delivered, 4 expired, 5 rejected."""
 
     id: int | None = None
     group_id: int | None = None
@@ -302,7 +303,10 @@ class DeliveryStatus(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DeliveryError(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Groups: 0 none, 1 handset, 2 user, 3 operator. `permanent`: trying again cannot help."""
+    """The carrier's error. Groups: 0 none, 1 handset, 2 user, 3 operator.
+
+    `permanent` is True if a retry cannot help.
+    """
 
     id: int | None = None
     name: str | None = None
@@ -313,7 +317,7 @@ class DeliveryError(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DeliveryReport(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The carrier's own report on one recipient."""
+    """The carrier's report on one recipient."""
 
     price: DeliveryPrice | None = None
     status: DeliveryStatus | None = None
@@ -326,12 +330,12 @@ class DeliveryReport(Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def sent_at(self) -> datetime | None:
-        """When the carrier took it, UTC."""
+        """When the carrier accepted the text, in UTC."""
         return parse_time(self.wire_sent_at)
 
     @property
     def done_at(self) -> datetime | None:
-        """When it became final, UTC."""
+        """When the status became final, in UTC."""
         return parse_time(self.wire_done_at)
 
     def __repr__(self) -> str:
@@ -339,7 +343,7 @@ class DeliveryReport(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RecipientReport(Struct, frozen=True, kw_only=True, gc=False):
-    """One recipient of a message, and what became of it."""
+    """One recipient of a message, with its delivery state."""
 
     number: str
     id: str | None = None
@@ -362,7 +366,7 @@ class RecipientReport(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def i(self) -> int | None:
-        """Its place on the message, from 0."""
+        """The position on the message, from 0."""
         return _whole(self.wire_i)
 
     @property
@@ -373,7 +377,7 @@ class RecipientReport(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def sms(self) -> int | None:
-        """How many parts its text has."""
+        """How many SMS parts the text has."""
         return _whole(self.wire_sms)
 
     @property
@@ -383,7 +387,7 @@ class RecipientReport(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def fields(self) -> dict[str, object]:
-        """What the placeholders of this recipient were filled with."""
+        """The values of the placeholders for this recipient."""
         return _convert(self.wire_fields, dict[str, object]) or {}
 
     @property
@@ -393,22 +397,22 @@ class RecipientReport(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def real_cost(self) -> Decimal | None:
-        """What was really charged, in euro."""
+        """The amount that was charged, in euro."""
         return parse_money(self.wire_real_cost)
 
     @property
     def report(self) -> DeliveryReport | None:
-        """The carrier's report, None while there is none."""
+        """The carrier's report; None if there is none yet."""
         return _convert(self.wire_report, DeliveryReport)
 
     @property
     def timestamp_sent(self) -> datetime | None:
-        """When it was handed to the carrier, UTC."""
+        """When the text was passed to the carrier, in UTC."""
         return parse_time(self.wire_timestamp_sent)
 
     @property
     def timestamp_delivery(self) -> datetime | None:
-        """When it was delivered, UTC."""
+        """When the text was delivered, in UTC."""
         return parse_time(self.wire_timestamp_delivery)
 
     def __repr__(self) -> str:

@@ -35,6 +35,7 @@ from gateway_sms_async import (
 )
 from gateway_sms_async._events import parse_path, safe_id
 from gateway_sms_async._http.endpoint import WireStatus
+from gateway_sms_async._messages.api import MessagesAPI
 from gateway_sms_async.testing import Dialect, Fault, Simulator
 
 A, B = "+39-3401234567", "+39-3401234568"
@@ -438,7 +439,7 @@ async def test_what_stops_the_listener_leaves_a_batch_doubtful(simulator: Simula
         opened = await client.messages.send(**SENDING, recipients=A, transaction=True)
         wire_status = WireStatus()
         with pytest.raises(Stop):
-            await client.messages.put(
+            await MessagesAPI(client._view()).put(
                 opened.id,
                 b'{"recipients": ["+39-3401234568"], "transaction": true}',
                 True,

@@ -1,4 +1,4 @@
-"""The vendor's own examples decode without loss, oddities are survived, and errors travel."""
+"""The vendor's examples decode without loss, odd values do no harm, and errors can be pickled."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ from gateway_sms_async import (
     models,
 )
 from gateway_sms_async._http.responses import _refusal, decode
-from gateway_sms_async._messages import messages as messages_module
+from gateway_sms_async._messages import api
 
 from .support.paths import DATA
 
@@ -94,13 +94,13 @@ CALLS: dict[str, Callable[[Messages], Awaitable[Any]]] = {
     "recipient": lambda messages: messages.recipient(ID, NUMBER),
 }
 DECODERS = {
-    "list": messages_module._LIST.decoder,
-    "send": messages_module._SEND.decoder,
-    "get": messages_module._GET.decoder,
-    "update": messages_module._PUT[None].decoder,
-    "delete": messages_module._DELETE.decoder,
-    "recipients": messages_module._RECIPIENTS.decoder,
-    "recipient": messages_module._RECIPIENT.decoder,
+    "list": api._LIST.decoder,
+    "send": api.SEND.decoder,
+    "get": api._GET.decoder,
+    "update": api._PUT[None].decoder,
+    "delete": api._DELETE.decoder,
+    "recipients": api._RECIPIENTS.decoder,
+    "recipient": api._RECIPIENT.decoder,
 }
 SUCCESSES = [
     (call, status)
@@ -142,7 +142,7 @@ ISO_TIMES = {
 
 @dataclass
 class Canned:
-    """A server that gives everybody the same answer, and what it was asked."""
+    """A server that gives every request the same response, and records the requests."""
 
     status: int = 200
     body: bytes = b""
@@ -211,7 +211,7 @@ def message_without(*path: str) -> bytes:
 
 def decode_message(body: bytes) -> Message | None:
     envelope = decode(DECODERS["get"], body)
-    return None if envelope is None else messages_module._one(envelope.data)
+    return None if envelope is None else api.only_message(envelope.data)
 
 
 def decoded_message(**changes: Any) -> Message:
@@ -237,7 +237,7 @@ def expected_time(wire: Any) -> datetime:
 
 
 def differences(model: Any, document: dict[str, Any], where: str = "") -> list[str]:
-    """Name every field of the JSON that the model does not give back as it should."""
+    """Return every field of the JSON that the model does not return as expected."""
     found: list[str] = []
     for name, wire in document.items():
         place = f"{where}.{name}"
@@ -428,7 +428,7 @@ def test_money_is_exact_and_garbage_is_none(wire: bytes, amount: str | None) -> 
     assert decoded is not None
     expected = None if amount is None else Decimal(amount)
     assert models.parse_money(decoded.credit) == expected
-    price = messages_module._one(decoded.data).price
+    price = api.only_message(decoded.data).price
     assert price == expected
     assert str(price) == str(amount)
 
@@ -443,7 +443,7 @@ def test_odd_extras_of_a_message_read_as_empty(odd: Any) -> None:
 
 
 def test_one_odd_option_does_not_hide_the_others() -> None:
-    # `find` looks for the reference in `custom`: a flag written 0 must not make it blind.
+    # `find` looks for the reference in `custom`: a flag written as 0 must not hide it.
     options = decoded_message(options={"flash": 0, "realtime": "no", "custom": "ref"}).options
     assert options.custom == "ref"
 
@@ -511,7 +511,7 @@ def test_an_unknown_state_of_a_recipient_is_kept(state: Any) -> None:
 
 
 def test_an_odd_extra_of_one_recipient_does_not_hide_the_list() -> None:
-    # What is decided by the list of recipients rests on `number` alone.
+    # Decisions by the list of recipients depend on `number` only.
     envelope = example_of("recipients")
     odd = envelope["data"][0] | {"sms": "1", "i": "0", "remaining_chr": 147.0}
     envelope["data"] = [envelope["data"][0], odd]
@@ -541,7 +541,7 @@ def test_an_invalid_list_is_kept_as_the_gateway_writes_it() -> None:
     assert decoded_message(recipients=counts).recipients.invalid.list == tuple(written)
 
 
-# Strict where people's phones depend on it
+# Strict where texts depend on it
 
 UNDECODABLE = {
     "no transaction": message_without("transaction"),
@@ -946,7 +946,7 @@ def test_a_callback_field_needs_an_address() -> None:
         Options(callback_field="payload")
 
 
-# Errors travel
+# Errors can be pickled
 
 VALUES: dict[str, Any] = {
     "status": 422,

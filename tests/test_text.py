@@ -1,4 +1,4 @@
-# Characters that look like others are what this is about.
+# Characters that look like others are the subject of this file.
 # ruff: noqa: RUF001
 
 import re
@@ -9,7 +9,7 @@ from hypothesis import assume, given, strategies as st
 
 from gateway_sms_async._simulator.recipients import fill as fill_as_the_gateway
 from gateway_sms_async._text import (
-    _KIN,
+    _EQUIVALENTS,
     TextSize,
     fill,
     measure,
@@ -167,7 +167,7 @@ def test_kin(text, replaced):
 @pytest.mark.parametrize(
     "text",
     [
-        # No letter becomes another one, and then the rest would not help either.
+        # No letter becomes another one, so replacing the rest would not help either.
         "“á”",
         "Łukasz’s…",
         "c\u0327a’",
@@ -175,7 +175,7 @@ def test_kin(text, replaced):
         "e\u0300\u0323’",
         "Ａ\u0300",
         "“Привет”",
-        # What would read differently.
+        # Characters whose replacement would read differently.
         "£3·50",
         "2•3",
         "1½ kg",
@@ -184,12 +184,12 @@ def test_kin(text, replaced):
         "20 °C",
         "“5” → “6”",
         "\u202eabc",
-        # What joins emoji and letters.
+        # Joiners of emoji and letters.
         "l’👨\u200d👩\u200d👧",
         "“❤\ufe0f”",
         "1\ufe0f\u20e3 “primo”",
         "می\u200cخواهم…",
-        # As GSM-7 it would take more.
+        # As GSM-7 it would take more parts.
         "…" * 54,
         "ﬃ" * 54,
     ],
@@ -233,8 +233,8 @@ def test_every_letter_of_the_alphabet_is_known_with_its_accent_apart():
 
 
 def test_the_table_leads_into_the_alphabet():
-    for one, kin in _KIN.items():
-        assert not_gsm(kin) == ()
+    for one, equivalent in _EQUIVALENTS.items():
+        assert not_gsm(equivalent) == ()
         assert "\r" in one or not_gsm(one) == (one,)
 
 
@@ -271,13 +271,15 @@ GSM = [chr(code) for code in range(0x3000) if not not_gsm(chr(code))]
 
 def text_of(*tokens):
     one = st.sampled_from(tokens)
-    # Hypothesis alone makes few texts longer than a part.
+    # Hypothesis by itself makes few texts that are longer than a part.
     long = st.integers(40, 180).flatmap(lambda n: st.lists(one, min_size=n, max_size=n))
     return (st.lists(one) | long).map("".join)
 
 
-replaceable = text_of(*_KIN, "e\u0300", *"aeo059 .€")
-typographic = text_of(*_KIN, *_KIN, *"aeAE059. €\r\n{}", "\u0300", "\u0308", *"á😀я")
+replaceable = text_of(*_EQUIVALENTS, "e\u0300", *"aeo059 .€")
+typographic = text_of(
+    *_EQUIVALENTS, *_EQUIVALENTS, *"aeAE059. €\r\n{}", "\u0300", "\u0308", *"á😀я"
+)
 bodies = st.lists(
     replaceable | typographic | st.from_regex(r"\{\{[^{}]{1,4}\}\}", fullmatch=True), max_size=6
 ).map("".join)
@@ -324,9 +326,9 @@ def test_placeholders_do_not_keep_the_rest_from_being_replaced(literals):
 def test_replacements_are_all_that_to_gsm_does(text):
     assume(not placeholders(text))
     done = text
-    for one, kin in sorted(replacements(text).items(), key=lambda item: -len(item[0])):
+    for one, equivalent in sorted(replacements(text).items(), key=lambda item: -len(item[0])):
         assert one in text
-        done = done.replace(one, kin)
+        done = done.replace(one, equivalent)
     assert done == to_gsm(text)
 
 

@@ -1,4 +1,4 @@
-"""Sizes of texts, against three counters that share nothing with ours.
+"""Sizes of texts, compared with three counters that share no code with ours.
 
 The first is the definition, written out below character by character. The second is the
 published package smsutil, which was chosen because it keeps a pair together where a text is
@@ -24,7 +24,7 @@ TABLE = [
     *"¿abcdefghijklmno",
     *"pqrstuvwxyzäöñüà",
 ]  # fmt: skip
-# 6.2.1.1: what an escape makes of these.
+# 6.2.1.1: the characters that an escape makes of these.
 ESCAPED = {
     0x0A: "\f",
     0x14: "^",
@@ -41,7 +41,7 @@ ESCAPE = "\x1b"
 
 
 def by_definition(text):
-    """Put one character after another into parts."""
+    """Fill parts one character at a time."""
     if all(one in TABLE or one in ESCAPED.values() for one in text):
         encoding, alone, each = "GSM-7", 160, 153
         units = [1 if one in TABLE else 2 for one in text]
@@ -77,7 +77,7 @@ def check(text):
     size = measure(text)
     assert size == by_definition(text)
     assert (size.parts, size.units_left) == count_parts(text)
-    # What smsutil takes for GSM-7 and not for it is pinned below.
+    # The cases in which smsutil is wrong are pinned below.
     if text and ESCAPE not in text:
         assert size == by_smsutil(text)
 
@@ -88,7 +88,7 @@ EMOJI = "😀👍🏽👨\u200d👩\u200d👧❤\ufe0f🇮🇹\U0001d400"
 
 
 def runs(fillers, pairs, most):
-    """Texts whose pairs lie where a part ends, `most` units after the one before it."""
+    """Texts with pairs at the ends of parts, `most` units after the end of the part before."""
     return st.builds(
         lambda filler, pair, lengths, tail: (
             "".join(filler * length + pair * times for length, times in lengths) + filler * tail
@@ -112,7 +112,7 @@ texts = (
 
 @settings(deadline=None)
 @given(texts)
-def test_a_text_is_as_long_as_everybody_says(text):
+def test_a_text_is_as_long_as_all_counters_say(text):
     check(text)
 
 
@@ -120,7 +120,7 @@ def test_a_text_is_as_long_as_everybody_says(text):
 @pytest.mark.timeout(300)
 @settings(max_examples=10_000, deadline=None)
 @given(texts)
-def test_ten_thousand_texts_are_as_long_as_everybody_says(text):
+def test_ten_thousand_texts_are_as_long_as_all_counters_say(text):
     check(text)
 
 
@@ -152,10 +152,10 @@ def test_the_alphabet_is_the_published_one_over_all_of_unicode():
 
 
 def test_where_smsutil_differs():
-    # It asks for one character at least before it says GSM-7. Nothing has to be UCS-2.
+    # It needs at least one character to return GSM-7, and takes an empty text for UCS-2.
     assert by_smsutil("") == TextSize("UCS-2", 1, 0, 70)
     assert measure("") == by_definition("") == TextSize("GSM-7", 1, 0, 160)
-    # It takes the escape for a character, which would make a euro of the letter behind it.
+    # It takes the escape for a character; with the next letter, it would be a euro sign.
     assert smsutil.split(f"{ESCAPE}e").encoding == "gsm0338"
     assert f"{ESCAPE}e".encode("gsm0338") == "€".encode("gsm0338")
     assert measure(f"{ESCAPE}e") == by_definition(f"{ESCAPE}e") == TextSize("UCS-2", 1, 2, 68)

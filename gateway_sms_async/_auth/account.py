@@ -1,4 +1,4 @@
-"""Account, token, scopes."""
+"""Values of the OAuth service: the account, its environment, a token, scopes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CONSOLE = "https://console.openapi.com"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Whose tokens they are, and of which environment; without `api_key` none can be made."""
+    """An account in one environment. Without `api_key`, it cannot create tokens."""
 
     email: str
     api_key: str | None = field(repr=False)
@@ -43,18 +43,18 @@ class Account:
 
     @property
     def domain(self) -> str:
-        """The host that the scopes are for."""
+        """The gateway's host, which is part of each scope."""
         return urlsplit(SANDBOX if self.sandbox else PRODUCTION).netloc
 
     @property
     def scopes(self) -> list[str]:
-        """What a token must be allowed to, to make all seven calls."""
+        """The scopes that a token needs for all seven calls."""
         return [f"{method}:{self.domain}/messages" for method in ("GET", "POST", "PUT", "DELETE")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionSettings:
-    """How requests travel: through which connector or proxy, and with how much patience."""
+    """How requests are sent: connector, proxy, timeout in seconds, retry policy."""
 
     connector: ConnectorLike | None = None
     proxy: str | None = None
@@ -63,7 +63,7 @@ class ConnectionSettings:
 
 
 class Token(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A token as it is held and kept. Times are wall seconds of this machine's clock."""
+    """A token, in memory and in a file. Times are wall seconds of this machine's clock."""
 
     value: str
     refresh: str | None = None
@@ -73,13 +73,13 @@ class Token(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def renew_at(self) -> float:
-        """When it should be renewed: in the last tenth of its life, and on its last day."""
+        """When to renew it: in the last tenth of its life, at most a day before its end."""
         if self.expires_at is None:
             return float("inf")
         return self.expires_at - min((self.expires_at - self.made_at) / 10, _DAY)
 
     def lives(self, now: float) -> bool:
-        """Whether it has not expired, as far as is known."""
+        """Whether it has not expired; True if its end is not known."""
         return self.expires_at is None or now < self.expires_at
 
     def __repr__(self) -> str:
@@ -87,7 +87,7 @@ class Token(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def missing_scopes(account: Account, token: Token) -> list[str]:
-    """Return the scopes that the token is known to lack."""
+    """Return the scopes that the token lacks, as far as its list of scopes shows."""
     if not token.scopes or any("*" in scope for scope in token.scopes):
         return []
     granted = {scope.rstrip("/").casefold() for scope in token.scopes}

@@ -1,6 +1,6 @@
-"""Where tokens come from, and how a rejected one is renewed once for all tasks.
+"""Tokens that are made with an API key, kept in memory and in a file, and renewed in time.
 
-The client and the session enter; users implement `TokenSource`, or bring an `ApiKey`.
+`ApiKey` is for users. `RenewedToken` is also the stored login of the command line.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _LONGEST_TTL = 365 * _DAY
 _SHORTEST_TTL = 60
 
 
-# Between two tries to renew a token that still works.
+# Seconds between two attempts to renew a token that still works.
 _PAUSE = 60.0
 
 
@@ -51,8 +51,8 @@ _logger = logging.getLogger("gateway_sms_async")
 class RenewedToken:
     """A token of an account, kept in memory and maybe in a file, and renewed before it expires.
 
-    By its refresh token if it has one that is accepted, else by the account's API key, if there
-    is one. May serve several clients, one event loop after the other.
+    It is renewed by its refresh token if that is accepted, otherwise by the account's API key if
+    there is one. May serve several clients, and several event loops one after the other.
     """
 
     def __init__(self, account: Account, *, ttl: int, name: str, file: Path | None) -> None:
@@ -60,63 +60,64 @@ class RenewedToken:
         self._ttl = ttl
         self._name = name
         self._file = file
-        self._way = ConnectionSettings()
-        self._is_address_given = True
+        self._settings = ConnectionSettings()
+        self._has_own_address = True
         self._held: Token | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._asking = asyncio.Lock()
+        self._renewing = asyncio.Lock()
         self._failures = 0
         self._failure: GatewayError | None = None
         self._not_before = 0.0
 
-    def use(self, way: ConnectionSettings) -> None:
-        """Send requests from now on as the client sends its own."""
-        self._way = way
+    def use(self, settings: ConnectionSettings) -> None:
+        """Use the client's connection settings from now on."""
+        self._settings = settings
 
     @property
     def cached(self) -> str | None:
-        """The token to use now, if nobody has to be asked for it."""
+        """The token to use now; None if it has to be read, made or renewed."""
         token = self._held
         if token is None:
             return None
         now = time.time()
         if now >= token.renew_at and not (
-            # One task renews it in its last days, and all others go on with it.
-            token.lives(now) and (self._asking.locked() or now < self._not_before)
+            # In its last tenth, one task renews it while all others continue to use it.
+            token.lives(now) and (self._renewing.locked() or now < self._not_before)
         ):
             return None
         return token.value
 
     async def token(self) -> str:
-        """Return the token, a new one if it has expired or is about to.
+        """Return the token; a new one if it has expired or is about to expire.
 
-        Raises AuthenticationError when there is none to be had, another GatewayError when the
-        OAuth service cannot be reached for so long as the client's retry policy allows.
+        Raises AuthenticationError if the account cannot get a token, another GatewayError if the
+        OAuth service cannot be reached within the client's retry policy.
         """
-        return self.cached or (await self._ask(None)).value
+        return self.cached or (await self._newest(None)).value
 
     async def renew(self, rejected: str) -> str:
-        """Return another token than `rejected`, as `token` does."""
-        return (await self._ask(rejected)).value
+        """Return a token other than `rejected`. Raises the same errors as `token`."""
+        return (await self._newest(rejected)).value
 
     async def details(self) -> Token:
-        """Return the token with all that is known of it."""
+        """Return the token with its scopes and times."""
         await self.token()
         assert self._held is not None
         return self._held
 
-    async def _ask(self, rejected: str | None) -> Token:
-        """Have a token that is not `rejected`; of those who wait here one asks for all."""
+    async def _newest(self, rejected: str | None) -> Token:
+        """Return a token that is not `rejected`. One task renews it for all that wait here."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            self._loop, self._asking = loop, asyncio.Lock()
+            self._loop, self._renewing = loop, asyncio.Lock()
         failures = self._failures
-        async with self._asking:
+        async with self._renewing:
             held, now = self._held, time.time()
             if held is not None and _is_good(held, rejected, now):
                 return held
             if failures != self._failures and self._failure is not None:
-                # Who waited through an outage does not wait through another of its own.
+                # Tasks that queued behind a failed renewal share its error instead of each
+                # retrying in turn.
                 raise copy.copy(self._failure)
             early = False
             try:
@@ -131,7 +132,7 @@ class RenewedToken:
             except GatewayError as error:
                 if early and held is not None:
                     self._not_before = now + min(_PAUSE, ((held.expires_at or now) - now) / 2)
-                    _logger.warning("the token could not be renewed before its end: %s", error)
+                    _logger.warning("the token could not be renewed before it expires: %s", error)
                     return held
                 self._failures += 1
                 self._failure = error
@@ -140,23 +141,23 @@ class RenewedToken:
 
     async def _obtain(self, old: Token | None, *, early: bool) -> Token:
         """Get a new token: by the refresh token of the old one, or by the API key."""
-        way = self._way
+        settings = self._settings
         if early:
-            # There is no haste, and somebody is waiting for it.
-            way = replace(way, policy=replace(way.policy, max_attempts=1))
-        oauth = OAuth(self.account, way)
-        token = await self._refreshed(oauth, old)
+            # The old token still works and a caller is waiting, so one attempt is enough.
+            settings = replace(settings, policy=replace(settings.policy, max_attempts=1))
+        oauth = OAuth(self.account, settings)
+        token = await self._refresh(oauth, old)
         if token is None:
             if self.account.api_key is None:
                 raise AuthenticationError(
-                    "the login that is kept has expired or was revoked, and cannot be renewed: "
+                    "the stored login has expired or was revoked and cannot be renewed: "
                     "log in again (gateway-sms login)",
                     status=401,
                 )
             token = await oauth.create(name=self._name, ttl=self._ttl)
         return token
 
-    async def _refreshed(self, oauth: OAuth, old: Token | None) -> Token | None:
+    async def _refresh(self, oauth: OAuth, old: Token | None) -> Token | None:
         if old is None or old.refresh is None:
             return None
         try:
@@ -172,8 +173,8 @@ class RenewedToken:
             return None
         if not kept.is_of(self.account):
             raise GatewayError(
-                f"{self._file}: the token in it is of another account or environment; give each a "
-                "file of its own"
+                f"{self._file}: this token belongs to another account or environment; use a "
+                "separate file for each"
             )
         return kept.token
 
@@ -187,24 +188,27 @@ class RenewedToken:
         try:
             await anyio.to_thread.run_sync(keep_token, self._file, kept)
         except GatewayError as error:
-            # It works all the same, and only the next process has to make its own.
+            # The token works all the same. Only the next process has to make its own.
             _logger.warning("%s", error)
 
     def check_opens(self, base_url: str) -> None:
-        """Refuse an address that tokens of this environment do not open, or must not be shown to."""
+        """Raise ValueError if this token is for another gateway than the one at `base_url`.
+
+        A token of the vendor must not be shown to any other server.
+        """
         account = self.account
         environments = {PRODUCTION: False, SANDBOX: True}
         if (sandbox := environments.get(base_url)) is not None:
             if sandbox is not account.sandbox:
                 names = ("production", "the sandbox")
                 raise ValueError(
-                    f"the client is of {names[sandbox]}, its ApiKey of {names[account.sandbox]}: "
-                    "the token of one does not open the other; give both the same sandbox="
+                    f"the client is for {names[sandbox]}, its ApiKey for {names[account.sandbox]}: "
+                    "tokens of one are not valid for the other; give both the same sandbox="
                 )
-        elif not self._is_address_given:
+        elif not self._has_own_address:
             raise ValueError(
-                f"tokens of the vendor are not for {base_url}: say where its tokens are made, by "
-                f"ApiKey(oauth_url=...) or {_OAUTH_VARIABLE}"
+                f"tokens of the vendor are not for {base_url}: name the OAuth service that makes its "
+                f"tokens, by ApiKey(oauth_url=...) or {_OAUTH_VARIABLE}"
             )
 
     def __repr__(self) -> str:
@@ -218,23 +222,26 @@ def _is_good(token: Token, rejected: str | None, now: float) -> bool:
 
 
 class ApiKey(RenewedToken):
-    """Makes tokens from an account's e-mail and API key, and renews them: a `TokenSource`.
+    """A `TokenSource` that makes tokens with an account's e-mail and API key, and renews them.
 
-    - `email`, `api_key`: as the vendor's console shows them; the key is sent to the OAuth service
-      alone, and never shown.
-    - `sandbox`: tokens for the vendor's sandbox. `oauth_url` names another OAuth service, https
-      unless it is this machine's own; else `OPENAPI_OAUTH_URL` is used, except with `sandbox`.
-      A client of any other address than the vendor's two needs one of them.
-    - `file`: keeps the token there for other processes, readable by its owner only, and not the
-      key. One for each account and environment.
-    - `ttl`: seconds that a token is to live, from a minute to a year; the service may allow less.
-      It is renewed in the last tenth of its life, at most a day before its end.
-    - `name`: what it is called in the vendor's console.
+    - `email`, `api_key`: as shown in the vendor's console. The key is sent to the OAuth service
+      only, and never shown.
+    - `sandbox`: make tokens for the vendor's sandbox.
+    - `oauth_url`: another OAuth service, https unless it is on this machine. If absent,
+      `OPENAPI_OAUTH_URL` is used, except with `sandbox`. A client whose base URL is neither of
+      the vendor's two needs one of them.
+    - `file`: keep the token in this file for other processes. Only its owner can read it, and the
+      key is not in it. Use a separate file for each account and environment.
+    - `ttl`: seconds that a token is to live, from a minute to a year. The service may allow less.
+      A token is renewed in the last tenth of its life, at most a day before its end.
+    - `name`: the name of the token in the vendor's console.
 
     Tokens have the four scopes that the seven calls need. Connector, proxy, timeout and retry
-    policy are those of the client that it was last given to. Raises AuthenticationError, from
-    whatever call needs the token, when the key is not accepted, the API is not enabled for the
-    account, or a scope is missing. (the vendor's "OAuth" page: `POST /tokens`)
+    policy are those of the client that received the source last.
+
+    Raises ValueError or TypeError for a wrong argument. A call that needs the token raises
+    AuthenticationError if the key is not accepted, the API is not enabled for the account, or a
+    scope is missing. (the vendor's "OAuth" page: `POST /tokens`)
     """
 
     def __init__(
@@ -250,7 +257,7 @@ class ApiKey(RenewedToken):
     ) -> None:
         address = _oauth_address(oauth_url, sandbox=sandbox)
         if not _SHORTEST_TTL <= check_count("ttl", ttl) <= _LONGEST_TTL:
-            raise ValueError(f"ttl is from {_SHORTEST_TTL} to {_LONGEST_TTL} seconds")
+            raise ValueError(f"ttl must be from {_SHORTEST_TTL} to {_LONGEST_TTL} seconds")
         account = Account(
             email=_check_credential("email", email),
             api_key=_check_credential("api_key", api_key),
@@ -258,11 +265,11 @@ class ApiKey(RenewedToken):
             sandbox=sandbox,
         )
         super().__init__(account, ttl=ttl, name=name, file=None if file is None else Path(file))
-        self._is_address_given = address is not None
+        self._has_own_address = address is not None
 
 
 def _oauth_address(oauth_url: str | None, *, sandbox: bool) -> str | None:
-    """Return the address of another OAuth service than the vendor's; None when none is named."""
+    """Return the address of another OAuth service than the vendor's; None if none is set."""
     name = "oauth_url"
     if oauth_url is None:
         name = _OAUTH_VARIABLE
@@ -272,7 +279,7 @@ def _oauth_address(oauth_url: str | None, *, sandbox: bool) -> str | None:
     parts = check_address(name, oauth_url)
     address = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
     if address == (OAUTH if sandbox else OAUTH_SANDBOX):
-        raise ValueError(f"{name} is the vendor's for the other environment: see sandbox=")
+        raise ValueError(f"{name} is the vendor's address for the other environment: see sandbox=")
     return address
 
 
@@ -280,5 +287,5 @@ def _check_credential(name: str, value: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str")
     if not value or not value.isprintable() or " " in value or (name == "email" and ":" in value):
-        raise ValueError(f"{name} is empty, or holds a blank or a character that none has")
+        raise ValueError(f"{name} is empty, or contains a space or another invalid character")
     return value

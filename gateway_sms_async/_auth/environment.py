@@ -1,4 +1,4 @@
-"""Tokens from the environment."""
+"""Tokens and accounts from environment variables."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _KEY_VARIABLES = ("OPENAPI_API_KEY", "OPENAPI_APIKEY")
 
 
 def email_in_environment() -> str | None:
-    """Return the e-mail of the account that the environment names."""
+    """Return the account's e-mail from the environment; None if it is not set."""
     return _first(_EMAIL_VARIABLES)
 
 
 def key_in_environment() -> str | None:
-    """Return the API key that the environment has."""
+    """Return the API key from the environment; None if it is not set."""
     return _first(_KEY_VARIABLES)
 
 
@@ -40,7 +40,10 @@ def _first(names: tuple[str, ...]) -> str | None:
 
 
 def pair_in_environment() -> tuple[str, str] | None:
-    """Return the e-mail and the API key that the environment has; ValueError for one alone."""
+    """Return the e-mail and the API key from the environment; None if neither is set.
+
+    Raises ValueError if only one of them is set.
+    """
     email, key = email_in_environment(), key_in_environment()
     if email is None and key is None:
         return None
@@ -51,14 +54,14 @@ def pair_in_environment() -> tuple[str, str] | None:
 
 
 def token_source(token: str | TokenSource | None, base_url: str) -> TokenSource:
-    """Return what tokens for this address come from; None reads the environment."""
+    """Return the source of tokens for this base URL; a `token` of None reads the environment."""
     if token is None:
         token = os.environ.get(TOKEN_VARIABLE)
         if not token:
             pair = pair_in_environment()
             if pair is None:
                 raise ValueError(
-                    f"no token: give one, or set {TOKEN_VARIABLE}, or {_EMAIL_VARIABLES[0]} and "
+                    f"no token: pass one, or set {TOKEN_VARIABLE}, or {_EMAIL_VARIABLES[0]} and "
                     f"{_KEY_VARIABLES[0]}"
                 )
             token = ApiKey(*pair, sandbox=base_url == SANDBOX)

@@ -1,8 +1,8 @@
-"""The vendor's OAuth service: tokens are made, renewed, looked at and deleted there.
+"""The calls of the vendor's OAuth service: create, refresh, look up and delete tokens.
 
-Token sources and the commands on the account enter. A call opens a connection of its own, for
-there is hardly one in a day, and is repeated as the retry policy allows: a token that was made
-twice harms nobody. The token stands in the path of some calls, so no path is ever shown.
+Each call opens its own connection: there is about one a day. It is retried as the retry policy
+allows, because a token that is made twice is harmless. Some paths contain the token, so no path
+is ever shown or logged.
 (the vendor's "OAuth" page, version 2: `/tokens`, `/scopes`, `/wallet`)
 """
 
@@ -47,10 +47,11 @@ _NOTHING = Raw(b"null")
 _DAY = 24 * 60 * 60.0
 
 
-_LEAST_TIME = 1.0
+_SHORTEST_ATTEMPT = 1.0
 
 
-_LEAST_HOLD = 0.5
+# See the session: full jitter could yield a wait of zero after a 429.
+_FIXED_SHARE_OF_HOLD = 0.5
 
 
 _CAP = 4 * 1024 * 1024
@@ -106,7 +107,7 @@ _read_anything = partial(decode, msgspec.json.Decoder(dict[str, Any]))
 
 
 @dataclass(slots=True)
-class _Request:
+class _OAuthCall:
     """One call while it lasts. `deadline` is on the loop's clock."""
 
     method: str
@@ -121,25 +122,25 @@ class _Request:
 class OAuth:
     """The calls that an account can make."""
 
-    def __init__(self, account: Account, way: ConnectionSettings) -> None:
+    def __init__(self, account: Account, settings: ConnectionSettings) -> None:
         self.account = account
-        self._way = way
+        self._settings = settings
 
     async def create(self, *, name: str, ttl: int) -> Token:
-        """Make a token for the four scopes that lives `ttl` seconds, or less if so decided.
+        """Create a token for the four scopes that lives `ttl` seconds, or less if so decided.
 
-        Raises AuthenticationError when the account is not accepted, the API is not enabled for
-        it, or a scope is missing. (`POST /tokens`)
+        Raises AuthenticationError if the account is not accepted, the API is not enabled for it,
+        or a scope is missing. (`POST /tokens`)
         """
-        asked = {"scopes": self.account.scopes, "name": name, "ttl": ttl}
+        content = {"scopes": self.account.scopes, "name": name, "ttl": ttl}
         now = time.time()
         try:
-            detail = await self._call("POST", "/tokens", _token_in, asked)
+            detail = await self._call("POST", "/tokens", _read_token, content)
         except InvalidRequestError as refusal:
             error = refusal
         else:
             return self._checked(detail, now)
-        raise await self._explained(error) if error.code in _NOT_ENABLED else error
+        raise await self._explain(error) if error.code in _NOT_ENABLED else error
 
     async def refresh(self, token: Token, *, ttl: int) -> Token:
         """Exchange a token for a new one by its refresh token; the old one is deleted.
@@ -148,20 +149,20 @@ class OAuth:
         """
         now = time.time()
         path = f"/tokens/{quote(token.value, safe='')}"
-        detail = await self._call("PATCH", path, _token_in, {"ttl": ttl}, refresh=token.refresh)
+        detail = await self._call("PATCH", path, _read_token, {"ttl": ttl}, refresh=token.refresh)
         return self._checked(detail, now)
 
     async def look_up(self, value: str) -> Token:
-        """Return what is known of a token.
+        """Return the service's data about a token.
 
         (`GET /tokens/{token}`)
         """
         now = time.time()
-        detail = await self._call("GET", f"/tokens/{quote(value, safe='')}", _token_in)
-        return _held(detail, now)
+        detail = await self._call("GET", f"/tokens/{quote(value, safe='')}", _read_token)
+        return _to_token(detail, now)
 
     async def delete(self, value: str) -> None:
-        """Take a token out of use.
+        """Revoke a token.
 
         (`DELETE /tokens/{token}`)
         """
@@ -176,7 +177,7 @@ class OAuth:
         return parse_money(wallet.data.credit)
 
     async def enabled_scopes(self) -> set[str]:
-        """Return those of the four scopes that the account may ask for.
+        """Return those of the four scopes that are enabled for the account.
 
         (`GET /scopes`)
         """
@@ -184,27 +185,27 @@ class OAuth:
         return {one.scope for one in scopes.data if one.enabled} & set(self.account.scopes)
 
     def _checked(self, detail: _Detail, now: float) -> Token:
-        token = _held(detail, now)
+        token = _to_token(detail, now)
         missing = missing_scopes(self.account, token)
         if missing:
             raise AuthenticationError(_lacking(missing), status=200)
         return token
 
-    async def _explained(self, refusal: APIError) -> AuthenticationError:
-        """Say which scope is missing. The refusal itself does not."""
+    async def _explain(self, refusal: APIError) -> AuthenticationError:
+        """Return an error that names the missing scope, which the refusal itself does not."""
         account = self.account
         try:
             enabled = await self.enabled_scopes()
         except GatewayError:
-            said = f"the API Gateway SMS, or one of its scopes ({', '.join(account.scopes)}), is"
+            subject = f"the API Gateway SMS, or one of its scopes ({', '.join(account.scopes)}), is"
         else:
             missing = [scope for scope in account.scopes if scope not in enabled]
             if missing and enabled:
-                said = f"{_names(missing)} {'are' if len(missing) > 1 else 'is'}"
+                subject = f"{_names(missing)} {'are' if len(missing) > 1 else 'is'}"
             else:
-                said = f"the API Gateway SMS ({account.domain}) is"
+                subject = f"the API Gateway SMS ({account.domain}) is"
         return AuthenticationError(
-            f"OAuth service: {said} not enabled for this account; enable it at {CONSOLE}",
+            f"OAuth service: {subject} not enabled for this account; enable it at {CONSOLE}",
             status=refusal.status,
             code=refusal.code,
         )
@@ -214,43 +215,44 @@ class OAuth:
         method: str,
         path: str,
         read: Callable[[bytes], T | None],
-        asked: dict[str, Any] | None = None,
+        content: dict[str, Any] | None = None,
         *,
         refresh: str | None = None,
     ) -> T:
-        """Make one call, again after a wait if it failed for a passing reason; GatewayError."""
+        """Make one call, with retries; raises the GatewayError of the last attempt."""
         if refresh is not None:
             scheme, credentials = "Bearer", refresh
         else:
             pair = f"{self.account.email}:{self.account.api_key}"
             scheme, credentials = "Basic", b64encode(pair.encode()).decode()
-        deadline = asyncio.get_running_loop().time() + self._way.policy.max_elapsed
-        payload = None if asked is None else msgspec.json.encode(asked)
-        request = _Request(method, path, payload, scheme, credentials, deadline)
+        deadline = asyncio.get_running_loop().time() + self._settings.policy.max_elapsed
+        payload = None if content is None else msgspec.json.encode(content)
+        call = _OAuthCall(method, path, payload, scheme, credentials, deadline)
         error: GatewayError
         try:
-            return cast("T", await _attempt_repeatedly(self, request, read))
+            return cast("T", await _repeat(self, call, read))
         except AttemptFailed as failed:
             error = failed.error
-        # Raised out here: it has no context, which could hold what must not be seen.
+        # Raised outside of the except block, so that it has no __context__, which could hold
+        # secrets.
         raise error
 
-    async def attempt(self, request: _Request, read: Callable[[bytes], Any]) -> Any:
-        """Make one attempt; raise AttemptFailed, with a `wait` if there may be another."""
-        policy = self._way.policy
-        request.tries += 1
-        asked = f"OAuth service, {request.method}"
+    async def attempt(self, call: _OAuthCall, read: Callable[[bytes], Any]) -> Any:
+        """Make one attempt; raises AttemptFailed, with a `wait` if another attempt may follow."""
+        policy = self._settings.policy
+        call.tries += 1
+        request = f"OAuth service, {call.method}"
         try:
-            reply = await self._send(request)
+            reply = await self._send(call)
             if reply.status not in {200, 201}:
-                raise refused(reply, asked, _HINTS)
-            if (answer := read(reply.body)) is not None:
-                return answer
-            odd = UnexpectedResponseError(
-                f"{asked}: HTTP {reply.status} with a body that is not the documented one",
+                raise refused(reply, request, _HINTS)
+            if (decoded := read(reply.body)) is not None:
+                return decoded
+            unexpected = UnexpectedResponseError(
+                f"{request}: HTTP {reply.status} with a body in another form than documented",
                 status=reply.status,
             )
-            raise AttemptFailed(AttemptResult.AMBIGUOUS, odd)
+            raise AttemptFailed(AttemptResult.AMBIGUOUS, unexpected)
         except TransportFault as fault:
             fault.error.args = (f"OAuth service, {fault.error}",)
             failed = AttemptFailed(AttemptResult.AMBIGUOUS, fault.error)
@@ -260,43 +262,51 @@ class OAuth:
         if (
             failed.outcome in {AttemptResult.AMBIGUOUS, AttemptResult.REJECTED_429}
             and not failed.permanent
-            and request.tries < policy.max_attempts
+            and call.tries < policy.max_attempts
         ):
-            least = _LEAST_HOLD if failed.outcome is AttemptResult.REJECTED_429 else 0.0
-            wait = backoff_delay(policy, request.tries, floor=failed.retry_after, least=least)
-            if _left(request) - wait > min(_LEAST_TIME, policy.max_elapsed / 2):
+            is_hold = failed.outcome is AttemptResult.REJECTED_429
+            wait = backoff_delay(
+                policy,
+                call.tries,
+                floor=failed.retry_after,
+                fixed_share=_FIXED_SHARE_OF_HOLD if is_hold else 0.0,
+            )
+            if _time_left(call) - wait > min(_SHORTEST_ATTEMPT, policy.max_elapsed / 2):
                 failed.wait = wait
         raise failed
 
-    async def _send(self, request: _Request) -> Reply:
-        way = self._way
+    async def _send(self, call: _OAuthCall) -> Reply:
+        settings = self._settings
         transport = await Transport.open(
-            self.account.oauth_url, concurrency=1, connector=way.connector, proxy=way.proxy
+            self.account.oauth_url,
+            concurrency=1,
+            connector=settings.connector,
+            proxy=settings.proxy,
         )
         try:
             return await transport.attempt(
-                request.method,
-                request.path,
-                request.payload,
-                token=request.credentials,
-                timeout=min(way.timeout, _left(request)),
+                call.method,
+                call.path,
+                call.payload,
+                token=call.credentials,
+                timeout=min(settings.timeout, _time_left(call)),
                 cap=_CAP,
                 depart=_at_once,
-                scheme=request.scheme,
+                scheme=call.scheme,
             )
         finally:
             await transport.close()
 
 
-_attempt_repeatedly = repeating(OAuth.attempt)
+_repeat = repeating(OAuth.attempt)
 
 
 async def _at_once() -> None:
-    """Leave: the gateway's rate is not the OAuth service's."""
+    """Depart without a wait: the gateway's rate does not apply to the OAuth service."""
 
 
-def _left(request: _Request) -> float:
-    return request.deadline - asyncio.get_running_loop().time()
+def _time_left(call: _OAuthCall) -> float:
+    return call.deadline - asyncio.get_running_loop().time()
 
 
 def _names(scopes: list[str]) -> str:
@@ -310,8 +320,8 @@ def _lacking(scopes: list[str]) -> str:
     )
 
 
-def _token_in(body: bytes) -> _Detail | None:
-    """Read a token, which the documentation shows both bare and in an envelope."""
+def _read_token(body: bytes) -> _Detail | None:
+    """Decode a token, which the documentation shows both bare and in an envelope."""
     wrapped = decode(_in_data, body)
     if wrapped is None:
         detail = decode(_flat, body)
@@ -328,13 +338,13 @@ def _token_in(body: bytes) -> _Detail | None:
     return detail
 
 
-def _held(detail: _Detail, now: float) -> Token:
-    """Return a token with its end by this machine's clock, which may differ from theirs."""
+def _to_token(detail: _Detail, now: float) -> Token:
+    """Return a token that expires by this machine's clock, which may differ from the service's."""
     times = (parse_time(detail.created_at), parse_time(detail.updated_at))
-    theirs = max((one.timestamp() for one in times if one is not None), default=now)
+    their_now = max((one.timestamp() for one in times if one is not None), default=now)
     ends = _timestamp(parse_time(detail.expire_at))
-    # An end that has passed already is a clock that cannot be relied on: the first 401 will tell.
-    expires_at = None if ends is None or ends <= theirs else now + ends - theirs
+    # If it ended before it was made, the clock is wrong. The first 401 then shows the expiry.
+    expires_at = None if ends is None or ends <= their_now else now + ends - their_now
     return Token(
         value=detail.token,
         refresh=detail.refresh_token or None,
@@ -350,8 +360,8 @@ def _timestamp(moment: datetime | None) -> float | None:
 
 _HINTS: dict[tuple[int, int | None], str] = {
     (401, None): f": the e-mail and API key are not accepted; look them up at {CONSOLE}",
-    (403, None): f": this account may not do that; look at it at {CONSOLE}",
-    (404, None): ": there is no such token, or it is another account's",
-    (422, 60): ": this is no token",
+    (403, None): f": this account may not do that; see {CONSOLE}",
+    (404, None): ": there is no such token, or it belongs to another account",
+    (422, 60): ": this is not a token",
     (429, None): ": too many requests",
 }

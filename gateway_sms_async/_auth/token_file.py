@@ -1,7 +1,6 @@
-"""A token kept in a file that only its owner can read.
+"""A token in a file that only its owner can read.
 
-Token sources and the commands on the account enter. There is no lock: of two processes that write
-at once the last one wins, and both tokens work.
+There is no lock. If two processes write at once, the last one wins, and both tokens work.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class KeptToken(Struct, frozen=True, kw_only=True):
-    """What the file holds: a token, and whose it is. The API key is never in it."""
+    """The content of the file: a token and its account. The API key is never in it."""
 
     oauth_url: str
     email: str
@@ -48,15 +47,15 @@ _decoder = msgspec.json.Decoder(KeptToken)
 
 
 def read_token(path: Path) -> KeptToken | None:
-    """Return what is in the file, None when there is none.
+    """Return the content of the file; None if the file does not exist.
 
-    GatewayError when others can read it, or it is something else.
+    Raises GatewayError if other users can read the file, or if it holds something else.
     """
     try:
         with path.open("rb") as file:
             if os.name == "posix" and os.fstat(file.fileno()).st_mode & _OTHERS:
                 raise GatewayError(
-                    f"{path}: others may read this token; delete the file, so that another is made"
+                    f"{path}: other users can read this token; delete the file, and a new token is made"
                 )
             content = file.read()
     except FileNotFoundError:
@@ -67,14 +66,14 @@ def read_token(path: Path) -> KeptToken | None:
         return _decoder.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
-    raise GatewayError(f"{path}: this is no token of ours; delete it, or name another file")
+    raise GatewayError(f"{path}: this file does not hold a token; delete it, or use another file")
 
 
 def keep_token(path: Path, kept: KeptToken) -> None:
-    """Write the file whole or not at all; GatewayError when it cannot be written."""
+    """Write the file whole or not at all; raises GatewayError if it cannot be written."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # 0600 from its first byte on.
+        # mkstemp creates it with mode 0600, so other users can never read it.
         number, name = tempfile.mkstemp(".tmp", f".{path.name}-", path.parent)
         new = Path(name)
         try:
@@ -87,4 +86,4 @@ def keep_token(path: Path, kept: KeptToken) -> None:
             with suppress(FileNotFoundError):
                 new.unlink()
     except OSError as error:
-        raise GatewayError(f"{path}: the token cannot be kept ({error.strerror})") from None
+        raise GatewayError(f"{path}: the token cannot be written ({error.strerror})") from None

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from .._http.session import Session
-from .._messages.api import message_path
-from .._messages.messages import Messages
+from .._messages.api import MessagesAPI, message_path
 from ..errors import APIError, AuthenticationError, GatewayError, InvalidRequestError, NotFoundError
 from ..models import Message, RecipientReport
 from .listing import ListFilter, RecipientStates, key_of, pack
@@ -165,7 +164,7 @@ class DeliveryPoller:
         self, session: Session, message_ids: Iterable[str], *, timeout: float, eager: bool
     ) -> None:
         self._session = session
-        self._messages = Messages(session)
+        self._api = MessagesAPI(session)
         self._eager = eager
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
@@ -225,7 +224,7 @@ class DeliveryPoller:
     async def _get(self, followed: _Followed) -> Message | None:
         """Read a message. Returns None, and ends it, if waiting for it is pointless."""
         try:
-            message = await self._messages.get(followed.message_id)
+            message = await self._api.get(followed.message_id)
         except (NotFoundError, InvalidRequestError) as error:
             if error.status not in _NO_SUCH_ID:
                 raise
@@ -302,7 +301,7 @@ class DeliveryPoller:
         followed.listed_at, followed.snapshot = now, _snapshot(message)
         followed.listed_settled = _is_settled(message)
         try:
-            reports = await self._messages.recipients(followed.message_id)
+            reports = await self._api.recipients(followed.message_id)
         except APIError:
             # A refusal costs nothing: request the list again at the next poll. After other errors
             # (too long, too slow) the pause applies, for the bytes were transferred.

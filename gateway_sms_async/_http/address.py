@@ -1,4 +1,4 @@
-"""Base urls and their checks."""
+"""Addresses of the gateway, and checks of addresses that the caller passes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BASE_URL_VARIABLE = "GATEWAY_SMS_BASE_URL"
 
 
 def choose_base_url(base_url: str | None, *, sandbox: bool) -> str:
-    """Return where requests go."""
+    """Return the base URL: the given one, the sandbox's, the environment's, or production's."""
     if base_url is None and not sandbox:
         base_url = os.environ.get(_BASE_URL_VARIABLE) or PRODUCTION
     return SANDBOX if base_url is None else _check_base_url(base_url)
@@ -30,30 +30,33 @@ def _check_base_url(base_url: str) -> str:
 
 
 def check_address(name: str, address: str) -> SplitResult:
-    """Refuse what is no plain https address; http is for this machine's own alone."""
+    """Return the parts of a plain https address; raises ValueError for any other.
+
+    http is allowed for loopback addresses only.
+    """
     parts = urlsplit(address)
     if parts.scheme not in {"https", "http"} or not parts.hostname:
         raise ValueError(f"{name} must begin with https:// and name a host")
     try:
         _ = parts.port
     except ValueError:
-        raise ValueError(f"{name} names a port that is none") from None
+        raise ValueError(f"{name} has an invalid port") from None
     if parts.username is not None or parts.password is not None:
-        raise ValueError(f"{name} must not hold a user or a password")
+        raise ValueError(f"{name} must not contain a user name or a password")
     if parts.query or parts.fragment or not address.isprintable() or " " in address:
-        raise ValueError(f"{name} is an address without ?, # or blanks")
+        raise ValueError(f"{name} must not contain ?, # or spaces")
     if parts.scheme == "http" and not _is_loopback(parts.hostname):
-        raise ValueError(f"{name} must be https: http would show the token and the numbers")
+        raise ValueError(f"{name} must be https: http would expose the token and the numbers")
     return parts
 
 
 def check_proxy(proxy: str) -> None:
-    """Refuse what is no address of a proxy."""
+    """Raise ValueError if this is not the address of a proxy."""
     if not isinstance(proxy, str):
         raise TypeError("proxy must be a str")
     parts = urlsplit(proxy)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("proxy is the http:// address of an HTTP proxy")
+        raise ValueError("proxy must be the address of an HTTP proxy, such as http://host:3128")
 
 
 def _is_loopback(host: str) -> bool:

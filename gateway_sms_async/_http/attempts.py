@@ -1,6 +1,6 @@
-"""Watches one attempt, for whoever listens, and tells of it when it has ended.
+"""Observes one attempt and reports it as an event when it has ended.
 
-Only the session enters, and makes one only where there is a listener.
+The session creates an observer only if there is a listener.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _OUTCOMES: dict[AttemptResult, AttemptOutcome] = {
 
 
 class AttemptContext(NamedTuple):
-    """What an attempt asks for: `size` is the bytes of its body."""
+    """The request of an attempt. `size` is the size of its body in bytes."""
 
     operation: Operation
     method: str
@@ -56,60 +56,60 @@ class AttemptContext(NamedTuple):
 
 
 class AttemptObserver:
-    """One attempt from its beginning. It tells once, by the first of its ends that comes.
+    """Observes one attempt from its creation. Only the first of its possible ends is reported.
 
-    `waited` is the seconds that it waited to leave once its turn had come.
+    `waited` is the seconds that the attempt waited to depart after it had a slot.
     """
 
     __slots__ = (
-        "_asked",
-        "_began",
+        "_context",
+        "_created_at",
         "_emit",
         "_loop",
         "_message_id",
         "_reported",
-        "_started",
+        "_started_at",
         "_template",
         "_tries",
         "waited",
     )
 
-    def __init__(self, emit: Emit, asked: AttemptContext, *, tries: int) -> None:
+    def __init__(self, emit: Emit, context: AttemptContext, *, tries: int) -> None:
         self._emit = emit
-        self._asked = asked
+        self._context = context
         self._tries = tries
-        self._template, self._message_id = parse_path(asked.path)
+        self._template, self._message_id = parse_path(context.path)
         self._loop = asyncio.get_running_loop()
-        self._started = self._loop.time()
-        self._began: float | None = None
+        self._created_at = self._loop.time()
+        self._started_at: float | None = None
         self._reported = False
         self.waited: float = 0.0
 
     def started(self) -> None:
-        """Take note that its turn has come: what follows is the request itself."""
-        self._began = self._loop.time()
+        """Record that the attempt has a slot and that its request follows."""
+        self._started_at = self._loop.time()
 
     def done(self, reply: Reply, data: object) -> None:
-        """Tell that it was answered with a yes, and this data."""
+        """Report that the gateway said yes, with this data."""
         if self._message_id is None:
             one = cast("tuple[object, ...]", data)[0] if isinstance(data, tuple) else data
             self._message_id = safe_id(one.id) if isinstance(one, Message) else None
-        self._tell("done", None, reply)
+        self._report("done", None, reply)
 
     def failed(self, failed: AttemptFailed, reply: Reply | None) -> None:
-        """Tell that it came to this."""
-        self._tell(_OUTCOMES[failed.outcome], failed.error, reply)
+        """Report how the attempt failed."""
+        self._report(_OUTCOMES[failed.outcome], failed.error, reply)
 
-    def holds(self, seconds: float, asked: float | None) -> None:
-        """Tell that nothing leaves for so long because of what it was answered."""
-        operation = _NAMES[self._asked.operation]
-        self._emit(HoldEvent(operation=operation, seconds=seconds, retry_after=asked))
+    def held(self, seconds: float, retry_after: float | None) -> None:
+        """Report that its response holds all requests for so many seconds."""
+        operation = _NAMES[self._context.operation]
+        self._emit(HoldEvent(operation=operation, seconds=seconds, retry_after=retry_after))
 
     def will_retry(self, wait: float, error: Exception, budget_left: int) -> None:
-        """Tell that another attempt follows."""
+        """Report that another attempt follows."""
         self._emit(
             RetryEvent(
-                operation=_NAMES[self._asked.operation],
+                operation=_NAMES[self._context.operation],
                 message_id=self._message_id,
                 wait=wait,
                 tries=self._tries,
@@ -119,35 +119,36 @@ class AttemptObserver:
         )
 
     def aborted(self, error: BaseException, *, sent: bool) -> None:
-        """Tell that something from outside ended it, such as a cancellation."""
-        self._tell("ambiguous" if sent else "not_sent", error, None)
+        """Report that something from outside ended the attempt, such as a cancellation."""
+        self._report("ambiguous" if sent else "not_sent", error, None)
 
-    def _tell(
+    def _report(
         self, outcome: AttemptOutcome, error: BaseException | None, reply: Reply | None
     ) -> None:
         if self._reported:
             return
         self._reported = True
         now = self._loop.time()
-        began = self._began
-        # What ended in line may have an error with the status of an earlier answer.
-        answered = None if began is None else error
-        asked = self._asked
+        started_at = self._started_at
+        # An attempt that ended while it was queued may have an error with the status of an
+        # earlier response.
+        own_error = None if started_at is None else error
+        context = self._context
         self._emit(
             AttemptEvent(
-                operation=_NAMES[asked.operation],
-                method=asked.method,
-                base_url=asked.base_url,
+                operation=_NAMES[context.operation],
+                method=context.method,
+                base_url=context.base_url,
                 url_template=self._template,
                 message_id=self._message_id,
                 outcome=outcome,
-                status=getattr(answered, "status", None) if reply is None else reply.status,
-                code=getattr(answered, "code", None),
+                status=getattr(own_error, "status", None) if reply is None else reply.status,
+                code=getattr(own_error, "code", None),
                 error=None if error is None else type(error).__name__,
                 tries=self._tries,
-                waited=(now if began is None else began) - self._started + self.waited,
-                duration=None if began is None else now - began - self.waited,
-                request_bytes=asked.size,
+                waited=(now if started_at is None else started_at) - self._created_at + self.waited,
+                duration=None if started_at is None else now - started_at - self.waited,
+                request_bytes=context.size,
                 response_bytes=0 if reply is None else len(reply.body),
             )
         )

@@ -1,18 +1,23 @@
-"""One kind of request; whether a call is on the wire."""
+"""One kind of request, and one call while it lasts.
+
+Knows the call's deadline and whether its request is on the wire. Makes no attempts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import msgspec
 
+from ..errors import GatewayTimeoutError
 from ..models import Envelope
 from .attempts import AttemptObserver
-from .retry import AttemptFailed, Operation
+from .retry import AttemptFailed, AttemptResult, Operation
 
-__all__ = ["CONTROL_CAP", "LIST_CAP", "Endpoint", "WireStatus"]
+__all__ = ["CONTROL_CAP", "LIST_CAP", "CallState", "Endpoint", "WireStatus"]
 
 T = TypeVar("T")
 
@@ -20,11 +25,11 @@ CONTROL_CAP = 1024 * 1024
 
 
 LIST_CAP = 64 * 1024 * 1024
-"""The most bytes of an answer, once unpacked: about one message, or about a list."""
+"""The maximum size of a response in bytes, once unpacked: of one message, and of a list."""
 
 
 class Endpoint(Generic[T]):
-    """How one kind of request is written and its answer read."""
+    """How one kind of request is made and how its response is decoded."""
 
     __slots__ = ("cap", "decoder", "method", "operation")
 
@@ -42,9 +47,9 @@ class Endpoint(Generic[T]):
 
 
 class WireStatus:
-    """Lets whoever started a call see whether it is on the wire, also after cancelling it.
+    """Whether a call is on the wire. Its caller can still read this after cancelling the call.
 
-    `lost` counts attempts whose answer was lost.
+    `lost` counts attempts whose response was lost.
     """
 
     __slots__ = ("lost", "on_wire")
@@ -55,7 +60,7 @@ class WireStatus:
 
 
 @dataclass(slots=True)
-class _Call(Generic[T]):
+class CallState(Generic[T]):
     """One call while it lasts. `deadline` is on the loop's clock."""
 
     endpoint: Endpoint[T]
@@ -66,5 +71,21 @@ class _Call(Generic[T]):
     deadline: float
     tries: int = 0
     renewed: bool = False
-    failed: AttemptFailed | None = None
     observer: AttemptObserver | None = None
+
+    def time_left(self) -> float:
+        """Return the seconds until the deadline, below zero if it has passed."""
+        return self.deadline - asyncio.get_running_loop().time()
+
+    async def in_time(self, token: Awaitable[str]) -> str:
+        """Wait for a token until the deadline: its source may take any time."""
+        limit = asyncio.timeout_at(self.deadline)
+        try:
+            async with limit:
+                return await token
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        raise AttemptFailed(
+            AttemptResult.NOT_SENT, GatewayTimeoutError("no token within max_elapsed")
+        )

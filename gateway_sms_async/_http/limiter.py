@@ -1,8 +1,8 @@
-"""Who may leave, and when: the rate, the requests in flight, and the hold after a 429.
+"""When requests may leave: the rate, the limit of requests in flight, the hold after a 429.
 
-Only the session enters. Turns are given in the order they were asked for, interactive ones before
-bulk, at the pace of the rate; the token that counts is taken at the moment the first byte leaves,
-so that neither a blocked loop nor connections that were slow to open end in a burst.
+Slots are granted in the order of the calls, interactive ones before bulk, at the pace of the
+rate. The token that counts is taken when the first byte leaves, so that neither a blocked loop nor
+slow connections end in a burst.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _REALTIME_PAUSE = 60.0
 
 
 class TokenBucket:
-    """At most `rate * W + burst` tokens in any window of W seconds. No clock of its own."""
+    """At most `rate * W + burst` tokens in any window of W seconds. Has no clock of its own."""
 
     def __init__(self, rate: float, burst: int) -> None:
         self.rate = rate
@@ -25,12 +25,12 @@ class TokenBucket:
         self._at = 0.0
 
     def wait(self, now: float) -> float:
-        """Return the seconds until a token is there, 0 when one is."""
+        """Return the seconds until the next token, 0 if there is one now."""
         missing = 1.0 - self._level(now)
         return missing / self.rate if missing > 0 else 0.0
 
     def take(self, now: float) -> bool:
-        """Take a token if one is there."""
+        """Take a token; returns False if there is none."""
         level = self._level(now)
         if level < 1.0:
             return False
@@ -39,7 +39,7 @@ class TokenBucket:
         return True
 
     def give_back(self) -> None:
-        """Put back a token that came to nothing."""
+        """Put back a token that was not used."""
         self._tokens = min(self.burst, self._tokens + 1.0)
 
     def _level(self, now: float) -> float:
@@ -48,63 +48,63 @@ class TokenBucket:
 
 
 class RealtimePace:
-    """One realtime message a minute, which is all that the gateway takes. No clock of its own."""
+    """One realtime message per minute, the gateway's limit. Has no clock of its own."""
 
     def __init__(self) -> None:
         self._free_at = 0.0
 
     def wait(self, now: float) -> float:
-        """Return the seconds until another one may leave, 0 when it may."""
+        """Return the seconds until another one may be sent, 0 if it may be sent now."""
         return max(0.0, self._free_at - now)
 
     def sent(self, now: float) -> None:
-        """Take note that one leaves, or has arrived by now."""
+        """Record that one is being sent, or has arrived by now."""
         self._free_at = now + _REALTIME_PAUSE
 
     def not_sent(self, since: float) -> None:
-        """Take note that the one that was to leave `since` then came to nothing."""
+        """Record that the one recorded at `since` was not sent after all."""
         if self._free_at == since + _REALTIME_PAUSE:
             self._free_at = 0.0
 
 
 class Slot:
-    """One request's way through the gate: `depart` just before its first byte, then `done`."""
+    """The permit of one request: `depart` just before its first byte, then `release`."""
 
-    __slots__ = ("_limiter", "left")
+    __slots__ = ("_limiter", "departed")
 
     def __init__(self, limiter: RateLimiter) -> None:
         self._limiter = limiter
-        self.left: bool = False
+        self.departed: bool = False
 
     def try_depart(self) -> bool:
-        """Take the token, unless the rate or a hold still asks to wait."""
+        """Take the token; returns False if the rate or a hold still requires a wait."""
         return self._limiter.try_depart(self)
 
     async def depart(self) -> None:
-        """Wait out whatever the rate and a hold still ask for, then take the token."""
+        """Wait as the rate and a hold require, then take the token."""
         await self._limiter.depart(self)
 
-    def done(self) -> None:
-        """Give back the place. Must be called once, whatever happened."""
-        self._limiter.done(self)
+    def release(self) -> None:
+        """Return the slot. Must be called once, whatever happened."""
+        self._limiter.release(self)
 
 
 class RateLimiter:
-    """Hands out turns, at most `concurrency` at once.
+    """Grants slots, at most `concurrency` at a time.
 
-    `rate` is requests a second, None for no limit; `burst` how many may follow each other at
+    `rate` is requests per second, None for no limit. `burst` is how many requests may leave at
     once after a quiet time. Belongs to one event loop.
     """
 
     def __init__(self, *, rate: float | None, burst: int, concurrency: int) -> None:
         self.rate = rate
-        # One for the turns, so that requests wait here and not on a connection; one for the
-        # departures, which is what the rate is about. They differ when connecting takes time.
-        self._turns = None if rate is None else TokenBucket(rate, burst)
+        # One bucket for slots, so that requests wait here and not on a connection, and one for
+        # departures, which is what the rate limits. They differ when connecting takes time.
+        self._slots = None if rate is None else TokenBucket(rate, burst)
         self._departures = None if rate is None else TokenBucket(rate, burst)
         self.concurrency = concurrency
         self._free = concurrency
-        self._held_until = 0.0
+        self._hold_end = 0.0
         self._urgent: deque[asyncio.Future[Slot]] = deque()
         self._bulk: deque[asyncio.Future[Slot]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -112,32 +112,32 @@ class RateLimiter:
 
     @property
     def held_for(self) -> float:
-        """Seconds until the hold ends, 0 when there is none."""
-        return max(0.0, self._held_until - self._loop.time())
+        """Seconds until the hold ends, 0 if there is none."""
+        return max(0.0, self._hold_end - self._loop.time())
 
     @property
     def in_flight(self) -> int:
-        """How many have a turn now."""
+        """How many slots are taken now."""
         return self.concurrency - self._free
 
     def waiting(self, *, urgent: bool) -> int:
-        """How many wait in line. May be asked from any thread."""
-        # A tuple of a deque is made in one step, whatever the event loop does meanwhile.
-        line = tuple(self._urgent if urgent else self._bulk)
-        return sum(not waiter.done() for waiter in line)
+        """How many calls are queued. May be called from any thread."""
+        # A deque is copied to a tuple in one step, whatever the event loop does meanwhile.
+        waiters = tuple(self._urgent if urgent else self._bulk)
+        return sum(not waiter.done() for waiter in waiters)
 
     def hold(self, seconds: float) -> None:
-        """Let nothing leave for so long, whoever asked."""
-        self._held_until = max(self._held_until, self._loop.time() + seconds)
+        """Let no request leave for so many seconds, whether it has a slot or not."""
+        self._hold_end = max(self._hold_end, self._loop.time() + seconds)
 
     def try_acquire(self) -> Slot | None:
-        """Return a turn if nobody is in line and none has to be waited for."""
-        if self._free > 0 and not (self._urgent or self._bulk) and not self._wait_for(self._turns):
+        """Return a slot; returns None if calls are queued or the slot would need a wait."""
+        if self._free > 0 and not (self._urgent or self._bulk) and not self._wait_for(self._slots):
             return self._grant()
         return None
 
-    async def slot(self, *, urgent: bool) -> Slot:
-        """Wait in line. Cancelling costs nobody a place."""
+    async def acquire(self, *, urgent: bool) -> Slot:
+        """Wait for a slot. Cancelling costs no other call its place."""
         if (slot := self.try_acquire()) is not None:
             return slot
         waiter: asyncio.Future[Slot] = self._loop.create_future()
@@ -147,7 +147,7 @@ class RateLimiter:
             return await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
-                self.done(waiter.result())
+                self.release(waiter.result())
             else:
                 waiter.cancel()
             raise
@@ -158,47 +158,47 @@ class RateLimiter:
             return False
         if self._departures is not None:
             self._departures.take(self._loop.time())
-        slot.left = True
+        slot.departed = True
         return True
 
     async def depart(self, slot: Slot) -> None:
         """See `Slot.depart`."""
-        # Not an event: what is waited for is the clock, which may have to be asked again.
+        # Not an event: the wait is for the clock, and a hold may have begun meanwhile.
         while not self.try_depart(slot):  # noqa: ASYNC110
             await asyncio.sleep(self._wait_for(self._departures))
 
-    def done(self, slot: Slot) -> None:
-        """See `Slot.done`."""
+    def release(self, slot: Slot) -> None:
+        """See `Slot.release`."""
         self._free += 1
-        if self._turns is not None and not slot.left:
-            self._turns.give_back()
+        if self._slots is not None and not slot.departed:
+            self._slots.give_back()
         if self._urgent or self._bulk:
             self._serve()
 
     def _grant(self) -> Slot:
         self._free -= 1
-        if self._turns is not None:
-            self._turns.take(self._loop.time())
+        if self._slots is not None:
+            self._slots.take(self._loop.time())
         return Slot(self)
 
     def _wait_for(self, bucket: TokenBucket | None) -> float:
-        if bucket is None and not self._held_until:
+        if bucket is None and not self._hold_end:
             return 0.0
         now = self._loop.time()
-        held = max(0.0, self._held_until - now)
+        held = max(0.0, self._hold_end - now)
         return held if bucket is None else max(held, bucket.wait(now))
 
-    def _wait(self) -> float | None:
-        """Return seconds until the next turn, None when only another's end can tell."""
-        return None if self._free <= 0 else self._wait_for(self._turns)
+    def _wait_for_slot(self) -> float | None:
+        """Return the seconds until the next slot; None if it depends on a slot's release."""
+        return None if self._free <= 0 else self._wait_for(self._slots)
 
     def _serve(self) -> None:
-        """Give turns to those first in line, or set the clock for when one can be given."""
+        """Grant slots to the calls that were queued first, or set a timer for the next one."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         while (waiter := self._next()) is not None:
-            wait = self._wait()
+            wait = self._wait_for_slot()
             if wait is None:
                 return
             if wait > 0.0:

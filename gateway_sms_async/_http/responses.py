@@ -1,7 +1,4 @@
-"""What an answer means: a yes, a no in the gateway's words, or nothing to rely on.
-
-The session enters, and `oauth` for what is no yes. No I/O.
-"""
+"""What a response means: a yes, a no in the gateway's words, or nothing to rely on. No I/O."""
 
 from __future__ import annotations
 
@@ -44,9 +41,9 @@ def judge(
     decoder: msgspec.json.Decoder[Envelope[T]],
     accepts: Callable[[T], bool] | None,
 ) -> Envelope[T]:
-    """Return the envelope of a yes; raise AttemptFailed for a no and for everything else.
+    """Return the envelope of a yes; raises AttemptFailed for a no and for everything else.
 
-    An answer whose data `accepts` turns down is none: it belongs to something else.
+    A response whose data `accepts` rejects belongs to another request and proves nothing.
     """
     if reply.status not in {200, 201}:
         raise refused(reply, method, _HINTS)
@@ -59,7 +56,7 @@ def judge(
         raise AttemptFailed(
             AttemptResult.AMBIGUOUS,
             UnexpectedResponseError(
-                f"{method}: HTTP {reply.status} with a body that is not the documented one",
+                f"{method}: HTTP {reply.status} with a body in another form than documented",
                 status=reply.status,
             ),
         )
@@ -67,12 +64,12 @@ def judge(
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
-    """Read a body, also when it was encoded twice; None when it is not what was expected."""
+    """Decode a body, also one that was encoded twice; returns None if it has another shape."""
     try:
         if body[:1] == b'"':
             return decoder.decode(msgspec.json.decode(body, type=str))
         return decoder.decode(body)
-    # The last two escape msgspec's own errors: bad UTF-8, and nesting, even in ignored fields.
+    # msgspec lets the last two through: bad UTF-8, and deep nesting, even in ignored fields.
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
@@ -90,14 +87,17 @@ _REFUSALS: dict[int, type[APIError]] = {
 }
 
 
-# A complete answer with one of these is a no even from a proxy, which then passed nothing on.
+# A complete response with one of these is a no even from a proxy: it forwarded nothing.
 _REFUSED_BY_STATUS = {401, 413, 429}
 
 
-def refused(reply: Reply, asked: str, hints: Mapping[tuple[int, int | None], str]) -> AttemptFailed:
-    """Say what an answer other than 200 and 201 means.
+def refused(
+    reply: Reply, request: str, hints: Mapping[tuple[int, int | None], str]
+) -> AttemptFailed:
+    """Return what a response other than 200 and 201 means.
 
-    `asked` names the request; `hints` are words for an HTTP status and an error code (None: any).
+    `request` names the request in the error's text. `hints` holds what the text adds for an HTTP
+    status and an error code (None: any code).
     """
     status = reply.status
     refusal = decode(_refusal, reply.body)
@@ -106,9 +106,9 @@ def refused(reply: Reply, asked: str, hints: Mapping[tuple[int, int | None], str
     code = None if refusal is None else refusal.error
     retry_after = parse_retry_after(reply.retry_after, now=time.time())
     kind = _REFUSALS.get(status)
-    said = f"{asked}: HTTP {status}" + ("" if code is None else f", error {code}")
+    text = f"{request}: HTTP {status}" + ("" if code is None else f", error {code}")
     detail = refusal.message if refusal is not None and isinstance(refusal.message, str) else None
-    hint = hints.get((status, code), hints.get((status, None), "")).replace("{asked}", asked)
+    hint = hints.get((status, code), hints.get((status, None), "")).replace("{request}", request)
     if kind is not None and (refusal is not None or status in _REFUSED_BY_STATUS):
         if (status, code) == (422, _CODE_CLOSED):
             kind = TransactionClosedError
@@ -116,14 +116,14 @@ def refused(reply: Reply, asked: str, hints: Mapping[tuple[int, int | None], str
             status, AttemptResult.REJECTED
         )
         error: GatewayError = kind(
-            said + hint, status=status, code=code, retry_after=retry_after, detail=detail
+            text + hint, status=status, code=code, retry_after=retry_after, detail=detail
         )
     else:
         outcome = AttemptResult.AMBIGUOUS
         error = (
-            ServerError(said, status=status, code=code, retry_after=retry_after)
+            ServerError(text, status=status, code=code, retry_after=retry_after)
             if 500 <= status < 600  # noqa: PLR2004
-            else UnexpectedResponseError(f"{said}, not in the gateway's words", status=status)
+            else UnexpectedResponseError(f"{text}, not in the gateway's words", status=status)
         )
     return AttemptFailed(outcome, error, retry_after=retry_after)
 
@@ -134,12 +134,15 @@ _HINTS: dict[tuple[int, int | None], str] = {
     (
         403,
         None,
-    ): ": the token lacks the scope {asked}:.../messages; make one that has all four, and "
-    "enable it at https://console.openapi.com if need be",
+    ): ": the token lacks the scope {request}:.../messages; make a token with all four "
+    "scopes, after enabling them at https://console.openapi.com if necessary",
     (404, None): ": there is no such message, or no such recipient on it",
     (406, None): ": the gateway knows no such id",
     (413, None): ": the request is too large",
-    (422, _CODE_CLOSED): ": the message is closed: it takes no more recipients, and its day stands",
-    (422, 221): ": the message is sent or about to be, it is too late",
+    (
+        422,
+        _CODE_CLOSED,
+    ): ": the message is closed: no recipients can be added and its date cannot change",
+    (422, 221): ": too late, the message is sent or about to be sent",
     (429, None): ": too many requests",
 }

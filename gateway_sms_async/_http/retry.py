@@ -1,18 +1,18 @@
-"""What may be repeated, how often, and after how long.
+"""What may be retried, how often, and after how long.
 
-The table below is the whole rule; the session reads it, and the loop around it is the library
-`backoff`. Only the session enters.
+The table below is the whole rule. The session reads it; the loop is the library `backoff`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import backoff
 
@@ -32,6 +32,7 @@ __all__ = [
     "check_retry",
     "parse_retry_after",
     "repeating",
+    "retrying",
 ]
 
 P = ParamSpec("P")
@@ -45,7 +46,7 @@ HOLD_CAP = 300.0
 
 
 class AttemptResult(Enum):
-    """What one attempt came to."""
+    """The result of one attempt."""
 
     NOT_SENT = "nothing was written"
     REJECTED = "a complete no, in the gateway's own words"
@@ -56,7 +57,7 @@ class AttemptResult(Enum):
 
 
 class Operation(Enum):
-    """The requests, told apart by what repeating them would do."""
+    """The kinds of requests, distinguished by what a repetition would do."""
 
     READ = "GET"
     SEND = "POST"
@@ -68,7 +69,7 @@ class Operation(Enum):
 
 
 class Action(Enum):
-    """What the session does about an attempt that was not done."""
+    """What the session does after a failed attempt."""
 
     REPEAT = "repeat after a wait"
     HOLD = "the whole session waits, then repeat"
@@ -77,7 +78,7 @@ class Action(Enum):
     UNKNOWN = "raise OutcomeUnknownError: the caller looks, never repeats"
 
 
-_ALIKE = {
+_SAME_FOR_ALL = {
     AttemptResult.NOT_SENT: Action.REPEAT,
     AttemptResult.REJECTED: Action.RAISE,
     AttemptResult.REJECTED_401: Action.RENEW,
@@ -85,33 +86,37 @@ _ALIKE = {
 }
 
 
-# Only what happens to an ambiguous attempt depends on the request. Reading twice harms nobody. An
-# open that was lost is an orphan which never sends, so another may be opened. All the others
-# could reach somebody twice: they are looked into by whoever made them, never repeated here.
+# Only the action after an ambiguous attempt depends on the kind of request. Reading twice is
+# harmless. An open whose response was lost leaves an orphan that never sends, so another may be
+# opened. All the others could reach a recipient twice: their caller looks at the message, and they
+# are never repeated here.
 TABLE: dict[Operation, dict[AttemptResult, Action]] = {
-    Operation.READ: _ALIKE | {AttemptResult.AMBIGUOUS: Action.REPEAT},
-    Operation.SEND: _ALIKE | {AttemptResult.AMBIGUOUS: Action.UNKNOWN},
-    Operation.OPEN: _ALIKE | {AttemptResult.AMBIGUOUS: Action.REPEAT},
-    Operation.APPEND: _ALIKE | {AttemptResult.AMBIGUOUS: Action.UNKNOWN},
-    Operation.CLOSE: _ALIKE | {AttemptResult.AMBIGUOUS: Action.UNKNOWN},
-    Operation.UPDATE: _ALIKE | {AttemptResult.AMBIGUOUS: Action.UNKNOWN},
-    Operation.DELETE: _ALIKE | {AttemptResult.AMBIGUOUS: Action.UNKNOWN},
+    Operation.READ: _SAME_FOR_ALL | {AttemptResult.AMBIGUOUS: Action.REPEAT},
+    Operation.SEND: _SAME_FOR_ALL | {AttemptResult.AMBIGUOUS: Action.UNKNOWN},
+    Operation.OPEN: _SAME_FOR_ALL | {AttemptResult.AMBIGUOUS: Action.REPEAT},
+    Operation.APPEND: _SAME_FOR_ALL | {AttemptResult.AMBIGUOUS: Action.UNKNOWN},
+    Operation.CLOSE: _SAME_FOR_ALL | {AttemptResult.AMBIGUOUS: Action.UNKNOWN},
+    Operation.UPDATE: _SAME_FOR_ALL | {AttemptResult.AMBIGUOUS: Action.UNKNOWN},
+    Operation.DELETE: _SAME_FOR_ALL | {AttemptResult.AMBIGUOUS: Action.UNKNOWN},
 }
 
 
 def action(operation: Operation, outcome: AttemptResult) -> Action:
-    """Look up what to do about an attempt that was not done."""
+    """Look up what to do after a failed attempt."""
     return TABLE[operation][outcome]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How long one call may try. All times in seconds.
+    """How often and for how long one call is retried. All times are in seconds.
 
-    - `max_attempts`: 1 turns retries off.
-    - `base_delay`, `max_delay`: the wait before the n-th retry is random up to
-      `base_delay * 2**n`, at most `max_delay`; what the gateway asks for is a floor under it.
-    - `max_elapsed`: bounds one whole call, waits included.
+    - `max_attempts`: attempts per call; 1 turns retries off.
+    - `base_delay`, `max_delay`: the wait before the n-th retry is random, up to
+      `base_delay * 2**(n - 1)` and at most `max_delay`. If the gateway asks for a longer wait
+      (`Retry-After`), that one counts.
+    - `max_elapsed`: limits one whole call, waits included.
+
+    Raises ValueError if `max_attempts` is below 1 or a time is not a positive number.
     """
 
     max_attempts: int = 5
@@ -129,10 +134,10 @@ class RetryPolicy:
 
 
 class RetryBudget:
-    """Bounds what retries add to an outage: one bucket for all the calls of a session.
+    """Limits what retries add to an outage: one bucket for all the calls of a session.
 
-    A retry costs 14 of 500. A call that succeeds at once gives 1 back, a retried one what its
-    last retry took. When the bucket is empty, calls fail without a retry.
+    A retry costs 14 of 500. A call that succeeds at once gives 1 back, a retried call what its
+    last retry cost. When the bucket is empty, calls fail without a retry.
     """
 
     CAPACITY = 500
@@ -142,7 +147,7 @@ class RetryBudget:
         self.left = self.CAPACITY
 
     def take(self) -> bool:
-        """Pay for one retry, if that can be paid."""
+        """Pay for one retry; returns False if the bucket holds too little."""
         if self.left < self.COST:
             return False
         self.left -= self.COST
@@ -155,10 +160,10 @@ class RetryBudget:
 
 
 class AttemptFailed(Exception):  # noqa: N818 - it never leaves the session; not an error of ours
-    """One attempt that was not done: what it came to, and the error to raise if it was the last.
+    """One failed attempt: its result, and the error to raise if it was the last one.
 
-    `wait` is the seconds until the next attempt, None when there is none; `permanent` says that
-    trying again cannot help.
+    `wait` is the seconds until the next attempt, None if no other follows. `permanent` is True if
+    a retry cannot help.
     """
 
     def __init__(
@@ -172,23 +177,25 @@ class AttemptFailed(Exception):  # noqa: N818 - it never leaves the session; not
         self.permanent = False
 
 
-def backoff_delay(policy: RetryPolicy, tries: int, *, floor: float | None, least: float) -> float:
+def backoff_delay(
+    policy: RetryPolicy, tries: int, *, floor: float | None, fixed_share: float
+) -> float:
     """Return the seconds to wait after the `tries`-th attempt.
 
-    `floor` is what the gateway asked for; `least` the share of the exponential wait that is not
-    left to chance (0 for full jitter).
+    `floor` is the wait that the gateway asked for. `fixed_share` is the part of the exponential
+    wait that is not random (0 for full jitter).
     """
     doublings = min(tries - 1, 60)  # a thousand would overflow
     ceiling = min(policy.max_delay, policy.base_delay * 2.0**doublings)
-    jittered = ceiling * (least + (1.0 - least) * random.random())  # noqa: S311 - not a secret
-    return max(jittered, floor or 0.0)
+    share = fixed_share + (1.0 - fixed_share) * random.random()  # noqa: S311 - not a secret
+    return max(ceiling * share, floor or 0.0)
 
 
 _SECONDS = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 
 def parse_retry_after(value: str | None, *, now: float) -> float | None:
-    """Read a `Retry-After` header: whole seconds or an HTTP date; None for anything else.
+    """Read a `Retry-After` header: whole seconds or an HTTP date. Returns None for anything else.
 
     `now` is the wall clock in seconds. A date in the past is 0 seconds.
     """
@@ -216,15 +223,28 @@ def _is_final(failed: Exception) -> bool:
 
 def repeating(attempt: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
     """Repeat `attempt` while it fails with a `wait`. The one place that knows `backoff`."""
-    # jitter=None: the default would shrink what the gateway asked for. logger=None: the default
-    # logs the arguments, and so people's numbers.
+    # jitter=None: the default would shrink the wait that the gateway asked for. logger=None: the
+    # default logs the arguments, and so the recipients' numbers.
     return backoff.on_exception(_waits, AttemptFailed, giveup=_is_final, jitter=None, logger=None)(
         attempt
     )
 
 
+def retrying(
+    attempt: Callable[P, Awaitable[T]],
+) -> Callable[Concatenate[AttemptFailed, P], Awaitable[T]]:
+    """Do the same as `repeating` after a first attempt, whose failure is the first argument."""
+    repeated = repeating(attempt)
+
+    async def retry(first: AttemptFailed, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        await asyncio.sleep(first.wait or 0.0)
+        return await repeated(*args, **kwargs)
+
+    return retry
+
+
 def check_retry(retry: RetryPolicy) -> RetryPolicy:
-    """Refuse what is no RetryPolicy."""
+    """Return the policy; raises TypeError if it is not a RetryPolicy."""
     if not isinstance(retry, RetryPolicy):
         raise TypeError("retry must be a RetryPolicy")
     return retry

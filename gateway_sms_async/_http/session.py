@@ -1,13 +1,13 @@
-"""The funnel: every request of this library leaves through `Session.call`.
+"""The funnel: every request to the gateway goes through `Session.call`.
 
-A call waits its turn at the gate, makes one attempt through the transport, judges what came
-back, and is repeated only as the table of `_retry` allows. `Messages` enters; users do not.
+A call waits for a slot of the limiter, makes one attempt through the transport, and interprets
+the response. It is repeated only as the table in `retry` allows.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from .._events import Emit, Stats
 from ..errors import GatewayError, GatewayTimeoutError, OutcomeUnknownError, RateLimitError
 from ..models import parse_money
 from .attempts import AttemptContext, AttemptObserver
-from .endpoint import Endpoint, WireStatus, _Call
+from .endpoint import CallState, Endpoint, WireStatus
 from .limiter import RateLimiter, RealtimePace, Slot
 from .responses import judge
 from .retry import (
@@ -31,7 +31,7 @@ from .retry import (
     RetryPolicy,
     action,
     backoff_delay,
-    repeating,
+    retrying,
 )
 from .tokens import TokenKeeper
 from .transport import Reply, Transport, TransportFault
@@ -41,18 +41,18 @@ __all__ = ["Session"]
 T = TypeVar("T")
 
 
-# Half of the wait after a 429 is not left to chance: it must never come out as nothing.
-_LEAST_HOLD = 0.5
+# After a 429, at least half the backoff is fixed: full jitter could yield a wait of zero.
+_FIXED_SHARE_OF_HOLD = 0.5
 
 
-_LEAST_TIME = 1.0
+_SHORTEST_ATTEMPT = 1.0
 
 
-_ADDS_NOBODY = {Operation.READ, Operation.DELETE}
+_ADDS_NO_RECIPIENTS = {Operation.READ, Operation.DELETE}
 
 
-class _Shared:
-    """What all views of one session have in common."""
+class _SharedState:
+    """State that all views of one session share."""
 
     def __init__(self, transport: Transport, limiter: RateLimiter, tokens: TokenKeeper) -> None:
         self.transport = transport
@@ -69,10 +69,11 @@ class _Shared:
 class Session:
     """One view of the shared connections, limiter, budget and token.
 
-    `bulk` views wait behind interactive ones, and the time they wait in line does not count
-    towards `max_elapsed`. `requests` and `retries` count what this view sent. Once `halted`, a
-    view still looks and deletes, but adds nobody to anything. `emit` takes the events, None when
-    nobody listens.
+    - `bulk`: calls of this view queue behind interactive ones, and the time they are queued does
+      not count towards `max_elapsed`.
+    - `requests`, `retries`: how many requests this view sent.
+    - `halted`: once set, the view still reads and deletes, but adds no recipients.
+    - `emit`: receives the events; None if there is no listener.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Session:
         policy: RetryPolicy,
         emit: Emit | None = None,
     ) -> None:
-        self._shared = _Shared(transport, limiter, tokens)
+        self._shared = _SharedState(transport, limiter, tokens)
         self.emit = emit
         self.timeout = timeout
         self.policy = policy
@@ -115,21 +116,21 @@ class Session:
 
     @property
     def rate(self) -> float | None:
-        """Requests a second, None for no limit."""
+        """Requests per second; None if there is no limit."""
         return self._shared.limiter.rate
 
     @property
     def realtime(self) -> RealtimePace:
-        """When the next realtime message may leave, on the loop's clock."""
+        """When the next realtime message may be sent, on the loop's clock."""
         return self._shared.realtime
 
     @property
     def credit(self) -> Decimal | None:
-        """The credit that the newest answer named."""
+        """The credit in the newest response, in euro; None before the first."""
         return parse_money(self._shared.credit)
 
     def stats(self, campaigns: int) -> Stats:
-        """Return how all views together stand."""
+        """Return the figures of all views together."""
         shared = self._shared
         return Stats(
             open=not shared.transport.closed,
@@ -158,12 +159,12 @@ class Session:
         wire_status: WireStatus | None = None,
         accepts: Callable[[T], bool] | None = None,
     ) -> T:
-        """Make one request, repeated as its row of the table allows, and return its `data`.
+        """Make one call, with the retries that its row of the table allows; return its `data`.
 
-        An answer that `accepts` turns down is none: it belongs to something else.
+        A response that `accepts` rejects belongs to another request and proves nothing.
 
-        Raises a GatewayError: OutcomeUnknownError when the request may have been applied and
-        must not be repeated, any other when it was not applied.
+        Raises OutcomeUnknownError if the request may have been applied and must not be repeated,
+        another GatewayError if it was not applied.
         """
         shared = self._shared
         if shared.transport.closed:
@@ -171,35 +172,31 @@ class Session:
         if asyncio.get_running_loop() is not shared.loop:
             raise RuntimeError("this GatewayClient belongs to another event loop; open one here")
         deadline = shared.loop.time() + self.policy.max_elapsed
-        call = _Call(endpoint, path, payload, wire_status or WireStatus(), accepts, deadline)
+        call = CallState(endpoint, path, payload, wire_status or WireStatus(), accepts, deadline)
         failed: AttemptFailed
         try:
             return await self.attempt(call)
         except AttemptFailed as error:
             failed = error
         if failed.wait is not None:
-            call.failed = failed
+            # Only from the second attempt on, because most calls need no second one.
             try:
-                return await _attempt_repeatedly(self, call)
+                return await _retry(failed, self, call)
             except AttemptFailed as error:
                 failed = error
         if call.observer is not None:
-            # It ended in line, before an attempt; one that was made has told already.
+            # The call failed while it was queued. An attempt that was made is reported already.
             call.observer.failed(failed, None)
-        # Raised out here: what the caller gets has one cause at most, and it is ours.
-        raise _last_word(endpoint.operation, failed)
+        # Raised outside of the except blocks, so that the error has at most one cause, ours.
+        raise _final_error(endpoint.operation, failed)
 
-    async def attempt(self, call: _Call[T]) -> T:
-        """Make one attempt; raise AttemptFailed, with a `wait` if there may be another."""
-        if call.failed is not None:
-            # Made already, by `call`: most calls need no second one, nor what repeats them.
-            failed, call.failed = call.failed, None
-            raise failed
+    async def attempt(self, call: CallState[T]) -> T:
+        """Make one attempt; raises AttemptFailed, with a `wait` if another attempt may follow."""
         shared = self._shared
         observer = call.observer = None if self.emit is None else self._observe(call, self.emit)
-        token = shared.tokens.cached or await self._in_time(call, shared.tokens.current())
-        slot = shared.limiter.try_acquire() or await self._turn(call)
-        # Who waits in line may wait long.
+        token = shared.tokens.cached or await call.in_time(shared.tokens.current())
+        slot = shared.limiter.try_acquire() or await self._acquire(call)
+        # The token may have been renewed while the call was queued.
         token = shared.tokens.newest(token)
         reply: Reply | None = None
         try:
@@ -227,7 +224,8 @@ class Session:
             _aborted(call, error)
             raise
         else:
-            # While it still counts as under way: what stops the listener leaves it doubtful.
+            # While the request still counts as in flight: if the listener raises BaseException,
+            # its batch is in doubt.
             if observer is not None:
                 observer.done(reply, envelope.data)
             call.wire_status.on_wire = False
@@ -236,20 +234,20 @@ class Session:
                 shared.credit = envelope.credit.copy()
             return envelope.data
         finally:
-            slot.done()
-        await self._failed(call, failed, reply, token)
+            slot.release()
+        await self._handle(call, failed, reply, token)
         raise failed
 
-    async def _depart(self, call: _Call[Any], slot: Slot) -> None:
+    async def _depart(self, call: CallState[Any], slot: Slot) -> None:
         """Wait until the request may leave, and count it."""
         shared = self._shared
         if not slot.try_depart():
-            asked = shared.loop.time()
+            began = shared.loop.time()
             try:
                 await slot.depart()
             finally:
                 if call.observer is not None:
-                    call.observer.waited += shared.loop.time() - asked
+                    call.observer.waited += shared.loop.time() - began
         self._check_halted(call)
         self.requests += 1
         shared.requests += 1
@@ -258,10 +256,10 @@ class Session:
             shared.retries += 1
         call.wire_status.on_wire = True
 
-    async def _failed(
-        self, call: _Call[Any], failed: AttemptFailed, reply: Reply | None, token: str
+    async def _handle(
+        self, call: CallState[Any], failed: AttemptFailed, reply: Reply | None, token: str
     ) -> None:
-        """Tell of an attempt that was not done, count it, and decide what follows."""
+        """Report and count a failed attempt, and decide whether another one follows."""
         observer, shared = call.observer, self._shared
         if observer is not None:
             observer.failed(failed, reply)
@@ -270,120 +268,106 @@ class Session:
         call.tries += 1
         await self._decide(call, failed, token)
         if observer is not None and failed.wait is not None:
-            held = failed.outcome is AttemptResult.REJECTED_429
-            wait = shared.limiter.held_for if held else failed.wait
+            is_held = failed.outcome is AttemptResult.REJECTED_429
+            wait = shared.limiter.held_for if is_held else failed.wait
             observer.will_retry(wait, failed.error, shared.budget.left)
 
-    def _observe(self, call: _Call[Any], emit: Emit) -> AttemptObserver:
+    def _observe(self, call: CallState[Any], emit: Emit) -> AttemptObserver:
         size = 0 if call.payload is None else len(call.payload)
         base_url = self._shared.transport.base_url
-        asked = AttemptContext(
+        context = AttemptContext(
             call.endpoint.operation, call.endpoint.method, base_url, call.path, size
         )
-        return AttemptObserver(emit, asked, tries=call.tries + 1)
+        return AttemptObserver(emit, context, tries=call.tries + 1)
 
-    def _hold(self, call: _Call[Any], seconds: float, asked: float | None) -> None:
-        """Let nothing leave for so long, and tell of it where that is news."""
+    def _hold(self, call: CallState[Any], seconds: float, retry_after: float | None) -> None:
+        """Hold all requests for so many seconds; report a hold that is longer than the current."""
         limiter = self._shared.limiter
         before = limiter.held_for
         limiter.hold(seconds)
         if call.observer is not None and limiter.held_for > before:
-            call.observer.holds(limiter.held_for, asked)
+            call.observer.held(limiter.held_for, retry_after)
 
-    async def _turn(self, call: _Call[Any]) -> Slot:
-        """Wait in line: interactive calls to their deadline, bulk ones as long as it takes."""
+    async def _acquire(self, call: CallState[Any]) -> Slot:
+        """Wait for a slot: an interactive call until its deadline, a bulk call without a limit."""
         shared = self._shared
         loop = shared.loop
         if self.bulk:
-            asked = loop.time()
-            slot = await shared.limiter.slot(urgent=False)
-            call.deadline += loop.time() - asked
+            began = loop.time()
+            slot = await shared.limiter.acquire(urgent=False)
+            call.deadline += loop.time() - began
             return slot
         held = shared.limiter.held_for
         if loop.time() + held < call.deadline:
             try:
                 async with asyncio.timeout_at(call.deadline):
-                    return await shared.limiter.slot(urgent=True)
+                    return await shared.limiter.acquire(urgent=True)
             except TimeoutError:
                 held = shared.limiter.held_for
-        error = _no_room()
+        error = _queued_too_long()
         if held > 0.0:
             error = RateLimitError(
                 f"the gateway asked to wait {held:.0f} s more", status=429, retry_after=held
             )
         raise AttemptFailed(AttemptResult.NOT_SENT, error)
 
-    async def _in_time(self, call: _Call[Any], token: Awaitable[str]) -> str:
-        """Wait for a token, which may come from anywhere, no longer than the call may take."""
-        limit = asyncio.timeout_at(call.deadline)
-        try:
-            async with limit:
-                return await token
-        except TimeoutError:
-            if not limit.expired():
-                raise
-        raise AttemptFailed(
-            AttemptResult.NOT_SENT, GatewayTimeoutError("no token within max_elapsed")
-        )
-
-    async def _decide(self, call: _Call[Any], failed: AttemptFailed, token: str) -> None:
-        """Give the failure a `wait` if the table, the policy and the budget allow another try."""
+    async def _decide(self, call: CallState[Any], failed: AttemptFailed, token: str) -> None:
+        """Give the failure a `wait` if the table, the policy and the budget allow a retry."""
         shared = self._shared
-        deed = action(call.endpoint.operation, failed.outcome)
-        halted = self._is_halted(call)
-        if deed is Action.RENEW and not call.renewed and not halted:
+        decision = action(call.endpoint.operation, failed.outcome)
+        is_halted = self._is_halted(call)
+        if decision is Action.RENEW and not call.renewed and not is_halted:
             call.renewed = True
-            if await self._in_time(call, shared.tokens.renew(token)) != token:
+            if await call.in_time(shared.tokens.renew(token)) != token:
                 failed.wait = 0.0
             return
+        is_hold = decision is Action.HOLD
         wait = backoff_delay(
             self.policy,
             call.tries,
             floor=failed.retry_after,
-            least=_LEAST_HOLD if deed is Action.HOLD else 0.0,
+            fixed_share=_FIXED_SHARE_OF_HOLD if is_hold else 0.0,
         )
-        if deed is Action.HOLD:
+        if is_hold:
             self._hold(call, min(wait, HOLD_CAP), failed.retry_after)
         if (
-            deed not in {Action.REPEAT, Action.HOLD}
+            decision not in {Action.REPEAT, Action.HOLD}
             or failed.permanent
-            or halted
+            or is_halted
             or shared.transport.closed
             or wait > HOLD_CAP
             or call.tries >= self.policy.max_attempts
-            or (self._left(call) - wait < self._least and not self._waits_out(deed))
+            # A bulk call is queued during a hold, which moves its deadline.
+            or (call.time_left() - wait < self._shortest_attempt and not (self.bulk and is_hold))
             or not shared.budget.take()
         ):
             return
-        # A hold is waited out in line at the gate, with everybody else.
-        failed.wait = 0.0 if deed is Action.HOLD else wait
+        # During a hold the call is queued at the limiter, like every other call.
+        failed.wait = 0.0 if is_hold else wait
 
-    def _waits_out(self, deed: Action) -> bool:
-        return self.bulk and deed is Action.HOLD
-
-    def _time_for(self, call: _Call[Any]) -> float:
-        """Return the seconds that the attempt may take; raise when they are too few for one."""
-        left = self._left(call)
+    def _time_for(self, call: CallState[Any]) -> float:
+        """Return the seconds that the attempt may take; raises AttemptFailed if too few are left."""
+        left = call.time_left()
         if left >= self.timeout:
             return self.timeout
-        if left < self._least:
-            raise AttemptFailed(AttemptResult.NOT_SENT, _no_room())
+        if left < self._shortest_attempt:
+            raise AttemptFailed(AttemptResult.NOT_SENT, _queued_too_long())
         return left
 
-    def _left(self, call: _Call[Any]) -> float:
-        return call.deadline - self._shared.loop.time()
-
     @property
-    def _least(self) -> float:
-        """The time below which an attempt would only be cut off in the middle."""
-        return min(_LEAST_TIME, self.timeout, self.policy.max_elapsed / 2)
+    def _shortest_attempt(self) -> float:
+        """With fewer seconds than this, an attempt would only be cut off in the middle."""
+        return min(_SHORTEST_ATTEMPT, self.timeout, self.policy.max_elapsed / 2)
 
-    def _is_halted(self, call: _Call[Any]) -> bool:
-        return self.halted and call.endpoint.operation not in _ADDS_NOBODY
+    def _is_halted(self, call: CallState[Any]) -> bool:
+        return self.halted and call.endpoint.operation not in _ADDS_NO_RECIPIENTS
 
-    def _check_halted(self, call: _Call[Any]) -> None:
+    def _check_halted(self, call: CallState[Any]) -> None:
         if self.halted and self._is_halted(call):
             raise AttemptFailed(AttemptResult.NOT_SENT, GatewayError("stopped before it was sent"))
+
+
+_retry = retrying(Session.attempt)
 
 
 def _unanswered(fault: TransportFault) -> AttemptFailed:
@@ -394,20 +378,17 @@ def _unanswered(fault: TransportFault) -> AttemptFailed:
     return failed
 
 
-def _aborted(call: _Call[Any], error: BaseException) -> None:
+def _aborted(call: CallState[Any], error: BaseException) -> None:
     if call.observer is not None:
         call.observer.aborted(error, sent=call.wire_status.on_wire)
 
 
-def _no_room() -> GatewayError:
-    return GatewayTimeoutError("max_elapsed ran out while the call waited in line")
+def _queued_too_long() -> GatewayError:
+    return GatewayTimeoutError("max_elapsed ran out while the call was queued")
 
 
-_attempt_repeatedly = repeating(Session.attempt)
-
-
-def _last_word(operation: Operation, failed: AttemptFailed) -> GatewayError:
-    """Return the error that a call ends with."""
+def _final_error(operation: Operation, failed: AttemptFailed) -> GatewayError:
+    """Return the error that the call raises after its last attempt."""
     if action(operation, failed.outcome) is not Action.UNKNOWN:
         return failed.error
     unknown = OutcomeUnknownError(

@@ -1,4 +1,4 @@
-"""Tokensource, and one token shared by all tasks."""
+"""Sources of tokens, and one token shared by all tasks of a session."""
 
 from __future__ import annotations
 
@@ -9,36 +9,44 @@ __all__ = ["StaticToken", "TokenKeeper", "TokenSource", "check_token"]
 
 
 def check_token(token: str) -> str:
-    """Refuse a token that could not stand in a header, without showing it."""
+    """Return the token; raises ValueError, without the token in it, if no header can hold it."""
     if not isinstance(token, str):
         raise TypeError("token must be a str or a token source")
     if not token:
         raise ValueError("the token is empty")
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise ValueError("the token holds a blank or a character that no token has")
+        raise ValueError("the token contains a space or a character that no token has")
     return token
 
 
 @runtime_checkable
 class TokenSource(Protocol):
-    """Something that hands out bearer tokens."""
+    """Provides bearer tokens. Implement it to fetch tokens from a place of your own.
+
+    Both methods may be called from several tasks at once, and may raise a GatewayError, which the
+    call that needs the token then raises. They run within the `max_elapsed` of that call.
+    """
 
     async def token(self) -> str:
         """Return a token that should work now."""
         ...
 
     async def renew(self, rejected: str) -> str:
-        """Return a token other than `rejected`, or raise if there is none."""
+        """Return a new token after the gateway rejected this one (HTTP 401).
+
+        If there is no other, return `rejected` itself, and the call raises AuthenticationError, or
+        raise a GatewayError.
+        """
         ...
 
 
 @runtime_checkable
 class CachedTokenSource(TokenSource, Protocol):
-    """A source that can often hand its token out without waiting."""
+    """A source that often has a token without waiting."""
 
     @property
     def cached(self) -> str | None:
-        """The token to use now, None when `token` has to be awaited."""
+        """The token to use now; None if `token` has to be awaited."""
         ...
 
 
@@ -65,7 +73,7 @@ class TokenKeeper:
 
     def __init__(self, source: TokenSource) -> None:
         self._source = source
-        # The most usual sources have nothing to wait for, most of the time.
+        # The usual sources seldom have to be awaited.
         self._fixed = source.fixed if isinstance(source, StaticToken) else None
         self._cached = source if isinstance(source, CachedTokenSource) else None
         self._renewing = asyncio.Lock()
@@ -74,7 +82,7 @@ class TokenKeeper:
 
     @property
     def cached(self) -> str | None:
-        """The token to use now, if nobody has to be asked for it."""
+        """The token to use now; None if the source has to be awaited."""
         if self._cached is not None:
             return self._cached.cached
         return self._fixed
@@ -84,22 +92,23 @@ class TokenKeeper:
         return self.newest(check_token(await self._source.token()))
 
     def newest(self, token: str) -> str:
-        """Return what `token` was renewed to meanwhile, or itself."""
+        """Return the token that has replaced `token` meanwhile, or `token` itself."""
         return self._renewed.get(token, token)
 
     async def renew(self, rejected: str) -> str:
-        """Return another token after `rejected` was refused; the same one if there is none.
+        """Return another token after `rejected` was refused; the same one if there is no other.
 
-        However many tasks met the refusal, the source is asked once.
+        The source is asked once, however many tasks had the refusal.
         """
         answers = self._answers
         async with self._renewing:
             known = self._renewed.get(rejected)
-            # A source that had no other token may have one now; who waited for it takes its answer.
+            # A source that had no other token may have one now, so a later refusal asks it again.
+            # A task that was queued during a renewal takes the answer of that renewal.
             answered = known is not None and (known != rejected or answers != self._answers)
             if not answered:
-                # Only the newest pair matters; a source that hands out new tokens by itself
-                # must not make this grow.
+                # Only the newest pair is kept: with a source that changes its tokens by itself,
+                # this would grow otherwise.
                 self._renewed = {rejected: check_token(await self._source.renew(rejected))}
                 self._answers += 1
             return self._renewed[rejected]

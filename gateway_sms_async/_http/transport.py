@@ -1,7 +1,7 @@
-"""One attempt on the wire, and what it came to. The only room that knows aiohttp.
+"""One attempt on the wire and its result. The only module of the client that knows aiohttp.
 
-It repeats nothing, follows nothing, keeps no cookies, reads no environment, and says of every
-fault whether a byte had left. The session enters, and `oauth` with connections of its own.
+It does not retry, follow redirects, keep cookies or read the environment. Of every fault it
+reports whether a byte had left.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ USER_AGENT = (
 )
 
 
-# Shorter than servers keep a connection open, so that one is seldom met at the moment it closes.
+# Shorter than servers keep idle connections open, so that a request seldom meets a connection
+# that the server is just closing.
 _KEEPALIVE = 5.0
 
 
@@ -51,7 +52,7 @@ _LARGE = 1024 * 1024
 
 
 class Reply(NamedTuple):
-    """A complete answer: the status, the body, and the headers that matter."""
+    """A complete response: status, body, and the one header that matters."""
 
     status: int
     body: bytes
@@ -59,7 +60,7 @@ class Reply(NamedTuple):
 
 
 class TransportFault(Exception):  # noqa: N818 - it never leaves the session
-    """No complete answer. `sent`: a byte had left; `permanent`: trying again cannot help."""
+    """No complete response. `sent`: a byte had left. `permanent`: a retry cannot help."""
 
     def __init__(self, error: GatewayError, *, sent: bool, permanent: bool = False) -> None:
         super().__init__(error)
@@ -69,19 +70,19 @@ class TransportFault(Exception):  # noqa: N818 - it never leaves the session
 
 
 class _Dropped(Exception):  # noqa: N818
-    """Stands for a dropped connection, so that aiohttp does not recognise it and send again."""
+    """Replaces aiohttp's error for a dropped connection, because aiohttp resends after its own."""
 
 
 class _TooLarge(Exception):  # noqa: N818
-    """The body passed its cap."""
+    """The body is larger than its cap."""
 
 
 class _SentTwice(Exception):  # noqa: N818
-    """Something below tried to send one request a second time."""
+    """A layer below tried to send one request a second time."""
 
 
 class _Departure:
-    """Travels with one request as its middleware, and learns whether its first byte left."""
+    """The middleware of one request, which records whether the first byte left."""
 
     __slots__ = ("depart", "sent")
 
@@ -92,8 +93,8 @@ class _Departure:
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        # aiohttp sends PUT and DELETE again by itself when the connection drops. Our PUT adds
-        # people, so that alone would text them twice. It only does so for errors it knows.
+        # aiohttp itself repeats PUT and DELETE when the connection drops. Our PUT adds
+        # recipients, so that alone would text them twice. It only does so for errors it knows.
         assert isinstance(request, _Request)
         request.departure = self
         try:
@@ -105,19 +106,20 @@ class _Departure:
 
 
 class _Request(aiohttp.ClientRequest):
-    """Says when it leaves. `departure` is given to it before it is connected."""
+    """A request that reports when it leaves. `departure` is set before it is connected."""
 
     departure: _Departure
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        # No byte is written anywhere else: what has not passed here was never sent, whatever the
-        # name of the exception. A trace hook tells the same, at a tenth of what a send costs.
+        # No byte is written anywhere else: a request that has not been here was never sent,
+        # whatever the exception is called. A trace hook would report the same, but adds a tenth
+        # to the cost of a send.
         departure = self.departure
         if departure.sent:
             raise _SentTwice
         await departure.depart()
         if conn.protocol is None or not conn.protocol.connected:
-            # It was closed while the rate held this request back.
+            # The server closed the connection while the rate held this request back.
             raise _Dropped
         departure.sent = True
         return await super().send(conn)
@@ -153,13 +155,16 @@ class Transport:
         connector: ConnectorLike | None,
         proxy: str | None,
     ) -> Self:
-        """Make the connections' pool, unless it is lent; ValueError when it is too small."""
+        """Create the connection pool, unless the caller passes one.
+
+        Raises ValueError if the pool has room for fewer connections than `concurrency`.
+        """
         owned = not isinstance(connector, aiohttp.BaseConnector)
         if connector is None:
             connector = aiohttp.TCPConnector(limit=concurrency, keepalive_timeout=_KEEPALIVE)
         elif not isinstance(connector, aiohttp.BaseConnector):
             connector = connector()
-        # A pool that queues would let requests wait there with their clock running.
+        # Requests that queue for a connection would wait there with their timeout running.
         limits = [limit for limit in (connector.limit, connector.limit_per_host) if limit > 0]
         if limits and min(limits) < concurrency:
             if owned:
@@ -176,7 +181,7 @@ class Transport:
         return self._session.closed
 
     async def close(self) -> None:
-        """Close what is ours."""
+        """Close the session, and the connector unless the caller owns it."""
         await self._session.close()
 
     async def attempt(
@@ -191,11 +196,11 @@ class Transport:
         depart: Callable[[], Awaitable[None]],
         scheme: str = "Bearer",
     ) -> Reply:
-        """Send one request once and read the whole answer.
+        """Send one request once and read the whole response.
 
-        `scheme` says how `token` proves who is asking: what follows it in `Authorization`.
-        `timeout` is seconds for all of it, `cap` bytes of the body once unpacked; `depart` is
-        awaited just before the first byte. Raises TransportFault.
+        `scheme` and `token` make the header `Authorization`. `timeout` is in seconds, for the
+        whole attempt; `cap` is in bytes of the unpacked body. `depart` is awaited just before the
+        first byte. Raises TransportFault.
         """
         departure = _Departure(depart)
         headers = {hdrs.AUTHORIZATION: f"{scheme} {token}"}
@@ -221,18 +226,18 @@ class Transport:
                     why = (
                         f"is larger than {cap} bytes"
                         if isinstance(error, _TooLarge)
-                        else "broke off or cannot be unpacked"
+                        else "was cut off or cannot be unpacked"
                     )
                     unexpected = UnexpectedResponseError(
-                        f"{method}: the answer (HTTP {status}) {why}", status=status
+                        f"{method}: the response (HTTP {status}) {why}", status=status
                     )
-                    # Too large is too large the next time too.
+                    # A response that is too large will be too large the next time too.
                     fault = TransportFault(
                         unexpected, sent=departure.sent, permanent=isinstance(error, _TooLarge)
                     )
         except TimeoutError:
             fault = TransportFault(
-                GatewayTimeoutError(f"{method}: no complete answer within {timeout:g} s"),
+                GatewayTimeoutError(f"{method}: no complete response within {timeout:g} s"),
                 sent=departure.sent,
             )
         except (aiohttp.ClientError, OSError, _Dropped, _SentTwice) as error:
@@ -241,8 +246,8 @@ class Transport:
                 sent=departure.sent,
                 permanent=isinstance(error, aiohttp.ClientSSLError | ssl.SSLError),
             )
-        # Raised out here so that aiohttp's exception, which can hold the token and the numbers,
-        # is not even its context.
+        # Raised outside of the except blocks: aiohttp's exception can hold the token and the
+        # numbers, so it must not even be the __context__ of ours.
         raise fault
 
 
@@ -252,7 +257,7 @@ def _timeout_of(seconds: float) -> aiohttp.ClientTimeout:
 
 
 def _body(payload: bytes | None) -> bytes | io.BytesIO | None:
-    # aiohttp warns about large bytes, and writes a file in pieces.
+    # aiohttp warns about large bytes objects, but writes a file in pieces.
     return payload if payload is None or len(payload) < _LARGE else io.BytesIO(payload)
 
 
@@ -277,7 +282,7 @@ async def _read(response: aiohttp.ClientResponse, cap: int) -> Reply:
 
 
 def _describe(error: Exception) -> str:
-    """Name the fault without quoting: the texts of these errors can hold what was sent."""
+    """Describe the fault without its text, which can hold what was sent."""
     for kind, words in _WORDS.items():
         if isinstance(error, kind):
             return words
@@ -291,6 +296,6 @@ def _describe(error: Exception) -> str:
 _WORDS: dict[type[Exception], str] = {
     aiohttp.ClientConnectorCertificateError: "the server's certificate is not valid for this host",
     aiohttp.ClientConnectorDNSError: "the host name could not be resolved",
-    _Dropped: "the connection broke before the answer",
-    _SentTwice: "the connection broke and something tried to send again",
+    _Dropped: "the connection broke before the response",
+    _SentTwice: "the connection broke, and a layer below tried to send again",
 }

@@ -1,1 +1,4 @@
-"""_messages."""
+"""The gateway's seven calls.
+
+Read `messages` first, the calls as users make them. Transactions and polling use `api`.
+"""

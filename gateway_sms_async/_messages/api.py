@@ -1,16 +1,29 @@
-"""The gateway api, one request a method: bytes out, types in."""
+"""The gateway's calls, one request per method: bytes out, models in.
+
+For transactions and for polling, and below `Messages`. Nothing is checked or encoded here, and
+only `delete` sends more than one request.
+
+The vendor's documentation of each call: https://console.openapi.com/apis/gatewaysms
+"""
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from .._http.endpoint import LIST_CAP, Endpoint
+from .._http.endpoint import LIST_CAP, Endpoint, WireStatus
 from .._http.retry import Operation
+from .._http.session import Session
+from ..errors import InvalidRequestError, NotFoundError, OutcomeUnknownError
 from ..models import Envelope, Message, MessageSummary, RecipientReport
+
+__all__ = ["MESSAGES", "SEND", "MessagesAPI", "is_message_id", "message_path", "only_message"]
+
+MESSAGES = "/messages/"
 
 # One message comes as an object or in a list of exactly one, depending on the call.
 _ONE = msgspec.json.Decoder(Envelope[tuple[Message] | Message])
@@ -27,7 +40,7 @@ _LIST = Endpoint(
 _GET = Endpoint("GET", Operation.READ, _ONE)
 
 
-_SEND = Endpoint("POST", Operation.SEND, _ONE)
+SEND = Endpoint("POST", Operation.SEND, _ONE)
 
 
 _OPEN = Endpoint("POST", Operation.OPEN, _ONE)
@@ -51,18 +64,120 @@ _RECIPIENT = Endpoint("GET", Operation.READ, _REPORTS)
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
+_DELETE_TRIES = 3
 
-def _one(data: tuple[Message] | Message) -> Message:
+
+class MessagesAPI:
+    """The calls on messages. Each raises the GatewayErrors of `Session.call`."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    async def list(self) -> builtins.list[MessageSummary]:
+        """Return the messages of the account; an empty account is an empty list."""
+        try:
+            return await self.session.call(_LIST, MESSAGES)
+        except NotFoundError:
+            return []
+
+    async def get(self, message_id: str) -> Message:
+        """Return one message."""
+        path = message_path(message_id)
+        return only_message(await self.session.call(_GET, path, accepts=_about(message_id)))
+
+    async def open_transaction(
+        self, payload: bytes, wire_status: WireStatus | None = None
+    ) -> Message:
+        """Send the POST of an open message, which sends nothing to its recipients yet."""
+        return only_message(
+            await self.session.call(_OPEN, MESSAGES, payload, wire_status=wire_status)
+        )
+
+    async def put(
+        self,
+        message_id: str,
+        payload: bytes,
+        transaction: bool | None,  # noqa: FBT001 - the field's own three values
+        wire_status: WireStatus | None = None,
+    ) -> Message:
+        """Send a PUT. `transaction` is the value of this field in `payload`, None if left out."""
+        path = message_path(message_id)
+        return only_message(
+            await self.session.call(
+                _PUT[transaction],
+                path,
+                payload,
+                wire_status=wire_status,
+                accepts=_about(message_id),
+            )
+        )
+
+    async def delete(self, message_id: str) -> None:
+        """Delete a message. If a response is lost, look at the message before deleting it again.
+
+        Raises OutcomeUnknownError if the response was lost and looking did not help either.
+        """
+        path = message_path(message_id)
+        lost: OutcomeUnknownError | None = None
+        for _ in range(_DELETE_TRIES):
+            try:
+                await self.session.call(_DELETE, path)
+            except NotFoundError:
+                if lost is None:
+                    raise
+            except InvalidRequestError:
+                raise
+            except OutcomeUnknownError as error:
+                lost = error
+                if await self._is_there(message_id):
+                    continue
+            except Exception:
+                # Whatever prevented the second request, it is the first response that is missing.
+                if lost is None:
+                    raise
+                break
+            return
+        assert lost is not None
+        raise lost
+
+    async def recipients(self, message_id: str) -> builtins.list[RecipientReport]:
+        """Return every recipient of a message."""
+        return await self.session.call(_RECIPIENTS, f"{message_path(message_id)}/recipients/")
+
+    async def recipient(self, message_id: str, number: str) -> builtins.list[RecipientReport]:
+        """Return the recipient with this number, as a list of one, or an empty list."""
+        return await self.session.call(
+            _RECIPIENT, f"{message_path(message_id)}/recipients/{number}"
+        )
+
+    async def _is_there(self, message_id: str) -> bool:
+        try:
+            await self.get(message_id)
+        except NotFoundError:
+            return False
+        except Exception:  # noqa: BLE001
+            # Whatever prevented the look, it is the outcome of the DELETE that is unknown.
+            return True
+        return True
+
+
+def only_message(data: tuple[Message] | Message) -> Message:
+    """Return the message in a response that holds one."""
     return data if isinstance(data, Message) else data[0]
 
 
 def _about(message_id: str) -> Callable[[tuple[Message] | Message], bool]:
-    """Tell answers about this message from answers that a confused proxy mixed up."""
-    return lambda data: _one(data).id == message_id
+    """Return a check that a response is about this message, not one that a confused proxy mixed up."""
+    return lambda data: only_message(data).id == message_id
+
+
+def is_message_id(text: str) -> bool:
+    """Return whether the gateway could have given this id."""
+    return _ID.fullmatch(text) is not None
 
 
 def message_path(message_id: str) -> str:
-    """Return the path of a message; ValueError for what is not an id."""
-    if not isinstance(message_id, str) or not _ID.fullmatch(message_id):
+    """Return the path of a message; raises ValueError if `message_id` cannot be an id."""
+    if not isinstance(message_id, str) or not is_message_id(message_id):
         raise ValueError("a message id is 1 to 64 letters, digits, '-' or '_'")
     return f"/messages/{message_id}"

@@ -1,10 +1,9 @@
-"""What goes to the gateway: a message's text and options, and recipients in the gateway's form.
+"""The text and options of a message, checked and encoded as bodies of requests.
 
-`Messages` and the transaction builder enter; users meet `Options`. What a caller got wrong is
-refused here, before any request.
+Wrong values are refused here, before any request. Recipients are checked elsewhere.
 
-Field meanings: the vendor's "Gateway SMS" OpenAPI page, schemas PostBodyMessage, PutBodyMessage,
-Options.
+The vendor's documentation of the fields: its "Gateway SMS" OpenAPI page, schemas PostBodyMessage,
+PutBodyMessage, Options.
 """
 
 from __future__ import annotations
@@ -40,11 +39,16 @@ __all__ = [
 class Options:
     """Options of a message to send.
 
-    - `flash`: show it as a pop-up. `realtime`: an OTP, past all queues; one a minute.
-    - `timestamp_send`: the day to send on; now when absent. The gateway knows days, not hours.
-    - `custom`: anything that JSON can hold, for the caller's own use.
-    - `callback_url`: receives a summary of the message each time its state changes, as a JSON
-      body, or in the form field `callback_field`.
+    - `flash`: show it as a pop-up on the phone.
+    - `realtime`: an OTP, sent before all queued messages. The gateway accepts one per minute.
+    - `timestamp_send`: the day to send on; None sends now. The gateway knows days, not hours.
+    - `custom`: any JSON value, for your own use. `messages.send` keeps its reference there if this
+      is None.
+    - `callback_url`: an http(s) address that receives a summary of the message each time its state
+      changes.
+    - `callback_field`: the form field that holds the summary; None sends it as a JSON body.
+
+    Raises ValueError or TypeError for a value that the gateway would not accept.
     """
 
     flash: bool = False
@@ -55,7 +59,7 @@ class Options:
     callback_field: str | None = None
 
     def __repr__(self) -> str:
-        # Without `custom` and the address: they are the caller's own.
+        # Without `custom` and the address, which may hold personal data of the caller.
         return (
             f"Options(flash={self.flash}, realtime={self.realtime}, "
             f"timestamp_send={self.timestamp_send})"
@@ -71,13 +75,13 @@ class Options:
                 raise TypeError("callback_url must be a str")
             parts = urlsplit(self.callback_url)
             if parts.scheme not in {"http", "https"} or not parts.hostname:
-                raise ValueError("callback_url must be an http(s) address")
+                raise ValueError("callback_url must be an http:// or https:// address")
         elif self.callback_field is not None:
-            raise ValueError("callback_field needs callback_url beside it")
+            raise ValueError("callback_field needs callback_url")
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, object]) -> Self:
-        """Read what `to_wire` wrote."""
+        """Return the options that `to_wire` wrote."""
         options: dict[str, Any] = dict(wire)
         if "timestamp_send" in options:
             options["timestamp_send"] = date.fromisoformat(options["timestamp_send"])
@@ -100,25 +104,25 @@ class Options:
 
 
 def wire_date(day: date) -> str:
-    """Write a day as the gateway reads it, `2018-05-20`."""
-    # A static type cannot keep a datetime out: it is a subclass of date.
+    """Return a day in the gateway's form, `2018-05-20`; raises TypeError for a datetime."""
+    # Static types do not exclude a datetime, because it is a subclass of date.
     if isinstance(day, datetime):
         raise TypeError(
-            "timestamp_send takes a date: the gateway would drop the hour of a datetime"
+            "timestamp_send must be a date: the gateway would drop the hour of a datetime"
         )
     if not isinstance(day, date):
-        raise TypeError("timestamp_send takes a date")
+        raise TypeError("timestamp_send must be a date")
     return day.isoformat()
 
 
 class OptionsPatch(Struct, frozen=True):
-    """The one option that can change after the first request."""
+    """The only option that can change after the first request."""
 
     timestamp_send: str
 
 
 class NewMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The body of a POST. `recipients` is a string, strings, one object or objects."""
+    """The body of a POST. `recipients` is one string or object, or a list of them."""
 
     sender: str
     body: str
@@ -130,7 +134,7 @@ class NewMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class MessageUpdate(Struct, frozen=True, kw_only=True):
-    """The body of a PUT. What is UNSET stays away, which is not the same as false."""
+    """The body of a PUT. An UNSET field is left out, which does not mean the same as false."""
 
     recipients: WireRecipients
     transaction: bool | UnsetType = UNSET
@@ -141,17 +145,18 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(body: NewMessage | MessageUpdate) -> bytes:
-    """Write the body of a request."""
+    """Encode the body of a request; raises ValueError for text that is not valid Unicode."""
     try:
         return _encoder.encode(body)
     except UnicodeEncodeError:
         pass
-    # Raised out here: that error holds the text.
-    raise ValueError("a text holds half of a surrogate pair")
+    # Raised outside of the except block: the UnicodeEncodeError contains the text, so it must not
+    # be the __context__ of this error.
+    raise ValueError("a text contains half of a surrogate pair")
 
 
 class Draft:
-    """What a message says, checked once; its recipients come later."""
+    """The content of a message, checked once. Recipients are added for each request."""
 
     def __init__(
         self,
@@ -194,16 +199,16 @@ class Draft:
 
 
 def check_reference(reference: str) -> str:
-    """Refuse a reference that would not come back as it went."""
+    """Return the reference; raises ValueError if the gateway might not return it unchanged."""
     if not isinstance(reference, str) or not reference or len(reference) > 200:  # noqa: PLR2004
-        raise ValueError("a reference is 1 to 200 characters of text")
+        raise ValueError("reference must be 1 to 200 characters of text")
     if not reference.isprintable():
-        raise ValueError("a reference holds no control characters")
+        raise ValueError("reference contains a control character")
     return reference
 
 
 def check_sender(sender: str) -> str:
-    """Refuse a sender that the gateway does not take."""
+    """Return the sender; raises ValueError if the gateway does not accept it."""
     if not isinstance(sender, str):
         raise TypeError("sender must be a str")
     return _checked_sender(sender)
@@ -212,33 +217,33 @@ def check_sender(sender: str) -> str:
 @lru_cache(maxsize=64)
 def _checked_sender(sender: str) -> str:
     if not sender.isprintable():
-        raise ValueError("sender holds a control character")
+        raise ValueError("sender contains a control character")
     if foreign := not_gsm(sender):
         raise ValueError(
-            f"sender holds {' '.join(foreign[:3])}, which no SMS sender can; write it without"
+            f"sender contains {' '.join(foreign[:3])}, which an SMS sender cannot; leave it out"
         )
     digits = sender.removeprefix("+")
     longest = 14 if digits.isascii() and digits.isdecimal() else 11
     if not 3 <= len(sender) <= longest:  # noqa: PLR2004 - the vendor's documentation
         raise ValueError(
-            f"sender has {len(sender)} characters: 3 to 11 if it has letters, 3 to 14 if only digits"
+            f"sender has {len(sender)} characters: use 3 to 11 with letters, or 3 to 14 digits"
         )
     return sender
 
 
 def check_body(body: str) -> str:
-    """Refuse a text that is none."""
+    """Return the text; raises ValueError if it is empty or not valid Unicode."""
     if not isinstance(body, str):
         raise TypeError("body must be a str")
     if not body:
         raise ValueError("body is empty")
     if not is_encodable(body):
-        raise ValueError("body holds half of a surrogate pair")
+        raise ValueError("body contains half of a surrogate pair")
     return body
 
 
 def check_priority(priority: float | Decimal) -> float:
-    """Refuse a priority below 1.00."""
+    """Return the priority as a float; raises ValueError if it is below 1.00."""
     if isinstance(priority, bool) or not isinstance(priority, int | float | Decimal):
         raise TypeError("priority must be a number")
     try:
@@ -246,5 +251,5 @@ def check_priority(priority: float | Decimal) -> float:
     except (OverflowError, ValueError):
         value = math.nan
     if not math.isfinite(value) or value < 1.0:
-        raise ValueError("priority is a number of at least 1.00")
+        raise ValueError("priority must be at least 1.00")
     return value

@@ -1,18 +1,12 @@
-"""The seven calls of the gateway, one method each.
+"""The seven calls of the gateway, one method each, as users make them.
 
-Users enter by `gateway.messages`; the transaction builder uses the same methods and the few
-marked as its own. Everything a caller got wrong is refused here, before a request.
-
-The vendor's documentation of each call: https://console.openapi.com/apis/gatewaysms
+Checks and encodes what the caller passes, before any request. The requests themselves are in
+`api`, and what belongs to sending one message in `sending`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import builtins
-import math
-import secrets
-import time
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
@@ -20,59 +14,51 @@ from decimal import Decimal
 from msgspec import UNSET
 
 from .._arguments import check_flag
-from .._events import CloseEvent, safe_id
-from .._http.endpoint import WireStatus
+from .._events import CloseEvent, Emit, safe_id
 from .._http.session import Session
 from .._recipients.numbers import normalize
 from .._recipients.recipient import Recipient, RecipientLike, coerce
-from .._recipients.wire import Addressee, WireRecipients, wire_recipients
-from ..errors import (
-    GatewayError,
-    InvalidRequestError,
-    NotFoundError,
-    OutcomeUnknownError,
-    RateLimitError,
-    RecipientsRejectedError,
-)
+from .._recipients.wire import Addressee, wire_recipients
+from ..errors import NotFoundError, OutcomeUnknownError, RecipientsRejectedError
 from ..models import Message, MessageSummary, RecipientReport
-from .api import (
-    _DELETE,
-    _GET,
-    _ID,
-    _LIST,
-    _OPEN,
-    _PUT,
-    _RECIPIENT,
-    _RECIPIENTS,
-    _SEND,
-    _about,
-    _one,
-    message_path,
-)
+from .api import MessagesAPI
 from .draft import Draft, MessageUpdate, Options, OptionsPatch, check_reference, encode, wire_date
-from .sending import _CLOCK_SLACK, _REFERENCES, _with_somebody
+from .sending import MessageSender, check_accepted
 
 __all__ = ["Messages"]
 
-_DELETE_TRIES = 3
-
 
 class Messages:
-    """The calls on messages. Every method raises a GatewayError when the gateway says no."""
+    """The gateway's seven calls on messages, as `gateway.messages`.
+
+    ```python
+    message = await gateway.messages.send(sender="ACME", body="Ciao", recipients="+39-3401234567")
+    print(message.id, message.valid, message.price)
+    print(len(await gateway.messages.recipients(message.id)))
+    ```
+
+    Every method raises ValueError or TypeError for a wrong argument, before any request. It raises
+    a GatewayError if the call fails; `gateway_sms_async.errors` describes when calling again is
+    safe. The client handles retries, the rate and the token.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._references: builtins.list[str] = []
+        self._api = MessagesAPI(session)
+        self._sender = MessageSender(self._api)
 
     async def list(self) -> builtins.list[MessageSummary]:
         """Return the messages of the account, as many as the gateway lists.
 
-        An empty account is an empty list. (`GET /messages/`)
+        ```python
+        for summary in await gateway.messages.list():
+            print(summary.id, summary.sender, summary.timestamp)
+        ```
+
+        Returns an empty list if the account has no messages. At most 64 MiB are read.
+        (`GET /messages/`)
         """
-        try:
-            return await self._session.call(_LIST, "/messages/")
-        except NotFoundError:
-            return []
+        return await self._api.list()
 
     async def send(
         self,
@@ -87,69 +73,100 @@ class Messages:
         reference: str | None = None,
         wait_realtime: bool = False,
     ) -> Message:
-        """Send one message, or open a transaction with `transaction=True`, which sends nothing.
+        """Send one message to one or more recipients.
 
-        `recipients` is one number, a `Recipient`, or several of them; a number given twice is
-        sent to once. `priority` is at least 1.00 and costs more above it; `test=True` simulates.
-        `reference` is kept by the gateway in `options.custom` (random unless given, left out
-        when `options.custom` is the caller's own) and is what `find` looks for.
+        ```python
+        message = await gateway.messages.send(
+            sender="ACME", body="Ciao, your code is 123456", recipients="+39-3401234567"
+        )
+        ```
 
-        When the answer is lost the message is looked for by its reference, which lists the
-        account and reads the newest messages one by one, for `max_elapsed` at the most; found,
-        it is returned. A reference of your own must therefore be new with each call.
+        - `sender`: 3 to 11 characters of the GSM-7 alphabet, or 3 to 14 digits.
+        - `body`: the text. `{{name}}` is filled from each recipient's field `name`.
+        - `recipients`: a number, a `Recipient`, or several of them. A number that is given twice is
+          sent to once.
+        - `priority`: at least 1.00, the default. A higher one costs more.
+        - `options`: an `Options`, such as a day to send on.
+        - `test`: True simulates; no text is sent.
+        - `transaction`: True opens a message that sends nothing until it is closed by `update`.
+          `gateway.transaction` does this for you.
+        - `reference`: 1 to 200 characters that `find` looks for, kept by the gateway in
+          `options.custom`. Random by default; none is sent if you set `options.custom` yourself.
+        - `wait_realtime`: the gateway accepts one realtime message per minute. By default a second
+          one raises RateLimitError, whose `retry_after` is the wait in seconds. True waits, if
+          `max_elapsed` allows it.
 
-        The gateway takes one `realtime` message a minute: a second one is refused here with a
-        RateLimitError whose `retry_after` says the seconds to wait, or waited for with
-        `wait_realtime=True`, if `max_elapsed` allows it.
+        If the response is lost, the message is looked for by its reference for at most
+        `max_elapsed` seconds: the account is listed and its newest messages are read one by one. If
+        it is found, it is returned. A reference of your own must therefore be new in every call.
 
-        Raises ValueError or TypeError before any request; RecipientsRejectedError when the
-        gateway took none of the recipients; OutcomeUnknownError when a text may have gone out
-        and could not be found: the only GatewayError after which calling again is not safe.
-        (`POST /messages/`)
+        Returns the message as the gateway accepted it. Raises ValueError or TypeError before any
+        request, RecipientsRejectedError if the gateway accepted none of the recipients, and
+        OutcomeUnknownError if a text may have been sent and was not found. After any other
+        GatewayError, nothing was sent and calling again is safe. (`POST /messages/`)
         """
         draft = Draft(sender=sender, body=body, priority=priority, options=options, test=test)
         wire = wire_recipients(recipients, draft.placeholders)
         if not wire:
-            raise ValueError("there is nobody to send to: recipients is empty")
+            raise ValueError("recipients is empty: give at least one number")
         if draft.has_custom and reference is not None:
             raise ValueError("give either reference or options.custom: they share one field")
         if not draft.has_custom:
-            reference = self._reference() if reference is None else check_reference(reference)
+            reference = (
+                self._sender.new_reference() if reference is None else check_reference(reference)
+            )
         payload = draft.payload(
             wire, transaction=check_flag("transaction", transaction), reference=reference
         )
         if transaction:
-            return _with_somebody(await self.open_transaction(payload))
+            return check_accepted(await self._api.open_transaction(payload))
         turn: float | None = None
         patience = self._session.policy.max_elapsed
         if not check_flag("wait_realtime", wait_realtime):
             patience = 0.0
         if draft.is_realtime:
-            turn = await self.realtime_turn(patience)
-        if self._session.emit is None:
-            return await self._send(draft, payload, reference, turn)
+            turn = await self._sender.realtime_turn(patience)
+        emit = self._session.emit
+        if emit is None:
+            return await self._sender.send(draft, payload, reference, turn)
         try:
-            message = await self._send(draft, payload, reference, turn)
+            message = await self._sender.send(draft, payload, reference, turn)
         except RecipientsRejectedError as rejected:
-            self._tell(rejected.message)
+            _report(emit, rejected.message)
             raise
         except OutcomeUnknownError:
-            self._tell(None, unknown=1 if isinstance(wire, str | Addressee) else len(wire))
+            count = 1 if isinstance(wire, str | Addressee) else len(wire)
+            emit(CloseEvent(result="unknown", message_id=None, unknown=count))
             raise
-        self._tell(message)
+        _report(emit, message)
         return message
 
     async def find(self, reference: str) -> Message | None:
-        """Return the newest message that was sent with this reference, None when there is none.
+        """Return the newest message with this reference; None if there is no such message.
 
-        Costs one listing and one request for each message looked at.
+        ```python
+        order = {"sender": "ACME", "body": "Your order is ready", "reference": "order-4711"}
+        if await gateway.messages.find("order-4711") is None:
+            await gateway.messages.send(recipients="+39-3401234567", **order)
+        ```
+
+        Takes one request for the list, and one for each message until it is found.
+        (`GET /messages/`, `GET /messages/{id}`)
         """
-        return await self._find(check_reference(reference))
+        return await self._sender.find(check_reference(reference))
 
     async def get(self, message_id: str) -> Message:
-        """Return one message. (`GET /messages/{id}`)."""
-        path = message_path(message_id)
-        return _one(await self._session.call(_GET, path, accepts=_about(message_id)))
+        """Return one message, with its state, counts of recipients, price and options.
+
+        ```python
+        sent = await gateway.messages.send(sender="ACME", body="Ciao", recipients="+39-3401234567")
+        message = await gateway.messages.get(sent.id)
+        print(message.state, message.statistics.delivered)
+        ```
+
+        Raises NotFoundError if there is no such message. (`GET /messages/{id}`)
+        """
+        return await self._api.get(message_id)
 
     async def update(
         self,
@@ -159,13 +176,23 @@ class Messages:
         transaction: bool | None = None,
         timestamp_send: date | None = None,
     ) -> Message:
-        """Add recipients to an open message, close it, or move its date; the low level.
+        """Add recipients to an open message, close it, or move its date. The low-level call.
 
-        `transaction` False closes the message, which then goes out; True leaves it open; None
-        leaves the field out. Raises TransactionClosedError when the message is closed already,
-        OutcomeUnknownError when it is not known whether this was applied: look with `get`
-        before anything else, for recipients added twice are texted twice.
-        (`PUT /messages/{id}`)
+        ```python
+        opened = await gateway.messages.send(
+            sender="ACME", body="Ciao", recipients="+39-3401234567", transaction=True
+        )
+        await gateway.messages.update(opened.id, recipients=["+39-3401234568"], transaction=False)
+        ```
+
+        - `recipients`: are added to the message, in the same forms as in `send`.
+        - `transaction`: False closes the message, which is then sent. True leaves it open. None
+          leaves the field out of the request.
+        - `timestamp_send`: the new day to send on.
+
+        Raises TransactionClosedError if the message is already closed. Raises OutcomeUnknownError
+        if it is not known whether the change was applied: look with `get` before you call again,
+        because recipients that are added twice are texted twice. (`PUT /messages/{id}`)
         """
         payload = encode(
             MessageUpdate(
@@ -178,15 +205,26 @@ class Messages:
                 else OptionsPatch(timestamp_send=wire_date(timestamp_send)),
             )
         )
-        message = await self.put(message_id, payload, transaction)
+        message = await self._api.put(message_id, payload, transaction)
         if transaction is False and self._session.emit is not None:
-            self._tell(message)
+            _report(self._session.emit, message)
         return message
 
     async def reschedule(self, message_id: str, timestamp_send: date) -> Message:
-        """Move a message that has not been sent yet to another day; an open one stays open.
+        """Move a message that is not sent yet to another day. An open message stays open.
 
-        A day, not an hour: a datetime is a TypeError. (`GET`, then `PUT /messages/{id}`)
+        ```python
+        from datetime import date
+
+        options = Options(timestamp_send=date(2099, 12, 24))
+        later = await gateway.messages.send(
+            sender="ACME", body="Ciao", recipients="+39-3401234567", options=options
+        )
+        await gateway.messages.reschedule(later.id, date(2099, 12, 27))
+        ```
+
+        The gateway knows days, not hours: a datetime raises TypeError. Raises the errors of `get`
+        and `update`. (`GET`, then `PUT /messages/{id}`)
         """
         wire_date(timestamp_send)
         seen = await self.get(message_id)
@@ -195,188 +233,60 @@ class Messages:
         )
 
     async def delete(self, message_id: str) -> None:
-        """Cancel a message, which then never goes out; credit spent is not given back.
+        """Cancel a message, which is then never sent. Credit that was spent is not refunded.
 
-        When an answer is lost, the message is looked at before it is deleted again. Raises
-        NotFoundError when there was no such message, InvalidRequestError (code 221) when it is
-        too late, OutcomeUnknownError when neither could be told. (`DELETE /messages/{id}`)
+        ```python
+        opened = await gateway.messages.send(
+            sender="ACME", body="Ciao", recipients="+39-3401234567", transaction=True
+        )
+        await gateway.messages.delete(opened.id)
+        ```
+
+        If a response is lost, the message is looked at before it is deleted again. Raises
+        NotFoundError if there was no such message, InvalidRequestError (code 221) if it is too
+        late, and OutcomeUnknownError if neither is known. (`DELETE /messages/{id}`)
         """
-        path = message_path(message_id)
-        lost: OutcomeUnknownError | None = None
-        for _ in range(_DELETE_TRIES):
-            try:
-                await self._session.call(_DELETE, path)
-            except NotFoundError:
-                if lost is None:
-                    raise
-            except InvalidRequestError:
-                raise
-            except OutcomeUnknownError as error:
-                lost = error
-                if await self._is_there(message_id):
-                    continue
-            except Exception:
-                # Whatever kept us from asking again, it is the first answer that is missing.
-                if lost is None:
-                    raise
-                break
-            return
-        assert lost is not None
-        raise lost
+        await self._api.delete(message_id)
 
     async def recipients(self, message_id: str) -> builtins.list[RecipientReport]:
-        """Return every recipient of a message and what became of it.
+        """Return every recipient of a message, with its delivery state.
 
-        About 1 kB each; at most 64 MiB. (`GET /messages/{id}/recipients/`)
+        ```python
+        sent = await gateway.messages.send(sender="ACME", body="Ciao", recipients="+39-3401234567")
+        for report in await gateway.messages.recipients(sent.id):
+            print(report.number, report.state, report.price)
+        ```
+
+        About 1 kB is read per recipient, at most 64 MiB. (`GET /messages/{id}/recipients/`)
         """
-        return await self._session.call(_RECIPIENTS, message_path(message_id) + "/recipients/")
+        return await self._api.recipients(message_id)
 
     async def recipient(self, message_id: str, number: str) -> RecipientReport:
-        """Return one recipient of a message. (`GET /messages/{id}/recipients/{number}`)."""
-        path = f"{message_path(message_id)}/recipients/{normalize(coerce(number)[0])}"
-        reports = await self._session.call(_RECIPIENT, path)
+        """Return one recipient of a message, with its delivery state.
+
+        ```python
+        sent = await gateway.messages.send(sender="ACME", body="Ciao", recipients="+39-3401234567")
+        report = await gateway.messages.recipient(sent.id, "+39-3401234567")
+        print(report.state, report.sms, report.price)
+        ```
+
+        Raises NotFoundError if the message has no such recipient, InvalidNumberError if `number` is
+        not a phone number. (`GET /messages/{id}/recipients/{number}`)
+        """
+        reports = await self._api.recipient(message_id, normalize(coerce(number)[0]))
         if not reports:
             raise NotFoundError("GET: no such recipient on this message", status=404)
         return reports[0]
 
-    async def send_draft(
-        self, draft: Draft, wire: WireRecipients, reference: str | None
-    ) -> Message:
-        """Send a message that is already checked; for the transaction builder."""
-        payload = draft.payload(wire, transaction=False, reference=reference)
-        return await self._send(draft, payload, reference)
 
-    async def open_transaction(
-        self, payload: bytes, wire_status: WireStatus | None = None
-    ) -> Message:
-        """Send a POST that is already written and sends nothing; for the transaction builder."""
-        return _one(await self._session.call(_OPEN, "/messages/", payload, wire_status=wire_status))
-
-    async def put(
-        self,
-        message_id: str,
-        payload: bytes,
-        transaction: bool | None,  # noqa: FBT001 - the field's own three values
-        wire_status: WireStatus | None = None,
-    ) -> Message:
-        """Send a PUT that is already written; for the transaction builder."""
-        path = message_path(message_id)
-        return _one(
-            await self._session.call(
-                _PUT[transaction],
-                path,
-                payload,
-                wire_status=wire_status,
-                accepts=_about(message_id),
-            )
+def _report(emit: Emit, message: Message) -> None:
+    """Report the end of a single message."""
+    emit(
+        CloseEvent(
+            result="left_open" if message.transaction else "closed",
+            message_id=safe_id(message.id),
+            accepted=message.valid,
+            invalid=message.invalid,
+            price=message.price,
         )
-
-    async def realtime_turn(self, patience: float) -> float:
-        """Wait until one more realtime message may leave, and return since when, on the loop's clock.
-
-        RateLimitError when that is too long. For the transaction builder too.
-        """
-        pace, loop = self._session.realtime, asyncio.get_running_loop()
-        give_up = loop.time() + patience
-        while left := pace.wait(now := loop.time()):
-            if now + left > give_up:
-                raise RateLimitError(
-                    f"only one realtime message a minute: wait {math.ceil(left)} s; nothing was sent",
-                    status=429,
-                    retry_after=left,
-                )
-            await asyncio.sleep(left)
-        pace.sent(now)
-        return now
-
-    def _reference(self) -> str:
-        """Return 32 random hex digits that no other call has."""
-        if not self._references:
-            # Many at once: each time the system's chance is asked costs more than the rest of this.
-            drawn = secrets.token_hex(16 * _REFERENCES)
-            self._references = [drawn[at : at + 32] for at in range(0, len(drawn), 32)]
-        return self._references.pop()
-
-    async def _send(
-        self, draft: Draft, payload: bytes, reference: str | None, turn: float | None = None
-    ) -> Message:
-        started = time.time()
-        try:
-            message = _one(await self._session.call(_SEND, "/messages/", payload))
-        except OutcomeUnknownError as unknown:
-            message = await self._recover(draft, reference, started, unknown)
-        except GatewayError:
-            if turn is not None:
-                self._session.realtime.not_sent(turn)
-            raise
-        if draft.is_realtime:
-            # The gateway's minute begins when it arrives.
-            self._session.realtime.sent(asyncio.get_running_loop().time())
-        return _with_somebody(message)
-
-    def _tell(self, message: Message | None, *, unknown: int = 0) -> None:
-        """Tell whoever listens of a single message's end; None: it is not known what became of it."""
-        emit = self._session.emit
-        if emit is None:
-            return
-        if message is None:
-            emit(CloseEvent(result="unknown", message_id=None, unknown=unknown))
-            return
-        emit(
-            CloseEvent(
-                result="left_open" if message.transaction else "closed",
-                message_id=safe_id(message.id),
-                accepted=message.valid,
-                invalid=message.invalid,
-                price=message.price,
-            )
-        )
-
-    async def _is_there(self, message_id: str) -> bool:
-        try:
-            await self.get(message_id)
-        except NotFoundError:
-            return False
-        except Exception:  # noqa: BLE001
-            # Whatever kept us from looking, the fate of the DELETE is what is not known.
-            return True
-        return True
-
-    async def _recover(
-        self, draft: Draft, reference: str | None, started: float, unknown: OutcomeUnknownError
-    ) -> Message:
-        """Find the message whose answer was lost, or say that it cannot be known."""
-        found: Message | None = None
-        if reference is not None:
-            try:
-                async with asyncio.timeout(self._session.policy.max_elapsed):
-                    found = await self._find(reference, since=started - _CLOCK_SLACK, draft=draft)
-            except Exception:  # noqa: BLE001 - whatever kept us from finding it, a text may be out
-                found = None
-        if found is None:
-            lost = OutcomeUnknownError(
-                "POST: the answer was lost, and no message with its reference was found; a text "
-                "may have gone out",
-                reference=reference,
-            )
-            raise lost from unknown.__cause__
-        return found
-
-    async def _find(
-        self, reference: str, *, since: float | None = None, draft: Draft | None = None
-    ) -> Message | None:
-        """Return the newest message with this reference, made `since` and from this draft."""
-        for summary in await self.list():
-            made = summary.timestamp
-            too_old = since is not None and made is not None and made.timestamp() < since
-            if too_old or not _ID.fullmatch(summary.id):
-                continue
-            try:
-                message = await self.get(summary.id)
-            except NotFoundError:
-                continue
-            if message.options.custom == reference and (
-                draft is None or (not message.transaction and message.body in {None, draft.body})
-            ):
-                return message
-        return None
+    )

@@ -14,8 +14,8 @@ from .._cancellation import drain, wait_for
 from .._http.endpoint import WireStatus
 from .._http.session import Session
 from .._journal.journal import Journal, NullJournal
+from .._messages.api import MessagesAPI
 from .._messages.draft import Draft
-from .._messages.messages import Messages
 from .._recipients.batches import Batch
 from .._recipients.source import Items, Source
 from ..errors import GatewayError
@@ -61,7 +61,7 @@ class MessageBuilder:
         self._replaceable = replaceable
         self._session = session
         self._requests = MessageRequests(
-            Messages(session), draft, session.policy, tuning, journal=journal, number=number
+            MessagesAPI(session), draft, session.policy, tuning, journal=journal, number=number
         )
         self._message = self._requests.message
         self._accumulator = Accumulator(

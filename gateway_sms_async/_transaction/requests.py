@@ -29,8 +29,9 @@ from .._journal.records import (
     SingleSendIntent,
     ranges,
 )
+from .._messages.api import MessagesAPI
 from .._messages.draft import Draft, MessageUpdate, encode
-from .._messages.messages import Messages
+from .._messages.sending import MessageSender
 from .._recipients.batches import Batch
 from ..errors import (
     APIError,
@@ -68,7 +69,7 @@ class MessageRequests:
 
     def __init__(
         self,
-        messages: Messages,
+        api: MessagesAPI,
         draft: Draft,
         policy: RetryPolicy,
         tuning: Tuning,
@@ -79,7 +80,8 @@ class MessageRequests:
         self.message = OutgoingMessage(number)
         self.policy = policy
         self.tuning = tuning
-        self._messages = messages
+        self._api = api
+        self._sender = MessageSender(api)
         self._draft = draft
         self._journal = NullJournal() if journal is None else journal
         self._allowed = tuning.limit
@@ -95,7 +97,7 @@ class MessageRequests:
         )
         payload = self._draft.payload(assigned.batch.to_wire(), transaction=True)
         try:
-            answer = await self._messages.open_transaction(payload, wire_status)
+            answer = await self._api.open_transaction(payload, wire_status)
         except GatewayError as error:
             self._journal.note(BatchReleased(message.number, assigned.number))
             self.check_size(error, payload, assigned.batch)
@@ -123,7 +125,7 @@ class MessageRequests:
         payload = encode(MessageUpdate(recipients=assigned.batch.to_wire(), transaction=True))
         assigned.state = BatchState.IN_FLIGHT
         try:
-            answer = await self._messages.put(message.id, payload, True, wire_status)
+            answer = await self._api.put(message.id, payload, True, wire_status)
         except OutcomeUnknownError:
             assigned.state = BatchState.IN_DOUBT
             return
@@ -157,12 +159,12 @@ class MessageRequests:
 
     async def look(self) -> Message:
         """Read the message."""
-        seen = self.message.seen = await self._messages.get(self.message.id)
+        seen = self.message.seen = await self._api.get(self.message.id)
         return seen
 
     async def list_numbers(self) -> list[str]:
         """Read the numbers of its recipients, as the gateway writes them."""
-        return [report.number for report in await self._messages.recipients(self.message.id)]
+        return [report.number for report in await self._api.recipients(self.message.id)]
 
     # Its close
 
@@ -172,7 +174,7 @@ class MessageRequests:
         This comes before the intent to close.
         """
         if self._draft.is_realtime:
-            await self._messages.realtime_turn(math.inf)
+            await self._sender.realtime_turn(math.inf)
 
     async def intend_close(
         self,
@@ -202,7 +204,7 @@ class MessageRequests:
         message = self.message
         message.begin_close(last)
         try:
-            answer = await self._messages.put(message.id, payload, False, message.close_status)
+            answer = await self._api.put(message.id, payload, False, message.close_status)
         except (OutcomeUnknownError, TransactionClosedError):
             answer = None
         except BaseException:
@@ -224,7 +226,7 @@ class MessageRequests:
             return
         await self._journal.intend(AbandonIntent(message.number))
         try:
-            await self._messages.delete(message.id)
+            await self._api.delete(message.id)
         except NotFoundError:
             if message.close_begun:
                 raise
@@ -245,7 +247,7 @@ class MessageRequests:
 
     async def _is_still_there(self) -> bool:
         try:
-            await self._messages.get(self.message.id)
+            await self._api.get(self.message.id)
         except NotFoundError:
             return False
         except GatewayError:
@@ -269,7 +271,7 @@ class MessageRequests:
             raise
         message.close_may_apply()
         try:
-            sent = await self._messages.send_draft(self._draft, batch.to_wire(), reference)
+            sent = await self._sender.send_draft(self._draft, batch.to_wire(), reference)
             message.message_id = sent.id
             final = await self._see_sent(sent)
         except OutcomeUnknownError:
@@ -285,7 +287,7 @@ class MessageRequests:
     async def recover_single(self, reference: str | None) -> None:
         """Look for a message to one recipient that an earlier run may have sent."""
         message = self.message
-        final = None if reference is None else await self._messages.find(reference)
+        final = None if reference is None else await self._sender.find(reference)
         if final is None or final.transaction:
             raise OutcomeUnknownError(
                 "POST: the answer was lost, and no message with its reference was found; a text "
@@ -298,7 +300,7 @@ class MessageRequests:
     async def _see_sent(self, sent: Message) -> Message:
         """Read a message that was answered with a yes: only what is seen there is proven."""
         try:
-            return await self._messages.get(sent.id)
+            return await self._api.get(sent.id)
         except GatewayError as error:
             raise OutcomeUnknownError(
                 f"message {sent.id} was sent and cannot be read: whether it goes out is not known"

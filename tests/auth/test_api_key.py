@@ -1,4 +1,4 @@
-"""Tokens that are made, kept and renewed: over a real socket, at the simulator's OAuth service."""
+"""Tokens are made, kept and renewed, over a real socket, at the simulator's OAuth service."""
 
 import asyncio
 import json
@@ -74,7 +74,7 @@ def asked(simulator: Simulator) -> list[str]:
 
 
 def expire_soon(source: ApiKey, *, in_seconds: float, life: float = 100.0) -> None:
-    """Let the token that is held be within the last tenth of its life, or over."""
+    """Move the current token into the last tenth of its life, or past its end."""
     held = source._held
     assert held is not None
     now = time.time()
@@ -127,7 +127,7 @@ async def test_other_forms_of_the_documentation(form: bytes) -> None:
     async with RawServer(say(http(answer, status="201 Created"))) as server:
         source = ApiKey(EMAIL, KEY, oauth_url=server.url)
         token = await source.details()
-        # Its end has passed: a clock like that is not believed, and it is used until refused.
+        # Its end has passed, so the clock is wrong: the token is used until it is refused.
         assert (token.value, token.expires_at, token.refresh) == ("abc", None, None)
         assert await source.token() == "abc"
 
@@ -148,7 +148,7 @@ async def test_other_forms_of_the_documentation(form: bytes) -> None:
     ],
     ids=ascii,
 )
-async def test_what_is_no_token_is_told_without_showing_it(answer: bytes) -> None:
+async def test_an_invalid_token_is_reported_without_showing_it(answer: bytes) -> None:
     async with RawServer(say(http(answer))) as server:
         source = ApiKey(EMAIL, KEY, oauth_url=server.url)
         async with GatewayClient(source, base_url=server.url, retry=ONCE) as client:
@@ -200,7 +200,7 @@ async def test_a_revoked_token_is_replaced_once_for_all_tasks(simulator: Simulat
         simulator.oauth.revoke_all()
         await asyncio.gather(*(client.messages.list() for _ in range(40)))
         await client.messages.list()
-    # Its refresh token went with it.
+    # Its refresh token is gone, too.
     assert asked(simulator) == ["create_token", "refresh_token", "create_token"]
 
 
@@ -271,9 +271,9 @@ async def test_a_token_that_still_works_outlasts_an_outage(
         simulator.faults.add(Fault.status(503), on="PATCH", times=None)
         await asyncio.gather(*(client.messages.list() for _ in range(10)))
         await client.messages.list()
-        # It was tried once, and is not tried again with every request.
+        # One attempt was made, and not another one with every request.
         assert asked(simulator) == ["create_token", "refresh_token"]
-        assert "could not be renewed before its end" in caplog.text
+        assert "could not be renewed before it expires" in caplog.text
         assert first not in caplog.text
         simulator.faults.clear()
         source._not_before = 0.0
@@ -293,7 +293,7 @@ def test_one_key_serves_one_event_loop_after_the_other() -> None:
     async def work(port: int, source: ApiKey | None) -> tuple[int, ApiKey]:
         async with Simulator(port=port, latency=0.01) as simulator:
             source = source or key_of(simulator)
-            # Several wait for one, which ties a lock to its event loop.
+            # Several tasks wait for one, which binds a lock to its event loop.
             source._held = None
             tokens = await asyncio.gather(*(source.token() for _ in range(5)))
             assert set(tokens) == set(simulator.oauth.tokens)
@@ -306,7 +306,7 @@ def test_one_key_serves_one_event_loop_after_the_other() -> None:
 # Refusals
 
 
-async def test_a_wrong_key_is_told_plainly(simulator: Simulator) -> None:
+async def test_a_wrong_key_is_reported_plainly(simulator: Simulator) -> None:
     source = ApiKey(EMAIL, KEY, oauth_url=simulator.oauth_url)
     async with client_of(simulator, source) as client:
         with pytest.raises(
@@ -317,7 +317,7 @@ async def test_a_wrong_key_is_told_plainly(simulator: Simulator) -> None:
     assert asked(simulator) == ["create_token"]
 
 
-async def test_an_api_that_is_not_enabled_is_told_plainly(simulator: Simulator) -> None:
+async def test_an_api_that_is_not_enabled_is_reported_plainly(simulator: Simulator) -> None:
     simulator.oauth.scopes.clear()
     async with client_of(simulator, key_of(simulator)) as client:
         with pytest.raises(AuthenticationError) as caught:
@@ -437,7 +437,7 @@ async def test_an_unreachable_service_says_which_one_it_is(simulator: Simulator)
 async def test_a_lost_token_stops_a_campaign_which_goes_on_later(
     simulator: Simulator, tmp_path: Path, kept: bool
 ) -> None:
-    people = [f"+39-34012{number:05}" for number in range(400)]
+    numbers = [f"+39-34012{number:05}" for number in range(400)]
     journal = tmp_path / "campaign.db" if kept else None
     source = key_of(simulator)
 
@@ -451,7 +451,7 @@ async def test_a_lost_token_stops_a_campaign_which_goes_on_later(
         )
         with pytest.raises(BulkSendError) as caught:
             await client.send_bulk(
-                people, sender="ACME", body="Ciao", batch_size=50, journal=journal
+                numbers, sender="ACME", body="Ciao", batch_size=50, journal=journal
             )
         assert isinstance(caught.value.__cause__, AuthenticationError)
         assert "not accepted" in caught.value.reason
@@ -462,11 +462,11 @@ async def test_a_lost_token_stops_a_campaign_which_goes_on_later(
             simulator.oauth.api_key = simulator.api_key
             receipt = await client.resume_bulk(journal)
             assert receipt.complete
-            assert simulator.ledger == dict.fromkeys(people, 1)
+            assert simulator.ledger == dict.fromkeys(numbers, 1)
 
 
 async def test_a_campaign_outlives_its_token(simulator: Simulator) -> None:
-    people = [f"+39-34012{number:05}" for number in range(400)]
+    numbers = [f"+39-34012{number:05}" for number in range(400)]
     revoked: list[object] = []
 
     def revoke(request: Any) -> None:
@@ -477,9 +477,9 @@ async def test_a_campaign_outlives_its_token(simulator: Simulator) -> None:
 
     simulator.faults.plan = revoke
     async with client_of(simulator, key_of(simulator), concurrency=1) as client:
-        receipt = await client.send_bulk(people, sender="ACME", body="Ciao", batch_size=50)
+        receipt = await client.send_bulk(numbers, sender="ACME", body="Ciao", batch_size=50)
     assert receipt.complete
-    assert simulator.ledger == dict.fromkeys(people, 1)
+    assert simulator.ledger == dict.fromkeys(numbers, 1)
 
 
 # Files
@@ -539,7 +539,7 @@ async def test_a_token_in_the_file_that_still_works_outlasts_an_outage(
         account = auth.read_token(file).account  # type: ignore[union-attr]
         source = auth.RenewedToken(account, ttl=60, name="x", file=file)
     assert await source.token() == first
-    # Once it is refused there is nothing left to hope for.
+    # Once it is refused, no other way is left.
     source.use(auth.ConnectionSettings(policy=QUICK))
     with pytest.raises(GatewayError):
         await source.renew(first)
@@ -566,7 +566,9 @@ async def test_a_file_that_others_can_read_is_refused(
     file = tmp_path / "token.json"
     token = await key_of(simulator, file=file).token()
     file.chmod(mode)
-    with pytest.raises(GatewayError, match="others may read this token; delete the file") as caught:
+    with pytest.raises(
+        GatewayError, match="other users can read this token; delete the file"
+    ) as caught:
         await key_of(simulator, file=file).token()
     assert token not in str(caught.value)
 
@@ -581,7 +583,7 @@ async def test_a_file_that_is_something_else_is_left_alone(
     file.write_bytes(content)
     file.chmod(0o600)
     with pytest.raises(
-        GatewayError, match="no token of ours; delete it, or name another"
+        GatewayError, match="does not hold a token; delete it, or use another"
     ) as caught:
         await key_of(simulator, file=file).token()
     assert "canary" not in str(caught.value)
@@ -600,12 +602,12 @@ async def test_a_file_of_another_account_or_environment_is_refused(
     if options["oauth_url"] == "/x":
         options["oauth_url"] = simulator.oauth_url + "/x"
     source = ApiKey(options.pop("email", simulator.email), simulator.api_key, **options)
-    with pytest.raises(GatewayError, match="of another account or environment"):
+    with pytest.raises(GatewayError, match="belongs to another account or environment"):
         await source.token()
     assert file.read_bytes() == before
 
 
-async def test_a_file_that_cannot_be_written_stops_nobody(
+async def test_a_file_that_cannot_be_written_stops_no_call(
     simulator: Simulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "folder").write_text("in the way")
@@ -622,7 +624,7 @@ async def test_a_file_that_cannot_be_written_stops_nobody(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(auth, "keep_token", full)
         assert await source.token() in simulator.oauth.tokens
-    assert "the token cannot be kept" in caplog.text
+    assert "the token cannot be written" in caplog.text
     assert not file.exists()
 
 
@@ -697,7 +699,7 @@ async def test_the_pair_comes_from_the_environment(
     monkeypatch.delenv(email)
     with pytest.raises(ValueError, match="OPENAPI_EMAIL is not set"):
         client_of(simulator, None)
-    # What is more explicit goes first.
+    # The more explicit setting takes precedence.
     monkeypatch.setenv("OPENAPI_TOKEN", simulator.token)
     async with client_of(simulator, None) as client:
         await client.messages.list()
@@ -726,11 +728,11 @@ def test_each_environment_has_an_oauth_service_of_its_own(
     monkeypatch.setenv("OPENAPI_API_KEY", KEY)
     assert _address(token_source(None, PRODUCTION)) == (OAUTH, False)
     assert _address(token_source(None, SANDBOX)) == (OAUTH_SANDBOX, True)
-    # The key goes to no address that follows from another one.
+    # The key is not sent to an address that is derived from another one.
     for url in ("https://sms.example", "https://ws.messaggisms.com/x", "http://127.0.0.1:1"):
         with pytest.raises(ValueError, match="OPENAPI_OAUTH_URL"):
             GatewayClient(base_url=url)
-        with pytest.raises(ValueError, match="say where its tokens are made"):
+        with pytest.raises(ValueError, match="name the OAuth service that makes its tokens"):
             GatewayClient(ApiKey(EMAIL, KEY), base_url=url)
         GatewayClient(ApiKey(EMAIL, KEY, oauth_url=OAUTH), base_url=url)
     monkeypatch.setenv("OPENAPI_OAUTH_URL", "https://oauth.example/v2/")
@@ -738,10 +740,10 @@ def test_each_environment_has_an_oauth_service_of_its_own(
         "https://oauth.example/v2",
         False,
     )
-    # As GATEWAY_SMS_BASE_URL is, it is for production alone.
+    # Like GATEWAY_SMS_BASE_URL, it is for production only.
     assert _address(token_source(None, SANDBOX)) == (OAUTH_SANDBOX, True)
     monkeypatch.setenv("OPENAPI_OAUTH_URL", OAUTH_SANDBOX)
-    with pytest.raises(ValueError, match="OPENAPI_OAUTH_URL is the vendor's for the other"):
+    with pytest.raises(ValueError, match="OPENAPI_OAUTH_URL is the vendor's address for the other"):
         GatewayClient()
     monkeypatch.setenv("OPENAPI_OAUTH_URL", "http://oauth.example")
     with pytest.raises(ValueError, match="OPENAPI_OAUTH_URL must be https"):
@@ -749,9 +751,9 @@ def test_each_environment_has_an_oauth_service_of_its_own(
 
 
 def test_the_environments_are_not_mixed_up() -> None:
-    with pytest.raises(ValueError, match="client is of production, its ApiKey of the sandbox"):
+    with pytest.raises(ValueError, match="client is for production, its ApiKey for the sandbox"):
         GatewayClient(ApiKey(EMAIL, KEY, sandbox=True))
-    with pytest.raises(ValueError, match="client is of the sandbox, its ApiKey of production"):
+    with pytest.raises(ValueError, match="client is for the sandbox, its ApiKey for production"):
         GatewayClient(ApiKey(EMAIL, KEY), sandbox=True)
     GatewayClient(ApiKey(EMAIL, KEY, sandbox=True), sandbox=True)
     GatewayClient(ApiKey(EMAIL, KEY, sandbox=True), base_url=SANDBOX)
@@ -800,8 +802,8 @@ FAULTS = [
 CALLS: dict[str, Callable[[ApiKey], Awaitable[object]]] = {
     "token": lambda source: source.token(),
     "renew": lambda source: source.renew("rejected-canary"),
-    "look up": lambda source: auth.OAuth(source.account, source._way).look_up("held-canary"),
-    "delete": lambda source: auth.OAuth(source.account, source._way).delete("held-canary"),
+    "look up": lambda source: auth.OAuth(source.account, source._settings).look_up("held-canary"),
+    "delete": lambda source: auth.OAuth(source.account, source._settings).delete("held-canary"),
 }
 
 
@@ -840,7 +842,7 @@ async def test_nothing_secret_is_shown(
 async def test_a_token_is_held_before_it_is_kept(
     simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Its refresh token is the only one that works: cut off while the file is written, it is not lost.
+    # Only its refresh token still works, so it must not be lost if the write of the file is cut off.
     began = threading.Event()
 
     def full_disk(*_: object) -> None:

@@ -392,7 +392,7 @@ async def test_a_login_that_others_can_read_is_refused(simulator: Simulator, fol
     file.chmod(0o644)
     result = await run("list", **env(simulator, pair=False))
     assert result.exit_code == 1
-    assert "others may read this token" in result.stderr
+    assert "other users can read this token" in result.stderr
     # A new login replaces the file.
     assert (await run("login", **env(simulator))).exit_code == 0
     assert (await run("list", **env(simulator, pair=False))).exit_code == 0

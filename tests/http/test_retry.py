@@ -1,4 +1,4 @@
-"""The waits and what they cost, as plain functions: `Retry-After`, jitter, budget, policy."""
+"""Waits and budget as plain functions: `Retry-After`, jitter, budget, policy."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_whatever_stands_there_the_answer_is_none_or_a_finite_wait(text, now):
 def test_a_delay_stays_between_its_least_share_and_its_ceiling(base, most, tries, floor, least):
     policy = RetryPolicy(base_delay=base, max_delay=most, max_attempts=5000)
     ceiling = min(most, base * 2.0 ** (tries - 1))
-    delay = backoff_delay(policy, tries, floor=floor, least=least)
+    delay = backoff_delay(policy, tries, floor=floor, fixed_share=least)
     assert delay > 0.0
     assert delay >= (floor or 0.0)
     assert delay >= least * ceiling * (1 - 1e-9)
@@ -149,7 +149,7 @@ def test_a_delay_stays_between_its_least_share_and_its_ceiling(base, most, tries
 def test_full_jitter_may_come_out_anywhere_below_the_ceiling(tries):
     policy = RetryPolicy(base_delay=0.5, max_delay=20.0)
     ceiling = min(20.0, 0.5 * 2.0 ** (tries - 1))
-    delays = [backoff_delay(policy, tries, floor=None, least=0.0) for _ in range(300)]
+    delays = [backoff_delay(policy, tries, floor=None, fixed_share=0.0) for _ in range(300)]
     assert min(delays) < 0.25 * ceiling
     assert max(delays) > 0.75 * ceiling
     assert all(0.0 <= delay <= ceiling for delay in delays)
@@ -157,7 +157,7 @@ def test_full_jitter_may_come_out_anywhere_below_the_ceiling(tries):
 
 def test_what_the_gateway_asks_for_is_a_floor_and_never_shrinks():
     policy = RetryPolicy(base_delay=0.5, max_delay=20.0)
-    delays = [backoff_delay(policy, 1, floor=30.0, least=0.5) for _ in range(200)]
+    delays = [backoff_delay(policy, 1, floor=30.0, fixed_share=0.5) for _ in range(200)]
     assert set(delays) == {30.0}
 
 
@@ -165,7 +165,7 @@ def test_what_the_gateway_asks_for_is_a_floor_and_never_shrinks():
 def test_a_call_that_was_tried_a_thousand_times_still_has_a_delay(tries):
     """`max_attempts` has no upper bound, 2.0 ** 1024 is an OverflowError."""
     policy = RetryPolicy(max_attempts=10**7)
-    assert backoff_delay(policy, tries, floor=None, least=1.0) == policy.max_delay
+    assert backoff_delay(policy, tries, floor=None, fixed_share=1.0) == policy.max_delay
 
 
 # The budget
@@ -205,7 +205,7 @@ def test_the_budget_is_never_overdrawn_and_never_overflows(events):
 
 
 def test_in_a_steady_state_one_retry_in_fifteen_calls_is_paid_for():
-    """One clean success gives 1 back: 14 of them pay for one retry that fails for good."""
+    """One clean success gives 1 back: 14 of them pay for one retry that fails."""
     budget = RetryBudget()
     while budget.take():
         pass
@@ -247,7 +247,7 @@ def test_the_policy_has_its_documented_defaults_and_cannot_be_changed():
         RetryPolicy(3)
 
 
-# The table, as data; what it does on the wire is in test_retry_table
+# The table as data; its effect on the wire is tested in test_retry_table
 
 
 def test_only_reading_and_an_open_that_never_sends_are_repeated_when_in_doubt():

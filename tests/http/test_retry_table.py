@@ -1,4 +1,4 @@
-"""What may be repeated: one test per cell of fault x request, counted on the wire.
+"""What may be retried: one test per cell of fault x request, counted on the wire.
 
 `python -m tests.http.test_retry_table` prints the whole table.
 """
@@ -42,7 +42,7 @@ from ..support.raw_server import RawServer, envelope, http, message, say, until
 Call = Callable[[GatewayClient, str], Awaitable[Any]]
 
 QUICK = RetryPolicy(base_delay=0.001, max_delay=0.01)
-# Hanging is told from answering after so long.
+# After so many seconds without a response, a server counts as hanging.
 PATIENCE = 0.2
 OPENED = {"sender": "ACME", "body": "Ciao", "recipients": ["+39-3400000000"], "transaction": True}
 NUMBER = "+39-3401234567"
@@ -88,7 +88,7 @@ REQUESTS: dict[str, Call] = {
 }
 WRITTEN = {"update": "append"}
 
-# The ambiguous rows: what happens, and what the caller hears of it in the end.
+# The ambiguous rows: what happens, and the error that the caller gets in the end.
 AMBIGUOUS: dict[str, tuple[Callable[[bool], Fault], type[GatewayError]]] = {
     "reset": (lambda done: Fault.reset(after_apply=done), GatewayConnectionError),
     "closed": (lambda done: Fault.close(after_apply=done), GatewayConnectionError),
@@ -133,7 +133,7 @@ ambiguous = pytest.mark.parametrize("fault_name", AMBIGUOUS)
 
 @dataclass
 class Scene:
-    """A simulator with one open message, a client, and what the client sent."""
+    """A simulator with one open message, a client, and the client's requests."""
 
     simulator: Simulator
     gateway: GatewayClient
@@ -156,7 +156,7 @@ async def scene(simulator: Simulator, gateway: GatewayClient) -> Scene:
 
 
 def opened(simulator: Simulator) -> str:
-    """Open a message behind the client's back."""
+    """Open a message without the client."""
     message_id: str = simulator.gateway.post(OPENED).body["data"][0]["id"]
     return message_id
 
@@ -166,11 +166,11 @@ def patient(scene: Scene, fault_name: str) -> GatewayClient:
 
 
 def new_texts(scene: Scene) -> int:
-    """Count how often the number that the calls bring was texted."""
+    """Return how often the number of the calls was texted."""
     return scene.simulator.ledger[NUMBER]
 
 
-# Row A: the answer says nothing about whether it was done
+# Row A: the response does not say whether the request was applied
 
 
 @pytest.mark.parametrize("applied", [False, True], ids=["not applied", "applied"])
@@ -193,7 +193,7 @@ async def test_one_ambiguous_answer(scene, fault_name, request_name, applied):
         case "send":
             with pytest.raises(OutcomeUnknownError) as caught:
                 await call
-            # The list shows the one message of another.
+            # The list shows one message, of another sender.
             assert scene.operations == ["send", "list", "get"]
             assert caught.value.reference
             assert type(caught.value.__cause__) is kind
@@ -246,7 +246,7 @@ async def test_a_lost_send_whose_search_is_lost_too_stays_unknown(scene, fault_n
 
 
 async def test_a_lost_send_stays_unknown_when_the_token_is_lost_in_the_search(scene):
-    """Whatever keeps us from looking, also what is no error of ours: the text may be out."""
+    """Whatever prevents the search, also an error from outside the library: a text may be out."""
 
     class Dying(Vault):
         async def renew(self, rejected: str) -> str:
@@ -349,7 +349,7 @@ async def test_a_delete_answered_404_is_done_only_after_one_of_ours_was_lost(sce
     ids=lambda body: body.decode(),
 )
 async def test_a_422_in_other_words_than_the_gateways_is_no_no(request_name, body):
-    """A `no` is believed only in the documented envelope: `success` false and an integer."""
+    """A no counts only in the documented envelope: `success` false and an integer."""
     answer = http(body, status="422 Unprocessable")
     async with RawServer(say(answer)) as server, client(server.url, max_attempts=2) as gateway:
         with pytest.raises((OutcomeUnknownError, UnexpectedResponseError)):
@@ -378,7 +378,7 @@ async def test_a_yes_encoded_twice_is_a_yes(scene, request_name):
 
 
 class Attempts(aiohttp.TCPConnector):
-    """A connector that counts how often a connection was asked for."""
+    """A connector that counts the requests for a connection."""
 
     made = 0
 
@@ -471,8 +471,8 @@ async def test_a_name_that_does_not_resolve_is_tried_again_and_then_a_connection
     assert resolver.asked == QUICK.max_attempts
 
 
-async def test_a_call_that_ran_out_of_time_in_line_was_not_sent(scene):
-    """Every place is taken by requests that hang: the one in line gives up as not sent."""
+async def test_a_call_that_was_queued_too_long_was_not_sent(scene):
+    """Every slot is taken by requests that hang: the queued call fails as not sent."""
     scene.strike(Fault.hang(), "get", times=None)
     async with client(scene.simulator.url, scene.simulator.token, concurrency=1) as gateway:
         hanging = asyncio.ensure_future(gateway.messages.get(scene.message_id))
@@ -488,7 +488,7 @@ async def test_a_call_that_ran_out_of_time_in_line_was_not_sent(scene):
 
 
 class Vault:
-    """A token source whose first token the gateway does not know (any more)."""
+    """A token source whose first token is not valid at the gateway."""
 
     def __init__(self, *tokens: str) -> None:
         self.tokens = list(tokens)
@@ -506,7 +506,7 @@ class Vault:
 
 
 class ForgetfulVault(Vault):
-    """Hands out its first token for ever; only `renew` knows the newer ones."""
+    """Always returns its first token; only `renew` returns newer ones."""
 
     async def renew(self, rejected: str) -> str:
         self.renewals.append(rejected)
@@ -559,8 +559,8 @@ async def test_fifty_tasks_renew_a_token_once(simulator, concurrency, vault):
     assert stored == [1] * 50
 
 
-async def test_once_renewed_nobody_in_line_leaves_with_the_old_token(simulator):
-    """Who waits in line may wait for minutes: the token is looked at when the turn comes."""
+async def test_once_renewed_no_queued_call_departs_with_the_old_token(simulator):
+    """A call may be queued for minutes: its token is checked again when it has its slot."""
 
     class Prompt(Vault):
         async def renew(self, rejected: str) -> str:
@@ -571,7 +571,7 @@ async def test_once_renewed_nobody_in_line_leaves_with_the_old_token(simulator):
     async with client(simulator.url, Prompt("old"), concurrency=4) as gateway:
         await asyncio.gather(*(get(gateway, message_id) for message_id in ids))
     refused = sum(request.status == 401 for request in simulator.requests)
-    assert refused <= 2 * 4  # those under way, and those that were just leaving
+    assert refused <= 2 * 4  # those in flight, and those that were just departing
 
 
 @requests
@@ -583,7 +583,7 @@ async def test_a_source_that_cannot_renew_ends_the_call_with_its_own_error(scene
     async with client(scene.simulator.url, Empty("old")) as gateway:
         with pytest.raises(LookupError, match="the vault is empty"):
             await scene.call(request_name, gateway)
-        # Nothing is left behind: the places in line are free.
+        # Nothing is left behind: all slots are free.
         for _ in range(20):
             with pytest.raises(LookupError):
                 await gateway.messages.list()
@@ -592,7 +592,7 @@ async def test_a_source_that_cannot_renew_ends_the_call_with_its_own_error(scene
 
 @pytest.mark.parametrize("method", ["token", "renew"])
 async def test_a_token_source_that_hangs_ends_with_the_call_it_is_for(simulator, method):
-    """`max_elapsed` bounds the whole call, so also the time until there is a token."""
+    """`max_elapsed` limits the whole call, including the time until there is a token."""
 
     async def hang(*_: str) -> str:
         await asyncio.Event().wait()
@@ -621,7 +621,7 @@ async def test_cancelling_the_task_that_renews_leaves_the_renewal_to_another(sim
     assert set(source.renewals) == {"old"}
 
 
-# Rows R 402, 413, 422 and their like
+# Rows R 402, 413, 422 and similar
 
 
 @requests
@@ -703,7 +703,7 @@ async def test_a_wait_beyond_what_is_left_is_an_error_at_once(scene, request_nam
             await scene.call(request_name, gateway)
         assert caught.value.retry_after is not None
         assert caught.value.retry_after > 30
-        # The hold is for everybody: whoever comes next is told without a request.
+        # The hold is for all calls: the next one fails without a request.
         with pytest.raises(RateLimitError):
             await gateway.messages.list()
     assert len(scene.operations) == 1
@@ -720,12 +720,12 @@ async def test_a_wait_beyond_the_cap_is_an_error_even_where_there_is_time(scene)
 
 @pytest.mark.parametrize("header", ["seconds", "date"])
 async def test_a_429_stops_every_task_of_the_session(simulator, header):
-    """One whole second, the least that the header can say, is really waited."""
+    """This really waits one second, the shortest wait that the header can express."""
     ids = [opened(simulator) for _ in range(20)]
     if header == "seconds":
         text, shortest = "1", 1.0
     else:
-        text = formatdate(time.time() + 2, usegmt=True)  # which drops the fraction
+        text = formatdate(time.time() + 2, usegmt=True)  # which drops the fraction of a second
         shortest = int(time.time()) + 2 - time.time()
     simulator.faults.add(Fault.status(429, retry_after=text), skip=3)
     async with client(simulator.url, simulator.token, concurrency=2) as gateway:
@@ -733,7 +733,7 @@ async def test_a_429_stops_every_task_of_the_session(simulator, header):
         await asyncio.gather(*(get(gateway, one) for one in ids))
     met = simulator.requests[3].at
     end = (met if header == "seconds" else started) + shortest
-    # One other was on the wire already when the answer came.
+    # One other request was already on the wire when the response came.
     during = [request.at for request in simulator.requests if met + 0.05 < request.at < end - 0.05]
     assert during == []
     assert len(simulator.requests) == 21
@@ -761,11 +761,11 @@ async def test_after_retry_after_zero_the_wait_is_still_not_nothing(scene):
 
 
 async def test_a_campaign_waits_out_a_hold_that_is_longer_than_one_call_may_take(scene):
-    """In bulk a hold does not count: one whole second is really waited."""
+    """For bulk calls, a hold does not count towards max_elapsed. This really waits one second."""
     from gateway_sms_async._messages.messages import Messages
 
     scene.strike(Fault.status(429, retry_after=1), "append")
-    scene.simulator.latency = 0.05  # the answer takes time, and has it
+    scene.simulator.latency = 0.05  # the response takes time, and there is enough of it
     hurried = scene.gateway.with_options(retry=RetryPolicy(max_elapsed=0.3, base_delay=0.001))
     await Messages(hurried._view(bulk=True)).update(
         scene.message_id, recipients=[NUMBER], transaction=True
@@ -775,7 +775,7 @@ async def test_a_campaign_waits_out_a_hold_that_is_longer_than_one_call_may_take
 
 
 async def test_retry_after_is_a_floor_under_other_waits_too(scene):
-    """One whole second is really waited."""
+    """This really waits one second."""
     scene.strike(Fault.status(503, retry_after=1), "get")
     await scene.call("get")
     first, second = scene.simulator.requests
@@ -792,7 +792,7 @@ async def test_a_503_that_asks_for_more_than_is_left_is_raised_at_once(scene, he
     assert caught.value.retry_after >= 60
     assert scene.operations == ["get"]
     scene.simulator.faults.clear()
-    await scene.call("get")  # a 503 holds nobody
+    await scene.call("get")  # a 503 holds no other call
 
 
 # Deadlines and switches
@@ -896,12 +896,12 @@ async def test_after_an_outage_successes_pay_for_retries_again(simulator):
         await gateway.messages.get(message_id)
 
 
-# Two answers on one connection
+# Two responses on one connection
 
 
 @pytest.mark.parametrize("request_name", ["get", "append", "close"])
 async def test_an_answer_about_another_message_is_not_taken_for_ours(request_name):
-    """A proxy that answered twice is one answer ahead from then on."""
+    """A proxy that responded twice is one response ahead from then on."""
     other = envelope(message("ffffffffffffffffffffffff"))
     async with RawServer(say(http(other))) as server, client(server.url) as gateway:
         with pytest.raises((OutcomeUnknownError, UnexpectedResponseError)):
@@ -912,7 +912,7 @@ async def test_an_answer_about_another_message_is_not_taken_for_ours(request_nam
 
 
 @pytest.mark.parametrize("request_name", ["get", "send", "append", "delete"])
-async def test_the_loop_hears_of_no_exception_that_nobody_fetched(scene, request_name):
+async def test_no_exception_is_left_unretrieved(scene, request_name):
     import gc
 
     heard: list[dict[str, Any]] = []

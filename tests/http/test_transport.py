@@ -62,7 +62,7 @@ Call = Callable[[GatewayClient], Awaitable[Any]]
 
 
 def client(url: str, *, attempts: int = 1, timeout: float = 5.0, **kwargs: Any) -> GatewayClient:
-    """Return a client that tries once unless told otherwise."""
+    """Return a client that makes one attempt unless `retry` is passed."""
     retry = RetryPolicy(max_attempts=attempts, base_delay=0.001, max_delay=0.01)
     return GatewayClient(TOKEN, base_url=url, rate=None, timeout=timeout, retry=retry, **kwargs)
 
@@ -107,7 +107,7 @@ calls = pytest.mark.parametrize("name", CALLS)
 
 
 async def fault_of(gateway: GatewayClient, call: Call = get) -> GatewayError:
-    """Make a call that must fail, within a second or so, and return how."""
+    """Make a call that must fail within about a second, and return its error."""
     async with asyncio.timeout(10):
         with pytest.raises(GatewayError) as caught:
             await call(gateway)
@@ -141,15 +141,15 @@ async def test_a_request_whose_connection_breaks_is_on_the_wire_once(name, fault
             await get(gateway)
         await fault_of(gateway, call)
         if reused:
-            # That first connection was used again, or this would be about a fresh one.
+            # The first connection was reused; otherwise this would test a fresh one.
             assert server.requests[1].connection == 1
         if name == "delete":
-            # The look failed, so it was deleted again, and yet again: by us, not by aiohttp.
+            # Looking failed, so the DELETE was repeated, twice: by us, not by aiohttp.
             assert [one.method for one in server.requests[reused:]] == ["DELETE", "GET"] * 3
         else:
             assert count(server, method) == 1 + (reused and method == "GET")
         if name in {"get", "append", "close", "open"}:
-            # Nor did anything connect again in order to.
+            # And no other connection was opened for it.
             assert server.connections == 1
 
 
@@ -188,7 +188,7 @@ async def test_a_transport_says_sent_and_asks_to_leave_once(method):
 async def test_without_the_guard_against_repeats_a_second_one_still_does_not_leave(
     method, monkeypatch
 ):
-    """There are two guards: this is the one that is left when the first fails."""
+    """There are two guards: this tests the second one alone."""
 
     async def depart() -> None:
         pass
@@ -319,7 +319,7 @@ async def test_the_environments_proxy_is_not_used(monkeypatch):
             monkeypatch.delenv(name, raising=False)
         async with aiohttp.ClientSession(trust_env=True) as session:
             await (await session.get(server.url)).read()
-        assert proxy.connections == 1  # so the environment is as it must be for this test
+        assert proxy.connections == 1  # so the environment is as this test needs it
         async with client(server.url) as gateway:
             await get(gateway)
         assert proxy.connections == 1
@@ -365,7 +365,7 @@ def chunk(data: bytes) -> bytes:
 
 @cache
 def gzip_blocks() -> tuple[bytes, bytes]:
-    """Return a MiB of spaces as the beginning of a gzip file, and as more of it."""
+    """Return a MiB of spaces as the start of a gzip file, and as a continuation of it."""
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)
     mebibyte = b" " * MIB
     return (
@@ -435,7 +435,7 @@ async def test_a_list_above_sixty_four_mebibytes_is_refused(kind):
 
 
 async def test_an_answer_that_is_too_large_is_not_asked_for_again():
-    """It would be as large the second time; a list at its cap is 64 MiB each time."""
+    """It would be as large the next time, and a list at its cap is 64 MiB each time."""
     play = answers_too_large(CONTROL_CAP)["declared"]
     async with RawServer(play) as server, client(server.url, attempts=5) as gateway:
         assert isinstance(await fault_of(gateway), UnexpectedResponseError)
@@ -486,7 +486,7 @@ asyncio.run(main())
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux only")
 @pytest.mark.parametrize("kind", ["gzip bomb", "endless", "endless gzip"])
 def test_unpacking_a_bomb_takes_no_more_memory_than_its_bound(kind):
-    """In a process of its own, whose peak is not that of the tests before; 256 MiB unpacked."""
+    """In a process of its own, so that earlier tests do not count to the peak; 256 MiB unpacked."""
     root = str(Path(__file__).parent.parent.parent)
     code = _PEAK.format(root=root, kind=kind)
     done = subprocess.run(
@@ -574,14 +574,14 @@ async def test_a_no_that_comes_before_the_body_was_taken_ends_the_call():
 
 
 async def test_a_large_body_is_sent_without_a_warning():
-    """aiohttp warns of bytes above 1 MiB; a warning made an error leaves as no error of ours."""
-    people = [f"+39-34{n:08}" for n in range(100_000)]
+    """aiohttp warns of bytes above 1 MiB; as an error, that warning would not be one of our errors."""
+    recipients = [f"+39-34{n:08}" for n in range(100_000)]
     async with RawServer(FINE) as server, client(server.url) as gateway:
-        await gateway.messages.update(ID, recipients=people, transaction=True)
+        await gateway.messages.update(ID, recipients=recipients, transaction=True)
         assert len(json.loads(server.requests[0].body)["recipients"]) == 100_000
 
 
-# Answers cut short and spoilt
+# Responses that are cut short or spoilt
 
 
 CHUNKED = http(
@@ -732,7 +732,7 @@ async def test_the_content_type_does_not_matter(kind):
 
 
 async def test_a_late_answer_is_not_taken_for_the_next_requests():
-    """Who was cancelled or timed out takes his connection with him."""
+    """A call that is cancelled or times out closes its connection."""
     late = asyncio.Event()
 
     async def answer_late(exchange: Exchange) -> None:
@@ -757,7 +757,7 @@ async def test_a_late_answer_is_not_taken_for_the_next_requests():
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory) -> tuple[Path, Path]:
-    """Return a certificate for 127.0.0.1 that nobody trusts, and its key."""
+    """Return an untrusted certificate for 127.0.0.1, and its key."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("needs the openssl command to make a certificate")
@@ -786,12 +786,12 @@ def trusted(certificate) -> ssl.SSLContext:
 
 
 def unanswered_handshakes() -> None:
-    """Keep the loop quiet about the handshakes that a test breaks on purpose."""
+    """Silence the loop about handshakes that a test breaks on purpose."""
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
 
 
 @calls
-async def test_a_certificate_that_nobody_signed_is_refused_before_a_request(tls, name):
+async def test_an_untrusted_certificate_is_refused_before_a_request(tls, name):
     unanswered_handshakes()
     asked = []
 
@@ -808,7 +808,7 @@ async def test_a_certificate_that_nobody_signed_is_refused_before_a_request(tls,
         assert server.requests == []
     assert type(error) is GatewayConnectionError
     assert "certificate" in str(error)
-    assert len(asked) == 1  # it would be the same certificate the next time
+    assert len(asked) == 1  # the certificate would be the same the next time
 
 
 async def test_a_certificate_for_another_host_is_refused(tls, trusted):
@@ -902,7 +902,7 @@ async def test_a_proxy_that_is_not_there_is_a_connection_error():
 
 
 async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Be an HTTP proxy that connects whoever asks."""
+    """Act as an HTTP proxy that connects every client."""
     head = await reader.readuntil(b"\r\n\r\n")
     host, _, port = head.split(b" ")[1].decode().partition(":")
     up_reader, up_writer = await asyncio.open_connection(host, int(port))
@@ -918,7 +918,7 @@ async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 @calls
 async def test_https_through_a_tunnel_is_one_request(tls, trusted, name):
-    """The proxy's CONNECT is no request of ours: it takes no token and is not sent twice."""
+    """The CONNECT to the proxy does not count as a request: it takes no token of the rate."""
     method, call = CALLS[name]
     proxy = await asyncio.start_server(tunnel, "127.0.0.1", 0)
     address = f"http://{CREDENTIALS}@127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
@@ -948,7 +948,7 @@ async def test_a_proxy_that_opens_no_tunnel_has_sent_nothing(status):
 
 
 def assert_nothing_leaks(error: BaseException, *texts: str) -> None:
-    """Look for secrets in an error and in all that hangs on it."""
+    """Search an error, its causes and its attributes for secrets."""
     seen: list[BaseException] = []
     todo: list[BaseException | None] = [error]
     while todo:
@@ -1117,7 +1117,7 @@ async def test_a_closed_client_says_so():
 
 @pytest.mark.parametrize("name", ["send", "append", "close", "delete"])
 async def test_closing_the_client_under_a_write_leaves_its_outcome_unknown_not_unsaid(name):
-    """It was on the wire: a RuntimeError about a closed client would tell a lie."""
+    """It was on the wire: a RuntimeError about a closed client would be wrong."""
     async with RawServer(hang) as server:
         gateway = client(server.url, attempts=3)
         await gateway.open()
@@ -1141,17 +1141,17 @@ async def test_closing_the_client_under_a_read_ends_it():
                 await task
 
 
-async def test_closing_the_client_over_those_in_line_lets_none_of_them_leave():
+async def test_closing_the_client_lets_no_queued_call_depart():
     async with RawServer(hang) as server:
         gateway = client(server.url, attempts=3, concurrency=1)
         await gateway.open()
         first = asyncio.ensure_future(get(gateway))
         await until(lambda: server.requests)
-        in_line = [asyncio.ensure_future(append(gateway)) for _ in range(3)]
+        queued = [asyncio.ensure_future(append(gateway)) for _ in range(3)]
         await asyncio.sleep(0.01)
         await gateway.aclose()
         async with asyncio.timeout(2):
-            results = await asyncio.gather(first, *in_line, return_exceptions=True)
+            results = await asyncio.gather(first, *queued, return_exceptions=True)
         assert len(server.requests) == 1
     assert [type(result) for result in results[1:]] == [RuntimeError] * 3
 

@@ -1,4 +1,4 @@
-"""The seven calls against the simulator: what goes on the wire, what comes back, what never leaves."""
+"""The seven calls against the simulator: requests, responses, and calls that are refused before."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ async def test_send_writes_every_documented_field(simulator: Simulator, messages
     assert message.options.callback_url == "https://example.com/hook?x=1"
     assert message.options.callback_field == "payload"
     assert message.options.custom == {"order": [1, None, "x"]}
-    # Midnight in Italy, where the simulator stands.
+    # Midnight in Italy, the time zone of the simulator.
     assert message.options.timestamp_send == datetime(2031, 5, 19, 23, tzinfo=UTC)
 
 
@@ -265,7 +265,7 @@ async def test_find_passes_over_a_message_deleted_meanwhile(
     assert found.id == wanted.id
 
 
-# A lost answer
+# A lost response
 
 AFTER = {
     "reset": Fault.reset(after_apply=True),
@@ -382,7 +382,7 @@ async def test_a_search_that_fails_leaves_the_send_unknown_with_the_first_fault(
 
 
 class FailingTokens:
-    """Hands out its token once, then has none."""
+    """Returns its token once, then has none."""
 
     def __init__(self, token: str) -> None:
         self._tokens = [token]
@@ -402,13 +402,13 @@ async def test_a_token_source_that_fails_while_searching_leaves_the_send_unknown
     simulator.faults.add(Fault.reset(after_apply=True), on="send")
     source = FailingTokens(simulator.token)
     async with GatewayClient(source, base_url=simulator.url, rate=None, retry=QUICK) as client:
-        # Anything else than OutcomeUnknownError would say that calling again is safe.
+        # Any other error than OutcomeUnknownError would mean that calling again is safe.
         with pytest.raises(OutcomeUnknownError) as caught:
             await client.messages.send(**ALWAYS, recipients=A, reference="lost")
     assert caught.value.reference == "lost"
 
 
-async def test_a_client_closed_while_a_send_is_under_way_leaves_it_unknown(
+async def test_a_client_closed_while_a_send_is_in_flight_leaves_it_unknown(
     simulator: Simulator,
 ) -> None:
     simulator.faults.add(Fault.hang(after_apply=True), on="send")
@@ -426,7 +426,7 @@ async def test_a_client_closed_while_a_send_is_under_way_leaves_it_unknown(
     assert simulator.ledger == {A: 1}
 
 
-async def test_a_client_closed_while_a_delete_is_under_way_leaves_it_unknown(
+async def test_a_client_closed_while_a_delete_is_in_flight_leaves_it_unknown(
     simulator: Simulator,
 ) -> None:
     simulator.faults.add(Fault.hang(after_apply=True), on="delete")
@@ -485,7 +485,7 @@ async def test_a_send_of_which_no_recipient_was_taken_is_an_error_with_the_messa
         assert not simulator.ledger
 
 
-async def test_a_lost_send_of_which_nobody_was_taken_is_that_error_too() -> None:
+async def test_a_lost_send_that_accepted_no_recipient_raises_that_error_too() -> None:
     simulator = Simulator(dialect=Dialect(object_lists=False))
     async with against(simulator) as client:
         simulator.faults.add(Fault.reset(after_apply=True), on="send")
@@ -533,7 +533,7 @@ DOCUMENTED = [
     ("recipients", 406, 202, InvalidRequestError),
     ("recipient", 404, 203, NotFoundError),
     ("recipient", 406, 202, InvalidRequestError),
-    # Not documented, and to be expected.
+    # Not documented, but to be expected.
     ("send", 400, 300, InvalidRequestError),
     ("send", 413, 308, InvalidRequestError),
     ("send", 401, 401, AuthenticationError),
@@ -561,7 +561,7 @@ async def test_a_refusal_is_its_own_error_and_is_not_repeated(
 
 
 @pytest.mark.parametrize("operation", CALLS)
-async def test_too_many_requests_is_waited_out_or_told(
+async def test_too_many_requests_is_waited_out_or_raised(
     operation: str, simulator: Simulator, messages: Messages
 ) -> None:
     simulator.faults.add(Fault.status(429, 429, retry_after=600), on=operation)
@@ -572,7 +572,7 @@ async def test_too_many_requests_is_waited_out_or_told(
     assert len(simulator.requests) == 1
 
 
-async def test_no_credit_is_told_by_the_gateways_own_rules() -> None:
+async def test_no_credit_is_reported_by_the_gateways_own_rules() -> None:
     simulator = Simulator(credit="0.05", price="0.03")
     async with against(simulator) as client:
         await client.messages.send(**ALWAYS, recipients=A)
@@ -849,7 +849,7 @@ async def test_a_delete_lost_on_a_sent_message_says_too_late(
 
 @dataclass
 class Paths:
-    """A server that notes the request lines as they stand, byte by byte."""
+    """A server that records the request lines byte by byte."""
 
     lines: list[bytes] = field(default_factory=list)
     heads: list[bytes] = field(default_factory=list)
@@ -1065,7 +1065,7 @@ async def test_a_strange_id_in_the_list_leaves_a_lost_send_unknown(
 
 
 async def test_find_passes_over_what_is_no_id(paths: Paths, noting: GatewayClient) -> None:
-    # A ValueError would call it the caller's mistake.
+    # A ValueError would blame the caller.
     listing = json.dumps({"data": [{"id": "../evil"}], "success": True}).encode()
     paths.answer = lambda _method, _target: (200, listing)
     assert await noting.messages.find("lost") is None
@@ -1114,8 +1114,8 @@ BAD_SENDS: dict[str, dict[str, Any]] = {
     "reference bytes": {"reference": b"Canary"},
     "reference number": {"reference": 7},
     "reference beside custom": {"reference": CANARY, "options": Options(custom="x")},
-    "nobody": {"recipients": []},
-    "nobody in a generator": {"recipients": (one for one in ())},
+    "no recipients": {"recipients": []},
+    "an empty generator": {"recipients": (one for one in ())},
     "recipients None": {"recipients": None},
     "recipients number": {"recipients": 393401234567},
     "recipients bytes": {"recipients": b"+39-3401234567"},
@@ -1143,7 +1143,7 @@ BAD_SENDS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("bad", BAD_SENDS.values(), ids=BAD_SENDS.keys())
 @pytest.mark.parametrize("transaction", [False, True])
-async def test_a_mistake_is_told_before_any_request_and_without_quoting(
+async def test_a_mistake_is_reported_before_any_request_and_without_quoting(
     transaction: bool, bad: dict[str, Any], simulator: Simulator, messages: Messages
 ) -> None:
     keywords: dict[str, Any] = {**ALWAYS, "recipients": A, "transaction": transaction} | bad
@@ -1170,7 +1170,7 @@ async def test_a_mistake_is_told_before_any_request_and_without_quoting(
     ],
     ids=repr,
 )
-async def test_a_flag_that_is_no_bool_is_told_before_any_request(
+async def test_a_flag_that_is_not_a_bool_is_refused_before_any_request(
     bad: dict[str, Any], simulator: Simulator, messages: Messages
 ) -> None:
     # `test=None` would send for real, `transaction="false"` would not send at all.
@@ -1189,7 +1189,7 @@ async def test_update_takes_true_false_and_none_only(
 
 
 @pytest.mark.parametrize("flag", ["flash", "realtime"])
-def test_an_option_that_is_no_bool_is_told(flag: str) -> None:
+def test_an_option_that_is_not_a_bool_is_refused(flag: str) -> None:
     keywords: dict[str, Any] = {flag: "false"}
     with pytest.raises((ValueError, TypeError)):
         Options(**keywords)
@@ -1218,7 +1218,7 @@ async def test_senders_of_the_documented_length_go_out(
 async def test_senders_that_no_phone_could_show_are_refused(
     sender: str, named: str, simulator: Simulator, messages: Messages
 ) -> None:
-    with pytest.raises(ValueError, match=rf"sender holds {named}, which"):
+    with pytest.raises(ValueError, match=rf"sender contains {named}, which"):
         await messages.send(sender=sender, body="x", recipients=A)
     assert not simulator.requests
 

@@ -1,4 +1,4 @@
-"""One realtime message a minute: refused here with the seconds to wait, or waited for."""
+"""One realtime message per minute: the second is refused with the seconds to wait, or it waits."""
 
 import asyncio
 
@@ -30,7 +30,7 @@ def test_the_pace():
     assert pace.wait(65.0) == 0
     pace.sent(70.0)
     pace.not_sent(5.0)
-    assert pace.wait(71.0) == 59, "somebody else's minute"
+    assert pace.wait(71.0) == 59, "the minute of another message"
     pace.not_sent(70.0)
     assert pace.wait(71.0) == 0
 
@@ -44,7 +44,7 @@ async def test_a_second_one_is_refused_before_any_request(
         await send(gateway, 2)
     assert 59 < (caught.value.retry_after or 0) <= 60
     assert len(simulator.requests) == sent
-    # Others are not held up.
+    # Other messages are not delayed.
     await gateway.messages.send(sender="ACME", body="Ciao", recipients=number(3))
     assert dict(simulator.ledger) == {number(1): 1, number(3): 1}
 
