@@ -139,19 +139,22 @@ def test_no_more_are_taken_than_the_message_may_hold(
 @given(
     count=st.integers(1, 120),
     batch_size=st.integers(1, 25),
-    ends=st.lists(st.sampled_from(BatchState), max_size=30),
+    ends=st.lists(st.none() | st.sampled_from(BatchState), max_size=40),
 )
 def test_nothing_is_lost_when_batches_fail(
-    count: int, batch_size: int, ends: list[BatchState]
+    count: int, batch_size: int, ends: list[BatchState | None]
 ) -> None:
     source = numbers(count)
     world = World(source, batch_size=batch_size)
     for end in ends:
-        if world.accumulator.ready and not world.accumulator.sealed:
+        if end is None:
+            if not world.at_end and world.accumulator.room:
+                world.take_some()
+        elif world.accumulator.ready and not world.accumulator.sealed:
             world.launch(end)
-        elif not world.at_end and world.accumulator.room:
-            world.take_some()
+    held = len(world.unplaced)
     world.accumulator.set_ready_aside()
+    assert len(world.unplaced) == held
     assert sorted(world.assigned + world.unplaced) == source[: world.accumulator.taken]
     if world.message.in_doubt:
         assert not world.accumulator.ready
@@ -288,3 +291,17 @@ def test_a_batch_of_the_close_is_placed() -> None:
     assert world.unplaced == numbers(5)
     world.message.assign(world.accumulator.buffer)
     assert world.unplaced == []
+
+
+def test_ready_batches_of_a_sealed_message_are_set_aside() -> None:
+    world = World(numbers(60), batch_size=10)
+    while len(world.accumulator.ready) < 3:
+        world.take_some()
+    world.accumulator.set_ready_aside()
+    assert not world.accumulator.set_aside
+    world.launch(BatchState.IN_DOUBT)
+    waiting = list(world.accumulator.ready)
+    world.accumulator.set_ready_aside()
+    assert world.accumulator.set_aside == waiting
+    assert not world.accumulator.ready
+    assert world.accumulator.unplaced() == [*waiting, world.accumulator.buffer]
