@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from gateway_sms_async._journal.records import (
     AbandonIntent,
@@ -96,6 +96,7 @@ def test_recipients_of_an_unanswered_message_are_released_only_once() -> None:
     assert state_of(lost, Resumed(), *taken, Resumed()).pending() == [(3, 8)]
 
 
+@settings(deadline=None)
 @given(
     steps=st.lists(
         st.tuples(st.sampled_from(["unanswered", "lost", "released", "ended"]), st.integers(1, 4)),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import cycle
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from gateway_sms_async._recipients.batches import Batch, Batcher
 from gateway_sms_async._recipients.source import Items
@@ -86,23 +87,25 @@ def with_fields(some: list[str]) -> list[tuple[str, dict[str, str]]]:
     return [(one, {"name": "Anna"}) for one in some]
 
 
+@settings(deadline=None)
 @given(
     count=st.integers(0, 120),
     batch_size=st.integers(1, 25),
     replaceable=st.booleans(),
     fields=st.booleans(),
-    data=st.data(),
+    launches=st.lists(st.booleans(), max_size=20),
 )
 def test_every_recipient_comes_out_once_and_in_order(
-    count: int, batch_size: int, replaceable: bool, fields: bool, data: st.DataObject
+    count: int, batch_size: int, replaceable: bool, fields: bool, launches: list[bool]
 ) -> None:
     source = numbers(count)
     world = World(
         with_fields(source) if fields else source, batch_size=batch_size, replaceable=replaceable
     )
+    leaves = cycle(launches or [False])
     while not world.at_end:
         world.take_some()
-        while world.accumulator.ready and data.draw(st.booleans()):
+        if world.accumulator.ready and next(leaves):
             world.launch()
         assert world.accumulator.taken == len(world.assigned) + len(world.unplaced)
     assert world.accumulator.taken == count
@@ -120,6 +123,7 @@ def test_every_recipient_comes_out_once_and_in_order(
     assert bool(world.accumulator.buffer) == (count > 1)
 
 
+@settings(deadline=None)
 @given(count=st.integers(0, 80), batch_size=st.integers(1, 25), per_message=st.integers(1, 60))
 def test_no_more_are_taken_than_the_message_may_hold(
     count: int, batch_size: int, per_message: int
@@ -131,27 +135,32 @@ def test_no_more_are_taken_than_the_message_may_hold(
     assert world.accumulator.taken == min(count, per_message)
 
 
+@settings(deadline=None)
 @given(
     count=st.integers(1, 120),
     batch_size=st.integers(1, 25),
-    ends=st.lists(st.sampled_from(BatchState), max_size=30),
+    ends=st.lists(st.none() | st.sampled_from(BatchState), max_size=40),
 )
 def test_nothing_is_lost_when_batches_fail(
-    count: int, batch_size: int, ends: list[BatchState]
+    count: int, batch_size: int, ends: list[BatchState | None]
 ) -> None:
     source = numbers(count)
     world = World(source, batch_size=batch_size)
     for end in ends:
-        if world.accumulator.ready and not world.accumulator.sealed:
+        if end is None:
+            if not world.at_end and world.accumulator.room:
+                world.take_some()
+        elif world.accumulator.ready and not world.accumulator.sealed:
             world.launch(end)
-        elif not world.at_end and world.accumulator.room:
-            world.take_some()
+    held = len(world.unplaced)
     world.accumulator.set_ready_aside()
+    assert len(world.unplaced) == held
     assert sorted(world.assigned + world.unplaced) == source[: world.accumulator.taken]
     if world.message.in_doubt:
         assert not world.accumulator.ready
 
 
+@settings(deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 30), min_size=1, max_size=12),
     batch_size=st.integers(1, 25),
@@ -282,3 +291,17 @@ def test_a_batch_of_the_close_is_placed() -> None:
     assert world.unplaced == numbers(5)
     world.message.assign(world.accumulator.buffer)
     assert world.unplaced == []
+
+
+def test_ready_batches_of_a_sealed_message_are_set_aside() -> None:
+    world = World(numbers(60), batch_size=10)
+    while len(world.accumulator.ready) < 3:
+        world.take_some()
+    world.accumulator.set_ready_aside()
+    assert not world.accumulator.set_aside
+    world.launch(BatchState.IN_DOUBT)
+    waiting = list(world.accumulator.ready)
+    world.accumulator.set_ready_aside()
+    assert world.accumulator.set_aside == waiting
+    assert not world.accumulator.ready
+    assert world.accumulator.unplaced() == [*waiting, world.accumulator.buffer]

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway_sms_async._receipt import RecipientOutcome
@@ -292,6 +292,7 @@ def test_the_event_of_a_message_counts_its_recipients() -> None:
 # --- a message of an earlier run -----------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(
     saved=st.dictionaries(
         st.integers(0, 20), st.tuples(st.integers(1, 4), st.none() | st.integers(1, 50)), min_size=1
@@ -405,3 +406,4 @@ class AnyLife(RuleBasedStateMachine):
 
 
 TestAnyLife = AnyLife.TestCase
+TestAnyLife.settings = settings(deadline=None)
