@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from decimal import Decimal
 from http import HTTPStatus
@@ -34,12 +33,9 @@ from ._messages.api import message_path
 from ._messages.draft import Draft, Options
 from ._messages.messages import Messages
 from ._receipt import Progress, Receipt
-from ._recipients.batches import Batcher
 from ._recipients.recipient import Recipients
 from ._recipients.source import Source
-from ._transaction.results import Results
 from ._transaction.transaction import Transaction
-from ._transaction.tuning import Tuning
 from .errors import InvalidRequestError, NotFoundError
 from .models import Message
 
@@ -216,14 +212,11 @@ class GatewayClient:
         Raises ValueError or TypeError for an argument that cannot be used, RuntimeError if the
         client is not open. (`POST /messages/` with `transaction`, then `PUT /messages/{id}`)
         """
-        draft = Draft(sender=sender, body=body, priority=priority, options=options, test=test)
-        session = self._view(bulk=True)
         return Transaction(
-            session,
-            draft,
-            Results(Batcher(draft.placeholders, allow_missing_fields=False), session),
-            Tuning(batch_size=check_count("batch_size", batch_size), per_message=sys.maxsize),
-            permits=asyncio.Semaphore(self._check_concurrency(concurrency)),
+            self._view(bulk=True),
+            Draft(sender=sender, body=body, priority=priority, options=options, test=test),
+            batch_size=check_count("batch_size", batch_size),
+            concurrency=self._check_concurrency(concurrency),
         )
 
     async def send_bulk(

@@ -183,10 +183,10 @@ async def test_a_price_that_is_not_to_be_had_is_an_error(
 
 
 async def test_progress_is_reported():
-    told: list[int] = []
-    await preview(numbers(2_500), **SAYING, on_read=told.append)
-    assert told[-1] == 2_500
-    assert len(told) == 3
+    reported: list[int] = []
+    await preview(numbers(2_500), **SAYING, on_read=reported.append)
+    assert reported[-1] == 2_500
+    assert len(reported) == 3
 
 
 @pytest.mark.parametrize(

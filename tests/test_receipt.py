@@ -33,14 +33,14 @@ def test_marks_agree_with_a_dictionary(marked, total):
     for positions, mark, message_id in marked:
         marks.mark(positions, mark, message_id)
         naive |= dict.fromkeys(positions, (mark.name.lower(), message_id))
-    told = marks.outcomes(total, ())
-    assert len(told) == total
-    assert [(one.name, one.message_id) for one in told] == [
+    reported = marks.outcomes(total, ())
+    assert len(reported) == total
+    assert [(one.name, one.message_id) for one in reported] == [
         naive.get(position, ("unsent", None)) for position in range(total)
     ]
-    assert pickle.loads(pickle.dumps(told)) == told
-    assert told[-1] == told[total - 1]
-    assert told[2:9:3] == [told[2], told[5], told[8]]
+    assert pickle.loads(pickle.dumps(reported)) == reported
+    assert reported[-1] == reported[total - 1]
+    assert reported[2:9:3] == [reported[2], reported[5], reported[8]]
 
 
 def test_what_is_marked_later_is_not_in_outcomes_given_out():
@@ -60,14 +60,14 @@ def test_what_is_marked_later_is_not_in_outcomes_given_out():
 def test_an_invalid_one_has_its_reason():
     marks = Marks()
     marks.mark([1, 4], RecipientOutcome.INVALID)
-    told = marks.outcomes(
+    reported = marks.outcomes(
         5, (InvalidRecipient("x", "letters", 1), InvalidRecipient("y", "too short", 4))
     )
-    assert told[1] == Outcome("invalid", None, "letters")
-    assert told[-1] == Outcome("invalid", None, "too short")
-    assert told[0].reason is None
+    assert reported[1] == Outcome("invalid", None, "letters")
+    assert reported[-1] == Outcome("invalid", None, "too short")
+    assert reported[0].reason is None
     with pytest.raises(IndexError):
-        told[5]
+        reported[5]
 
 
 RANGES = st.lists(st.integers(0, 60), unique=True, max_size=30).map(ranges)

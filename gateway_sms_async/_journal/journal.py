@@ -33,7 +33,7 @@ from .schema import (
     decode_source,
     encode_value,
 )
-from .store import Store
+from .store import Store, check_new
 
 __all__ = ["Journal", "NullJournal"]
 
@@ -62,6 +62,11 @@ class Journal:
         self = cls(_absolute(path))
         await self._start(lambda: Store.create(self.path))
         return self
+
+    @staticmethod
+    def check_new(path: str | PathLike[str]) -> None:
+        """Raise JournalExistsError if a new journal cannot have this name. Creates nothing."""
+        check_new(_absolute(path))
 
     @classmethod
     async def open(cls, path: str | PathLike[str]) -> tuple[Self, Saved]:

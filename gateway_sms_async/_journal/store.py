@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import JournalCorruptError, JournalError, JournalExistsError, JournalLockedError
 
-__all__ = ["Store"]
+__all__ = ["Store", "check_new"]
 
 APPLICATION_ID = 0x47534D53
 
@@ -53,8 +53,7 @@ class Store:
     @classmethod
     def create(cls, path: Path) -> Store:
         """Create a journal; `publish` gives it its final name."""
-        if os.path.lexists(path):
-            raise already_there(path)
+        check_new(path)
         partial = path.with_name(path.name + ".partial")
         with _explained(path):
             _touch(partial)
@@ -279,11 +278,11 @@ def _rename(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except FileExistsError:
-        raise already_there(target) from None
+        raise _already_there(target) from None
     except OSError:
         # Some file systems have no hard links.
         if os.path.lexists(target):
-            raise already_there(target) from None
+            raise _already_there(target) from None
         source.rename(target)
     else:
         with suppress(OSError):
@@ -322,7 +321,13 @@ def _explain(path: Path, error: Exception) -> JournalError:
             return JournalError(f"{path}: the journal cannot be used: {error}")
 
 
-def already_there(path: Path) -> JournalExistsError:
+def check_new(path: Path) -> None:
+    """Raise JournalExistsError if there is a file at `path`."""
+    if os.path.lexists(path):
+        raise _already_there(path)
+
+
+def _already_there(path: Path) -> JournalExistsError:
     """Return the error for a new journal whose file already exists."""
     return JournalExistsError(
         f"{path}: this file already exists. If the campaign in it is unfinished, resume it; otherwise "

@@ -7,6 +7,7 @@ when, and raises the errors.
 from __future__ import annotations
 
 import asyncio
+import sys
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +15,7 @@ from .._cancellation import wait_for
 from .._http.session import Session
 from .._messages.draft import Draft
 from .._receipt import Receipt
+from .._recipients.batches import Batcher
 from .._recipients.recipient import RecipientLike, Recipients
 from .._recipients.source import as_source
 from ..errors import BulkSendError
@@ -37,13 +39,17 @@ class Transaction:
         self,
         session: Session,
         draft: Draft,
-        results: Results,
-        tuning: Tuning,
         *,
-        permits: asyncio.Semaphore,
+        batch_size: int,
+        concurrency: int,
     ) -> None:
-        self._results = results
-        self._builder = MessageBuilder(session, draft, results, tuning, permits=permits)
+        batcher = Batcher(draft.placeholders, allow_missing_fields=False)
+        # All recipients go on one message, however many there are.
+        tuning = Tuning(batch_size=batch_size, per_message=sys.maxsize)
+        self._results = Results(batcher, session)
+        self._builder = MessageBuilder(
+            session, draft, self._results, tuning, permits=asyncio.Semaphore(concurrency)
+        )
         self._adding = 0
         self._no_adds = asyncio.Event()
         self._no_adds.set()

@@ -417,9 +417,9 @@ class TestStopping:
         assert max(simulator.ledger.values(), default=0) <= 1
         if campaign.cancelled() and last:
             # A cancelled caller gets nothing but the last report, so it must be correct.
-            told = last[-1]
-            assert told.accepted == len(simulator.ledger)
-            assert told.accepted + told.unsent + told.unknown == told.read
+            reported = last[-1]
+            assert reported.accepted == len(simulator.ledger)
+            assert reported.accepted + reported.unsent + reported.unknown == reported.read
 
     async def test_asyncio_timeout_around_a_campaign(
         self, gateway: GatewayClient, simulator: Simulator
@@ -437,29 +437,29 @@ class TestProgress:
         self, gateway: GatewayClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("gateway_sms_async._campaign.progress._PROGRESS_EVERY", 0.0)
-        told: list[Progress] = []
+        reported: list[Progress] = []
         receipt = await gateway.send_bulk(
             [*numbers(500), "none", number(1)],
             **ACME,
             batch_size=10,
             recipients_per_message=100,
-            on_progress=told.append,
+            on_progress=reported.append,
             total=502,
         )
-        assert all(a.accepted <= b.accepted for a, b in itertools.pairwise(told))
-        last = told[-1]
+        assert all(a.accepted <= b.accepted for a, b in itertools.pairwise(reported))
+        last = reported[-1]
         assert (last.total, last.read, last.accepted) == (502, 502, receipt.accepted)
         assert (last.invalid, last.duplicates, last.unsent) == (1, 1, 0)
         assert last.eta == 0.0
         assert last.rate > 0
 
     async def test_at_most_four_a_second(self, gateway: GatewayClient) -> None:
-        told: list[Progress] = []
+        reported: list[Progress] = []
         receipt = await gateway.send_bulk(
-            numbers(5_000), **ACME, batch_size=10, on_progress=told.append
+            numbers(5_000), **ACME, batch_size=10, on_progress=reported.append
         )
-        assert len(told) <= 2 + receipt.elapsed * 4
-        assert told[-1].eta is None, "no total, no time left"
+        assert len(reported) <= 2 + receipt.elapsed * 4
+        assert reported[-1].eta is None, "no total, no time left"
 
     async def test_an_awaitable_is_awaited_in_a_task_of_its_own(
         self, gateway: GatewayClient

@@ -90,7 +90,7 @@ async def cut_off(
 ) -> bool:
     """Run a campaign for `steps` of the loop, then interrupt it; return True if it had ended."""
     event = asyncio.Event()
-    told: list[Progress] = []
+    reported: list[Progress] = []
     around = anyio.CancelScope()
     async with client(simulator) as gateway:
 
@@ -104,7 +104,7 @@ async def cut_off(
                     careful=careful,
                     journal=journal,
                     stop=event,
-                    on_progress=told.append,
+                    on_progress=reported.append,
                 )
             return None
 
@@ -120,8 +120,8 @@ async def cut_off(
         if isinstance(ended, BulkSendError):
             check(ended.receipt, simulator)
             assert ended.resumable == journal.exists()
-        if told:
-            last = told[-1]
+        if reported:
+            last = reported[-1]
             settled = last.accepted + last.invalid + last.unknown + last.unsent
             assert settled + last.duplicates == last.read
     if journal.exists():

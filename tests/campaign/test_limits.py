@@ -415,7 +415,7 @@ async def test_with_a_static_token_it_stops_and_goes_on_with_a_new_one(
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, AuthenticationError):
             cause = cause.__cause__
-        assert cause is not None, "why is told"
+        assert cause is not None, "why is reported"
         known = {*receipt.message_ids, *receipt.open_message_ids}
         async with GatewayClient(
             "the-second", base_url=simulator.url, rate=None, retry=patience

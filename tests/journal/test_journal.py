@@ -661,7 +661,7 @@ def sender(gateway: GatewayClient, people: list[str], journal: Path) -> Callable
 
 
 async def attempt(
-    simulator: Simulator, campaign: Callable[[], Any], everyone: set[str]
+    simulator: Simulator, campaign: Callable[[], Any], all_numbers: set[str]
 ) -> tuple[Receipt | None, JournalError | None]:
     """Run a campaign; return its receipt, or the error that says that nothing was sent."""
     before = len(simulator.requests)
@@ -675,7 +675,7 @@ async def attempt(
     except JournalError as error:
         assert len(simulator.requests) == before
         return None, error
-    check_ledger(receipt, simulator.ledger, everyone)
+    check_ledger(receipt, simulator.ledger, all_numbers)
     return receipt, None
 
 
@@ -686,7 +686,7 @@ async def test_every_statement_failing(
 ) -> None:
     failing = Failing(monkeypatch)
     failing.after = after
-    everyone = set(numbers(8))
+    all_numbers = set(numbers(8))
     shapes: Counter[str] = Counter()
     for nth in range(1, 1_000):
         journal = room / f"{nth}.db"
@@ -704,7 +704,7 @@ async def test_every_statement_failing(
                 await start_unfinished(gateway, simulator, journal)
                 campaign = resume
             failing.at(nth)
-            receipt, error = await attempt(simulator, campaign, everyone)
+            receipt, error = await attempt(simulator, campaign, all_numbers)
             failed = failing.failed
             failing.at(0)
             if receipt is None:
@@ -719,7 +719,7 @@ async def test_every_statement_failing(
                 assert not simulator.requests
                 receipt = await send()
             assert receipt.complete
-            check_ledger(receipt, simulator.ledger, everyone)
+            check_ledger(receipt, simulator.ledger, all_numbers)
             assert simulator.ledger == Counter(numbers(8))
             await purge_journal(journal)
             assert not list(room.iterdir())
@@ -751,7 +751,7 @@ async def test_every_write_failing(
             return done
 
     monkeypatch.setattr(Store, name, failing)
-    everyone = set(numbers(9))
+    all_numbers = set(numbers(9))
     for turn in range(1, 100):
         journal = room / f"{turn}.db"
         async with (
@@ -762,12 +762,12 @@ async def test_every_write_failing(
         ):
             send = sender(gateway, numbers(9), journal)
             passed, nth = 0, turn
-            await attempt(simulator, send, everyone)
+            await attempt(simulator, send, all_numbers)
             failed = passed >= nth
             nth = 0
             receipt = await (gateway.resume_bulk(journal) if journal.exists() else send())
             assert receipt.complete
-            check_ledger(receipt, simulator.ledger, everyone)
+            check_ledger(receipt, simulator.ledger, all_numbers)
         if not failed:
             break
     assert turn > 1

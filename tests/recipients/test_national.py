@@ -101,8 +101,8 @@ def test_every_example_is_read_as_phonenumbers_reads_it(form, how):
     at_home = LIKE_FOREIGN | MAILBOXES if form == "national" else set()
     assert set(disagreements) == TOO_SHORT | at_home
     for one, got in disagreements.items():
-        told = "may begin with a" if one in LIKE_FOREIGN else "too short for|not a number of"
-        assert re.match(told, got)
+        reported = "may begin with a" if one in LIKE_FOREIGN else "too short for|not a number of"
+        assert re.match(reported, got)
 
 
 def test_numbers_are_the_same_exactly_where_phonenumbers_says_so():

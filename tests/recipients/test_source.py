@@ -32,7 +32,7 @@ def made(kind: str, n: int, reused: dict[str, str]) -> Any:
     }[kind]
 
 
-def told(batcher: Batcher, batches: list[Batch]) -> list[Any]:
+def reported(batcher: Batcher, batches: list[Batch]) -> list[Any]:
     return [
         batcher.total,
         batcher.duplicates,
@@ -52,7 +52,7 @@ def taken(source: Iterator[Any], size: int, placeholders: tuple[str, ...]) -> li
         if len(batches[-1]) == size:
             batches.append(Batch())
     assert all(len(batch) == size for batch in batches[:-1])
-    return told(batcher, batches)
+    return reported(batcher, batches)
 
 
 @given(st.lists(KINDS, max_size=40), st.integers(1, 12), st.sampled_from([(), ("name",)]))
@@ -65,7 +65,7 @@ def test_many_at_once_come_to_the_same_as_one_by_one(kinds, size, placeholders):
     batcher, batch = Batcher(placeholders, allow_missing_fields=False), Batch()
     for one in source():
         batcher.fill(Items([one]), batch, len(batch) + 2)
-    assert taken(source(), size, placeholders) == told(batcher, [batch])
+    assert taken(source(), size, placeholders) == reported(batcher, [batch])
 
 
 @given(st.lists(KINDS, max_size=20), st.integers(1, 8), st.integers(0, 20))

@@ -189,11 +189,11 @@ def truths(draw: st.DrawFn) -> Truth:
     sizes = draw(st.lists(st.integers(1, 4), min_size=1, max_size=5))
     fresh = iter(numbers(sum(sizes)))
     batches = [list(itertools.islice(fresh, size)) for size in sizes]
-    everybody = [one for people in batches for one in people]
+    all_recipients = [one for people in batches for one in people]
     return Truth(
         batches,
         draw(st.lists(st.sampled_from([0, 1, 1, 1, 2]), min_size=len(sizes), max_size=len(sizes))),
-        set(draw(st.lists(st.sampled_from(everybody), max_size=4))),
+        set(draw(st.lists(st.sampled_from(all_recipients), max_size=4))),
         strangers=draw(st.sampled_from([0, 0, 0, 1, 2])),
         named=draw(st.sampled_from([None, None, 0, 1])),
         lists_invalid=draw(st.booleans()),
@@ -217,8 +217,8 @@ def test_a_list_never_proves_what_is_not_so(truth: Truth) -> None:
     assert listing is not None
     texted = Counter(truth.good)
     outcomes = outcomes_by_list(truth.message, truth.sent, listing)
-    for people, told in zip(truth.batches, outcomes, strict=True):
-        for one, outcome in zip(people, told, strict=True):
+    for people, reported in zip(truth.batches, outcomes, strict=True):
+        for one, outcome in zip(people, reported, strict=True):
             match outcome:
                 case RecipientOutcome.ACCEPTED:
                     assert texted[one] == 1
@@ -239,10 +239,10 @@ def test_only_recipients_that_the_gateway_counts_as_invalid_are_invalid(truth: T
     assume(listing is not None)
     assert listing is not None
     outcomes = flat(outcomes_by_list(truth.message, truth.sent, listing))
-    everybody = [one for people in truth.batches for one in people]
+    all_recipients = [one for people in truth.batches for one in people]
     invalid = {
         one
-        for one, outcome in zip(everybody, outcomes, strict=True)
+        for one, outcome in zip(all_recipients, outcomes, strict=True)
         if outcome is RecipientOutcome.INVALID
     }
     assert invalid <= set(truth.wrong)
@@ -279,8 +279,8 @@ def test_outcomes_by_list_agree_with_the_naive_model(truth: Truth) -> None:
     named = set(_plain(truth.message.recipients.invalid.list))
     outcomes = outcomes_by_list(truth.message, truth.sent, listing)
     nobody_valid = not truth.message.valid
-    for people, told in zip(truth.batches, outcomes, strict=True):
-        for one, outcome in zip(_plain(people), told, strict=True):
+    for people, reported in zip(truth.batches, outcomes, strict=True):
+        for one, outcome in zip(_plain(people), reported, strict=True):
             if nobody_valid:
                 continue
             if one in named:
@@ -400,8 +400,8 @@ def test_counts_never_prove_what_is_not_so(
         assert last_landed != 1
         return
     texted = Counter(truth.good)
-    for people, told in zip(batches, outcomes, strict=True):
-        for one, outcome in zip(people, told, strict=True):
+    for people, reported in zip(batches, outcomes, strict=True):
+        for one, outcome in zip(people, reported, strict=True):
             if outcome is RecipientOutcome.ACCEPTED:
                 assert texted[one] == 1
             elif outcome is RecipientOutcome.INVALID:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, cast
 import typer
 
 from ..._arguments import check_cost, check_count, check_verify
-from ..._journal.store import already_there
+from ..._journal.journal import Journal
 from ..._preview import Preview
 from ..._receipt import InvalidRecipient, Receipt
 from ..._text import to_gsm
@@ -182,8 +182,8 @@ def bulk(
             "--unsent cannot be combined with --journal: the journal holds the recipients that "
             "remain, and a resume would send to them as well"
         )
-    if journal is not None and journal.exists():
-        raise already_there(journal)
+    if journal is not None:
+        Journal.check_new(journal)
     check_verify(verify)
     if max_cost is not None:
         check_cost("max_cost", max_cost)
