@@ -20,9 +20,9 @@ from ._arguments import (
     check_timeout,
 )
 from ._auth.environment import token_source
-from ._campaign.resume import resumed
-from ._campaign.start import CampaignSettings, started
-from ._connection import Connection, SessionSettings
+from ._campaign.resume import load_campaign
+from ._campaign.start import CampaignSettings, new_campaign
+from ._core import ClientCore, SessionSettings
 from ._events import Event, Stats, check_listener, emitter
 from ._http.address import choose_base_url
 from ._http.retry import RetryPolicy, check_retry
@@ -111,7 +111,7 @@ class GatewayClient:
         self._concurrency = concurrency
         self._timeout = timeout
         self._retry = settings.policy
-        self._connection = Connection(settings)
+        self._core = ClientCore(settings)
         self._messages: Messages | None = None
 
     @property
@@ -122,18 +122,18 @@ class GatewayClient:
     @property
     def credit(self) -> Decimal | None:
         """The credit in euro that the latest response named; None before the first one."""
-        session = self._connection.session
+        session = self._core.session
         return None if session is None else session.credit
 
     @property
     def stats(self) -> Stats:
         """The client's figures at this moment. Safe to read at any time and from any thread."""
-        return self._connection.stats
+        return self._core.stats
 
     @property
     def messages(self) -> Messages:
         """The seven calls on messages."""
-        if self._messages is None or self._connection.closed:
+        if self._messages is None or self._core.closed:
             self._messages = Messages(self._view())
         return self._messages
 
@@ -156,12 +156,12 @@ class GatewayClient:
 
     async def open(self) -> Self:
         """Open the client; the same as entering it. Raises RuntimeError if it was closed."""
-        await self._connection.open()
+        await self._core.open()
         return self
 
     async def aclose(self) -> None:
         """Stop running campaigns, as `stop` does, and close. May be called more than once."""
-        await self._connection.close()
+        await self._core.close()
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -311,7 +311,7 @@ class GatewayClient:
             max_recipients=max_recipients,
         )
         check_stop(stop)
-        campaign = await started(
+        campaign = await new_campaign(
             self._view(bulk=True),
             source,
             settings,
@@ -320,7 +320,7 @@ class GatewayClient:
             on_progress=on_progress,
             total=total,
         )
-        return await self._connection.run(campaign, stop)
+        return await self._core.run(campaign, stop)
 
     async def resume_bulk(
         self,
@@ -346,7 +346,7 @@ class GatewayClient:
         BulkSendError as `send_bulk` does.
         """
         check_stop(stop)
-        campaign = await resumed(
+        campaign = await load_campaign(
             self._view(bulk=True),
             journal,
             base_url=self._base_url,
@@ -355,7 +355,7 @@ class GatewayClient:
         )
         if isinstance(campaign, Receipt):
             return campaign
-        return await self._connection.run(campaign, stop)
+        return await self._core.run(campaign, stop)
 
     def delivery(
         self, message_id: str, *, timeout: float | None = None
@@ -412,7 +412,7 @@ class GatewayClient:
         )
 
     def _view(self, *, bulk: bool = False) -> Session:
-        return self._connection.view(bulk=bulk, timeout=self._timeout, policy=self._retry)
+        return self._core.view(bulk=bulk, timeout=self._timeout, policy=self._retry)
 
     def _check_concurrency(self, concurrency: int | None) -> int:
         if concurrency is None:

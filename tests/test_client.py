@@ -732,7 +732,7 @@ async def test_closing_ends_a_running_campaign_with_a_receipt_that_adds_up(
 async def test_leaving_the_block_while_a_campaign_hangs_does_not_hang(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway_sms_async._connection.GRACE_PERIOD", 0.1)
+    monkeypatch.setattr("gateway_sms_async._core.GRACE_PERIOD", 0.1)
     monkeypatch.setattr("gateway_sms_async._cancellation.GRACE_PERIOD", 0.1)
     simulator.faults.add(Fault.hang(), on="open", times=None)
     before = asyncio.all_tasks()

@@ -26,10 +26,10 @@ from .campaign import Campaign
 from .state import CampaignState, new_spending, new_tuning
 from .stored import accepted_on, count_of, stored_receipt, stored_results
 
-__all__ = ["resumed"]
+__all__ = ["load_campaign"]
 
 
-async def resumed(
+async def load_campaign(
     session: Session,
     path: str | PathLike[str],
     *,

@@ -26,7 +26,7 @@ from .backlog import Backlog
 from .campaign import Campaign
 from .state import CampaignState, new_spending, new_tuning
 
-__all__ = ["CampaignSettings", "started"]
+__all__ = ["CampaignSettings", "new_campaign"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # a repr would show numbers
@@ -112,7 +112,7 @@ class CampaignSettings:
         )
 
 
-async def started(
+async def new_campaign(
     session: Session,
     source: Source,
     settings: CampaignSettings,

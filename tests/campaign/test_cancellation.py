@@ -136,7 +136,7 @@ async def test_what_hangs_is_cut_off_within_five_seconds(
     cut: Cut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The grace period is shortened; what is tested is that it is kept.
-    for place in ("_campaign.campaign", "_connection", "_cancellation"):
+    for place in ("_campaign.campaign", "_core", "_cancellation"):
         monkeypatch.setattr(f"gateway_sms_async.{place}.GRACE_PERIOD", 0.2)
     event = asyncio.Event()
     async with Simulator() as simulator:

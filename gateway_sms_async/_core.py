@@ -25,7 +25,7 @@ from ._http.tokens import TokenKeeper, TokenSource
 from ._http.transport import BaseConnector, ConnectorLike, Transport
 from ._receipt import Receipt
 
-__all__ = ["Connection", "SessionSettings"]
+__all__ = ["ClientCore", "SessionSettings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # a repr would show secrets
@@ -62,7 +62,7 @@ class SessionSettings:
             check_proxy(self.proxy)
 
 
-class Connection:
+class ClientCore:
     """Opened once, closed once. `campaigns` are those that run now."""
 
     def __init__(self, settings: SessionSettings) -> None:
