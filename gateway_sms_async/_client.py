@@ -1,6 +1,6 @@
 """The client: checks its settings, opens and closes, and offers everything that sends.
 
-Creates nothing before `open` runs inside an event loop, and does no work of the layers below.
+Creates nothing until `open` is called in a running event loop. Other modules do the actual work.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ class GatewayClient:
       `async renew(rejected)`. None reads the environment: `OPENAPI_TOKEN`, or else
       `OPENAPI_EMAIL` and `OPENAPI_API_KEY`.
     - `sandbox`: use the vendor's sandbox, which has tokens of its own.
-    - `base_url`: another address. It must be https unless it is on this machine. None reads
-      `GATEWAY_SMS_BASE_URL`.
+    - `base_url`: a different server address. It must be https unless the host is this machine. None
+      reads `GATEWAY_SMS_BASE_URL`.
     - `rate`: requests per second, None for no limit.
-    - `burst`: requests that may follow each other at once after a quiet time. At most
+    - `burst`: requests that may be sent back to back after an idle period. At most
       `rate * W + burst` requests are sent in any window of W seconds.
     - `concurrency`: requests in flight at once.
     - `timeout`: seconds for one attempt, including the body of the response.
@@ -73,7 +73,7 @@ class GatewayClient:
       one, which the client closes. `proxy`: the address of an HTTP proxy.
     - `on_event`: called with an event for each attempt, hold and retry, each batch and each end
       of a message. It is called synchronously in the middle of the work, so it must be quick and
-      must not block. What it raises is logged and changes nothing.
+      must not block. An exception it raises is logged and otherwise ignored.
 
     Raises ValueError or TypeError for an argument that cannot be used.
     """
@@ -121,7 +121,7 @@ class GatewayClient:
 
     @property
     def credit(self) -> Decimal | None:
-        """The credit in euro that the latest response named; None before the first one."""
+        """The credit in euro reported by the latest response; None before the first one."""
         session = self._core.session
         return None if session is None else session.credit
 
@@ -140,9 +140,9 @@ class GatewayClient:
     async def confirm(self, callback: Callback) -> Message | None:
         """Return the message of a callback from the gateway; None if there is no such message.
 
-        Callbacks are not signed, so their content may be made up; the returned message is not.
-        For one recipient, `messages.recipient(callback.message_id, callback.number)` says more.
-        Raises a GatewayError if the gateway cannot be asked. (`GET /messages/{id}`)
+        Callbacks are not signed, so their content can be forged; the returned message is read from
+        the gateway. For one recipient, `messages.recipient(callback.message_id, callback.number)`
+        says more. Raises a GatewayError if the gateway cannot be asked. (`GET /messages/{id}`)
         """
         try:
             return await self.messages.get(callback.message_id)
@@ -155,12 +155,12 @@ class GatewayClient:
             return None
 
     async def open(self) -> Self:
-        """Open the client; the same as entering it. Raises RuntimeError if it was closed."""
+        """Open the client, as `async with` does. Raises RuntimeError if it was closed."""
         await self._core.open()
         return self
 
     async def aclose(self) -> None:
-        """Stop running campaigns, as `stop` does, and close. May be called more than once."""
+        """Stop all campaigns, as setting `stop` would, and close the client. May be repeated."""
         await self._core.close()
 
     async def __aenter__(self) -> Self:
@@ -255,29 +255,29 @@ class GatewayClient:
 
         Each message holds up to `recipients_per_message` recipients (at most 50,000), added in
         batches of `batch_size`. The source is read ahead of the requests: by at most two messages
-        with a `rate`, by about 200,000 recipients without one. A recipient that cannot be sent to
-        is named in the receipt and stops nothing. A recipient without a field that the text uses
-        is refused too, unless `allow_missing_fields`.
+        with a `rate`, by at most about 200,000 recipients without one. A recipient that cannot be
+        sent to is listed in the receipt, and the campaign continues. A recipient without a field
+        that the text uses is refused too, unless `allow_missing_fields`.
 
         `default_region`, such as "IT", is the country of numbers without an international prefix;
-        without it they are refused. `strict_numbers` also refuses numbers that no numbering plan
-        has. Both need the extra `phone`. Numbers in `exclude` may be written in any of these ways;
-        they are not sent to and are counted as excluded.
+        without it they are refused. `strict_numbers` also refuses numbers that are not in any
+        numbering plan. Both need the extra `phone`. Numbers in `exclude` may be written in any
+        accepted form; they are skipped and counted as excluded.
 
-        No batch is sent twice into a message. The message's counts prove which recipients are on
-        it. If a response was lost or the counts do not add up, the list of recipients proves it
-        after the close. Recipients that are proven missing go to another message, in at most ten
-        rounds. `careful` makes each message of one POST and one close, which is exact even behind
-        a proxy that repeats requests. `verify="always"` reads the list of every message, about
-        1 kB a recipient.
+        No batch is sent to the same message twice. The message's counts prove which recipients are
+        on it. If a response was lost or the counts do not add up, the client reads the list of
+        recipients after the close instead. Recipients that are proven missing go to another
+        message, in at most ten rounds, the first included. With `careful`, each message is sent
+        with one POST and one close, which is exact even behind a proxy that repeats requests.
+        `verify="always"` reads the list of every message, about 1 kB a recipient.
 
         `journal` names a new file. The whole source is written to it before the first request, and
-        then everything that is needed after a crash: `resume_bulk` continues from it. It holds
+        then every later step, so that `resume_bulk` can continue after a crash. The file holds
         numbers and texts and is readable by its owner only.
 
-        `max_recipients` and `max_cost` (in euro) stop before the close that would exceed them.
-        Messages that were opened and lost, or deleted, count towards `max_cost`. Recipients that
-        are sent with a close are estimated at the price of those already on the message.
+        `max_recipients` and `max_cost` (in euro) stop the campaign before a close would exceed
+        them. Messages that were opened and lost, or deleted, count towards `max_cost`. Recipients
+        that are sent with a close are estimated at the price of those already on the message.
 
         `on_progress` is called with a Progress at most four times a second and once at the end;
         with `total`, the number of recipients in the source, it includes the time left. Setting
@@ -337,10 +337,10 @@ class GatewayClient:
             await purge_journal("campaign.db")
         ```
 
-        No recipient that may have been texted is sent to again: messages that may be closed are
-        looked up first. A recipient whose outcome stays unknown may be looked up again by another
-        resume. For a finished campaign, returns its receipt and makes no request. `on_progress`
-        and `stop` are as in `send_bulk`.
+        A recipient that may have been texted is never sent to again: messages that may be closed
+        are looked up first. A recipient whose outcome stays unknown may be looked up again by
+        another resume. For a finished campaign, returns its receipt and makes no request.
+        `on_progress` and `stop` are as in `send_bulk`.
 
         Raises JournalError if the journal cannot be used or belongs to another base URL, and
         BulkSendError as `send_bulk` does.
@@ -396,10 +396,10 @@ class GatewayClient:
 
         Polls each message at growing intervals (at most a minute), behind the client's other calls.
         The list of recipients is read when the message says that all are final, shortly before the
-        timeout, and seldom in between, in case the message's statistics do not advance. So `counts`
-        change seldom, and `message.statistics` with each poll. Takes eight bytes of memory a
-        recipient. `on_progress` is called, and awaited if it is async, after each poll; what it
-        raises ends the wait.
+        timeout, and rarely in between, in case the message's statistics do not advance. `counts`
+        therefore change rarely, and `message.statistics` with every poll. Takes eight bytes of
+        memory a recipient. `on_progress` is called, and awaited if it is async, after each poll;
+        an exception it raises ends the wait.
         (`GET /messages/{id}`, `GET /messages/{id}/recipients/`)
         """
         from ._delivery.polling import wait_until_final  # noqa: PLC0415

@@ -1,7 +1,7 @@
 """What a campaign would do and cost, before anything is spent.
 
 Reads the recipients as a campaign would, counts, and sends nothing. Makes requests only if it is
-given a client, and then only simulated sends, to learn what a part costs.
+given a client, and then only test sends, to learn what a part costs.
 """
 
 from __future__ import annotations
@@ -302,7 +302,7 @@ class _Plan:
 async def _ask_price(
     simulate: Callable[..., Awaitable[Message]], samples: Sequence[_Sample]
 ) -> Decimal | None:
-    """Return what a part costs, by a simulated send to the first recipient that is not refused."""
+    """Return what a part costs, by a test send to the first recipient that is not refused."""
     for sample in samples:
         try:
             message = await simulate(recipients=sample.recipient, test=True)

@@ -1,4 +1,4 @@
-"""All errors of the library, what each means, and after which of them to call again.
+"""All errors of the library, what each means, and after which it is safe to call again.
 
     GatewayError
     ├── GatewayConnectionError      (also a ConnectionError)
@@ -28,7 +28,8 @@ Two of them mean that something may have been sent:
 - OutcomeUnknownError: the request may have been applied. Do not call again before you have looked,
   with `messages.find` or `messages.get`.
 - BulkSendError: part of a campaign or a transaction was sent. Its `receipt` accounts for every
-  recipient. Resume from the journal instead of calling again.
+  recipient that was read; with a journal, that is every recipient of the source once sending has
+  begun. Resume from the journal instead of calling again.
 
 After any other GatewayError the call has sent nothing, and calling again is safe. It may help
 after a GatewayConnectionError, a GatewayTimeoutError, a ServerError or an UnexpectedResponseError,
@@ -83,7 +84,8 @@ def _rebuild(kind: type[Exception], message: str, attributes: dict[str, Any]) ->
 class GatewayError(Exception):
     """The base of all errors that this library raises about the gateway.
 
-    Raised itself for the rest, such as a call that was stopped before its request left.
+    Raised directly (not as a subclass) for the rest, such as a call that was stopped before its
+    request was sent.
     """
 
     def __init__(self, message: str) -> None:
@@ -112,8 +114,8 @@ class APIError(GatewayError):
 
     - `status`: the HTTP status.
     - `code`: the gateway's own error number; None if the response had none.
-    - `retry_after`: the seconds that the gateway asked to wait; None if it did not ask.
-    - `detail`: the gateway's own words; None if it gave none. They may quote what was sent, so they
+    - `retry_after`: the seconds that the gateway asked the client to wait; None if it did not ask.
+    - `detail`: the gateway's own words; None if it gave none. They may quote the request, so they
       are not part of the text of the error.
     """
 
@@ -136,8 +138,8 @@ class APIError(GatewayError):
 class AuthenticationError(APIError):
     """401 or 403: the token is missing, expired, for another environment, or lacks a scope.
 
-    Also if the OAuth service gives no token: the API key is not accepted, or the API or a scope is
-    not enabled for the account. Nothing was sent. Call again with another token.
+    Also raised if the OAuth service gives no token: the API key is not accepted, or the API or a
+    scope is not enabled for the account. Nothing was sent. Call again with another token.
     """
 
 
@@ -161,25 +163,27 @@ class TransactionClosedError(InvalidRequestError):
 
 
 class RateLimitError(APIError):
-    """429: too many requests, and the wait that the gateway asks for is longer than the call has.
+    """429: too many requests, and the gateway asks for a longer wait than the call may take.
 
-    Also a second realtime message within a minute, which is refused before any request. Nothing
-    was sent. Call again after `retry_after` seconds.
+    Also raised for a second realtime message within a minute, before any request. Nothing was
+    sent. Call again after `retry_after` seconds.
     """
 
 
 class ServerError(APIError):
     """5xx: the gateway, or a server in front of it, failed.
 
-    Raised itself only where that is harmless. Where the request may have been applied, it is the
-    `__cause__` of an OutcomeUnknownError. Calling again is safe.
+    Raised directly only where that is harmless. Where the request may have been applied, it is
+    the `__cause__` of an OutcomeUnknownError. Calling again is safe.
     """
 
 
 class UnexpectedResponseError(GatewayError):
-    """A response that is not in the gateway's documented form: another page, cut short, too large.
+    """A response that is not in the gateway's documented form.
 
-    `status` is the HTTP status. Raised itself only where that is harmless, like ServerError.
+    For example a different page, a truncated body, or one that is too large.
+
+    `status` is the HTTP status. Raised directly only where that is harmless, like ServerError.
     """
 
     def __init__(self, message: str, *, status: int) -> None:
@@ -191,8 +195,8 @@ class OutcomeUnknownError(GatewayError):
     """The request may or may not have been applied: its response was lost.
 
     A text may have gone out, so do not simply call again. Look first, by `messages.find` with
-    `reference`, which the message was sent with (None if there is no reference), or by
-    `messages.get`. The fault itself is the `__cause__`.
+    the `reference` of the message (None if it has no reference), or by `messages.get`. The
+    fault itself is the `__cause__`.
     """
 
     def __init__(self, message: str, *, reference: str | None = None) -> None:
@@ -216,7 +220,7 @@ class BulkSendError(GatewayError):
 
     Part of it may have been sent. With a journal, resume it instead of calling again.
 
-    - `receipt`: accounts for every recipient taken from the source.
+    - `receipt`: accounts for every recipient that was read from the source.
     - `reason`: why it stopped, in words. The fault itself is the `__cause__`.
     - `resumable`: whether it can be resumed from a journal.
     - `journal`: the path of the journal; None if there is none.
@@ -248,8 +252,8 @@ class LimitReachedError(GatewayError):
 class JournalError(GatewayError):
     """A journal cannot be read or written.
 
-    Raised itself before anything is sent; in a running campaign it is the `__cause__` of a
-    BulkSendError.
+    Raised directly (not as a cause) before anything is sent; in a running campaign it is the
+    `__cause__` of a BulkSendError.
     """
 
 

@@ -208,8 +208,8 @@ class Message(Struct, frozen=True, kw_only=True):
     """A message as the gateway returns it.
 
     - `transaction`: True if the message is open: recipients can be added, and nothing is sent.
-    - `state`: 0 if queued, 2 was observed once everything was delivered. Other values are the
-      gateway's own.
+    - `state`: 0 if queued; 2 was observed once all recipients were final, failures included. Other
+      values are the gateway's own.
     - `wire_…`: the fields exactly as received. The property of the same name decodes each of them.
     """
 

@@ -3,6 +3,9 @@
 The messages of a campaign share one `Batcher`, so that no recipient is on two of them, and one
 semaphore, so that at most `concurrency` requests are in flight. Recipients that a message leaves
 unsent go to another message in the next round.
+
+Three limits hold a batch back: a message is filled only when `_ahead` has room, a batch is sent only
+with one of the `_permits`, and its request leaves only with a slot of the client's rate limiter.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from .state import CampaignState
 __all__ = ["ROUNDS", "Campaign"]
 
 ROUNDS = 10
-"""How often recipients left unsent are given another message."""
+"""The number of rounds: recipients left unsent are given up to nine further messages."""
 
 
 # Recipients read from the source and not sent yet: about 25 MB.
@@ -42,7 +45,7 @@ _RECIPIENTS_AHEAD = 200_000
 class Campaign:
     """Runs once. `halt` may be called from outside at any time.
 
-    On resume, `state` is preloaded with what the earlier runs have come to.
+    On resume, `state` holds the results of earlier runs.
     """
 
     def __init__(
@@ -166,7 +169,7 @@ class Campaign:
             self._backlog.put(self._returned)
             self._returned = []
         self._rounds_over = True
-        self._reason = f"after {ROUNDS} rounds some recipients are still on no closed message"
+        self._reason = f"after {ROUNDS} rounds some recipients are still not on a closed message"
         if self._latest is not None:
             self._reason += f"; the last time because {self._latest}"
             self._cause = self._latest
@@ -259,7 +262,7 @@ class Campaign:
         self._report()
 
     def _settle(self, builder: MessageBuilder) -> None:
-        """Take over the cost of a message that has ended, and the recipients it left over."""
+        """Record the cost of an ended message and collect its unsent recipients."""
         message = builder.message
         self._returned.extend(builder.left_over)
         sent = message.state == "closed" and message.final is not None
@@ -277,11 +280,14 @@ class Campaign:
         waiting = sum(one.waiting for one in self._live if not one.counted)
         left = sum(map(len, self._returned)) + len(self._backlog)
         progress = self._results.progress(self._total, waiting + left)
-        # Once nothing more is sent, the recipients that are left are unsent.
+        # Once the campaign is ending, the remaining recipients count as unsent.
         return replace(progress, unsent=progress.unsent + left) if self._reason else progress
 
     async def _drain(self) -> None:
-        """Give requests in flight the grace period, the feeder first: it may start further ones."""
+        """Give requests in flight the grace period.
+
+        Drains the feeder first, because it may start more requests.
+        """
         deadline = asyncio.get_running_loop().time() + GRACE_PERIOD
         try:
             if self._feeder is not None:
@@ -297,7 +303,7 @@ class Campaign:
                     builder.count()
 
     async def _collect(self) -> None:
-        """Count recipients that are given no further message as unsent."""
+        """Count as unsent the recipients that will not be put on another message."""
         self._results.add_unsent(self._returned)
         self._returned = []
         try:
@@ -349,7 +355,7 @@ def _messages_at_once(
 ) -> int:
     """Return how many messages to fill concurrently.
 
-    Filled one after another, the campaign would idle while the last one closes.
+    If messages were filled one at a time, the campaign would be idle while the last one closes.
     """
     limited = settings.max_cost is not None or settings.max_recipients is not None
     if limited or realtime:

@@ -1,7 +1,6 @@
 """How a command is made and run: registration, exit codes, errors, signals.
 
-A function becomes a command by `command`. Whatever goes wrong in it ends as one line on stderr
-and an exit code.
+`command` registers a function. Expected errors become one line on stderr and an exit code.
 """
 
 import asyncio

@@ -62,8 +62,8 @@ class CampaignRun:
             self._signal = number
             self._stop.set()
             print_status(
-                "Stopping: no new requests, those in flight are completed. Press Ctrl-C again to "
-                "abort."
+                "Stopping: no request that adds recipients starts, those in flight are completed. "
+                "Press Ctrl-C again to abort."
             )
         else:
             sending.cancel()

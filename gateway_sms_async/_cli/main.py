@@ -1,4 +1,7 @@
-"""The app with all its commands."""
+"""The app with all its commands.
+
+`app` turns errors into exit codes; `campaign_run` decides the exit codes of `bulk` and `resume`.
+"""
 
 from typing import Annotated
 

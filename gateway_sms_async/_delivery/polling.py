@@ -48,15 +48,15 @@ _SHORT_LISTS, _SHORT_SECONDS = 3, 120.0
 _SLICE = 500
 _DATE_SLACK = 60.0
 _NO_SUCH_ID = {404, 406}
-_ALL_DELIVERED = 2
+_ALL_FINAL = 2
 
 
 @dataclass(slots=True)
 class _Followed:
     """One message and the state of its polling; times are on the loop's clock.
 
-    `snapshot`, `listed_at` and `listed_settled` are about the last list: what the message said
-    when it was read, when that was, and whether the message then counted all as final.
+    `snapshot`, `listed_at` and `listed_settled` are about the last list: the message's snapshot,
+    the time of reading, and whether all recipients were final.
     """
 
     message_id: str
@@ -75,7 +75,7 @@ class _Followed:
     statistics_trusted: bool = True
     confirmations: int = 0
 
-    # The length of the last list, since when it is that long, and how often it was found so.
+    # The length of the last list, how long it has had this length, and how often in a row.
     list_length: int = -1
     list_length_since: float = 0.0
     unchanged_lists: int = 0
@@ -101,7 +101,7 @@ class _Followed:
         )
 
     def has_changed(self, message: Message) -> bool:
-        """Whether the message says something new since the last list."""
+        """Whether the message has changed since the last list."""
         if self.snapshot is None:
             return _has_begun(message)
         return _snapshot(message) != self.snapshot
@@ -109,10 +109,10 @@ class _Followed:
     def judge(
         self, message: Message, now: float, *, listed: int, invalid: int, changed: bool
     ) -> None:
-        """Decide, after a list, whether the message is complete and what to rely on from now on.
+        """Decide, after a list, whether the message is complete and which figures to trust.
 
         `invalid` of the `listed` entries are known to be invalid, and no recipient is counted
-        twice. `changed`: the message said something new since the list before.
+        twice. `changed`: the message has changed since the previous list.
         """
         known = len(self.states)
         final = sum(count for state, count in self.states.counts().items() if state.is_final)
@@ -124,7 +124,7 @@ class _Followed:
         self._judge_length(now, listed, whole=whole)
 
     def _judge_statistics(self, message: Message, final: int, *, changed: bool) -> None:
-        """Trust the statistics unless the list had final recipients that they lack.
+        """Trust the statistics unless the list had final recipients that they do not count yet.
 
         The list is read after the message, so it may be ahead of statistics that still advance.
         """
@@ -304,7 +304,7 @@ class DeliveryPoller:
             reports = await self._api.recipients(followed.message_id)
         except APIError:
             # A refusal costs nothing: request the list again at the next poll. After other errors
-            # (too long, too slow) the pause applies, for the bytes were transferred.
+            # (too long, too slow) the pause applies, because the bytes were transferred.
             followed.listed_at, followed.snapshot, followed.listed_settled = before
             raise
         entries = ListFilter(message)
@@ -353,7 +353,7 @@ def _count_final(message: Message) -> int:
 
 def _is_settled(message: Message) -> bool:
     """Whether all recipients are final according to the message itself."""
-    return message.state == _ALL_DELIVERED or _count_final(message) >= message.valid
+    return message.state == _ALL_FINAL or _count_final(message) >= message.valid
 
 
 async def wait_until_final(

@@ -1,6 +1,7 @@
 """What may be retried, how often, and after how long.
 
-The table below is the whole rule. The session reads it; the loop is the library `backoff`.
+The table below is the whole rule. The session reads it; the loop is the library `backoff`. aiohttp
+would repeat a PUT or DELETE by itself when a connection breaks; `transport` keeps it from that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The campaign journal: what must be known after a crash, written before it can matter.
+"""The campaign journal: the records that a resume needs, each written before its request is sent.
 
 The store writes the file, on a thread of its own. This module is for the event loop: an intent is
-durable when awaited, many share one commit, and a note travels with the next commit. After one
+durable when awaited, many share one commit, and a note is written with the next commit. After one
 failed write nothing more is written.
 """
 
@@ -185,7 +185,7 @@ class Journal:
         try:
             await wait_shielded(closing)
         finally:
-            # Do not wait for a thread that the disk blocks.
+            # Do not wait for a thread blocked by the disk.
             self._executor.shutdown(wait=closing.done())
 
     @property
@@ -205,7 +205,7 @@ class Journal:
         await waiter
 
     def _write(self) -> None:
-        """Commit all pending records, for all tasks that wait by now."""
+        """Commit all pending records, for all tasks that are waiting now."""
         values, self._pending = self._pending, []
         waiting, self._waiting = self._waiting, []
         self._writing = self._loop.run_in_executor(self._executor, self._opened.commit, values)
@@ -229,7 +229,7 @@ class Journal:
             self._write()
 
     def _poison(self, error: BaseException | None) -> None:
-        """Write nothing more: after a failed write it is not known what is on the disk."""
+        """Write nothing more: after a failed write the content of the file is unknown."""
         self._pending = []
         self._error = error if isinstance(error, JournalError) else self._unusable(error)
 
@@ -298,7 +298,7 @@ class Journal:
 
 
 class NullJournal:
-    """Stands in for a journal where none is kept: it drops all records."""
+    """Used when a campaign has no journal; drops all records."""
 
     __slots__ = ()
 
@@ -311,7 +311,7 @@ class NullJournal:
         """Drop a record."""
 
     async def flush(self) -> None:
-        """Do nothing: no record waits to be written."""
+        """Do nothing: there is nothing to write."""
 
     async def close(self) -> None:
         """Do nothing: there is no file."""

@@ -22,7 +22,7 @@ APPLICATION_ID = 0x47534D53
 
 
 FORMAT = 1
-"""Raise it with each change of the format; journals of older formats must still resume."""
+"""Increase this number whenever the format changes. Journals of older formats must still resume."""
 
 
 _SCHEMA = """
@@ -38,8 +38,9 @@ _CHECKSUM = 4
 class Store:
     """One journal file.
 
-    Values are bytes, each stored with a checksum. The checksums of the log are chained, so that no
-    record can be missing in between. Recipients are stored by the ordinal of the first in a row.
+    Values are bytes, each stored with a checksum. The checksums of the log are chained, so that a
+    record missing between two others is detected. Each row of recipients holds several, keyed by
+    the ordinal of the first.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -84,7 +85,7 @@ class Store:
         """Open a published journal, and check that it is complete."""
         with _explained(path):
             if not path.is_file():
-                raise JournalError(f"{path}: there is no journal at this place")
+                raise JournalError(f"{path}: there is no journal here")
             store = cls(path, _connect(path, known=True))
             try:
                 store._check()
@@ -131,7 +132,7 @@ class Store:
             self._broken = False
 
     def meta(self) -> dict[str, bytes]:
-        """Return what was stored beside the recipients."""
+        """Return the settings and the counts of the source."""
         rows: Iterable[tuple[str, bytes]] = self._connection.execute(
             "SELECT * FROM meta"
         ).fetchall()
@@ -161,7 +162,7 @@ class Store:
                 self._number += 1
                 self._chain = zlib.crc32(value[_CHECKSUM:], self._chain)
                 if number != self._number or value[:_CHECKSUM] != self._chain.to_bytes(_CHECKSUM):
-                    raise self._damaged("its log is not whole")
+                    raise self._damaged("records are missing from its log, or damaged")
                 yield value[_CHECKSUM:]
 
     def remove(self) -> None:
@@ -180,7 +181,7 @@ class Store:
         self._release()
 
     def _release(self) -> None:
-        """Release the lock, and before that delete the empty file that SQLite leaves beside it."""
+        """Delete SQLite's own journal file if it is empty, then release the lock."""
         rollback = self.path.with_name(self.path.name + "-journal")
         with suppress(OSError):
             if not rollback.stat().st_size:
@@ -236,7 +237,7 @@ def _connect(path: Path, *, known: bool = False) -> sqlite3.Connection:
         # A file that is not a journal must not be changed.
         if known and _pragma(connection, "application_id") != APPLICATION_ID:
             raise JournalCorruptError(f"{path}: this is not a journal of gateway_sms_async")
-        # The lock comes first, and stays: no other process can change what is read below.
+        # Lock before reading, and keep the lock: no other process can change what is read below.
         # EXCLUSIVE mode only from here: set earlier, two processes each holding a shared lock would
         # deadlock.
         connection.execute("BEGIN EXCLUSIVE")

@@ -21,8 +21,8 @@ from .wire import WireRecipients, pack
 
 __all__ = ["Batch", "Batcher", "read_excluded"]
 
-# Items validated before the event loop gets a turn: a source of nothing but refused numbers must
-# not block it.
+# Items validated before the event loop gets a turn. A source must not block it, even if every
+# number is refused.
 _SLICE = 1_000
 
 
@@ -30,9 +30,11 @@ class Batch:
     """Recipients that are sent in one request, as parallel lists.
 
     - `numbers`: in the gateway's form; `written`: as the caller wrote them.
-    - `positions`: in the source; a range as long as no recipient between them was refused.
+    - `positions`: in the source; a range while no recipient between them was invalid, a duplicate
+      or excluded, then a list.
     - `ordinals`: how a journal identifies them; empty without a journal.
-    - `fields`: the values of placeholders, by index in the batch, of the recipients that have some.
+    - `fields`: the values of placeholders, by index in the batch, for the recipients that have
+      fields.
     """
 
     __slots__ = ("fields", "numbers", "ordinals", "positions", "written")
@@ -105,8 +107,11 @@ class Batcher:
     """Validates and deduplicates the recipients of a whole campaign, and counts them.
 
     `read` turns a number as written into the gateway's form, or raises InvalidNumberError.
-    `excluded` holds the digits of the numbers not to send to. The counts: `total` recipients read,
-    `duplicates`, `excluded`, `invalid` with the reasons; `marks` by position.
+    The argument `excluded` holds the digits of the numbers not to send to.
+
+    The attributes are the results so far. `total` (recipients read), `duplicates` and `excluded`
+    are counts, `invalid` lists the refused recipients with the reasons, and `marks` holds the
+    outcomes by position.
     """
 
     def __init__(
@@ -120,8 +125,8 @@ class Batcher:
         self._placeholders = () if allow_missing_fields else placeholders
         self._read = read
         self._excluded = excluded
-        # Excluded numbers are seen from the start: then they are found like duplicates, and the
-        # check costs nothing for other recipients.
+        # Excluded numbers are added to `_seen` first, so the check for duplicates finds them. It
+        # costs nothing for other recipients.
         self._seen = NumberSet()
         if not self._seen.add_all(tuple(excluded)):
             for key in excluded:
@@ -248,7 +253,7 @@ class Batcher:
 async def read_excluded(exclude: Iterable[str] | None, read: Callable[[str], str]) -> set[int]:
     """Return the digits of the numbers not to send to.
 
-    Raises ValueError for a number that cannot be read: if it were skipped, it would be texted.
+    Raises ValueError for a number that cannot be read: skipping it would mean texting it.
     """
     excluded: set[int] = set()
     if exclude is None:

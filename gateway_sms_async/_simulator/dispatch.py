@@ -17,7 +17,8 @@ from .requests import RecordedRequest, Target
 from .responses import Response
 
 PUTS: Final = frozenset({"append", "close"})
-_MAY_APPLY_HALF: Final = frozenset({401, 402, 413, 422, 429})
+# Statuses of injected faults after which half of a PUT may be applied.
+_FAULTS_THAT_APPLY_HALF: Final = frozenset({401, 402, 413, 422, 429})
 
 
 class Arrival(NamedTuple):
@@ -55,7 +56,7 @@ class Dispatcher:
         if fault.kind == "late":
             self._delay(arrival, fault.seconds)
         response = self._simulate(arrival)
-        if fault.kind == "status" and fault.code in _MAY_APPLY_HALF:
+        if fault.kind == "status" and fault.code in _FAULTS_THAT_APPLY_HALF:
             self._take_half(arrival)
         return response, None if fault.kind == "lost" else fault
 

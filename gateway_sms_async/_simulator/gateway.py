@@ -1,7 +1,7 @@
 """The gateway's rules as a plain object: no socket, no event loop, no clock of its own.
 
-Each of the seven calls takes the content of a request and returns a `Response`. The server calls
-it, and so does a property test.
+Each of the seven calls takes the content of a request and returns a `Response`. The server and
+a property test call it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ DEFAULT_CREDIT: Final = Decimal(1_000_000)
 DEFAULT_PRICE: Final = Decimal("0.03")
 _is_id: Final = re.compile(r"[0-9a-f]{24}").fullmatch
 _REALTIME_PAUSE: Final = 60.0
-_MAY_APPLY_HALF: Final = frozenset({402, 413, 422})
+# The gateway's own refusals after which half of a PUT may be applied. The statuses of injected
+# faults that do the same are in the dispatcher.
+_REFUSALS_THAT_APPLY_HALF: Final = frozenset({402, 413, 422})
 _P = ParamSpec("_P")
 
 
@@ -66,14 +68,14 @@ class Gateway:
     """One account: its messages, its credit, and the seven calls on them.
 
     - `credit`: in EUR; `price`: in EUR per SMS part.
-    - `dialect`: settings for what the vendor's documentation leaves open.
+    - `dialect`: settings for behaviour that the vendor's documentation leaves open.
     - `sent_after`, `delivered_after`: seconds after queueing until the recipients of a closed
       message are sent and delivered; `deliveries` varies them.
     - `clock`: returns wall seconds. States are computed when they are read.
     - `unroutable`: well-formed numbers that nevertheless count as invalid.
     - `watched`: ids of messages with a `callback_url` whose state may still change.
 
-    A refused call changes nothing, unless the dialect says otherwise.
+    A refused call changes nothing, unless a setting of `dialect` says otherwise.
     """
 
     def __init__(
@@ -116,7 +118,7 @@ class Gateway:
 
     @property
     def ledger(self) -> Counter[str]:
-        """How often each number is on closed messages, simulated sends excluded."""
+        """How often each number is on closed messages, test sends excluded."""
         ledger: Counter[str] = Counter()
         for message in self.messages.values():
             if not message.is_open and not message.test:
@@ -170,17 +172,18 @@ class Gateway:
     def put(self, message_id: str, body: object, *, seen: StoredMessage | None = None) -> Response:
         """`PUT /messages/{id}`: add recipients, close, reschedule, or several of these at once.
 
-        `seen` is what `look_up` returned when the request arrived, if it is applied later.
+        `seen` is what `look_up` returned when the request arrived, for a PUT that is applied later
+        than it arrived.
         """
         message = self._find(message_id, responses.PUT_NOT_FOUND, responses.PUT_INVALID_ID)
         request = read_object(body)
         if seen is not None and message.is_open and brings_recipients(request):
-            message = seen  # what other requests have added since then is lost
+            message = seen  # recipients added by other requests since then are lost
         now = self._clock()
         try:
             self._change(message, request, now)
         except RefusedError as refusal:
-            if refusal.status in _MAY_APPLY_HALF:
+            if refusal.status in _REFUSALS_THAT_APPLY_HALF:
                 self.take_half(message_id, request)
             raise
         message.updated_at = now
@@ -228,7 +231,10 @@ class Gateway:
 
     @_refusals_as_responses
     def recipients(self, message_id: str) -> Response:
-        """`GET /messages/{id}/recipients/`: in the order they were added, invalid ones excluded."""
+        """`GET /messages/{id}/recipients/`: in the order they were added.
+
+        Without the invalid ones, unless `dialect.list_invalid` is set: it lists them at the end.
+        """
         message = self._find_listable(message_id)
         now = self._clock()
         return self._recipient_list(message, message.listed(now)[: self.dialect.list_limit], now)
@@ -292,7 +298,7 @@ class Gateway:
         elif self.dialect.closed_takes_puts and brings_recipients(request):
             self._accept(message, batch, closes=False, now=now)
         else:
-            _reschedule(message, request, batch, now)
+            _change_closed(message, request, batch, now)
 
     def _append(
         self, message: StoredMessage, request: JSON, batch: ReceivedBatch, now: float
@@ -309,7 +315,7 @@ class Gateway:
 
     def _read_batch(self, request: JSON, message: StoredMessage) -> ReceivedBatch:
         batch = self._sort(request)
-        _check_room(len(batch), self.dialect.max_recipients, "request")
+        _check_limit(len(batch), self.dialect.max_recipients, "request")
         if self.dialect.refuse_missing_fields:
             check_fields(message.text, batch)
         return self._unrepeated(batch, message)
@@ -326,7 +332,7 @@ class Gateway:
     ) -> None:
         """Add the batch, close if `closes`, and charge the credit; or refuse and change nothing."""
         held = len(message.numbers) + len(message.invalid)
-        _check_room(held + len(batch), self.dialect.max_per_message, "message")
+        _check_limit(held + len(batch), self.dialect.max_per_message, "message")
         parts = count_batch_parts(message.text, batch)
         due = self._due(message, parts, closes=closes)
         if due > self.credit:
@@ -374,20 +380,22 @@ class Gateway:
     ) -> Response:
         documents = [message.recipient_document(i, now) for i in positions]
         response = self._success(200, documents, _results(len(documents)))
-        response.body["credit"] = float(
-            self.credit
-        )  # a number in lists, as in the vendor's example
+        # A number in lists, as in the vendor's example.
+        response.body["credit"] = float(self.credit)
         return response
 
 
-def _check_room(count: int, limit: int | None, room: str) -> None:
+def _check_limit(count: int, limit: int | None, container: str) -> None:
     if limit is not None and count > limit:
-        wording = f"at most {limit} recipients in one {room}"
+        wording = f"at most {limit} recipients in one {container}"
         raise RefusedError(413, responses.TOO_MANY_RECIPIENTS, wording)
 
 
-def _reschedule(message: StoredMessage, request: JSON, batch: ReceivedBatch, now: float) -> None:
-    """Change the date of a closed message, the only change that a PUT may still make."""
+def _change_closed(message: StoredMessage, request: JSON, batch: ReceivedBatch, now: float) -> None:
+    """Apply a PUT to a closed message: change its date, or refuse the PUT as "already closed".
+
+    The date is the only change that a PUT may still make, and only while it is in the future.
+    """
     send_at = read_date(read_options(request), default=None)
     is_more = len(batch) > 0 or read_bool(request, "transaction")
     if send_at is None or is_more or not message.is_waiting(now):

@@ -31,7 +31,7 @@ class Text(NamedTuple):
 
 
 def texts(messages: Iterable[StoredMessage]) -> Iterator[Text]:
-    """Yield every text that was sent: on closed messages, simulated sends excluded."""
+    """Yield every text that was sent: on closed messages, test sends excluded."""
     for message in messages:
         if not message.is_open and not message.test:
             for i, number in enumerate(message.numbers):

@@ -156,7 +156,7 @@ class Simulator:
 
     @property
     def ledger(self) -> Counter[str]:
-        """How often each number was texted: on closed messages, simulated sends excluded."""
+        """How often each number was texted: on closed messages, test sends excluded."""
         return self.gateway.ledger
 
     @property

@@ -45,13 +45,17 @@ class Accumulator:
 
     @property
     def closes_next(self) -> bool:
-        """Whether a recipient that is taken now can be added by the close only."""
+        """Whether only the close can add a recipient that is taken now.
+
+        True if the message is sealed. Also true in a careful campaign once the batch that opens
+        the message is ready, because a careful message has only that batch and the close.
+        """
         careful = self._replaceable and self._tuning.careful and bool(self.ready)
         return careful or self.sealed
 
     @property
     def room(self) -> int:
-        """How many recipients may still be taken."""
+        """How many recipients can still be added."""
         room = self._tuning.limit - self.taken
         if self.closes_next:
             room = min(room, self.size - len(self.buffer))
@@ -83,9 +87,10 @@ class Accumulator:
         return at_end
 
     def follow(self, items: Items) -> bool:
-        """Take one recipient, after which the buffer is ready; return True at the end of the items.
+        """Take one recipient into a new buffer, and make the full buffer ready.
 
-        The items may hold none that can be sent to; the buffer then stays what it is.
+        If the recipient is refused, the buffer stays as it is. Returns True at the end of the
+        items.
         """
         following = Batch()
         try:
@@ -103,7 +108,12 @@ class Accumulator:
             self._push(batch)
 
     def keep_for_close(self) -> None:
-        """Make all of the buffer ready but what the close adds: at least one if there are two."""
+        """Keep in the buffer the recipients that the close adds, and make the others ready.
+
+        The close adds as many recipients as one request may hold. If the message is not open yet,
+        the close adds at most one, and another recipient opens the message. With `close_empty`, the
+        close adds none.
+        """
         objects = self.buffer.is_object_list
         keep = min(len(self.buffer), self.size)
         if not self._message.assigned or (objects and not self._tuning.objects_understood):
@@ -119,7 +129,7 @@ class Accumulator:
             self.ready.extend(self._pieces(head))
 
     def set_ready_aside(self) -> None:
-        """Set aside what is ready if it may no longer be added to the message."""
+        """Set aside the ready batches if they may no longer be added to the message."""
         if self.sealed:
             self.set_aside.extend(self.ready)
             self.ready.clear()

@@ -1,7 +1,7 @@
 """Builds one message: takes recipients, sends their batches concurrently, and closes the message.
 
 Each batch in flight is a task of its own, so that neither a failing batch nor a cancelled caller
-stops the others: they end, and are counted by their results.
+stops the others: the others run to their end, and their results are counted.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class MessageBuilder:
 
     @property
     def waiting(self) -> int:
-        """How many recipients were taken that the gateway has not acknowledged."""
+        """How many of the recipients taken are not acknowledged yet."""
         return self._accumulator.taken - self._message.acknowledged
 
     @property
@@ -115,23 +115,28 @@ class MessageBuilder:
 
     @property
     def room(self) -> int:
-        """How many recipients may still be taken; 0 also after a fault, a halt or a lost answer."""
+        """How many recipients can still be added.
+
+        0 after a fault or a halt, and for a restored message that `finish_with` finishes. If only
+        the close can add recipients (in a campaign, after a lost response), what still fits into
+        the close.
+        """
         if self.stopped or self._procedure is not None:
             return 0
         return self._accumulator.room
 
     @property
     def wanted(self) -> int:
-        """How many recipients the next batch offered should have; 0 if there is no room."""
+        """How many recipients the next batch offered should have; 0 if none can be added."""
         return min(self.room, self._accumulator.next_size)
 
     @property
     def brings_objects(self) -> bool:
-        """Whether any recipient of the message travels in a list of objects."""
+        """Whether any recipient of the message is sent in a list of objects."""
         return self._accumulator.brings_objects
 
     async def feed(self, source: Source) -> None:
-        """Take recipients until the source ends, there is no more room, or a batch has failed."""
+        """Take recipients until the source ends, no more can be added, or a batch has failed."""
         limited = self._replaceable
         while not source.exhausted and not self.stopped and not (limited and not self.room):
             items = await source.ready()
@@ -152,7 +157,10 @@ class MessageBuilder:
         self._start_sender()
 
     def restore(self, message_id: str, assigned: Sequence[tuple[int, Batch, int | None]]) -> None:
-        """Continue a message of an earlier run; each batch with its number and answered count."""
+        """Continue a message of an earlier run: each batch with its number and its count.
+
+        The count is the one in the gateway's response to this batch; None if it was lost.
+        """
         self._message.restore(message_id, assigned)
         self._accumulator.taken = sum(len(batch) for _, batch, _ in assigned)
         self._opened.set()
@@ -170,7 +178,7 @@ class MessageBuilder:
         """
         if self._finishing is None:
             self._finishing = asyncio.create_task(self._finish(on_sent))
-            # Not in the task itself: cancelled early enough, it would not run a line.
+            # Not inside the task: a task cancelled before it starts runs no code.
             self._finishing.add_done_callback(lambda _: self.count())
         return self._finishing
 
@@ -201,7 +209,7 @@ class MessageBuilder:
         self._changed()
 
     def skip(self) -> None:
-        """Open no message for the recipients that were taken, if none is open yet."""
+        """Do not open the message if it is not open yet."""
         if not self._message.assigned:
             self._halted = True
 
@@ -239,9 +247,10 @@ class MessageBuilder:
     # Taking
 
     async def _take_some(self, items: Items) -> bool:
-        """Fill the buffer, or make it ready when it is full and another recipient follows.
+        """Take recipients until the buffer is full. If it is full already, take one more.
 
-        Returns True at the end of the items.
+        The one more makes the full buffer a ready batch, and starts the next buffer. Returns True
+        at the end of the items.
         """
         accumulator = self._accumulator
         held = len(accumulator.buffer)
@@ -279,13 +288,13 @@ class MessageBuilder:
     # Sending
 
     def _start_sender(self) -> None:
-        """Start to send what is ready, if nothing does so already."""
+        """Send the ready batches in a task, if no task does so already."""
         idle = self._sender is None or self._sender.done()
         if self._accumulator.ready and idle and not self.stopped:
             self._sender = asyncio.create_task(self._send_ready())
 
     async def _send_ready(self) -> None:
-        """Send what is ready as permits come free; set it aside if nothing may be added any more."""
+        """Send the ready batches as permits come free; set them aside if the message is sealed."""
         accumulator = self._accumulator
         while accumulator.ready and not self.stopped and not accumulator.sealed:
             if self._message.assigned:
@@ -300,7 +309,7 @@ class MessageBuilder:
         accumulator.set_ready_aside()
 
     async def _send_one_by_one(self) -> None:
-        """Send what is ready under the one permit that the finishing task holds."""
+        """Send the ready batches under the one permit that the finishing task holds."""
         accumulator = self._accumulator
         while accumulator.ready and not self.stopped and not accumulator.sealed:
             await wait_for([self._launch(accumulator.ready.popleft())])
@@ -384,7 +393,10 @@ class MessageBuilder:
         await self._send_one_by_one()
 
     async def _give_up(self) -> None:
-        """Delete a message whose recipients go to another one; left open, it would not send either."""
+        """Delete the open message, because its recipients go to another one.
+
+        It may fail: an open message would not send anyway.
+        """
         if self._message.state == "open" and not self._message.closed_elsewhere:
             await self._requests.try_delete()
 
@@ -397,7 +409,7 @@ class MessageBuilder:
             yield
         except asyncio.CancelledError:
             if not self._halted:
-                # Not cancelled by this builder: something that the request waited for was.
+                # Not cancelled by this builder: something that the request awaited was cancelled.
                 self._fail(GatewayError("a request was cancelled from outside"))
             raise
         except Exception as error:  # noqa: BLE001

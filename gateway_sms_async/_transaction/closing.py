@@ -45,11 +45,11 @@ _LOOKS_AT_AN_OPEN_LIST = 3
 
 
 class MessageCloser:
-    """Closes one message, so that each recipient is accepted, invalid, doubled or unsent.
+    """Closes one message and settles its recipients: accepted, invalid, doubled, unsent or unknown.
 
-    `replaceable`: the recipients of a message may be assigned to another one. If the message cannot
-    be proven before its close, RestartMessageError is then raised; otherwise it is closed all the
-    same, and the outcomes are read afterwards.
+    `replaceable`: the recipients of a message may be assigned to another one. If its recipients
+    cannot be proven before its close, RestartMessageError is then raised. A message that is not
+    replaceable is closed all the same, and the outcomes are read afterwards.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class MessageCloser:
     async def close(self, last: Batch | None) -> None:
         """Look, close with the last batch, look again and settle; raise if one of these fails.
 
-        After RestartMessageError nothing of the message has gone out or will.
+        After RestartMessageError, nothing from this message was or will be sent.
         """
         message, requests = self._message, self._requests
         await requests.wait_for_turn()
@@ -93,7 +93,10 @@ class MessageCloser:
             await self._close(last, before, proven=proven)
 
     async def settle_closed_elsewhere(self) -> None:
-        """Find out which recipients are on a message that was closed elsewhere."""
+        """Find out which recipients are on a message that was closed elsewhere.
+
+        "Closed elsewhere": by another process, in the vendor's console, or by the gateway.
+        """
         final = await self._look_again()
         if final.transaction:
             return
@@ -104,7 +107,7 @@ class MessageCloser:
     async def settle_if_closed_elsewhere(self) -> None:
         """Find out whether this message was closed elsewhere, as another one was."""
         message, requests = self._message, self._requests
-        # Until the message is seen, none of its recipients may be called unsent.
+        # Until the message is seen, do not report its recipients as unsent.
         message.closed_elsewhere = True
         if (await self._look_again()).transaction:
             message.closed_elsewhere = False
@@ -134,13 +137,18 @@ class MessageCloser:
         adds_up = not message.in_doubt and counts_add_up(message.counts_by_batch, count(seen).total)
         proven = adds_up and not unnamed(seen, message.batches, once=True)
         if not adds_up and self._tuning.careful and self._replaceable:
-            raise RestartMessageError(f"message {message.id} is not what was acknowledged")
+            raise RestartMessageError(
+                f"message {message.id} does not match what the gateway acknowledged"
+            )
         if not proven or self._tuning.verify_always:
             seen = await self._look_at_list(seen, adds_up=adds_up)
         return seen, proven
 
     def _check_objects(self, seen: Message) -> None:
-        """Never close while a list of objects may look invalid only because it is not understood."""
+        """Raise RestartMessageError if the gateway may not understand lists of objects.
+
+        Do not close if recipients may look invalid only because of that.
+        """
         lists = [len(batch) for batch in self._message.batches if batch.is_object_list]
         if not lists or self._tuning.objects_understood:
             return
@@ -225,7 +233,11 @@ class MessageCloser:
     async def _after_refusal(
         self, refusal: APIError, payload: bytes, last: AssignedBatch | None, before: Counts
     ) -> None:
-        """Look at the message after its close was refused; raise the refusal if there is no remedy."""
+        """Look at the message after its close was refused; raise the refusal if there is no remedy.
+
+        One remedy sends: if the gateway rejects a close without recipients and the message holds
+        only one recipient, the message is deleted and the recipient is sent to by a POST.
+        """
         message, requests = self._message, self._requests
         if message.close_begun or isinstance(refusal, AuthenticationError | RateLimitError):
             raise refusal
@@ -236,12 +248,13 @@ class MessageCloser:
         requests.check_size(refusal, payload, Batch() if last is None else last.batch)
         if last is not None or not isinstance(refusal, InvalidRequestError):
             raise refusal
-        # This gateway takes no empty list, and no recipient is left to close with.
+        # This gateway rejects an empty list, and no recipient is left to send with the close.
         held = max(count(seen).total, sum(map(len, message.batches)))
         if held > 1 and self._tuning.close_empty:
             raise GatewayError(
-                f"message {message.id} cannot be closed: the gateway takes recipients with a close "
-                "without closing, and no close without recipients. Use recipients_per_message=1"
+                f"message {message.id} cannot be closed: the gateway adds recipients sent with a "
+                "close but does not close, and rejects a close without recipients. Use "
+                "recipients_per_message=1"
             ) from refusal
         if held > 1:
             raise RestartMessageError(f"message {message.id} cannot be closed without recipients")
@@ -261,7 +274,8 @@ class MessageCloser:
         if after.transaction:
             if count(after) == before:
                 return False
-            # The close added its recipients but left the message open: another would add them twice.
+            # The close added its recipients but left the message open: a second close would add
+            # them again.
             await requests.delete()
             self._tuning.close_empty = True
             raise RestartMessageError(
@@ -289,7 +303,7 @@ class MessageCloser:
             listed = await self._outcomes_by_list(final, once=outcomes is not None)
         may_believe = self._may_believe(final, once=outcomes is not None)
         if listed is None and self._tuning.verify_always and may_believe:
-            # With verify="always", counts alone are no proof.
+            # With verify="always", counts alone prove nothing.
             outcomes = None
         outcomes = (
             listed or outcomes or [[RecipientOutcome.UNKNOWN] * len(batch) for batch in batches]
@@ -323,8 +337,8 @@ class MessageCloser:
             else:
                 if final.transaction:
                     raise GatewayError(
-                        f"message {message.id} is open again after it was closed: what the gateway "
-                        "reports of it cannot be relied on"
+                        f"message {message.id} is open again after it was closed: the gateway's "
+                        "reports about it are not reliable"
                     )
                 listing = read_list(final, message.batches, numbers, once=once)
             if listing is not None:
@@ -361,7 +375,11 @@ class MessageCloser:
                 self._tuning.careful = True
 
     async def _look_again(self) -> Message:
-        """Read the message until there is an answer: outside the retry budget, with growing waits."""
+        """Read the message until the gateway answers, with growing waits.
+
+        Only this loop is outside the retry budget: the retries inside each look draw on the budget
+        that all calls share.
+        """
         message, requests = self._message, self._requests
         loop = asyncio.get_running_loop()
         deadline = loop.time() + requests.policy.max_elapsed

@@ -104,8 +104,9 @@ def _keys(batch: Batch) -> list[int]:
 def _named(message: Message, batches: Sequence[Batch], *, once: bool) -> set[int]:
     """Return the digits of the recipients that were sent and that the gateway names as invalid.
 
-    `once`: each batch is known to be on the message once, so that a count can stand for all of
-    its recipients.
+    `once`: each batch is known to be on the message exactly once. If the gateway then counts as
+    many invalid recipients as were sent and no valid ones, all of them are invalid, even if it
+    names only some.
     """
     if not message.invalid:
         return set()
@@ -121,8 +122,8 @@ def _named(message: Message, batches: Sequence[Batch], *, once: bool) -> set[int
 def unnamed(message: Message, batches: Sequence[Batch], *, once: bool = False) -> int:
     """Return how many invalid recipients the gateway counts but does not name.
 
-    `once`: each batch is known to be on the message once; if all recipients are invalid, the count
-    then names all of them.
+    `once`: each batch is known to be on the message exactly once. If all recipients are invalid,
+    they then count as named, because the number alone shows it (see `_named`).
     """
     named = _named(message, batches, once=once)
     if len(named) == message.invalid:

@@ -228,7 +228,7 @@ def shortfall(receipt: Receipt) -> str:
     parts = [
         f"{len(receipt.doubled)} recipients were texted more than once" * bool(receipt.doubled),
         f"the outcome of {len(receipt.unknown)} is not known" * bool(receipt.unknown),
-        f"{len(receipt.unsent)} are on no closed message" * bool(receipt.unsent),
+        f"{len(receipt.unsent)} are not on a closed message" * bool(receipt.unsent),
     ]
     return "; ".join(filter(None, parts)) or "not all recipients could be sent to"
 

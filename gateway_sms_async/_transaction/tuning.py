@@ -32,8 +32,9 @@ class Tuning:
       known.
     - `closed_elsewhere`: a message was found closed though this process did not close it.
     - `close_empty`: a close adds no recipients, because one that did added them and did not close.
-    - `orphans`: recipients that may have been paid for in vain: on opened messages whose answer was
-      lost, or on a message that was replaced.
+    - `orphans`: recipients that may have been paid for though nothing is sent to them. Either the
+      response to the request that opened their message was lost, so this message is never closed;
+      or their message was deleted and replaced by a single send. They count towards `max_cost`.
     - `largest_taken`: bytes of the largest request that the gateway took.
     """
 

@@ -236,7 +236,7 @@ async def test_a_finished_one_is_purged_and_an_unfinished_one_is_not(
     assert (await gateway.resume_bulk(journal)).complete
     await purge_journal(journal)
     assert not list(journal.parent.iterdir())
-    with pytest.raises(JournalError, match="no journal at this place"):
+    with pytest.raises(JournalError, match="no journal here"):
         await purge_journal(journal)
     assert (await gateway.send_bulk(numbers(2, 8), **ACME, journal=journal)).complete
 
@@ -431,7 +431,7 @@ async def test_a_place_where_no_journal_can_be(
         "/proc": Path("/proc/self/campaign.db"),
     }[where]
     for error in await every_use(gateway, path):
-        assert "there is no journal at this place" in str(error)
+        assert "there is no journal here" in str(error)
     if where != "nothing":
         with pytest.raises(JournalError, match=r"already|cannot be used") as caught:
             await gateway.send_bulk(numbers(2), **ACME, journal=path)

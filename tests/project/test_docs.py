@@ -109,9 +109,9 @@ async def test_the_check_of_the_promises_finds_each_broken_one(
 ) -> None:
     [program] = [one for one in PROGRAMS if one.page.stem == "guarantees"]
     async with Simulator(dialect=broken) as simulator:
-        # The simulator knows the stranger's token and refuses it by a fault: only such a refusal
+        # The simulator knows the invalid token and refuses it by a fault: only such a refusal
         # can be applied by halves.
-        simulator.tokens.add("a-token-that-is-none")
+        simulator.tokens.add("invalid-token")
         simulator.faults.add(Fault.status(401), on="append")
         with pytest.raises(AssertionError, match=found):
             await run([sys.executable, "-c", program.text], simulator, folder)

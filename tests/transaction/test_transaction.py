@@ -334,7 +334,7 @@ async def test_a_batch_that_was_acknowledged_but_is_not_there_is_unsent(
     gateway: GatewayClient, simulator: Simulator
 ) -> None:
     simulator.faults.add(Fault.lost(), on="append")
-    with pytest.raises(BulkSendError, match="5 are on no closed message"):
+    with pytest.raises(BulkSendError, match="5 are not on a closed message"):
         async with gateway.transaction(**ACME, batch_size=5, concurrency=1) as transaction:
             await transaction.add(numbers(30))
     assert transaction.state == "closed"

@@ -120,7 +120,7 @@ def bulk(
     account: AccountOptions,
     journal: Annotated[
         Path | None,
-        option("Write what is needed to resume after a crash to this new file; see `resume`."),
+        option("Write the journal, from which `resume` continues after a crash, to this new file."),
     ] = None,
     verify: Annotated[
         str,
@@ -164,12 +164,13 @@ def bulk(
 ) -> int:
     """Send one text to every recipient in a file, each number once; print the receipt as JSON.
 
-    The whole file is read first: if it is broken, nothing is sent. An invalid number stops
-    nothing: the receipt counts it, and --rejects writes its row.
+    The whole file is read first: if it is broken, nothing is sent. Invalid numbers do not
+    stop the campaign: the receipt counts them, and --rejects writes their rows.
 
-    Exit codes: 0 all accepted; 1 failure, or a file was not written; 2 wrong usage, or the list
-    cannot be read; 3 some recipients are invalid; 4 for some it is unknown whether they have the
-    text; 5 stopped early, and `resume` can finish it; 130 and 143 interrupted.
+    Exit codes: 0 all accepted; 1 failure, a file was not written, or you answered no to the
+    confirmation; 2 wrong usage, or the list cannot be read; 3 some recipients are invalid; 4 some
+    outcomes are unknown, or some recipients got it twice; 5 stopped early, and `resume` can finish
+    it; 130 and 143 interrupted.
     """
     if simulate and journal is not None:
         raise ValueError(
@@ -233,7 +234,8 @@ def bulk(
         if run.receipt is None:
             return run.conclude()
         _print_new_invalid(campaign, preview.invalid, run.receipt, rejects)
-        # Before the receipt is printed: a closed pipe on stdout must not cost these files.
+        # Before the receipt is printed: a closed pipe on stdout must not prevent these files from
+        # being written.
         written = _write_files(campaign, run.receipt, rejects_output, unsent_output, report_output)
         return run.conclude() or (0 if written else FAILED)
 
@@ -259,7 +261,7 @@ def _print_new_invalid(
     receipt: Receipt,
     rejects: Path | None,
 ) -> None:
-    """Print the recipients that the gateway counts as invalid, and the preview did not."""
+    """Print the recipients that only the gateway, not the preview, found invalid."""
     known = {recipient.position for recipient in printed}
     campaign.print_invalid(
         [recipient for recipient in receipt.invalid if recipient.position not in known],

@@ -32,8 +32,9 @@ def resume(journal: JournalPath, account: AccountOptions, report: ReportFile = N
     Messages that may have been closed are looked up first, and no recipient that may have the text
     is sent to again. For a finished campaign the receipt is printed and nothing is sent.
 
-    Exit codes: 0 all accepted; 1 failure; 2 wrong usage; 3 some recipients are invalid; 4 for some
-    it is unknown whether they have the text; 5 not finished, resume again; 130 and 143 interrupted.
+    Exit codes: 0 all accepted; 1 failure, or the report was not written; 2 wrong usage; 3 some
+    recipients are invalid; 4 some outcomes are unknown, or some recipients got it twice; 5 not
+    finished, resume again; 130 and 143 interrupted.
     """
     campaign = CampaignRun(
         lambda gateway, progress, stop: gateway.resume_bulk(
@@ -60,8 +61,8 @@ def resume(journal: JournalPath, account: AccountOptions, report: ReportFile = N
 def show_(path: JournalPath, report: ReportFile = None) -> int:
     """Print the receipt of a campaign, as far as its journal has it. Makes no requests.
 
-    Exit codes: 0 printed; 1 the journal cannot be read, or the report was not written; 4 for some
-    recipients it is unknown whether they have the text.
+    Exit codes: 0 printed; 1 the journal cannot be read, or the report was not written; 4 some
+    outcomes are unknown, or some recipients got it twice.
     """
     receipt = asyncio.run(read_journal(path))
     check_outputs({"--report": report}, (path,))

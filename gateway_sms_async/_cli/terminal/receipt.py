@@ -65,8 +65,8 @@ def print_summary(receipt: Receipt, *, resumable: bool) -> None:
         return
     if receipt.unsent:
         print_status(
-            "Recipients counted as not sent are on no closed message: it is safe to send to them "
-            "again."
+            "Recipients counted as not sent are not on a closed message: it is safe to send to "
+            "them again."
         )
     if receipt.unknown:
         print_status(
