@@ -89,7 +89,7 @@ class Receipt:
     - `duplicates`, `excluded`: counts of recipients left out on purpose.
     - `doubled`: numbers seen twice on a closed message.
     - `unknown`: numbers whose outcome could not be known. Do not simply send to them again.
-    - `unsent`: numbers proven to be on no closed message: safe to send to again.
+    - `unsent`: numbers proven to be not on a closed message: safe to send to again.
     - `message_ids`: closed messages; `open_message_ids`: messages left open, which never send
       by themselves.
     - `requests`, `retries`: how many were made; `elapsed` is in seconds.

@@ -121,7 +121,7 @@ class Results:
         self._counts = _Counts(batcher.marks)
 
     def add(self, message: OutgoingMessage) -> list[Batch]:
-        """Count a message that has ended; return its recipients that are on no closed message."""
+        """Count a message that has ended; return its recipients that are not on a closed message."""
         groups = group_by_outcome(message.outcomes())
         unsent = groups[RecipientOutcome.UNSENT]
         self._counts.add_recipients(groups | {RecipientOutcome.UNSENT: []}, message.message_id)
