@@ -24,6 +24,7 @@ from gateway_sms_async._journal.records import Appended, Ended, Record, Resumed
 from gateway_sms_async._journal.replay import Position
 from gateway_sms_async._receipt import RecipientOutcome
 from gateway_sms_async._recipients.batches import Batch, Batcher
+from gateway_sms_async._recipients.number_set import NumberSet
 from gateway_sms_async._transaction import closing, reconcile
 from gateway_sms_async._transaction.builder import MessageBuilder
 from gateway_sms_async._transaction.closing import MessageCloser
@@ -410,7 +411,7 @@ def each_message_for_itself(patch: pytest.MonkeyPatch) -> None:
     original = Batcher.fill
 
     def fill(self: Batcher, items: Any, batch: Batch, size: int) -> bool:
-        self._seen.clear()
+        self._seen = NumberSet()
         return original(self, items, batch, size)
 
     patch.setattr(Batcher, "fill", fill)
