@@ -96,7 +96,9 @@ class Transaction:
             await self._builder.drained()
             raise self._error()
         if self._builder.stopped:
-            raise RuntimeError(f"this transaction has ended ({self.state}); not all were added")
+            raise RuntimeError(
+                f"this transaction has ended ({self.state}); not all recipients were added"
+            )
 
     async def close(self) -> Receipt:
         """Close the message, which then goes out, and return the outcome of each recipient.

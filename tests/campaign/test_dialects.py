@@ -290,7 +290,7 @@ async def test_capped_lists_stop_and_the_advice_of_the_error_works() -> None:
 
 async def test_no_way_to_close_stops_before_anybody_is_texted() -> None:
     async with world({"split_close": True, "empty_close": False}) as w:
-        await stopped(w, "cannot be closed", "without closing", "without recipients")
+        await stopped(w, "cannot be closed", "does not close", "without recipients")
         await goes_through(w, recipients_per_message=1)
 
 
