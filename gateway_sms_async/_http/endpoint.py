@@ -49,14 +49,18 @@ class Endpoint(Generic[T]):
 class WireStatus:
     """Whether a call is on the wire. Its caller can still read this after cancelling the call.
 
-    `lost` counts attempts whose response was lost.
+    - `on_wire`: an attempt is on the wire now.
+    - `lost` counts attempts whose response was lost.
+    - `departed` counts attempts that left and are not proven to be unsent, whatever came back. It
+      is counted before the first byte leaves, so an exception at any moment finds it counted.
     """
 
-    __slots__ = ("lost", "on_wire")
+    __slots__ = ("departed", "lost", "on_wire")
 
     def __init__(self) -> None:
         self.on_wire: bool = False
         self.lost: int = 0
+        self.departed: int = 0
 
 
 @dataclass(slots=True)

@@ -254,6 +254,7 @@ class Session:
         if call.tries:
             self.retries += 1
             shared.retries += 1
+        call.wire_status.departed += 1
         call.wire_status.on_wire = True
 
     async def _handle(
@@ -263,6 +264,8 @@ class Session:
         observer, shared = call.observer, self._shared
         if observer is not None:
             observer.failed(failed, reply)
+        if call.wire_status.on_wire and failed.outcome is AttemptResult.NOT_SENT:
+            call.wire_status.departed -= 1
         call.wire_status.on_wire = False
         call.wire_status.lost += failed.outcome is AttemptResult.AMBIGUOUS
         call.tries += 1
