@@ -107,7 +107,11 @@ class MessageRequests:
                 payload, wire_status, accepts=partial(self._answers_open, reference)
             )
         except GatewayError as error:
-            self._journal.note(BatchReleased(message.number, assigned.number))
+            if wire_status.lost:
+                # It is on a message that never sends, unless somebody else closes that message.
+                assigned.state = BatchState.IN_DOUBT
+            else:
+                self._journal.note(BatchReleased(message.number, assigned.number))
             self.check_size(error, payload, assigned.batch)
             raise
         finally:
@@ -350,9 +354,13 @@ class MessageRequests:
             raise self._closed_elsewhere()
 
     def doubt_if_not_seen(self) -> None:
-        """Record that the message may be closed, because another one was: nobody has looked since."""
+        """Record that the message may be closed, because another one was and no look came since.
+
+        The same goes for a message whose id is not known, because the answer to its open was lost.
+        """
         message = self.message
-        if message.state in {"open", "closing"} and not message.seen_open_since:
+        without_id = message.state == "new" and message.in_doubt
+        if (message.state in {"open", "closing"} or without_id) and not message.seen_open_since:
             message.closed_elsewhere = True
             self._journal.note(ClosedElsewhere(message.number))
 
