@@ -197,10 +197,14 @@ def draw(seed: int) -> Schedule:
 
 
 def _draw_twins(rng: Random, schedule: Schedule) -> Schedule:
-    """Draw a message of many batches, of which one is lost and another one repeated."""
+    """Draw a message of many batches, of which one is lost and another one repeated.
+
+    The second copy lands after the batch that is lost and before the next one, so that every count
+    that the gateway shows is the right one.
+    """
     size = rng.choice((1, 2, 3, 4, 10, 11, 12))
-    source = line(size * rng.randint(4, 10) if size < 10 else rng.randint(42, 70))
-    lost, repeated = rng.sample(range(2, max(4, len(source) // size - 2)), 2)
+    source = line(size * rng.randint(5, 12) if size < 10 else rng.randint(50, 70))
+    repeated = rng.randrange(len(source) // size - 3)
     return dataclasses.replace(
         schedule,
         source=source,
@@ -211,10 +215,11 @@ def _draw_twins(rng: Random, schedule: Schedule) -> Schedule:
         mode=_pick(rng, {"plain": 4, "verify": 1}),
         dialect=(),
         share=0.0,
-        delay=rng.choice((0.0, 0.05)),
+        delay=0.0,
+        rate=10.0,
         pins=(
-            Pin("append", lost, "lost", "before"),
-            Pin("append", repeated, "repeat at once", "after"),
+            Pin("append", repeated, "repeat soon", "after"),
+            Pin("append", repeated + 1, "lost", "before"),
         ),
         processes=(None,),
     )
