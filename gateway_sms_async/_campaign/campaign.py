@@ -82,7 +82,7 @@ class Campaign:
         self._live: list[MessageBuilder] = []
         self._feeder: asyncio.Task[None] | None = None
         self._reason: str | None = None
-        self._cause: Exception | None = None
+        self._cause: BaseException | None = None
         self._latest: RestartMessageError | None = None
         self._halting = asyncio.Event()
         self._objects_known = asyncio.Event()
@@ -113,7 +113,7 @@ class Campaign:
                 finally:
                     self.done.set()
 
-    def halt(self, reason: str, cause: Exception | None = None) -> None:
+    def halt(self, reason: str, cause: BaseException | None = None) -> None:
         """Send nothing new; requests in flight complete, and `run` ends."""
         if self._reason is None:
             self._reason, self._cause = reason, cause

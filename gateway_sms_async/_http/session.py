@@ -20,6 +20,7 @@ from ..models import parse_money
 from .attempts import AttemptContext, AttemptObserver
 from .endpoint import CallState, Endpoint, WireStatus
 from .limiter import RateLimiter, RealtimePace, Slot
+from .opened_ids import OpenedIds
 from .responses import judge
 from .retry import (
     HOLD_CAP,
@@ -62,6 +63,7 @@ class _SharedState:
         self.retries = 0
         self.budget = RetryBudget()
         self.realtime = RealtimePace()
+        self.opened_ids = OpenedIds()
         self.credit = msgspec.Raw(b"null")
         self.loop = asyncio.get_running_loop()
 
@@ -123,6 +125,11 @@ class Session:
     def realtime(self) -> RealtimePace:
         """When the next realtime message may be sent, on the loop's clock."""
         return self._shared.realtime
+
+    @property
+    def opened_ids(self) -> OpenedIds:
+        """The ids of the messages that this client has opened."""
+        return self._shared.opened_ids
 
     @property
     def credit(self) -> Decimal | None:

@@ -86,11 +86,24 @@ class MessagesAPI:
         return only_message(await self.session.call(_GET, path, accepts=_about(message_id)))
 
     async def open_transaction(
-        self, payload: bytes, wire_status: WireStatus | None = None
+        self,
+        payload: bytes,
+        wire_status: WireStatus | None = None,
+        *,
+        accepts: Callable[[Message], bool] | None = None,
     ) -> Message:
-        """Send the POST of an open message, which sends nothing to its recipients yet."""
+        """Send the POST of an open message, which sends nothing to its recipients yet.
+
+        A response that `accepts` rejects is another request's: then another message is opened.
+        """
+
+        def check(data: tuple[Message] | Message) -> bool:
+            return accepts is None or accepts(only_message(data))
+
         return only_message(
-            await self.session.call(_OPEN, MESSAGES, payload, wire_status=wire_status)
+            await self.session.call(
+                _OPEN, MESSAGES, payload, wire_status=wire_status, accepts=check
+            )
         )
 
     async def put(

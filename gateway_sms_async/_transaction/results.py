@@ -238,6 +238,6 @@ def completed(receipt: Receipt) -> Receipt:
     return replace(receipt, complete=not (receipt.unknown or receipt.unsent or receipt.doubled))
 
 
-def describe(fault: Exception) -> str:
+def describe(fault: BaseException) -> str:
     """Describe an error. A foreign error is only named, because its text may hold anything."""
     return str(fault) if isinstance(fault, GatewayError) else f"{type(fault).__name__} was raised"
