@@ -61,7 +61,7 @@ class Guard:
         messages = self.simulator.gateway.messages
         open_ids = {message_id for message_id, message in messages.items() if message.is_open}
         mine = [record for record in self._records if record.process == process]
-        named = {_message_id(request), *(record.message_id for record in mine if _names(record))}
+        named = {_message_id(one) for one in (request, *(record.request for record in mine))}
         deleted = {one.message_id for one in self._records if one.request.operation == "delete"}
         if not open_ids or not open_ids <= named or open_ids & deleted:
             return False

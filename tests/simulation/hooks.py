@@ -17,7 +17,7 @@ EPOCH = 1_700_000_000.0
 """The wall time when the loop's clock is zero."""
 
 PointCallback = Callable[[str, str], None]
-"""Called with the point ("request", "answer", "commit") and its side ("before", "after")."""
+"""Called with the point ("request", "answer", "close answer", "commit") and its side ("before", "after")."""
 
 
 @contextlib.contextmanager
@@ -42,6 +42,8 @@ def hooked(loop: ReplayLoop, passing: PointCallback) -> Iterator[None]:
             reply = await attempt(self, *args, depart=leaving, **kwargs)
             # The answer is here, and nobody has seen it yet.
             passing("answer", "before")
+            if b'"transaction":false' in (args[2] or b""):
+                passing("close answer", "before")
             return reply
 
         patch(Transport, "attempt", attempting)

@@ -120,7 +120,7 @@ KINDS: dict[str, Kind] = {
     "oversized": _plain(Fault.oversized, rare=True),
     "gzip bomb": _plain(Fault.gzip_bomb, rare=True),
     "repeat": Kind(lambda rng, _: Fault.repeat(rng.choice((0.0, *_DELAYS))), ("after",), PUTS),
-    "repeat at once": Kind(lambda _, __: Fault.repeat(), ("after",), frozenset({"append"})),
+    "repeat soon": Kind(lambda _, __: Fault.repeat(0.15), ("after",), frozenset({"append"})),
     "mixed up": Kind(lambda _, __: Fault.mixed_up(), ("after",), MIXED_UP),
     "closed by others": Kind(
         lambda _, __: Fault.closed_by_others(), ("before",), frozenset({"append", "close", "get"})

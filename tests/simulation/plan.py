@@ -6,7 +6,7 @@ A `Schedule` decides everything in a run that the client does not.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
@@ -38,8 +38,8 @@ class Interruption:
 
     - `how`: cancel, timeout, scope, stop, aclose, kill, fail (a write to the journal fails), or
       raise (an exception that nobody expects; the process goes on with what it makes of it).
-    - `at`: "time", "round" of the loop, "request" that leaves, "answer" that arrives, "commit" of
-      the journal; `when` is the seconds, or the number of the round, request, answer or commit.
+    - `at`: "time", "round" of the loop, "request" that leaves, "answer" or "close answer" that
+      arrives, "commit" of the journal; `when` is the seconds, or the number of the round, request, answer or commit.
     - `side`, `lag`: a kill happens before or after the point, this many rounds later.
     - `error`: what is raised: "memory" (a MemoryError), or "base" (no Exception at all).
     """
@@ -186,21 +186,68 @@ def draw(seed: int) -> Schedule:
     """Draw the schedule of a seed; always the same one."""
     schedule = _draw_common(seed)
     rng = Random(f"more of {seed}")
-    if rng.random() < 0.04:
-        return _draw_twins(rng, schedule)
-    if rng.random() < 0.15:
-        schedule = _draw_ceiling(rng, schedule)
+    special = _pick(rng, _SPECIAL)
+    if special is not None:
+        schedule = special(rng, schedule)
     if schedule.asynchronous and rng.random() < 0.2:
         stubborn, pace = rng.choice(("once", "always")), rng.choice((0.01, 1.0, 20.0))
         schedule = dataclasses.replace(schedule, stubborn=stubborn, pace=pace)
     return schedule
 
 
+def _draw_pages(rng: Random, schedule: Schedule) -> Schedule:
+    """Draw lists of overlapping pages, which every message needs."""
+    dialect = [knob for knob in schedule.dialect if knob[0] not in {"list_limit", "list_pages"}]
+    return dataclasses.replace(
+        schedule,
+        mode=_pick(rng, {"verify": 3, "plain": 1}),
+        dialect=(*dialect, ("list_pages", rng.choice((2, 3, 5)))),
+    )
+
+
+def _draw_closed_elsewhere(rng: Random, schedule: Schedule) -> Schedule:
+    """Draw messages side by side that others close, while a request about one of them hangs."""
+    size = rng.randint(1, 3)
+    which = rng.choice(("append", "append", "get", "recipients", "close"))
+    hangs = Pin(
+        which, rng.randrange(4), rng.choice(("hang", "drip")), rng.choice(("before", "after"))
+    )
+    pins = [Pin("append", later, "closed by others", "before") for later in range(1, 8)]
+    return dataclasses.replace(
+        schedule,
+        source=line(rng.randint(12, 40)),
+        unroutable=(),
+        body="Ciao",
+        batch_size=size,
+        recipients_per_message=size * rng.randint(3, 5),
+        concurrency=rng.randint(2, 4),
+        mode=_pick(rng, {"plain": 3, "verify": 1}),
+        dialect=(),
+        share=0.0,
+        delay=rng.choice((0.0, 0.5)),
+        timeout=30.0,
+        pins=(hangs, *rng.sample(pins, 2)),
+        processes=(None,),
+    )
+
+
+def _draw_raise(rng: Random, schedule: Schedule) -> Schedule:
+    """Draw an exception right after the answer to a close, and what follows."""
+    error = Interruption(
+        how="raise", at="close answer", when=rng.randint(1, 3), error=rng.choice(("memory", "base"))
+    )
+    return dataclasses.replace(schedule, processes=(error, *schedule.processes[1:]))
+
+
 def _draw_twins(rng: Random, schedule: Schedule) -> Schedule:
-    """Draw a message of many batches, of which one is lost and another one repeated."""
+    """Draw a message of many batches, of which one is lost and another one repeated.
+
+    The second copy lands after the batch that is lost and before the next one, so that every count
+    that the gateway shows is the right one.
+    """
     size = rng.choice((1, 2, 3, 4, 10, 11, 12))
-    source = line(size * rng.randint(4, 10) if size < 10 else rng.randint(42, 70))
-    lost, repeated = rng.sample(range(2, max(4, len(source) // size - 2)), 2)
+    source = line(size * rng.randint(5, 12) if size < 10 else rng.randint(50, 70))
+    repeated = rng.randrange(len(source) // size - 3)
     return dataclasses.replace(
         schedule,
         source=source,
@@ -211,10 +258,11 @@ def _draw_twins(rng: Random, schedule: Schedule) -> Schedule:
         mode=_pick(rng, {"plain": 4, "verify": 1}),
         dialect=(),
         share=0.0,
-        delay=rng.choice((0.0, 0.05)),
+        delay=0.0,
+        rate=10.0,
         pins=(
-            Pin("append", lost, "lost", "before"),
-            Pin("append", repeated, "repeat at once", "after"),
+            Pin("append", repeated, "repeat soon", "after"),
+            Pin("append", repeated + 1, "lost", "before"),
         ),
         processes=(None,),
     )
@@ -232,6 +280,10 @@ def _draw_ceiling(rng: Random, schedule: Schedule) -> Schedule:
             cost=cost if which != "recipients" else None,
         )
 
+    processes = schedule.processes
+    if schedule.journal and rng.random() < 0.5:
+        # Resumed with the same ceiling, which then stops what is left of the first process.
+        processes = (processes[0], None)
     dialect = schedule.dialect
     if rng.random() < 0.3:
         dialect = (*(knob for knob in dialect if knob[0] != "charge_at"), ("charge_at", "put"))
@@ -245,7 +297,18 @@ def _draw_ceiling(rng: Random, schedule: Schedule) -> Schedule:
         raised=_pick(rng, {None: 1, LIFTED: 2, ceiling(): 1}) if schedule.journal else None,
         price=price,
         dialect=dialect,
+        processes=processes,
     )
+
+
+_SPECIAL: dict[Callable[[Random, Schedule], Schedule] | None, float] = {
+    _draw_ceiling: 0.14,
+    _draw_twins: 0.02,
+    _draw_closed_elsewhere: 0.03,
+    _draw_pages: 0.02,
+    _draw_raise: 0.04,
+    None: 0.75,
+}
 
 
 def _draw_common(seed: int) -> Schedule:

@@ -347,7 +347,7 @@ class Run:
 
     def _check_receipt(self, label: str, receipt: Receipt | None) -> None:
         cells = self._injector.cells
-        self._oracle.repeated |= any(name in {"repeat", "repeat at once"} for _, name, _ in cells)
+        self._oracle.repeated |= any(name in {"repeat", "repeat soon"} for _, name, _ in cells)
         ledger = self._simulator.ledger
         self._oracle.closed_by_others |= any(name == "closed by others" for _, name, _ in cells)
         wrong = self._oracle.check_doubles(ledger, None)
