@@ -12,9 +12,6 @@ import math
 import secrets
 from contextlib import suppress
 from decimal import Decimal
-from functools import partial
-
-from msgspec import UNSET
 
 from .._http.endpoint import WireStatus
 from .._http.retry import RetryPolicy
@@ -32,7 +29,7 @@ from .._journal.records import (
     SingleSendIntent,
     ranges,
 )
-from .._messages.api import MessagesAPI
+from .._messages.api import Accepts, MessagesAPI, only_message, response_to
 from .._messages.draft import Draft, MessageUpdate, encode
 from .._messages.sending import MessageSender
 from .._recipients.batches import Batch
@@ -104,7 +101,7 @@ class MessageRequests:
         )
         try:
             answer = await self._api.open_transaction(
-                payload, wire_status, accepts=partial(self._answers_open, reference)
+                payload, wire_status, accepts=self._response_to_open(reference, assigned.batch)
             )
         except GatewayError as error:
             if wire_status.lost:
@@ -333,15 +330,16 @@ class MessageRequests:
 
     # What an answer proves
 
-    def _answers_open(self, reference: str | None, answer: Message) -> bool:
-        """Whether an answer is the one to this open, not one that a proxy mixed up.
+    def _response_to_open(self, reference: str | None, batch: Batch) -> Accepts:
+        """Return a check that a response is the one to this open, not one that a proxy mixed up.
 
-        Two builders that fill one message would each count the recipients of the other.
+        It must name a new message: two builders that fill one message would each count the
+        recipients of the other.
         """
-        custom = answer.options.custom
-        if reference is not None and custom not in {None, UNSET, reference}:
-            return False
-        return self._api.session.opened_ids.claim(answer.id)
+        custom = self._draft.custom if reference is None else reference
+        can_be = response_to(custom, len(batch))
+        opened_ids = self._api.session.opened_ids
+        return lambda data: can_be(data) and opened_ids.claim(only_message(data).id)
 
     def gone(self, error: NotFoundError) -> RestartMessageError:
         """Record that a message that was never closed does not exist, and return the error for it."""
