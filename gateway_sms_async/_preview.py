@@ -28,6 +28,7 @@ from ._recipients.numbers import calling_code
 from ._recipients.recipient import Recipient, Recipients
 from ._recipients.source import Source
 from ._text import Encoding, TextSize, fill, measure, not_gsm, to_gsm
+from ._transaction.reconcile import sizes_tell_apart
 from ._transaction.tuning import shrinking
 from .errors import RecipientsRejectedError
 from .models import Message
@@ -284,12 +285,12 @@ class _Plan:
         """
         if not recipients:
             return 0
-        batches, placed = 0, 0
-        while placed < recipients:
-            placed += shrinking(self._batch_size, batches)
-            batches += 1
-        # With `verify`, a list before the close and one after, each with another look.
-        return max(batches, 2) + 2 + 4 * self._verify_always
+        sizes: list[int] = []
+        while recipients > sum(sizes):
+            sizes.append(min(shrinking(self._batch_size, len(sizes)), recipients - sum(sizes)))
+        # A list before the close and one after, each with another look.
+        listed = self._verify_always or not sizes_tell_apart(sizes)
+        return max(len(sizes), 2) + 2 + 4 * listed
 
     def seconds(self, messages: int, requests: int, rate: float | None) -> float | None:
         """Return the seconds that they take at this rate; None if nothing limits them."""

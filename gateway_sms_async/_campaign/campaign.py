@@ -90,7 +90,7 @@ class Campaign:
         self._live: list[MessageBuilder] = []
         self._feeder: asyncio.Task[None] | None = None
         self._reason: str | None = None
-        self._cause: Exception | None = None
+        self._cause: BaseException | None = None
         self._failure: BaseException | None = None
         self._latest: RestartMessageError | None = None
         self._halting = asyncio.Event()
@@ -150,7 +150,7 @@ class Campaign:
             finally:
                 self.done.set()
 
-    def halt(self, reason: str, cause: Exception | None = None) -> None:
+    def halt(self, reason: str, cause: BaseException | None = None) -> None:
         """Send nothing new; requests in flight complete, and `run` ends."""
         if self._reason is None:
             self._reason, self._cause = reason, cause
@@ -367,6 +367,9 @@ class Campaign:
     def _settle(self, builder: MessageBuilder) -> None:
         """Record the cost of an ended message and collect its unsent recipients."""
         message = builder.message
+        if message.seen is not None:
+            # Also of a message that is left open: others were lost, and may have cost as much.
+            self._spending.learn(message.seen.price, message.seen.valid)
         self._returned.extend(builder.left_over)
         sent = message.state == "closed" and message.final is not None
         valid = message.final.valid if sent and message.final is not None else 0

@@ -20,6 +20,7 @@ from ..models import parse_money
 from .attempts import AttemptContext, AttemptObserver
 from .endpoint import CallState, Endpoint, WireStatus
 from .limiter import RateLimiter, RealtimePace, Slot
+from .opened_ids import OpenedIds
 from .responses import judge
 from .retry import (
     HOLD_CAP,
@@ -48,6 +49,10 @@ _FIXED_SHARE_OF_HOLD = 0.5
 _SHORTEST_ATTEMPT = 1.0
 
 
+# Small enough for the look after a lost response, which has a quarter of `max_elapsed`.
+_SHORTEST_SHARE = 1 / 8
+
+
 _ADDS_NO_RECIPIENTS = {Operation.READ, Operation.DELETE}
 
 
@@ -62,6 +67,7 @@ class _SharedState:
         self.retries = 0
         self.budget = RetryBudget()
         self.realtime = RealtimePace()
+        self.opened_ids = OpenedIds()
         self.credit = msgspec.Raw(b"null")
         self.loop = asyncio.get_running_loop()
 
@@ -125,6 +131,11 @@ class Session:
         return self._shared.realtime
 
     @property
+    def opened_ids(self) -> OpenedIds:
+        """The ids of the messages that this client has opened."""
+        return self._shared.opened_ids
+
+    @property
     def credit(self) -> Decimal | None:
         """The credit in the newest response, in euro; None before the first."""
         return parse_money(self._shared.credit)
@@ -146,6 +157,10 @@ class Session:
             campaigns=campaigns,
         )
 
+    def deadline(self) -> float:
+        """Return when a call that begins now must end, on the loop's clock."""
+        return self._shared.loop.time() + self.policy.max_elapsed
+
     async def close(self) -> None:
         """Close the connections."""
         await self._shared.transport.close()
@@ -158,10 +173,12 @@ class Session:
         *,
         wire_status: WireStatus | None = None,
         accepts: Callable[[T], bool] | None = None,
+        deadline: float | None = None,
     ) -> T:
         """Make one call, with the retries that its row of the table allows; return its `data`.
 
         A response that `accepts` rejects belongs to another request and proves nothing.
+        `deadline` is on the loop's clock; if it is None, the call has `max_elapsed` of its own.
 
         Raises OutcomeUnknownError if the request may have been applied and must not be repeated,
         another GatewayError if it was not applied.
@@ -171,7 +188,7 @@ class Session:
             raise RuntimeError("this GatewayClient is closed; open a new one")
         if asyncio.get_running_loop() is not shared.loop:
             raise RuntimeError("this GatewayClient belongs to another event loop; open one here")
-        deadline = shared.loop.time() + self.policy.max_elapsed
+        deadline = self.deadline() if deadline is None else deadline
         call = CallState(endpoint, path, payload, wire_status or WireStatus(), accepts, deadline)
         failed: AttemptFailed
         try:
@@ -360,7 +377,7 @@ class Session:
     @property
     def _shortest_attempt(self) -> float:
         """With fewer seconds than this, an attempt would only be cut off in the middle."""
-        return min(_SHORTEST_ATTEMPT, self.timeout, self.policy.max_elapsed / 2)
+        return min(_SHORTEST_ATTEMPT, self.timeout, self.policy.max_elapsed * _SHORTEST_SHARE)
 
     def _is_halted(self, call: CallState[Any]) -> bool:
         return self.halted and call.endpoint.operation not in _ADDS_NO_RECIPIENTS

@@ -1,6 +1,6 @@
 """One setting for each question that the vendor's documentation leaves open.
 
-Each value is likely, or at least possible. The last four break an assumption without which no
+Each value is likely, or at least possible. The last five break an assumption without which no
 client can work. Settings only: the gateway reads them.
 """
 
@@ -48,6 +48,10 @@ class Dialect:
     """Seconds after the close until the list of recipients, empty at first, is complete."""
     list_limit: int | None = None
     """The most entries in a list of recipients or of messages; None: the lists are complete."""
+    list_pages: int | None = None
+    """The list of recipients is made of pages of this many entries, at least 2. Each page begins
+    with the last entry of the page before, and the list is cut to its right length: entries come
+    twice, and the last ones are missing. None: the list is right."""
     list_invalid: bool = False
     """The list of recipients ends with the invalid ones; False: it omits them."""
     rewrite_numbers: bool = False
@@ -63,3 +67,9 @@ class Dialect:
     """Breaks an assumption: a refused PUT has added half of its recipients."""
     deletes_undone: bool = False
     """Breaks an assumption: a DELETE returns 200 and deletes nothing."""
+    closed_unreadable: bool = False
+    """Breaks an assumption: a closed message and its recipients cannot be read, 404."""
+
+    def __post_init__(self) -> None:
+        if self.list_pages is not None and self.list_pages <= 1:
+            raise ValueError("list_pages must be at least 2: a page repeats one entry")

@@ -17,6 +17,7 @@ from .requests import RecordedRequest, Target
 from .responses import Response
 
 PUTS: Final = frozenset({"append", "close"})
+_WITH_A_COMPLETE_RESPONSE: Final = frozenset({"repeat", "mixed_up", "closed_by_others"})
 # Statuses of injected faults after which half of a PUT may be applied.
 _FAULTS_THAT_APPLY_HALF: Final = frozenset({401, 402, 413, 422, 429})
 
@@ -40,6 +41,7 @@ class Dispatcher:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._late: dict[asyncio.TimerHandle, Arrival] = {}
+        self._answers: dict[str, Response] = {}
 
     def dispatch(self, arrival: Arrival, fault: Fault | None) -> tuple[Response, Fault | None]:
         """Return the gateway's response, real or simulated, and the fault that remains for it."""
@@ -47,10 +49,8 @@ class Dispatcher:
             return self._apply(arrival), None
         if fault.kind == "partial":
             return self._apply(arrival, halved=True), fault.then
-        if fault.kind == "repeat":
-            response = self._apply(arrival)
-            self._delay(arrival, fault.seconds)
-            return response, None
+        if fault.kind in _WITH_A_COMPLETE_RESPONSE:
+            return self._apply_and_more(arrival, fault), None
         if fault.after_apply:
             return self._apply(arrival), fault
         if fault.kind == "late":
@@ -59,6 +59,16 @@ class Dispatcher:
         if fault.kind == "status" and fault.code in _FAULTS_THAT_APPLY_HALF:
             self._take_half(arrival)
         return response, None if fault.kind == "lost" else fault
+
+    def _apply_and_more(self, arrival: Arrival, fault: Fault) -> Response:
+        """Apply a request, and do what the fault adds to it before or after."""
+        before = self._answers.get(arrival.target.operation)
+        if fault.kind == "closed_by_others":
+            self._gateway.close_all()
+        response = self._apply(arrival)
+        if fault.kind == "repeat":
+            self._delay(arrival, fault.seconds)
+        return before if fault.kind == "mixed_up" and before is not None else response
 
     def land_late(self) -> int:
         """Apply the delayed requests now, and return how many there were."""
@@ -87,6 +97,7 @@ class Dispatcher:
         body = halve(record.body) if halved else record.body
         response = self._call(arrival, body)
         record.applied |= bool(response.body["success"])
+        self._answers[arrival.target.operation] = response
         if self._gateway.dialect.repeat_puts and arrival.target.operation in PUTS:
             self._call(arrival._replace(seen=None), body)
         return response

@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from .faults import Fault
+from .listener import Connection
 from .responses import Response, failure
 
 _JSON: Final = "application/json"
@@ -69,6 +70,13 @@ async def play(fault: Fault, request: web.BaseRequest, response: Response) -> we
             while True:
                 await stream.write(_SPACES)
                 await asyncio.sleep(0)
+        case "stray":
+            answer = respond(response)
+            await answer.prepare(request)
+            await answer.write_eof()
+            assert isinstance(request.protocol, Connection)
+            request.protocol.write_when_idle(_stray(fault, response.status, body), fault.seconds)
+            return answer
         case _:
             return _corrupt(fault, response.status, body)
     return await until_gone()
@@ -123,6 +131,16 @@ async def _start(request: web.BaseRequest, status: int, length: int | None) -> w
         stream.enable_chunked_encoding()
     await stream.prepare(request)
     return stream
+
+
+def _stray(fault: Fault, status: int, body: bytes) -> bytes:
+    """Return the bytes of a second response: the fault's own, or the one before it again."""
+    if fault.code is not None:
+        status, body = fault.code, fault.body
+    head = (
+        f"HTTP/1.1 {status} Stray\r\nContent-Type: {_JSON}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def _fail(fault: Fault) -> web.Response:

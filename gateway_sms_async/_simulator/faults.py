@@ -12,6 +12,9 @@ from typing import Final
 from .requests import METHODS, OAUTH_OPERATIONS, OPERATIONS, RecordedRequest
 
 _WITHOUT_RESPONSE: Final = frozenset({"reset", "close", "hang", "late"})
+_NOT_AFTER_PARTIAL: Final = frozenset(
+    {"late", "partial", "lost", "repeat", "mixed_up", "closed_by_others"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +32,19 @@ class Fault:
     retry_after: str | None = None
     envelope: bool = True
     location: str = ""
+    body: bytes = b""
     then: Fault | None = None
 
     @property
     def answers(self) -> bool:
         """Whether the client receives at least the head of a response."""
         return self.kind not in _WITHOUT_RESPONSE
+
+    def shown_status(self, own: int) -> int | None:
+        """Return the status that the client sees instead of the gateway's `own`, None if none."""
+        if not self.answers:
+            return None
+        return own if self.kind == "stray" else self.code or own
 
     @staticmethod
     def reset(*, after_apply: bool = False) -> Fault:
@@ -66,7 +76,7 @@ class Fault:
 
         The response is the gateway's own and counts that half, unless the fault `then` replaces it.
         """
-        if then is not None and then.kind in ("late", "partial", "lost", "repeat"):
+        if then is not None and then.kind in _NOT_AFTER_PARTIAL:
             raise ValueError(f"a partial request cannot end as {then.kind!r}")
         return Fault(kind="partial", after_apply=True, then=then)
 
@@ -83,6 +93,29 @@ class Fault:
         stops, or at `Simulator.land_late()`, is applied then.
         """
         return Fault(kind="repeat", after_apply=True, seconds=seconds)
+
+    @staticmethod
+    def mixed_up() -> Fault:
+        """Apply the request, and give the response to the request before of the same operation.
+
+        That is the gateway's own response to the last one that it applied. If there was none, the
+        response is the usual one.
+        """
+        return Fault(kind="mixed_up", after_apply=True)
+
+    @staticmethod
+    def closed_by_others() -> Fault:
+        """Close every open message, with the recipients that it has, and then apply the request."""
+        return Fault(kind="closed_by_others", after_apply=True)
+
+    @staticmethod
+    def stray(status: int | None = 408, body: bytes = b"", *, seconds: float = 0.005) -> Fault:
+        """Respond as usual, and send one more response that belongs to no request.
+
+        It is sent `seconds` later, unless another request has arrived on the connection. `status`
+        None: it repeats the response before it.
+        """
+        return Fault(kind="stray", after_apply=True, code=status, body=body, seconds=seconds)
 
     @staticmethod
     def truncate(*, after_apply: bool = True) -> Fault:

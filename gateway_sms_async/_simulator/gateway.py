@@ -165,7 +165,7 @@ class Gateway:
     @_refusals_as_responses
     def get(self, message_id: str) -> Response:
         """`GET /messages/{id}`."""
-        message = self._find(message_id)
+        message = self._find_readable(message_id)
         return self._success(200, [message.document(self._clock())], _results(1))
 
     @_refusals_as_responses
@@ -229,6 +229,13 @@ class Gateway:
         }
         return Response(200, envelope)
 
+    def close_all(self) -> None:
+        """Close every open message with the recipients that it has, as another program would."""
+        now = self._clock()
+        for message in self.messages.values():
+            if message.is_open:
+                self._close_unasked(message, now)
+
     @_refusals_as_responses
     def recipients(self, message_id: str) -> Response:
         """`GET /messages/{id}/recipients/`: in the order they were added.
@@ -268,9 +275,12 @@ class Gateway:
         now = self._clock()
         for message in self._messages.values():
             if message.is_open and message.created_at + after <= now:
-                message.close(message.created_at + after)
-                if self.dialect.charge_at == "close" and not message.test:
-                    self.credit -= message.cost(message.parts)  # even below zero
+                self._close_unasked(message, message.created_at + after)
+
+    def _close_unasked(self, message: StoredMessage, now: float) -> None:
+        message.close(now)
+        if self.dialect.charge_at == "close" and not message.test:
+            self.credit -= message.cost(message.parts)  # even below zero
 
     def _find(
         self,
@@ -285,8 +295,14 @@ class Gateway:
             raise RefusedError(406, malformed, "Invalid Message ID")
         raise RefusedError(404, missing, "No message found")
 
-    def _find_listable(self, message_id: str) -> StoredMessage:
+    def _find_readable(self, message_id: str) -> StoredMessage:
         message = self._find(message_id)
+        if self.dialect.closed_unreadable and not message.is_open:
+            raise RefusedError(404, responses.NOT_FOUND, "No message found")
+        return message
+
+    def _find_listable(self, message_id: str) -> StoredMessage:
+        message = self._find_readable(message_id)
         if message.is_open and not self.dialect.list_while_open:
             raise RefusedError(404, responses.NOT_FOUND, "No message found")
         return message

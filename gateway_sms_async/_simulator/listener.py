@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import selectors
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +17,39 @@ from aiohttp import web
 
 _BACKLOG: Final = 1024
 _SHUTDOWN_TIMEOUT: Final = 0.05
+
+
+class Connection(web.RequestHandler):
+    """One connection of aiohttp's server, on which bytes can also be sent that answer nothing."""
+
+    __slots__ = ("_received",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._received = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._received += 1
+        super().data_received(data)
+
+    def write_when_idle(self, data: bytes, seconds: float) -> None:
+        """Send bytes `seconds` later, unless the client has sent anything by then."""
+        received = self._received
+
+        def write() -> None:
+            transport = self.transport
+            if transport is None or transport.is_closing() or self._received != received:
+                return
+            if not _has_unread(transport.get_extra_info("socket")):
+                transport.write(data)
+
+        asyncio.get_running_loop().call_later(seconds, write)
+
+
+def _has_unread(connection: socket.socket) -> bool:
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection, selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 class _Server(web.Server):
@@ -26,6 +61,9 @@ class _Server(web.Server):
         super().__init__(*args, **kwargs)
         self.transports: dict[web.RequestHandler, asyncio.Transport] = {}
         self.numbers: dict[web.RequestHandler, int] = {}
+
+    def __call__(self) -> Connection:
+        return Connection(self, loop=asyncio.get_running_loop(), access_log=None)
 
     def connection_made(
         self,
@@ -96,7 +134,6 @@ class Listener:
         self._server = _Server(
             self._track,
             handler_cancellation=True,  # a waiting fault ends when its client disconnects
-            access_log=None,
         )
         await self.start()
 
@@ -111,9 +148,9 @@ class Listener:
         loop = asyncio.get_running_loop()
         if self._path is not None:
             return await loop.create_unix_server(server, self._path, backlog=_BACKLOG)
-        socket = await loop.create_server(server, self._host, self._port, backlog=_BACKLOG)
-        self._port = socket.sockets[0].getsockname()[1]
-        return socket
+        listening = await loop.create_server(server, self._host, self._port, backlog=_BACKLOG)
+        self._port = listening.sockets[0].getsockname()[1]
+        return listening
 
     async def stop(self) -> None:
         """Refuse new connections and drop the existing ones."""

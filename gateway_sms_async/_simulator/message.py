@@ -171,8 +171,12 @@ class StoredMessage:
             shown.pop("custom", None)
         return shown
 
-    def listed(self, now: float) -> range:
+    def listed(self, now: float) -> list[int] | range:
         """Return the indexes of the recipients listed at `now`, from 0: the valid ones first."""
+        whole, pages = self._listable(now), self.terms.dialect.list_pages
+        return whole if pages is None else [place - place // pages for place in whole]
+
+    def _listable(self, now: float) -> range:
         dialect = self.terms.dialect
         count = len(self.numbers)
         if dialect.list_invalid:
@@ -186,7 +190,7 @@ class StoredMessage:
         wanted = [number]
         if self.terms.dialect.rewrite_numbers:
             wanted += {known for known in self._recipients() if without_hyphen(known) == number}
-        listed = zip(self.listed(now), self._recipients(), strict=False)
+        listed = zip(self._listable(now), self._recipients(), strict=False)
         return [i for i, known in listed if known in wanted]
 
     def _recipients(self) -> chain[str]:

@@ -37,7 +37,7 @@ _SUMMARY_PATH: Final = "/_simulator"
 
 # These faults concern messages. At the OAuth service the request is applied once, or lost, and the
 # response is the usual one.
-_SILENT_AT_OAUTH: Final = ("partial", "lost", "repeat")
+_SILENT_AT_OAUTH: Final = ("partial", "lost", "repeat", "mixed_up", "closed_by_others")
 
 _decode = msgspec.json.Decoder().decode
 
@@ -299,8 +299,8 @@ class Simulator:
             self._start_callbacks()
             if after:
                 await asyncio.sleep(after)
-            if fault is None or fault.answers:
-                record.status = (fault and fault.code) or response.status
+            status = response.status
+            record.status = status if fault is None else fault.shown_status(status)
             return (
                 fault_effects.respond(response)
                 if fault is None
@@ -336,8 +336,7 @@ class Simulator:
             record.applied = response.body.get("success", True)
         else:
             undo()
-        if fault is None or fault.answers:
-            record.status = (fault and fault.code) or response.status
+        record.status = response.status if fault is None else fault.shown_status(response.status)
         if fault is None or fault.kind in _SILENT_AT_OAUTH:
             return fault_effects.respond(response)
         return await fault_effects.play(fault, request, response)

@@ -124,9 +124,10 @@ class Accumulator:
             keep = min(keep, len(self.buffer) - 1)
         if self._tuning.close_empty:
             keep = 0
-        head, self.buffer = self.buffer.split(len(self.buffer) - max(keep, 0))
+        head, kept = self.buffer.split(len(self.buffer) - max(keep, 0))
         if head:
             self.ready.extend(self._pieces(head))
+        self.buffer = kept
 
     def set_ready_aside(self) -> None:
         """Set aside the ready batches if they may no longer be added to the message."""
@@ -136,8 +137,9 @@ class Accumulator:
 
     def unplaced(self) -> list[Batch]:
         """Return the batches that were taken and are not assigned to the message."""
-        assigned = any(one.batch is self.buffer for one in self._message.assigned)
-        return [*self.set_aside, *self.ready, *([] if assigned else [self.buffer])]
+        placed = {id(one.batch) for one in self._message.assigned}
+        batches = {id(batch): batch for batch in (*self.set_aside, *self.ready, self.buffer)}
+        return [batch for key, batch in batches.items() if key not in placed]
 
     def _push(self, following: Batch) -> None:
         if self.buffer:
@@ -149,10 +151,10 @@ class Accumulator:
         return shrinking(self._tuning.size(objects=bool(self.buffer.fields)), batches)
 
     def _pieces(self, batch: Batch) -> list[Batch]:
-        """Cut a batch into what one request may hold."""
-        size = self._tuning.size(objects=bool(batch.fields))
+        """Cut a batch into batches that one request each may hold."""
         pieces: list[Batch] = []
-        while len(batch) > size:
+        batches = len(self._message.assigned) + len(self.ready)
+        while len(batch) > (size := self._size_after(batches + len(pieces))):
             piece, batch = batch.split(size)
             pieces.append(piece)
         return [*pieces, batch]

@@ -78,7 +78,7 @@ class MessageBuilder:
         self._procedure: Callable[[MessageRequests, MessageCloser], Awaitable[None]] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._in_close = False
-        self._fault: Exception | None = None
+        self._fault: BaseException | None = None
         self._halted = False
         self._counted = False
         self.left_over: list[Batch] = []
@@ -104,7 +104,7 @@ class MessageBuilder:
         return self._counted
 
     @property
-    def fault(self) -> Exception | None:
+    def fault(self) -> BaseException | None:
         """The first error of this message, None if there is none."""
         return self._fault
 
@@ -161,6 +161,7 @@ class MessageBuilder:
 
         The count is the one in the gateway's response to this batch; None if it was lost.
         """
+        self._session.opened_ids.claim(message_id)
         self._message.restore(message_id, assigned)
         self._accumulator.taken = sum(len(batch) for _, batch, _ in assigned)
         self._opened.set()
@@ -200,13 +201,17 @@ class MessageBuilder:
         if self._counted:
             return
         self._counted = True
+        if self._tuning.closed_elsewhere:
+            self._requests.doubt_if_not_seen()
         self._message.end()
         self.left_over = [*self._results.add(self._message), *filter(len, self.unplaced())]
-        if self._session.emit is not None and self._message.message_id is not None:
-            self._session.emit(close_event(self._message))
         if not self._replaceable:
             self._results.add_unsent(self.left_over)
-        self._changed()
+        try:
+            if self._session.emit is not None and self._message.message_id is not None:
+                self._session.emit(close_event(self._message))
+        finally:
+            self._changed()
 
     def skip(self) -> None:
         """Do not open the message if it is not open yet."""
@@ -296,23 +301,24 @@ class MessageBuilder:
     async def _send_ready(self) -> None:
         """Send the ready batches as permits come free; set them aside if the message is sealed."""
         accumulator = self._accumulator
-        while accumulator.ready and not self.stopped and not accumulator.sealed:
-            if self._message.assigned:
-                # Without a permit: others can use it while this message is being opened.
-                await self._opened.wait()
-            await self._permits.acquire()
-            if accumulator.ready and not self.stopped and not accumulator.sealed:
-                task = self._launch(accumulator.ready.popleft())
-                task.add_done_callback(lambda _: self._permits.release())
-            else:
-                self._permits.release()
-        accumulator.set_ready_aside()
+        with self._recording_faults():
+            while accumulator.ready and not self.stopped and not accumulator.sealed:
+                if self._message.assigned:
+                    # Without a permit: others can use it while this message is being opened.
+                    await self._opened.wait()
+                await self._permits.acquire()
+                if accumulator.ready and not self.stopped and not accumulator.sealed:
+                    task = self._launch_next()
+                    task.add_done_callback(lambda _: self._permits.release())
+                else:
+                    self._permits.release()
+            accumulator.set_ready_aside()
 
     async def _send_one_by_one(self) -> None:
         """Send the ready batches under the one permit that the finishing task holds."""
         accumulator = self._accumulator
         while accumulator.ready and not self.stopped and not accumulator.sealed:
-            await wait_for([self._launch(accumulator.ready.popleft())])
+            await wait_for([self._launch_next()])
         accumulator.set_ready_aside()
 
     async def _sender_ended(self) -> None:
@@ -326,11 +332,13 @@ class MessageBuilder:
         async with self._permits:
             pass
 
-    def _launch(self, batch: Batch) -> asyncio.Task[None]:
-        """Send a batch in a task of its own."""
+    def _launch_next(self) -> asyncio.Task[None]:
+        """Send the next ready batch in a task of its own."""
         wire_status = WireStatus()
         first = not self._message.assigned
-        assigned = self._message.assign(batch)
+        # First assigned, then removed: an exception between the two must not lose it.
+        assigned = self._message.assign(self._accumulator.ready[0])
+        self._accumulator.ready.popleft()
         task = asyncio.create_task(self._send(assigned, wire_status, first=first))
         self._flights[task] = wire_status
         task.add_done_callback(lambda task: self._batch_ended(task, assigned))
@@ -346,11 +354,14 @@ class MessageBuilder:
 
     def _batch_ended(self, task: asyncio.Task[None], assigned: AssignedBatch) -> None:
         self._flights.pop(task)
-        if self._session.emit is not None:
-            self._session.emit(batch_event(self._message, assigned))
+        event = None if self._session.emit is None else batch_event(self._message, assigned)
         if assigned.state is BatchState.PENDING:
             self._accumulator.set_aside.append(self._message.release(assigned))
-        self._changed()
+        try:
+            if self._session.emit is not None and event is not None:
+                self._session.emit(event)
+        finally:
+            self._changed()
 
     # Finishing
 
@@ -412,10 +423,14 @@ class MessageBuilder:
                 # Not cancelled by this builder: something that the request awaited was cancelled.
                 self._fail(GatewayError("a request was cancelled from outside"))
             raise
-        except Exception as error:  # noqa: BLE001
+        except (KeyboardInterrupt, SystemExit) as error:
+            # These also end the event loop.
+            self._fail(error)
+            raise
+        except BaseException as error:  # noqa: BLE001 - a listener may raise anything
             self._fail(error)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         # An error that prevents the restart of a message matters more than the cause of the restart.
         if self._fault is None or isinstance(self._fault, RestartMessageError):
             self._fault = error

@@ -12,14 +12,7 @@ from .._messages.draft import MessageUpdate, encode
 from .._receipt import RecipientOutcome
 from .._recipients.batches import Batch
 from .._recipients.wire import WireRecipients
-from ..errors import (
-    APIError,
-    AuthenticationError,
-    GatewayError,
-    InvalidRequestError,
-    NotFoundError,
-    RateLimitError,
-)
+from ..errors import AuthenticationError, GatewayError, InvalidRequestError, NotFoundError
 from ..models import Message
 from .message import AssignedBatch, BatchState, RestartMessageError
 from .reconcile import (
@@ -31,6 +24,7 @@ from .reconcile import (
     outcomes_by_counts,
     outcomes_by_list,
     read_list,
+    sizes_tell_apart,
     unnamed,
 )
 from .requests import MessageRequests
@@ -68,7 +62,7 @@ class MessageCloser:
         """
         message, requests = self._message, self._requests
         await requests.wait_for_turn()
-        before, proven = await self._look()
+        before, proven = await self._look(last)
         if last is None and before.valid == 0:
             if before.invalid != sum(map(len, message.batches)):
                 raise self._start_carefully("does not hold the recipients that were acknowledged")
@@ -111,6 +105,7 @@ class MessageCloser:
         message.closed_elsewhere = True
         if (await self._look_again()).transaction:
             message.closed_elsewhere = False
+            message.seen_open_since = True
             return
         requests.note_closed_elsewhere()
         await self.settle_closed_elsewhere()
@@ -124,8 +119,11 @@ class MessageCloser:
                 self._message.number, seen.valid, seen.price, brought, self._tuning.orphans
             )
 
-    async def _look(self) -> tuple[Message, bool]:
-        """Return the message as it is, and whether counts alone prove which recipients it holds."""
+    async def _look(self, last: Batch | None) -> tuple[Message, bool]:
+        """Return the message as it is, and whether counts alone prove which recipients it holds.
+
+        The close adds the `last` batch.
+        """
         message, requests = self._message, self._requests
         try:
             seen = await requests.look()
@@ -134,7 +132,12 @@ class MessageCloser:
             raise requests.gone(error) from error
         requests.check_open(seen)
         self._check_objects(seen)
-        adds_up = not message.in_doubt and counts_add_up(message.counts_by_batch, count(seen).total)
+        sizes = [len(batch) for batch in (*message.batches, *([] if last is None else [last]))]
+        adds_up = (
+            not message.in_doubt
+            and sizes_tell_apart(sizes)
+            and counts_add_up(message.counts_by_batch, count(seen).total)
+        )
         proven = adds_up and not unnamed(seen, message.batches, once=True)
         if not adds_up and self._tuning.careful and self._replaceable:
             raise RestartMessageError(
@@ -196,7 +199,9 @@ class MessageCloser:
             numbers = await requests.list_numbers()
             before, seen = seen, await requests.look()
             requests.check_open(seen)
-            listing = read_list(seen, message.batches, numbers, once=once)
+            listing = None
+            if numbers is not None:
+                listing = read_list(seen, message.batches, numbers, once=once)
             if count(before) == count(seen):
                 break
         return listing, seen
@@ -223,28 +228,32 @@ class MessageCloser:
         for _ in range(_CLOSE_TRIES):
             try:
                 answer = await requests.close_once(payload, last)
-            except APIError as refusal:
-                await self._after_refusal(refusal, payload, last, before)
+            except GatewayError as refusal:
+                if not message.close_begun:
+                    raise
+                if await self._settle_if_closed(last, before, None, proven=proven, after=refusal):
+                    return
+                if message.close_in_doubt:
+                    # An earlier one, whose answer was lost, may still arrive.
+                    raise
+                requests.close_not_applied(last)
+                await self._after_refusal(refusal, payload, last)
                 return
             if await self._settle_if_closed(last, before, answer, proven=proven):
                 return
         raise GatewayError(f"message {message.id} did not close after {_CLOSE_TRIES} requests")
 
     async def _after_refusal(
-        self, refusal: APIError, payload: bytes, last: AssignedBatch | None, before: Counts
+        self, refusal: GatewayError, payload: bytes, last: AssignedBatch | None
     ) -> None:
-        """Look at the message after its close was refused; raise the refusal if there is no remedy.
+        """Raise the refusal of a close, after which the message was seen unchanged, or a remedy.
 
         One remedy sends: if the gateway rejects a close without recipients and the message holds
         only one recipient, the message is deleted and the recipient is sent to by a POST.
         """
         message, requests = self._message, self._requests
-        if message.close_begun or isinstance(refusal, AuthenticationError | RateLimitError):
-            raise refusal
-        seen = await requests.look()
-        requests.check_open(seen)
-        if count(seen) != before:
-            raise self._start_carefully("has changed though its close was refused")
+        seen = message.seen
+        assert seen is not None
         requests.check_size(refusal, payload, Batch() if last is None else last.batch)
         if last is not None or not isinstance(refusal, InvalidRequestError):
             raise refusal
@@ -266,23 +275,35 @@ class MessageCloser:
         await requests.send_single(alone)
 
     async def _settle_if_closed(
-        self, last: AssignedBatch | None, before: Counts, answer: Message | None, *, proven: bool
+        self,
+        last: AssignedBatch | None,
+        before: Counts,
+        answer: Message | None,
+        *,
+        proven: bool,
+        after: GatewayError | None = None,
     ) -> bool:
-        """Look again: settle and return True if closed, False if open as before the close."""
+        """Look again: settle and return True if closed, False if open as before the close.
+
+        `after` is the refusal of the close, if it was refused.
+        """
         message, requests = self._message, self._requests
-        after = await self._look_again()
-        if after.transaction:
-            if count(after) == before:
+        final = await self._look_again(after)
+        if final.transaction:
+            if count(final) == before:
                 return False
             # The close added its recipients but left the message open: a second close would add
             # them again.
             await requests.delete()
-            self._tuning.close_empty = True
+            if after is None:
+                self._tuning.close_empty = True
+            else:
+                self._tuning.careful = True
             raise RestartMessageError(
                 f"message {message.id} took its last recipients but did not close; it was deleted"
             )
-        agreed = answer is None or count(answer) == count(after)
-        await self._settle(last, before, after, proven=proven and agreed)
+        agreed = answer is None or count(answer) == count(final)
+        await self._settle(last, before, final, proven=proven and agreed)
         return True
 
     async def _settle(
@@ -329,18 +350,20 @@ class MessageCloser:
         delay = requests.policy.base_delay
         while True:
             listing = None
+            numbers: list[str] | None = None
             try:
                 numbers = await requests.list_numbers()
                 final = await requests.look()
             except GatewayError:
-                numbers = []
+                pass
             else:
                 if final.transaction:
                     raise GatewayError(
                         f"message {message.id} is open again after it was closed: the gateway's "
                         "reports about it are not reliable"
                     )
-                listing = read_list(final, message.batches, numbers, once=once)
+                if numbers is not None:
+                    listing = read_list(final, message.batches, numbers, once=once)
             if listing is not None:
                 if not self._may_believe(final, once=once):
                     return None
@@ -374,8 +397,11 @@ class MessageCloser:
             if lost or RecipientOutcome.DOUBLED in batch_outcomes:
                 self._tuning.careful = True
 
-    async def _look_again(self) -> Message:
+    async def _look_again(self, refusal: GatewayError | None = None) -> Message:
         """Read the message until the gateway answers, with growing waits.
+
+        `refusal`: the request before was refused with it. Raises RestartMessageError if the message
+        is gone after a DELETE of it, and GatewayError if it cannot be read.
 
         Only this loop is outside the retry budget: the retries inside each look draw on the budget
         that all calls share.
@@ -388,8 +414,14 @@ class MessageCloser:
             try:
                 return await requests.look()
             except Exception as error:
-                # A closed client stays closed.
-                hopeless = isinstance(error, NotFoundError | RuntimeError)
+                if isinstance(error, NotFoundError) and message.deleting:
+                    # Closed, it would still be readable. So the DELETE came before any close.
+                    message.deleted()
+                    raise RestartMessageError(f"message {message.id} was deleted") from error
+                # A closed client stays closed, and so does a lost token.
+                hopeless = isinstance(error, NotFoundError | RuntimeError) or (
+                    isinstance(error, AuthenticationError) and type(refusal) is type(error)
+                )
                 if hopeless or loop.time() + delay >= deadline:
                     raise GatewayError(
                         f"message {message.id} was being closed and cannot be read: whether it goes "

@@ -89,10 +89,14 @@ class OutgoingMessage:
     - `number`: its number in the journal.
     - `assigned`: the batches that were meant for it, in order, without those that were released.
     - `closed_elsewhere`: it is closed, or may be, though this process did not close it.
+    - `seen_open_since`: it was seen open after another message was found closed elsewhere.
     - `final`: the message as seen closed; `seen`: as seen last.
-    - `close_status`: whether a byte of the latest close has left.
-    - `close_in_doubt`: a close may be applied. From the first byte of a close until the message is
-      proven closed or deleted, its recipients are accepted or unknown, never unsent.
+    - `close_status`: how many requests to close it have left. From the first byte of a close until
+      the message is proven closed, open as before, or deleted, its recipients are accepted or
+      unknown, never unsent. No refusal is such a proof.
+    - `close_in_doubt`: a close may still arrive, whatever a look shows now: its answer was lost, or
+      an earlier run sent it. The same holds for a single send.
+    - `deleting`: a DELETE of it may have left, so that it may be gone.
     """
 
     def __init__(self, number: int = 0) -> None:
@@ -100,10 +104,12 @@ class OutgoingMessage:
         self.message_id: str | None = None
         self.assigned: list[AssignedBatch] = []
         self.closed_elsewhere = False
+        self.seen_open_since = False
         self.final: Message | None = None
         self.seen: Message | None = None
         self.close_status: WireStatus = WireStatus()
         self.close_in_doubt: bool = False
+        self.deleting = False
         self._state: State = "new"
         self._next_batch = 0
         self._outcomes: OutcomesByBatch | None = None
@@ -153,8 +159,8 @@ class OutgoingMessage:
 
     @property
     def close_begun(self) -> bool:
-        """Whether a byte of a close may have reached the gateway."""
-        return self.close_in_doubt or self.close_status.on_wire
+        """Whether a close may have reached the gateway, and nothing has proven what it did."""
+        return self.close_in_doubt or self.close_status.departed > 0
 
     @property
     def is_settled(self) -> bool:
@@ -211,7 +217,7 @@ class OutgoingMessage:
     def deleted(self) -> None:
         """Record that the message is deleted, so that it never goes out."""
         self._become("abandoned")
-        self.close_in_doubt = False
+        self._no_close()
 
     def begin_close(self, last: AssignedBatch | None) -> None:
         """Record that a close is about to be sent, with the last batch if there is one."""
@@ -222,6 +228,7 @@ class OutgoingMessage:
     def close_refused(self, last: AssignedBatch | None) -> None:
         """Record that the close is proven not to be applied."""
         self._become("open")
+        self._no_close()
         if last is not None:
             last.state = BatchState.PENDING
 
@@ -265,6 +272,10 @@ class OutgoingMessage:
         self.begin_close(assigned)
         self.close_may_apply()
         return assigned
+
+    def _no_close(self) -> None:
+        self.close_status = WireStatus()
+        self.close_in_doubt = False
 
     def _become(self, state: State) -> None:
         """Change the state; an impossible change is a fault of this program."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from .._receipt import RecipientOutcome
 from .._recipients.batches import Batch
-from ..models import Message
+from ..models import Message, RecipientReport
 
 __all__ = [
     "MESSAGE_OUTCOMES",
@@ -22,14 +22,19 @@ __all__ = [
     "OutcomesByBatch",
     "count",
     "counts_add_up",
+    "entries_are_distinct",
     "outcome_of_one",
     "outcomes_by_counts",
     "outcomes_by_list",
     "read_list",
+    "sizes_tell_apart",
     "unnamed",
 ]
 
 _NOT_DIGITS = re.compile(r"[^0-9]+")
+
+# No number has more digits, and Python refuses to read thousands of them.
+_MOST_DIGITS = 20
 
 
 MESSAGE_OUTCOMES = (
@@ -92,9 +97,42 @@ def counts_add_up(counts_by_batch: Iterable[tuple[int, int]], total: int) -> boo
     return reached == total
 
 
+def sizes_tell_apart(sizes: Sequence[int]) -> bool:
+    """Whether the counts would show that one batch was lost and another one applied twice.
+
+    They would not if the two had the same size. With one batch besides the one that opened the
+    message, no other could make up for it.
+    """
+    return len(sizes) <= 2 or len(set(sizes)) == len(sizes)  # noqa: PLR2004
+
+
+def entries_are_distinct(reports: Iterable[RecipientReport], message_id: str) -> bool:
+    """Whether each entry of a list is there once, and is of this message.
+
+    Entries are told apart by their id and place. Where pages overlap, one entry comes twice and
+    another one is missing, so the length of the list proves nothing. Two entries for one recipient
+    who was added twice have different ids.
+    """
+    seen: set[tuple[str, bytes]] = set()
+    for report in reports:
+        if report.message_id not in {None, message_id}:
+            return False
+        if report.id is None:
+            continue
+        entry = report.id, bytes(report.wire_i)
+        if entry in seen:
+            return False
+        seen.add(entry)
+    return True
+
+
 def digits(number: str) -> int:
-    """Return the digits of a number, which are the same however the gateway writes it."""
-    return int(_NOT_DIGITS.sub("", number) or 0)
+    """Return the digits of a number, which are the same however the gateway writes it.
+
+    0 for a text that can be no number.
+    """
+    found = _NOT_DIGITS.sub("", number)
+    return int(found) if 0 < len(found) <= _MOST_DIGITS else 0
 
 
 def _keys(batch: Batch) -> list[int]:

@@ -29,7 +29,7 @@ from .._journal.records import (
     SingleSendIntent,
     ranges,
 )
-from .._messages.api import MessagesAPI
+from .._messages.api import Accepts, MessagesAPI, only_message, response_to
 from .._messages.draft import Draft, MessageUpdate, encode
 from .._messages.sending import MessageSender
 from .._recipients.batches import Batch
@@ -48,7 +48,7 @@ from ..errors import (
 )
 from ..models import Message
 from .message import AssignedBatch, BatchState, OutgoingMessage, RestartMessageError
-from .reconcile import Counts, outcome_of_one
+from .reconcile import Counts, entries_are_distinct, outcome_of_one
 from .tuning import Tuning
 
 __all__ = ["MessageRequests"]
@@ -95,11 +95,20 @@ class MessageRequests:
         await self._intend_batch(
             OpenIntent(message.number, ranges(assigned.batch.ordinals)), assigned
         )
-        payload = self._draft.payload(assigned.batch.to_wire(), transaction=True)
+        reference = None if self._draft.has_custom else secrets.token_hex(16)
+        payload = self._draft.payload(
+            assigned.batch.to_wire(), transaction=True, reference=reference
+        )
         try:
-            answer = await self._api.open_transaction(payload, wire_status)
+            answer = await self._api.open_transaction(
+                payload, wire_status, accepts=self._response_to_open(reference, assigned.batch)
+            )
         except GatewayError as error:
-            self._journal.note(BatchReleased(message.number, assigned.number))
+            if wire_status.lost:
+                # It is on a message that never sends, unless somebody else closes that message.
+                assigned.state = BatchState.IN_DOUBT
+            else:
+                self._journal.note(BatchReleased(message.number, assigned.number))
             self.check_size(error, payload, assigned.batch)
             raise
         finally:
@@ -142,7 +151,8 @@ class MessageRequests:
             self.check_size(error, payload, assigned.batch)
             raise
         except BaseException:
-            if wire_status.on_wire:
+            # Also after an answer: an exception between the answer and its note proves nothing.
+            if wire_status.departed:
                 assigned.state = BatchState.IN_DOUBT
             else:
                 self._not_applied(assigned)
@@ -162,9 +172,16 @@ class MessageRequests:
         seen = self.message.seen = await self._api.get(self.message.id)
         return seen
 
-    async def list_numbers(self) -> list[str]:
-        """Read the numbers of its recipients, as the gateway writes them."""
-        return [report.number for report in await self._api.recipients(self.message.id)]
+    async def list_numbers(self) -> list[str] | None:
+        """Read the numbers of its recipients, as the gateway writes them.
+
+        None if the list cannot be believed: it repeats an entry, so that another one is missing, or
+        it has an entry of another message.
+        """
+        reports = await self._api.recipients(self.message.id)
+        if not entries_are_distinct(reports, self.message.id):
+            return None
+        return [report.number for report in reports]
 
     # Its close
 
@@ -199,7 +216,9 @@ class MessageRequests:
     async def close_once(self, payload: bytes, last: AssignedBatch | None) -> Message | None:
         """Send the close once; return None if its answer is lost, or says that it is closed.
 
-        Raises the error of a close that is proven to have changed nothing.
+        Raises the error of a refusal, which proves nothing while `close_begun` holds: behind a
+        proxy that repeats requests, an earlier copy may have been applied. The same holds after a
+        yes: only a message that was seen closed proves where its recipients are.
         """
         message = self.message
         message.begin_close(last)
@@ -209,12 +228,15 @@ class MessageRequests:
             answer = None
         except BaseException:
             if not message.close_begun:
-                message.close_refused(last)
-                self._journal.note(CloseRefused(message.number))
+                self.close_not_applied(last)
             raise
-        # Also after a yes: only a message that was seen closed proves where its recipients are.
         message.close_may_apply()
         return answer
+
+    def close_not_applied(self, last: AssignedBatch | None) -> None:
+        """Record that the close is proven not to be applied: it never left, or a look shows it."""
+        self.message.close_refused(last)
+        self._journal.note(CloseRefused(self.message.number))
 
     # Its delete
 
@@ -225,11 +247,11 @@ class MessageRequests:
             message.gone()
             return
         await self._journal.intend(AbandonIntent(message.number))
+        message.deleting = True
         try:
-            await self._api.delete(message.id)
-        except NotFoundError:
-            if message.close_begun:
-                raise
+            # A closed message stays readable, so one that cannot be found is gone.
+            with suppress(NotFoundError):
+                await self._api.delete(message.id)
         except InvalidRequestError:
             # Too late: it is closed.
             self.note_closed_elsewhere()
@@ -308,6 +330,17 @@ class MessageRequests:
 
     # What an answer proves
 
+    def _response_to_open(self, reference: str | None, batch: Batch) -> Accepts:
+        """Return a check that a response is the one to this open, not one that a proxy mixed up.
+
+        It must name a new message: two builders that fill one message would each count the
+        recipients of the other.
+        """
+        custom = self._draft.custom if reference is None else reference
+        can_be = response_to(custom, len(batch))
+        opened_ids = self._api.session.opened_ids
+        return lambda data: can_be(data) and opened_ids.claim(only_message(data).id)
+
     def gone(self, error: NotFoundError) -> RestartMessageError:
         """Record that a message that was never closed does not exist, and return the error for it."""
         self.message.gone()
@@ -317,6 +350,17 @@ class MessageRequests:
         """Raise GatewayError if the message is closed though this process did not close it."""
         if not seen.transaction:
             raise self._closed_elsewhere()
+
+    def doubt_if_not_seen(self) -> None:
+        """Record that the message may be closed, because another one was and no look came since.
+
+        The same goes for a message whose id is not known, because the answer to its open was lost.
+        """
+        message = self.message
+        without_id = message.state == "new" and message.in_doubt
+        if (message.state in {"open", "closing"} or without_id) and not message.seen_open_since:
+            message.closed_elsewhere = True
+            self._journal.note(ClosedElsewhere(message.number))
 
     def check_settled(self) -> None:
         """Raise GatewayError if the recipients of a message closed elsewhere are still not known."""

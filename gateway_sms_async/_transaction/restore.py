@@ -8,6 +8,7 @@ from .._journal.replay import SavedMessage
 from .._recipients.batches import Batch
 from .builder import MessageBuilder
 from .closing import MessageCloser
+from .message import RestartMessageError
 from .reconcile import Counts
 from .requests import MessageRequests
 
@@ -24,6 +25,7 @@ async def restore_message(builder: MessageBuilder, saved: SavedMessage, journal:
         assigned.append((number, await journal.recipients(batch.recipients), batch.count))
     assert saved.message_id is not None
     builder.restore(saved.message_id, assigned)
+    builder.message.deleting = saved.abandoning
     if saved.abandoning and not saved.may_be_closed:
         builder.finish_with(_delete)
     elif saved.sending is not None:
@@ -58,6 +60,12 @@ def _resume_close(builder: MessageBuilder, closing: CloseIntent, last: Batch | N
 
 async def _settle_closed_elsewhere(requests: MessageRequests, closer: MessageCloser) -> None:
     await closer.settle_closed_elsewhere()
+    message = requests.message
+    if message.seen is not None and message.seen.transaction:
+        # It was only feared to be closed. It may still be, unless it is deleted.
+        await requests.delete()
+        message.closed_elsewhere = False
+        raise RestartMessageError(f"message {message.id} was open after all; it was deleted")
     requests.check_settled()
 
 

@@ -14,10 +14,11 @@ __all__ = ["Tuning", "shrinking"]
 def shrinking(size: int, batches: int) -> int:
     """Return how many recipients a batch holds that comes after `batches` others of its message.
 
-    Each batch holds one recipient less than the batch before, down to nine tenths of `size`. If two
-    had the same size, and one were lost and the other applied twice, the counts would not show it.
+    Each batch holds one recipient less than the batch before, down to half of `size`. If two had
+    the same size, and one were lost and the other applied twice, the counts would not show it. A
+    message with more batches than that has full ones again, and its list is read.
     """
-    return size - min(batches, size // 10)
+    return size - batches if batches <= size // 2 else size
 
 
 @dataclass(slots=True)

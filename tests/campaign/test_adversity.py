@@ -224,7 +224,8 @@ async def test_what_was_refused_is_not_sent_again_after_the_stop(
         campaign.cancel()
     [ended] = await asyncio.gather(campaign, return_exceptions=True)
     assert isinstance(ended, BulkSendError | asyncio.CancelledError)
-    assert len(simulator.requests) == before
+    # A refused close is only looked at: the refusal itself proves nothing.
+    assert {one.operation for one in simulator.requests[before:]} <= {"get"}
     assert not simulator.ledger
 
 

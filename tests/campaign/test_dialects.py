@@ -67,10 +67,17 @@ OTHER_ANSWERS: dict[str, dict[str, Any]] = {
     "Q17 one invalid one is named": {"invalid_named": 1},
     "Q18 lists hold the invalid": {"list_invalid": True},
     "Q19 lists end after three": {"list_limit": 3},
+    "Q19 pages overlap": {"list_pages": 5},
     "Q20 a close only adds": {"split_close": True},
 }
 
-AXIOM_BREAKERS = {"opens_send_after", "closed_takes_puts", "refusals_apply_half", "deletes_undone"}
+AXIOM_BREAKERS = {
+    "opens_send_after",
+    "closed_takes_puts",
+    "refusals_apply_half",
+    "deletes_undone",
+    "closed_unreadable",
+}
 
 
 @dataclasses.dataclass
@@ -147,7 +154,7 @@ async def test_under_any_other_answer_all_recipients_are_reached_once_or_none_is
         receipt, error = await w.send(recipients(fields=fields), **settings)
         check(receipt, w.simulator, set(numbers(receipt.total)))
         assert not receipt.unknown
-        if answer == "Q19 lists end after three" and mode == "verify":
+        if answer.startswith("Q19") and mode == "verify":
             assert error is not None
             assert "does not list all recipients" in error.reason
             assert "recipients_per_message" in error.reason
@@ -173,7 +180,7 @@ async def test_under_any_other_answer_with_slow_requests_at_once(
         receipt, error = await w.send(recipients(fields=fields), **MODES[mode], batch_size=4)
         check(receipt, w.simulator, set(numbers(receipt.total)))
         assert not receipt.unknown
-        if answer == "Q19 lists end after three" and mode == "verify":
+        if answer.startswith("Q19") and mode == "verify":
             assert not w.simulator.ledger
             return
         assert error is None, error.reason

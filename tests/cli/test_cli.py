@@ -553,7 +553,7 @@ async def test_unsent_rows_are_written_to_be_sent_later(
     simulator.faults.add(Fault.status(402, 201), on="append", skip=1)
     send = (
         "--sender", "ACME", "--body", "Ciao {{name}}", "--concurrency", "1", "--rate", "0",
-        "--batch-size", "5", "--recipients-per-message", "15",
+        "--batch-size", "7", "--recipients-per-message", "18",
     )  # fmt: skip
     result = await run(simulator, "bulk", str(list_file), *send, "--unsent", str(left))
     assert result.exit_code == 1

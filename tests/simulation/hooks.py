@@ -17,7 +17,7 @@ EPOCH = 1_700_000_000.0
 """The wall time when the loop's clock is zero."""
 
 PointCallback = Callable[[str, str], None]
-"""Called with the point ("request", "commit") and the side of it ("before", "after")."""
+"""Called with the point ("request", "answer", "close answer", "commit") and its side ("before", "after")."""
 
 
 @contextlib.contextmanager
@@ -33,13 +33,18 @@ def hooked(loop: ReplayLoop, passing: PointCallback) -> Iterator[None]:
         attempt = Transport.attempt
 
         @functools.wraps(attempt)
-        def attempting(self: Any, *args: Any, depart: Any, **kwargs: Any) -> Any:
+        async def attempting(self: Any, *args: Any, depart: Any, **kwargs: Any) -> Any:
             async def leaving() -> None:
                 await depart()
                 passing("request", "before")
                 loop.call_soon(passing, "request", "after")
 
-            return attempt(self, *args, depart=leaving, **kwargs)
+            reply = await attempt(self, *args, depart=leaving, **kwargs)
+            # The answer is here, and nobody has seen it yet.
+            passing("answer", "before")
+            if b'"transaction":false' in (args[2] or b""):
+                passing("close answer", "before")
+            return reply
 
         patch(Transport, "attempt", attempting)
         for name in ("add_recipients", "publish", "commit"):

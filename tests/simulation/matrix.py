@@ -15,6 +15,9 @@ READS = frozenset({"get", "recipients", "list"})
 WRITES = frozenset(OPERATIONS) - READS
 PUTS = frozenset({"append", "close"})
 
+MIXED_UP = frozenset({"open", "send", "get", "recipients"})
+"""Operations whose response may be another one's: the client can tell, by an id or a reference."""
+
 Cell = tuple[str, str, str]
 """Operation, kind of fault, and whether it occurs before or after the request is applied."""
 
@@ -23,18 +26,29 @@ Cell = tuple[str, str, str]
 class Kind:
     """A kind of fault: how to create it, which operations it may affect, and when.
 
-    Two assumptions are never broken: a complete refusal has applied nothing, and a DELETE that
-    succeeds has deleted the message.
+    Two assumptions are never broken: a complete refusal has applied nothing of the copy that was
+    refused, and a DELETE that succeeds has deleted the message. A proxy may repeat a close, so that
+    the first copy is applied and the second one refused. It does not repeat a POST.
     """
 
     make: Callable[[Random, bool], Fault]
     sides: tuple[str, ...] = ("before", "after")
     on: frozenset[str] = frozenset(OPERATIONS)
+    after_on: frozenset[str] = frozenset(OPERATIONS)
     rare: bool = False
+
+    def sides_of(self, operation: str) -> tuple[str, ...]:
+        """Return when it may affect this operation."""
+        if operation in self.after_on:
+            return self.sides
+        return tuple(side for side in self.sides if side == "before")
 
 
 def _refusal(code: int, error: int | None = None, wait: float | None = None) -> Kind:
-    return Kind(lambda _, __: Fault.status(code, error, retry_after=wait), ("before",))
+    return Kind(
+        lambda _, after: Fault.status(code, error, retry_after=wait, after_apply=after),
+        after_on=frozenset({"close"}),
+    )
 
 
 def _status(code: int, *, envelope: bool = True, wait: float | None = None) -> Kind:
@@ -56,6 +70,14 @@ def _partial(then: Callable[[], Fault | None]) -> Kind:
         lambda _, __: Fault.partial(then=then()), ("after",), frozenset(WRITES - {"delete"})
     )
 
+
+_STRAYS: tuple[Callable[[float], Fault], ...] = (
+    lambda seconds: Fault.stray(408, b"<html>408</html>", seconds=seconds),
+    lambda seconds: Fault.stray(None, seconds=seconds),
+    lambda seconds: Fault.stray(401, _REFUSED, seconds=seconds),
+    lambda seconds: Fault.stray(422, _REFUSED, seconds=seconds),
+)
+_REFUSED = b'{"success": false, "message": "refused", "error": 302, "data": null}'
 
 _DELAYS = (0.3, 2.0, 8.0, 31.0, 70.0, 200.0, 600.0)
 
@@ -81,6 +103,7 @@ KINDS: dict[str, Kind] = {
     "401": _refusal(401),
     "402": _refusal(402, 201),
     "403": _refusal(403),
+    "404": dataclasses.replace(_refusal(404, 203), on=frozenset({"close"})),
     "406": _refusal(406, 210),
     "408": _status(408, envelope=False),
     "413": _refusal(413),
@@ -97,6 +120,12 @@ KINDS: dict[str, Kind] = {
     "oversized": _plain(Fault.oversized, rare=True),
     "gzip bomb": _plain(Fault.gzip_bomb, rare=True),
     "repeat": Kind(lambda rng, _: Fault.repeat(rng.choice((0.0, *_DELAYS))), ("after",), PUTS),
+    "repeat soon": Kind(lambda _, __: Fault.repeat(0.15), ("after",), frozenset({"append"})),
+    "mixed up": Kind(lambda _, __: Fault.mixed_up(), ("after",), MIXED_UP),
+    "closed by others": Kind(
+        lambda _, __: Fault.closed_by_others(), ("before",), frozenset({"append", "close", "get"})
+    ),
+    "stray": Kind(lambda rng, _: rng.choice(_STRAYS)(rng.choice((0.0, 0.005, 0.3))), ("after",)),
 }
 RARITY = 0.001
 """The probability that a slow kind of fault is included in a schedule."""
@@ -106,7 +135,7 @@ CELLS: tuple[Cell, ...] = tuple(
     for operation in OPERATIONS
     for name, kind in KINDS.items()
     if operation in kind.on and not kind.rare
-    for side in (kind.sides if operation in WRITES else kind.sides[:1])
+    for side in (kind.sides_of(operation) if operation in WRITES else kind.sides[:1])
 )
 
 KNOBS: dict[str, tuple[Any, ...]] = {
@@ -129,16 +158,19 @@ KNOBS: dict[str, tuple[Any, ...]] = {
     "invalid_named": (0, 1),
     "list_invalid": (True,),
     "list_limit": (3, 20),
+    "list_pages": (2, 4, 10),
     "split_close": (True,),
 }
 """The dialect settings other than the defaults, without those that break an assumption."""
 
-_NO = frozenset({"400", "402", "403", "406", "422"})
+_NO = frozenset({"400", "402", "403", "404", "406", "422"})
 
 
 def may_stop(cell: Cell) -> bool:
     """Whether a campaign with this fault alone may stop before it is complete."""
     operation, kind, side = cell
+    if kind == "closed by others" or (operation, kind) == ("recipients", "mixed up"):
+        return True
     if operation == "send" and side == "before":
         # Never known: the message cannot be found, and may still appear.
         return kind not in {"429", "429, wait"}
@@ -157,7 +189,7 @@ def may_block(
     """Whether a campaign in this dialect may stop before it is complete, even without faults."""
     return (
         # A list that is truncated, or late, cannot verify anything.
-        ("list_limit" in dialect and verify)
+        (("list_limit" in dialect or "list_pages" in dialect) and verify)
         or dialect.get("list_grows", 0.0) >= patience
         # Invalid recipients that are not named cannot be identified.
         or ("invalid_named" in dialect and unroutable)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from gateway_sms_async import Receipt
 
-from .plan import Schedule
+from .plan import Ceiling, Schedule
 
 
 def key_of(number: str) -> str:
@@ -22,6 +22,8 @@ class Oracle:
         self._by_gateway = {key_of(number) for number in schedule.unroutable}
         self._no_objects = dict(schedule.dialect).get("object_lists") is False
         self.repeated = dict(schedule.dialect).get("repeat_puts") is True
+        self.closed_by_others = False
+        self._ceiling = schedule.ceiling or Ceiling()
 
     def _recipients(self, total: int) -> tuple[set[int], int, dict[str, int]]:
         """Return positions refused locally, the number of repeats, and the other positions by key."""
@@ -37,8 +39,29 @@ class Oracle:
                 places[key_of(item.number)] = position
         return refused, repeats, places
 
+    def raise_ceiling(self, raised: Ceiling) -> None:
+        """Expect a ceiling that a resume has raised; None leaves it as it was."""
+        before = self._ceiling
+        self._ceiling = Ceiling(
+            recipients=raised.recipients or before.recipients,
+            cost=before.cost if raised.cost is None else raised.cost,
+        )
+
+    def check_ceiling(self, ledger: Mapping[str, int]) -> Iterator[str]:
+        """Yield whether more were texted than the campaign may text."""
+        if self.closed_by_others or self.repeated:
+            return
+        texted, price = sum(ledger.values()), self._schedule.price
+        most, cost = self._ceiling.recipients, self._ceiling.cost
+        if most is not None and texted > most:
+            yield f"{texted} were texted, of {most} at most"
+        parts = 1  # of the short texts that are drawn
+        if cost is not None and texted * parts * price > cost:
+            yield f"{texted} were texted at {price} each, for {cost} at most"
+
     def check_doubles(self, ledger: Mapping[str, int], receipt: Receipt | None) -> Iterator[str]:
         """Yield numbers texted twice; behind a repeating proxy, only those the receipt omits."""
+        yield from self.check_ceiling(ledger)
         twice = {key_of(number) for number, times in ledger.items() if times > 1}
         if twice and self.repeated and self._schedule.mode != "careful":
             if receipt is None:

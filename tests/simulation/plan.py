@@ -6,8 +6,9 @@ A `Schedule` decides everything in a run that the client does not.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from random import Random
 from typing import Any, NamedTuple
 
@@ -35,10 +36,12 @@ class Item(NamedTuple):
 class Interruption:
     """How one process of the campaign is ended from outside, unless it ends before.
 
-    - `how`: cancel, timeout, scope, stop, aclose, kill, or fail (a write to the journal fails).
-    - `at`: "time", "round" of the loop, "request" that leaves, "commit" of the journal; `when` is
-      the seconds, or the number of the round, request or commit.
+    - `how`: cancel, timeout, scope, stop, aclose, kill, fail (a write to the journal fails), or
+      raise (an exception that nobody expects; the process goes on with what it makes of it).
+    - `at`: "time", "round" of the loop, "request" that leaves, "answer" or "close answer" that
+      arrives, "commit" of the journal; `when` is the seconds, or the number of the round, request, answer or commit.
     - `side`, `lag`: a kill happens before or after the point, this many rounds later.
+    - `error`: what is raised: "memory" (a MemoryError), or "base" (no Exception at all).
     """
 
     how: str
@@ -46,6 +49,18 @@ class Interruption:
     when: float
     side: str = "before"
     lag: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ceiling:
+    """The most recipients and euro of a campaign; None: no ceiling, or on resume the one before."""
+
+    recipients: int | None = None
+    cost: Decimal | None = None
+
+
+LIFTED = Ceiling(recipients=1_000_000, cost=Decimal(1_000_000))
 
 
 class Pin(NamedTuple):
@@ -64,6 +79,8 @@ class Schedule:
     seed: int
     source: tuple[Item, ...] = ()
     asynchronous: bool = False
+    stubborn: str = ""
+    """How often an asynchronous source swallows a cancellation: "", "once" or "always"."""
     pace: float = 0.0
     body: str = "Ciao"
     allow_missing_fields: bool = False
@@ -75,6 +92,10 @@ class Schedule:
     journal: bool = False
     journal_rounds: int = 0
     rate: float | None = None
+    price: Decimal = Decimal("0.03")
+    ceiling: Ceiling | None = None
+    raised: Ceiling | None = None
+    """The ceiling that the last process is resumed with."""
     timeout: float = 5.0
     max_attempts: int = 5
     max_elapsed: float = 120.0
@@ -136,10 +157,18 @@ def _draw_dialect(rng: Random) -> tuple[tuple[str, Any], ...]:
 def _draw_interruption(rng: Random, *, journal: bool, may_be_none: float) -> Interruption | None:
     if rng.random() < may_be_none:
         return None
-    ways = {"cancel": 2, "timeout": 1, "scope": 1, "stop": 2, "aclose": 1}
+    ways = {"cancel": 2, "timeout": 1, "scope": 1, "stop": 2, "aclose": 1, "raise": 1}
     if journal:
-        ways |= {"kill": 12, "fail": 1}
+        ways |= {"kill": 12, "fail": 1, "raise": 3}
     how = _pick(rng, ways)
+    if how == "raise":
+        return Interruption(
+            how=how,
+            at=rng.choice(("answer", "commit")) if journal else "answer",
+            when=rng.randint(1, 14),
+            side=rng.choice(("before", "after")) if journal else "before",
+            error=rng.choice(("memory", "base")),
+        )
     if how in {"kill", "fail"}:
         at = "commit" if how == "fail" else rng.choice(("commit", "request"))
         side = rng.choice(("before", "after"))
@@ -155,6 +184,135 @@ def _draw_interruption(rng: Random, *, journal: bool, may_be_none: float) -> Int
 
 def draw(seed: int) -> Schedule:
     """Draw the schedule of a seed; always the same one."""
+    schedule = _draw_common(seed)
+    rng = Random(f"more of {seed}")
+    special = _pick(rng, _SPECIAL)
+    if special is not None:
+        schedule = special(rng, schedule)
+    if schedule.asynchronous and rng.random() < 0.2:
+        stubborn, pace = rng.choice(("once", "always")), rng.choice((0.01, 1.0, 20.0))
+        schedule = dataclasses.replace(schedule, stubborn=stubborn, pace=pace)
+    return schedule
+
+
+def _draw_pages(rng: Random, schedule: Schedule) -> Schedule:
+    """Draw lists of overlapping pages, which every message needs."""
+    dialect = [knob for knob in schedule.dialect if knob[0] not in {"list_limit", "list_pages"}]
+    return dataclasses.replace(
+        schedule,
+        mode=_pick(rng, {"verify": 3, "plain": 1}),
+        dialect=(*dialect, ("list_pages", rng.choice((2, 3, 5)))),
+    )
+
+
+def _draw_closed_elsewhere(rng: Random, schedule: Schedule) -> Schedule:
+    """Draw messages side by side that others close, while a request about one of them hangs."""
+    size = rng.randint(1, 3)
+    which = rng.choice(("append", "append", "get", "recipients", "close"))
+    hangs = Pin(
+        which, rng.randrange(4), rng.choice(("hang", "drip")), rng.choice(("before", "after"))
+    )
+    pins = [Pin("append", later, "closed by others", "before") for later in range(1, 8)]
+    return dataclasses.replace(
+        schedule,
+        source=line(rng.randint(12, 40)),
+        unroutable=(),
+        body="Ciao",
+        batch_size=size,
+        recipients_per_message=size * rng.randint(3, 5),
+        concurrency=rng.randint(2, 4),
+        mode=_pick(rng, {"plain": 3, "verify": 1}),
+        dialect=(),
+        share=0.0,
+        delay=rng.choice((0.0, 0.5)),
+        timeout=30.0,
+        pins=(hangs, *rng.sample(pins, 2)),
+        processes=(None,),
+    )
+
+
+def _draw_raise(rng: Random, schedule: Schedule) -> Schedule:
+    """Draw an exception right after the answer to a close, and what follows."""
+    error = Interruption(
+        how="raise", at="close answer", when=rng.randint(1, 3), error=rng.choice(("memory", "base"))
+    )
+    return dataclasses.replace(schedule, processes=(error, *schedule.processes[1:]))
+
+
+def _draw_twins(rng: Random, schedule: Schedule) -> Schedule:
+    """Draw a message of many batches, of which one is lost and another one repeated.
+
+    The second copy lands after the batch that is lost and before the next one, so that every count
+    that the gateway shows is the right one.
+    """
+    size = rng.choice((1, 2, 3, 4, 10, 11, 12))
+    source = line(size * rng.randint(5, 12) if size < 10 else rng.randint(50, 70))
+    repeated = rng.randrange(len(source) // size - 3)
+    return dataclasses.replace(
+        schedule,
+        source=source,
+        unroutable=(),
+        body="Ciao",
+        batch_size=size,
+        recipients_per_message=20_000,
+        mode=_pick(rng, {"plain": 4, "verify": 1}),
+        dialect=(),
+        share=0.0,
+        delay=0.0,
+        rate=10.0,
+        pins=(
+            Pin("append", repeated, "repeat soon", "after"),
+            Pin("append", repeated + 1, "lost", "before"),
+        ),
+        processes=(None,),
+    )
+
+
+def _draw_ceiling(rng: Random, schedule: Schedule) -> Schedule:
+    """Draw a ceiling, and how it is raised."""
+    most = len(schedule.source) + 3
+
+    def ceiling() -> Ceiling:
+        which = rng.choice(("recipients", "recipients", "cost", "cost", "both"))
+        cost = schedule.price * rng.randint(1, most)
+        return Ceiling(
+            recipients=rng.randint(1, most) if which != "cost" else None,
+            cost=cost if which != "recipients" else None,
+        )
+
+    processes = schedule.processes
+    if schedule.journal and rng.random() < 0.5:
+        # Resumed with the same ceiling, which then stops what is left of the first process.
+        processes = (processes[0], None)
+    dialect = schedule.dialect
+    if rng.random() < 0.3:
+        dialect = (*(knob for knob in dialect if knob[0] != "charge_at"), ("charge_at", "put"))
+    first = ceiling()
+    price = schedule.price
+    if first.cost is not None and rng.random() < 0.15:
+        price = rng.choice((Decimal(0), Decimal("-0.03")))
+    return dataclasses.replace(
+        schedule,
+        ceiling=first,
+        raised=_pick(rng, {None: 1, LIFTED: 2, ceiling(): 1}) if schedule.journal else None,
+        price=price,
+        dialect=dialect,
+        processes=processes,
+    )
+
+
+_SPECIAL: dict[Callable[[Random, Schedule], Schedule] | None, float] = {
+    _draw_ceiling: 0.14,
+    _draw_twins: 0.02,
+    _draw_closed_elsewhere: 0.03,
+    _draw_pages: 0.02,
+    _draw_raise: 0.04,
+    None: 0.75,
+}
+
+
+def _draw_common(seed: int) -> Schedule:
+    """Draw the parts of a schedule that every campaign has."""
     rng = Random(seed)
     body, with_fields = "Ciao", 0.0
     if rng.random() < 0.25:
@@ -233,4 +391,10 @@ def direct(index: int) -> Schedule:
         options = {"source": line(1), "dialect": (("empty_close", False),)}
     if operation == "list":
         pins.insert(0, Pin("send", 0, "reset", "after"))
+    if kind == "mixed up":
+        # Another message must come before.
+        options |= {"concurrency": 1, "recipients_per_message": 5, "source": line(24)}
+        if operation == "send":
+            options |= {"source": line(2), "recipients_per_message": 1}
+        pins = [Pin(operation, later, kind, side) for later in range(1, 9)]
     return Schedule(seed=-1 - index, cell=cell, pins=tuple(pins), **options)

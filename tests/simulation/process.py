@@ -19,6 +19,10 @@ from tests.support.virtual_time import ReplayLoop
 from .plan import Interruption
 
 
+class InterruptError(BaseException):
+    """Not an Exception: what a signal handler raises, for example."""
+
+
 class CuttableConnector(aiohttp.UnixConnector):
     """The client's connections, which a kill cuts all at once."""
 
@@ -81,6 +85,7 @@ class CampaignProcess:
         self.killed = False
         self.cancels = False
         self.fails = False
+        self.raised = False
         self.closed_before_start = False
         self.interrupted_at = 0.0
 
@@ -132,6 +137,10 @@ class CampaignProcess:
             self.fails = True
             self._events["a failed write"] += 1
             raise sqlite3.OperationalError("disk I/O error")
+        if end.how == "raise":
+            self.raised = True
+            self._events[f"raised at {what}"] += 1
+            raise MemoryError if end.error == "memory" else InterruptError
         if end.lag:
             self._loop.at_round(self._loop.rounds + end.lag, self._kill)
         else:

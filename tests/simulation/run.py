@@ -18,8 +18,9 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,17 @@ from .faults import FaultInjector, Line
 from .hooks import EPOCH, hooked
 from .matrix import Cell, may_block, may_stop
 from .oracle import Oracle
-from .plan import Interruption, Schedule
-from .process import CampaignProcess, CuttableConnector
+from .plan import LIFTED, Interruption, Schedule
+from .process import CampaignProcess, CuttableConnector, InterruptError
 from .wire_rules import WireRules
 
 _NUMBERS = re.compile(r"[0-9a-f]{24}|[0-9]+")
 _CANCEL_WITHIN = 5.1
+_STOP_WITHIN = 5.5
 _LONGEST = 3600.0 * 24
+_WITHOUT_NOTES = frozenset({"kill", "fail", "raise"})
+_CEILINGS_AT_RESUME = "max_recipients" in signature(GatewayClient.resume_bulk).parameters
+_SAYS_EXHAUSTED = hasattr(Receipt(), "source_exhausted")
 _MOST_ROUNDS = 400_000
 
 
@@ -88,6 +93,9 @@ class Run:
         self._injector = FaultInjector(schedule, loop)
         self._simulator: Any = None
         self._process: CampaignProcess | None = None
+        self._last = False
+        self._read_to_end = False
+        self._released = False
 
     # The hook, called from inside the library
 
@@ -103,18 +111,23 @@ class Run:
         self._simulator = Simulator(
             path=self._folder / "s",
             dialect=Dialect(**dict(schedule.dialect)),
+            price=schedule.price,
             clock=lambda: EPOCH + self.loop.time(),
         )
         async with self._simulator as simulator:
             simulator.faults.plan = self._injector.fault
             simulator.delay = self._injector.delay
             simulator.gateway.unroutable = set(schedule.unroutable)
+            self._injector.guard.simulator = simulator
             self._record_responses(simulator)
             last = await self._run_processes()
             simulator.land_late()
             self._check_receipt("at the very end", last)
             self._check_completion(last)
             await asyncio.sleep(0)
+            if schedule.stubborn:
+                self._released = True
+                await asyncio.sleep(schedule.pace + 1)
         self._finish()
 
     def _record_responses(self, simulator: Simulator) -> None:
@@ -123,9 +136,10 @@ class Run:
 
         def recording(arrival: Any, fault: Any) -> Any:
             response, remaining_fault = dispatch(arrival, fault)
-            self._injector.record_response(
-                arrival.record, response.status, response.body, remaining_fault
-            )
+            own, lost = response, remaining_fault
+            if fault is not None and fault.kind == "mixed_up":
+                own, lost = simulator._dispatcher._answers[arrival.target.operation], fault
+            self._injector.record_response(arrival.record, own.status, own.body, lost)
             return response, remaining_fault
 
         simulator._dispatcher.dispatch = recording  # type: ignore[method-assign]
@@ -136,8 +150,10 @@ class Run:
             processes.append(None)
         receipt: Receipt | None = None
         for number, end in enumerate(processes):
+            self._last = number > 0 and number == len(processes) - 1
             self._injector.process = number
-            self._injector.faultless = number > 0 and number == len(processes) - 1
+            self._injector.faultless = self._last
+            self._injector.guard.interruptible = end is not None and end.how in _WITHOUT_NOTES
             receipt, done = await self._run_process(number, end)
             if done or not (self.schedule.journal):
                 break
@@ -175,6 +191,7 @@ class Run:
                 self._complain(
                     number, f"took {self.loop.time() - process.interrupted_at} s to be cancelled"
                 )
+            self._check_source(number, process, receipt, task)
         finally:
             self._process = None
             process.finish()
@@ -190,7 +207,7 @@ class Run:
         if self.schedule.journal:
             written = await self._check_journal(number)
             receipt = receipt or written
-        elif receipt is None and not process.killed:
+        elif receipt is None and not process.killed and not process.raised:
             self._check_progress(number, process)
         return receipt, done
 
@@ -213,7 +230,10 @@ class Run:
         if self._resumes:
             self.outcome.events["resumed"] += 1
             return await gateway.resume_bulk(
-                self._journal, on_progress=process.reports.append, stop=process.stop
+                self._journal,
+                on_progress=process.reports.append,
+                stop=process.stop,
+                **self._raised_ceiling(),
             )
         if schedule.journal:
             self._journal.parent.mkdir(parents=True, exist_ok=True)
@@ -229,7 +249,17 @@ class Run:
             careful=schedule.mode == "careful",
             verify="always" if schedule.mode == "verify" else "auto",
             journal=self._journal if schedule.journal else None,
+            max_recipients=schedule.ceiling and schedule.ceiling.recipients,
+            max_cost=schedule.ceiling and schedule.ceiling.cost,
         )
+
+    def _raised_ceiling(self) -> dict[str, Any]:
+        """Return the ceilings that the last process is resumed with."""
+        raised = self.schedule.raised if self._last and _CEILINGS_AT_RESUME else None
+        if raised is None:
+            return {}
+        self._oracle.raise_ceiling(raised)
+        return {"max_recipients": raised.recipients, "max_cost": raised.cost}
 
     def _source(self) -> Any:
         values = [item.value() for item in self.schedule.source]
@@ -238,10 +268,25 @@ class Run:
 
         async def source() -> AsyncIterator[Any]:
             for value in values:
-                await asyncio.sleep(self.schedule.pace)
+                await self._wait_stubbornly()
                 yield value
+            self._read_to_end = True
 
         return source()
+
+    async def _wait_stubbornly(self) -> None:
+        """Wait for the next recipient; a stubborn source goes on waiting when it is cancelled."""
+        swallows = {"": 0, "once": 1, "always": 1_000_000}[self.schedule.stubborn]
+        ready = self.loop.time() + self.schedule.pace
+        while True:
+            try:
+                await asyncio.sleep(max(0.0, ready - self.loop.time()))
+                return
+            except asyncio.CancelledError:
+                if not swallows or self._released:
+                    raise
+                swallows -= 1
+                self.outcome.events["swallowed a cancellation"] += 1
 
     @property
     def _resumes(self) -> bool:
@@ -251,7 +296,7 @@ class Run:
         self, number: int, process: CampaignProcess, task: asyncio.Task[Receipt]
     ) -> tuple[Receipt | None, bool]:
         if task.cancelled():
-            if not (process.cancels or process.killed):
+            if not (process.cancels or process.killed or process.raised):
                 self._complain(number, "was cancelled without a reason")
             return None, False
         error = task.exception()
@@ -264,7 +309,7 @@ class Run:
         allowed = allowed or (isinstance(error, JournalError) and process.fails)
         # The client was closed before the campaign was called.
         allowed = allowed or (isinstance(error, RuntimeError) and process.closed_before_start)
-        allowed = allowed or process.killed
+        allowed = allowed or process.killed or process.raised
         if not allowed:
             self._complain(number, f"raised {type(error).__name__}: {error}")
         return None, False
@@ -302,8 +347,9 @@ class Run:
 
     def _check_receipt(self, label: str, receipt: Receipt | None) -> None:
         cells = self._injector.cells
-        self._oracle.repeated |= any(name == "repeat" for _, name, _ in cells)
+        self._oracle.repeated |= any(name in {"repeat", "repeat soon"} for _, name, _ in cells)
         ledger = self._simulator.ledger
+        self._oracle.closed_by_others |= any(name == "closed by others" for _, name, _ in cells)
         wrong = self._oracle.check_doubles(ledger, None)
         if receipt is not None:
             self.outcome.receipts.append((label, receipt))
@@ -339,12 +385,41 @@ class Run:
             quiet = True
         # A campaign has ten rounds: a recipient that is missing after them stays unsent.
         out_of_rounds = any("rounds" in event for event in self.outcome.events)
+        blocked = blocked or (schedule.ceiling is not None and not self._lifted)
         if blocked or out_of_rounds or not (journal or quiet):
             return
         if receipt is None or not (receipt.complete or receipt.unknown or receipt.doubled):
             self.outcome.wrong.append(f"did not complete: {receipt}")
         elif quiet and not receipt.complete:
             self.outcome.wrong.append(f"did not complete, though nothing prevented it: {receipt}")
+
+    @property
+    def _lifted(self) -> bool:
+        """Whether the last process was resumed with ceilings that cannot be reached."""
+        return self.schedule.raised == LIFTED and _CEILINGS_AT_RESUME
+
+    def _check_source(
+        self,
+        number: int,
+        process: CampaignProcess,
+        receipt: Receipt | None,
+        task: asyncio.Task[Receipt],
+    ) -> None:
+        """Check that a source that can be read at once was, and that the receipt says so."""
+        schedule = self.schedule
+        stopped = process.interrupted_at and not process.cancels and not process.killed
+        if stopped and self.loop.time() - process.interrupted_at > _STOP_WITHIN:
+            took = self.loop.time() - process.interrupted_at
+            self._complain(number, f"took {took} s to be stopped")
+        if receipt is None or number or not _SAYS_EXHAUSTED:
+            return
+        exhausted = receipt.source_exhausted  # type: ignore[attr-defined]
+        if schedule.asynchronous and exhausted and not self._read_to_end:
+            self._complain(number, "says that the source was read to its end, which it was not")
+        if exhausted and receipt.total != len(schedule.source):
+            self._complain(number, f"read the source to its end, and found {receipt.total}")
+        if not schedule.asynchronous and not exhausted and not process.fails:
+            self._complain(number, "did not read the rest of a source that is at hand")
 
     def _most_requests(self) -> int:
         schedule = self.schedule
@@ -376,7 +451,7 @@ def run(schedule: Schedule) -> Outcome:
     folder = Path(tempfile.mkdtemp(prefix="schedule-", dir=_parent_folder()))
     loop = ReplayLoop(most_rounds=_MOST_ROUNDS, executor_rounds=schedule.journal_rounds)
     loop_errors: list[str] = []
-    loop.set_exception_handler(lambda _, context: loop_errors.append(_describe(context)))
+    loop.set_exception_handler(lambda _, context: loop_errors.extend(_describe(context)))
     current = Run(schedule, loop, folder)
     state = random.getstate()
     random.seed(schedule.seed)
@@ -409,5 +484,8 @@ def _abandon(loop: ReplayLoop) -> None:
             loop.run_until_complete(asyncio.sleep(0))
 
 
-def _describe(context: Mapping[str, Any]) -> str:
-    return f"{context.get('message')}: {context.get('exception')!r}"
+def _describe(context: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what went wrong in the loop, unless it is an exception that the schedule raised."""
+    error = context.get("exception")
+    if not isinstance(error, InterruptError | MemoryError):
+        yield f"{context.get('message')}: {error!r}"

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .faults import RequestRecord
 from .oracle import key_of
+from .record import RequestRecord
 
 Counts = tuple[int, int]
 

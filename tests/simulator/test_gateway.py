@@ -426,6 +426,26 @@ def test_credit_taken_with_each_put() -> None:
     assert gateway.credit == Decimal("0.01")
 
 
+@pytest.mark.parametrize("price", ["0", "-0.03"])
+def test_a_price_may_be_zero_or_less(price: str) -> None:
+    gateway = make(credit=Decimal("0.01"), price=Decimal(price))
+    message_id = opened(gateway, ["+39-1", "+39-2"])
+    assert close(gateway, message_id, ["+39-3"]).status == 200
+    assert gateway.credit == Decimal("0.01") - 3 * Decimal(price)
+    shown = gateway.get(message_id).body["data"][0]
+    assert shown["price"] == float(3 * Decimal(price))
+
+
+def test_others_close_every_open_message() -> None:
+    gateway = make(credit=Decimal("0.05"))
+    first, second = opened(gateway, ["+39-1"]), opened(gateway, ["+39-2"])
+    assert close(gateway, first).status == 200
+    gateway.close_all()
+    assert gateway.ledger == {"+39-1": 1, "+39-2": 1}
+    assert gateway.credit == Decimal("-0.01")
+    fails(append(gateway, second, "+39-3"), 422, 212)
+
+
 def test_a_simulated_send_costs_nothing_and_reaches_no_recipient() -> None:
     gateway = make(credit=Decimal(0))
     message_id = sent(gateway, test=True)
@@ -779,6 +799,21 @@ def test_lists_capped() -> None:
     assert counts_of(gateway, ids[0])["valid"]["count"] == 3
 
 
+def test_pages_of_a_list_overlap() -> None:
+    gateway = make(list_pages=3)
+    message_id = opened(gateway, [f"+39-{i}" for i in range(8)])
+    shown = gateway.recipients(message_id).body["data"]
+    places = [0, 1, 2, 2, 3, 4, 4, 5]
+    assert [(one["i"], one["number"]) for one in shown] == [(i, f"+39-{i}") for i in places]
+    assert shown[2] == shown[3]
+    assert len({one["id"] for one in shown}) == 6
+    assert gateway.recipient(message_id, "+39-7").status == 200
+    short = opened(gateway, ["+39-1", "+39-2", "+39-3"])
+    assert listed(gateway, short) == ["+39-1", "+39-2", "+39-3"]
+    with pytest.raises(ValueError, match="list_pages"):
+        make(list_pages=1)
+
+
 def test_close_in_two_steps() -> None:
     gateway = make(split_close=True)
     message_id = opened(gateway, ["+39-1"])
@@ -909,6 +944,18 @@ def test_deletes_undone() -> None:
         assert gateway.get(one).body == before
     assert close(gateway, message_id).status == 200
     fails(gateway.delete(message_id), 422, 221)
+
+
+def test_a_closed_message_cannot_be_read() -> None:
+    gateway = make(closed_unreadable=True)
+    message_id = opened(gateway, ["+39-1"])
+    assert listed(gateway, message_id) == ["+39-1"]
+    close(gateway, message_id)
+    fails(gateway.get(message_id), 404, 203)
+    fails(gateway.recipients(message_id), 404, 203)
+    fails(gateway.recipient(message_id, "+39-1"), 404, 203)
+    fails(close(gateway, message_id), 422, 212)
+    assert gateway.ledger == {"+39-1": 1}
 
 
 @settings(max_examples=20)

@@ -534,6 +534,99 @@ async def test_lost_reports_success_and_keeps_nothing(simulator: Simulator) -> N
     check_applied(simulator, after=False, status=200)
 
 
+@pytest.mark.parametrize("code", [401, 402, 403, 413, 422, 429])
+async def test_the_second_copy_is_refused(simulator: Simulator, code: int) -> None:
+    path = f"/messages/{await opened(simulator)}"
+    simulator.faults.add(Fault.status(code, after_apply=True), on="close")
+    closing = {"recipients": ["+39-3"], "transaction": False}
+    status, answer = await call(simulator, "PUT", path, closing)
+    assert (status, answer["success"], answer["error"]) == (code, False, code)
+    assert simulator.ledger == {"+39-0": 1, "+39-3": 1}
+    assert (simulator.requests[-1].applied, simulator.requests[-1].status) == (True, code)
+
+
+async def test_mixed_up_answers_with_what_came_before(simulator: Simulator) -> None:
+    simulator.faults.add(Fault.mixed_up(), times=None)
+    first = await opened(simulator)  # nothing came before it
+    assert await opened(simulator) == first
+    second = next(reversed(simulator.gateway.messages))
+    assert second != first
+    await exchange(simulator, "GET", f"/messages/{second}")
+    _, answer = await call(simulator, "GET", f"/messages/{first}")
+    assert answer["data"][0]["id"] == second
+    status, _ = await call(simulator, "PUT", f"/messages/{first}", APPEND)
+    assert status == 200
+    simulator.faults.clear()
+    simulator.faults.add(Fault.mixed_up())
+    body = {"recipients": [], "transaction": True}
+    status, answer = await call(simulator, "PUT", f"/messages/{second}", body)
+    assert (status, answer["data"]["id"]) == (200, first)
+    simulator.faults.add(Fault.mixed_up())
+    assert (await call(simulator, "GET", "/messages/nonsense"))[0] == 200
+    assert (await call(simulator, "GET", "/messages/nonsense"))[0] == 406
+    assert len(simulator.gateway.messages) == 2
+
+
+async def test_a_mixed_up_list_is_the_one_before(simulator: Simulator) -> None:
+    paths = [f"/messages/{await opened(simulator)}/recipients/" for _ in range(2)]
+    first = (await call(simulator, "GET", paths[0]))[1]
+    simulator.faults.add(Fault.mixed_up())
+    assert (await call(simulator, "GET", paths[1]))[1] == first
+
+
+async def test_closed_by_others(simulator: Simulator) -> None:
+    path = f"/messages/{await opened(simulator)}"
+    simulator.faults.add(Fault.closed_by_others(), on="append")
+    status, answer = await call(simulator, "PUT", path, APPEND)
+    assert (status, answer["error"]) == (422, 212)
+    assert simulator.ledger == {"+39-0": 1}
+    simulator.faults.add(Fault.closed_by_others(), on="open")
+    assert len(simulator.gateway.messages[await opened(simulator)].numbers) == 1
+    assert simulator.ledger == {"+39-0": 1}
+
+
+async def test_a_stray_answer_on_an_idle_connection(simulator: Simulator) -> None:
+    path = f"/messages/{await opened(simulator)}"
+    whole = encode(simulator, "GET", path).replace(b"Connection: close\r\n", b"")
+    simulator.faults.add(Fault.stray(408, b"too late"))
+    simulator.faults.add(Fault.stray(None))
+    reader, writer = await connect(simulator)
+    try:
+        for status, repeated in ((408, False), (200, True)):
+            writer.write(whole)
+            answer = await one_answer(reader)
+            assert (parse(answer)[0], parse(answer)[2][:1]) == (200, b"{")
+            stray = await one_answer(reader)
+            assert parse(stray)[0] == status
+            assert parse(stray)[2] == (parse(answer)[2] if repeated else b"too late")
+        assert [record.status for record in simulator.requests] == [201, 200, 200]
+        writer.write(whole)
+        assert parse(await one_answer(reader))[0] == 200
+    finally:
+        writer.transport.abort()
+
+
+async def test_no_stray_answer_to_a_client_that_asks_again(simulator: Simulator) -> None:
+    path = f"/messages/{await opened(simulator)}"
+    whole = encode(simulator, "GET", path)
+    simulator.faults.add(Fault.stray(seconds=SOON))
+    simulator.delay = lambda _: 2 * SOON if len(simulator.requests) > 2 else 0
+    reader, writer = await connect(simulator)
+    try:
+        writer.write(whole.replace(b"Connection: close\r\n", b""))
+        await one_answer(reader)
+        writer.write(whole)
+        assert parse(await reader.read())[0] == 200
+    finally:
+        writer.transport.abort()
+
+
+async def one_answer(reader: asyncio.StreamReader) -> bytes:
+    """Read one response of a connection that stays open."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    return head + await reader.readexactly(int(parse(head)[1]["content-length"]))
+
+
 @BOTH
 async def test_truncate(simulator: Simulator, after: bool) -> None:
     status, headers, body = parse(await append(simulator, Fault.truncate(after_apply=after)))

@@ -159,5 +159,5 @@ class ReplayLoop(VirtualLoop):
             return
         try:
             done.set_result(func())
-        except Exception as error:
+        except BaseException as error:  # as a thread pool does
             done.set_exception(error)

@@ -157,7 +157,7 @@ def test_a_message_that_may_be_closed_ends_unknown(how: str, closing: bool) -> N
     if closing:
         message.begin_close(None)
     message.close_in_doubt = how == "close_in_doubt"
-    message.close_status.on_wire = how == "byte_has_left"
+    message.close_status.departed = how == "byte_has_left"
     message.closed_elsewhere = how == "closed_elsewhere"
     message.end()
     assert message.state == "unknown"
@@ -190,11 +190,10 @@ def test_from_the_first_byte_of_a_close_no_recipient_is_unsent() -> None:
     assert outcomes(message) == [UNSENT] * 3
     message.begin_close(last)
     assert not message.close_begun
-    message.close_status.on_wire = True
+    message.close_status.departed += 1
     assert message.close_begun
     assert outcomes(message) == [UNKNOWN] * 3
     message.close_may_apply()
-    message.close_status.on_wire = False
     assert outcomes(message) == [UNKNOWN] * 3
 
 

@@ -1,0 +1,87 @@
+"""Which hostile faults a client can withstand at a moment; the draw leaves out the others.
+
+A client cannot know that a response is an older one of the same message, or that a message which
+it never heard of has been closed. The gateway's messages tell whether that would be so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gateway_sms_async.testing import RecordedRequest
+
+from .record import RequestRecord
+
+_NAMING = frozenset({"append", "close"})
+
+
+class Guard:
+    """Decides whether a fault of these kinds may affect a request now.
+
+    `interruptible`: the process that runs may end without writing down what it was answered.
+    """
+
+    KINDS = frozenset({"mixed up", "closed by others"})
+
+    def __init__(self, records: Sequence[RequestRecord]) -> None:
+        self._records = records
+        self.simulator: Any = None
+        self.interruptible = False
+
+    def allows(self, kind: str, request: RecordedRequest, process: int) -> bool:
+        """Whether a client can withstand this kind of fault at this request."""
+        if kind == "mixed up":
+            return self._differs(request, process)
+        return not self.interruptible and self._all_known(request, process)
+
+    def _differs(self, request: RecordedRequest, process: int) -> bool:
+        """Whether the response to the request before can be told from the right one."""
+        before = self.simulator._dispatcher._answers.get(request.operation)
+        if before is None or not before.body["success"]:
+            return False
+        [*documents] = before.body["data"]
+        if request.operation == "open":
+            # A client that named a message knows that its id is in use.
+            known = (one for one in self._records if _names(one) or one.process == process)
+            return documents[0]["id"] in {_message_id(one.request) for one in known}
+        if request.operation == "send":
+            return bool(self.simulator.gateway.dialect.custom_returned)
+        message_id = _message_id(request)
+        if request.operation == "get":
+            return bool(documents[0]["id"] != message_id)
+        message = self.simulator.gateway.messages.get(message_id)
+        listed = {_digits(document["number"]) for document in documents}
+        return bool(
+            message is not None and listed and listed.isdisjoint(map(_digits, message.numbers))
+        )
+
+    def _all_known(self, request: RecordedRequest, process: int) -> bool:
+        """Whether the process has named every open message, and gave up none of them."""
+        messages = self.simulator.gateway.messages
+        open_ids = {message_id for message_id, message in messages.items() if message.is_open}
+        mine = [record for record in self._records if record.process == process]
+        named = {_message_id(one) for one in (request, *(record.request for record in mine))}
+        deleted = {one.message_id for one in self._records if one.request.operation == "delete"}
+        if not open_ids or not open_ids <= named or open_ids & deleted:
+            return False
+        numbers = list(self._numbers())
+        return len(numbers) == len(set(numbers))
+
+    def _numbers(self) -> Iterator[str]:
+        """Yield the numbers of each message, once for each message that has them."""
+        for message in self.simulator.gateway.messages.values():
+            yield from {_digits(number) for number in message.numbers}
+
+
+def _names(record: RequestRecord) -> bool:
+    return record.request.operation in _NAMING
+
+
+def _message_id(request: RecordedRequest) -> str:
+    pieces = request.path.strip("/").split("/")
+    return pieces[1] if len(pieces) > 1 else ""
+
+
+def _digits(number: str) -> str:
+    return "".join(filter(str.isdigit, number))
