@@ -2,7 +2,8 @@
 
 Decoding is lenient where nothing depends on it: unknown fields are ignored, unknown states are
 kept, and extras of an unexpected shape are decoded only on access. It is strict where a wrong value
-could text a recipient twice or not at all: `transaction` and the counts of recipients are required.
+could text a recipient twice or not at all: the id, `transaction` and the counts of recipients are
+required, and none of them may have an impossible value.
 
 The vendor's documentation of the fields: its "Gateway SMS" OpenAPI page, schemas Message_Object,
 Recipient_Object, Report and Options.
@@ -12,10 +13,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 import msgspec
-from msgspec import UNSET, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct
 
 __all__ = [
     "DeliveryError",
@@ -43,7 +44,17 @@ S = TypeVar("S", bound=Struct)
 _NOTHING = Raw(b"null")
 
 
+_EMPTY = {b"[]", b"null"}
+
+
 _MOST_MONEY = 10**12
+
+
+# What none of these can be is not a response of the gateway.
+MessageId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
+
+
+Count = Annotated[int, Meta(ge=0, le=10**9)]
 
 
 def parse_time(wire: Raw) -> datetime | None:
@@ -148,14 +159,22 @@ class MessageSummary(Struct, frozen=True, kw_only=True):
 class ValidCount(Struct, frozen=True):
     """Recipients that the gateway counts as valid."""
 
-    count: int
+    count: Count
 
 
 class InvalidCount(Struct, frozen=True):
-    """Recipients that the gateway does not send to. `list` may be shorter than `total`."""
+    """Recipients that the gateway does not send to. `list` may be shorter than `total`.
 
-    total: int
+    Raises ValueError if it is longer.
+    """
+
+    total: Count
     wire_list: Raw = msgspec.field(default=_NOTHING, name="list")
+
+    def __post_init__(self) -> None:
+        # Decoding an empty list would cost more than the rest of a response.
+        if bytes(self.wire_list) not in _EMPTY and self.total < len(self.list):
+            raise ValueError("more invalid recipients are listed than counted")
 
     @property
     def list(self) -> tuple[str, ...]:
@@ -213,7 +232,7 @@ class Message(Struct, frozen=True, kw_only=True):
     - `wire_…`: the fields exactly as received. The property of the same name decodes each of them.
     """
 
-    id: str
+    id: MessageId
     transaction: bool
     recipients: RecipientCounts
     test: bool | None = None
@@ -237,6 +256,19 @@ class Message(Struct, frozen=True, kw_only=True):
     def invalid(self) -> int:
         """How many recipients the gateway does not send to."""
         return self.recipients.invalid.total
+
+    @property
+    def all_accepted(self) -> bool:
+        """Whether the gateway sends to all recipients: at least one is valid and none is invalid."""
+        return self.valid > 0 and not self.invalid
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """The numbers that the gateway does not send to, as it writes them.
+
+        There are `invalid` of them; the gateway may name fewer.
+        """
+        return self.recipients.invalid.list
 
     @property
     def priority(self) -> Decimal | None:
@@ -373,7 +405,7 @@ class RecipientReport(Struct, frozen=True, kw_only=True, gc=False):
     def prefix(self) -> str | None:
         """The international prefix, such as `+39`."""
         prefix = _loads(self.wire_prefix)
-        return None if prefix is None else str(prefix)
+        return str(prefix) if isinstance(prefix, str | int) else None
 
     @property
     def sms(self) -> int | None:

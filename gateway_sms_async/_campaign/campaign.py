@@ -264,6 +264,9 @@ class Campaign:
     def _settle(self, builder: MessageBuilder) -> None:
         """Record the cost of an ended message and collect its unsent recipients."""
         message = builder.message
+        if message.seen is not None:
+            # Also of a message that is left open: others were lost, and may have cost as much.
+            self._spending.learn(message.seen.price, message.seen.valid)
         self._returned.extend(builder.left_over)
         sent = message.state == "closed" and message.final is not None
         valid = message.final.valid if sent and message.final is not None else 0

@@ -96,6 +96,8 @@ async def stored_receipt(journal: Journal, saved: Saved) -> Receipt:
             if message.ended.unknown:
                 await _add_ended(journal, results, message)
             continue
+        if message.is_lost:
+            continue
         state = "unknown" if message.may_be_closed else "left_open"
         results.add_message(message.message_id, state, None)
         if message.may_be_closed:
@@ -124,7 +126,7 @@ async def stored_receipt(journal: Journal, saved: Saved) -> Receipt:
 
 
 async def stored_results(journal: Journal, saved: Saved, session: Session | None) -> Results:
-    """Return the results of the recipients whose message has ended."""
+    """Return the results of the recipients whose message has ended, or cannot be looked at."""
     batcher = Batcher((), allow_missing_fields=True)
     batcher.total, batcher.duplicates = saved.total, saved.duplicates
     batcher.excluded = count_of(saved.excluded)
@@ -139,7 +141,10 @@ async def stored_results(journal: Journal, saved: Saved, session: Session | None
         elapsed=sum(run.elapsed for run in last),
     )
     for message in saved.position.messages.values():
-        if message.ended is not None and not message.ended.unknown:
+        if message.is_lost:
+            lost = await journal.recipients(message.recipients)
+            results.add_recipients({RecipientOutcome.UNKNOWN: [lost]})
+        elif message.ended is not None and not message.ended.unknown:
             await _add_ended(journal, results, message)
     return results
 

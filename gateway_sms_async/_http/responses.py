@@ -56,7 +56,8 @@ def judge(
         raise AttemptFailed(
             AttemptResult.AMBIGUOUS,
             UnexpectedResponseError(
-                f"{method}: HTTP {reply.status} with a body in another form than documented",
+                f"{method}: HTTP {reply.status} with a body in another form than documented, or "
+                "about another message",
                 status=reply.status,
             ),
         )

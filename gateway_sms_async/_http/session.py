@@ -49,6 +49,10 @@ _FIXED_SHARE_OF_HOLD = 0.5
 _SHORTEST_ATTEMPT = 1.0
 
 
+# Small enough for the look after a lost response, which has a quarter of `max_elapsed`.
+_SHORTEST_SHARE = 1 / 8
+
+
 _ADDS_NO_RECIPIENTS = {Operation.READ, Operation.DELETE}
 
 
@@ -153,6 +157,10 @@ class Session:
             campaigns=campaigns,
         )
 
+    def deadline(self) -> float:
+        """Return when a call that begins now must end, on the loop's clock."""
+        return self._shared.loop.time() + self.policy.max_elapsed
+
     async def close(self) -> None:
         """Close the connections."""
         await self._shared.transport.close()
@@ -165,10 +173,12 @@ class Session:
         *,
         wire_status: WireStatus | None = None,
         accepts: Callable[[T], bool] | None = None,
+        deadline: float | None = None,
     ) -> T:
         """Make one call, with the retries that its row of the table allows; return its `data`.
 
         A response that `accepts` rejects belongs to another request and proves nothing.
+        `deadline` is on the loop's clock; if it is None, the call has `max_elapsed` of its own.
 
         Raises OutcomeUnknownError if the request may have been applied and must not be repeated,
         another GatewayError if it was not applied.
@@ -178,7 +188,7 @@ class Session:
             raise RuntimeError("this GatewayClient is closed; open a new one")
         if asyncio.get_running_loop() is not shared.loop:
             raise RuntimeError("this GatewayClient belongs to another event loop; open one here")
-        deadline = shared.loop.time() + self.policy.max_elapsed
+        deadline = self.deadline() if deadline is None else deadline
         call = CallState(endpoint, path, payload, wire_status or WireStatus(), accepts, deadline)
         failed: AttemptFailed
         try:
@@ -367,7 +377,7 @@ class Session:
     @property
     def _shortest_attempt(self) -> float:
         """With fewer seconds than this, an attempt would only be cut off in the middle."""
-        return min(_SHORTEST_ATTEMPT, self.timeout, self.policy.max_elapsed / 2)
+        return min(_SHORTEST_ATTEMPT, self.timeout, self.policy.max_elapsed * _SHORTEST_SHARE)
 
     def _is_halted(self, call: CallState[Any]) -> bool:
         return self.halted and call.endpoint.operation not in _ADDS_NO_RECIPIENTS

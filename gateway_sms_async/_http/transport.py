@@ -6,8 +6,10 @@ reports whether a byte had left.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import platform
+import select
 import ssl
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
@@ -73,6 +75,10 @@ class _Dropped(Exception):  # noqa: N818
     """Replaces aiohttp's error for a dropped connection, because aiohttp resends after its own."""
 
 
+class _Unusable(Exception):  # noqa: N818
+    """The connection was closed, or had received bytes, before the request left."""
+
+
 class _TooLarge(Exception):  # noqa: N818
     """The body is larger than its cap."""
 
@@ -118,11 +124,35 @@ class _Request(aiohttp.ClientRequest):
         if departure.sent:
             raise _SentTwice
         await departure.depart()
-        if conn.protocol is None or not conn.protocol.connected:
-            # The server closed the connection while the rate held this request back.
-            raise _Dropped
+        if not await _is_usable(conn):
+            raise _Unusable
         departure.sent = True
         return await super().send(conn)
+
+
+async def _is_usable(conn: Connection) -> bool:
+    """Return whether the connection is open and has received nothing since its last response.
+
+    What it did receive would be taken for the response to the next request. aiohttp looks when a
+    connection goes back to the pool, not when it is used again.
+    """
+    if _has_unread(conn.transport):
+        # The event loop reads it within its next two rounds. Over TLS it may be no data at all.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    protocol = conn.protocol
+    return protocol is not None and protocol.is_connected() and not protocol.should_close
+
+
+def _has_unread(transport: asyncio.Transport | None) -> bool:
+    """Return whether the event loop has yet to read from this connection, or may have to."""
+    connected = None if transport is None else transport.get_extra_info("socket")
+    # Windows has no poll.
+    if connected is None or connected.fileno() < 0 or not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(connected.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Transport:
@@ -240,7 +270,7 @@ class Transport:
                 GatewayTimeoutError(f"{method}: no complete response within {timeout:g} s"),
                 sent=departure.sent,
             )
-        except (aiohttp.ClientError, OSError, _Dropped, _SentTwice) as error:
+        except (aiohttp.ClientError, OSError, _Dropped, _Unusable, _SentTwice) as error:
             fault = TransportFault(
                 GatewayConnectionError(f"{method}: {_describe(error)}"),
                 sent=departure.sent,
@@ -297,5 +327,6 @@ _WORDS: dict[type[Exception], str] = {
     aiohttp.ClientConnectorCertificateError: "the server's certificate is not valid for this host",
     aiohttp.ClientConnectorDNSError: "the host name could not be resolved",
     _Dropped: "the connection broke before the response",
+    _Unusable: "the connection was closed, or had received bytes, before the request left",
     _SentTwice: "the connection broke, and a layer below tried to send again",
 }

@@ -1,15 +1,17 @@
 """The campaign journal: the records that a resume needs, each written before its request is sent.
 
 The store writes the file, on a thread of its own. This module is for the event loop: an intent is
-durable when awaited, many share one commit, and a note is written with the next commit. After one
-failed write nothing more is written.
+durable when awaited, many share one commit, and a note is written with the next commit. What is
+written is always the beginning of what was recorded: after a record that could not be taken, and
+after a failed write, nothing more is written.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import chain
 from os import PathLike, fspath
 from pathlib import Path
@@ -21,13 +23,15 @@ from .._cancellation import wait_shielded
 from .._receipt import InvalidRecipient, RecipientOutcome
 from .._recipients.batches import Batch, Batcher
 from ..errors import JournalCorruptError, JournalError
-from .records import Ranges, Record, decode, encode, ranges
+from .records import Ranges, Record, check_within, decode, encode, ranges, recipients_of
 from .replay import replay
 from .schema import (
     Saved,
     Settings,
     StoredRow,
     StoredSource,
+    check_row,
+    check_source,
     decode_row,
     decode_settings,
     decode_source,
@@ -40,6 +44,10 @@ __all__ = ["Journal", "NullJournal"]
 T = TypeVar("T")
 
 
+_INCONSISTENT = (msgspec.MsgspecError, LookupError, AssertionError, OverflowError)
+"""What is raised where the content of a journal is read that no campaign can have written."""
+
+
 class Journal:
     """One open journal at `path`; `published` if it holds a whole source."""
 
@@ -50,9 +58,13 @@ class Journal:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="gateway-sms-journal")
         self._loop = asyncio.get_running_loop()
         self._store: Store | None = None
+        self._closed = False
+        self._closing: asyncio.Future[None] | None = None
         self._error: JournalError | None = None
         self._pending: list[bytes] = []
+        # Those who wait for the next write, and for the one under way.
         self._waiting: list[asyncio.Future[None]] = []
+        self._served: list[asyncio.Future[None]] = []
         self._writing: asyncio.Future[None] | None = None
         self._row: tuple[int, Batch] | None = None
 
@@ -75,12 +87,12 @@ class Journal:
         await self._start(lambda: Store.open(self.path))
         try:
             saved = await self._run(self._read)
+            self.published = True
+            self.recipients_written = saved.recipients
+            return self, saved
         except BaseException:
             await self.close()
             raise
-        self.published = True
-        self.recipients_written = saved.recipients
-        return self, saved
 
     # The source
 
@@ -153,14 +165,13 @@ class Journal:
     # The log
 
     def note(self, record: Record) -> None:
-        """Write a record with the next commit; losing it is safe."""
-        if self._error is None:
-            self._pending.append(encode(record))
+        """Write a record with the next commit; losing it is safe, with all that follow it."""
+        self._take(record)
 
     async def intend(self, record: Record) -> None:
         """Write a record and all records before it; they are durable when this returns."""
+        self._take(record)
         self._check()
-        self._pending.append(encode(record))
         await self._committed()
 
     async def flush(self) -> None:
@@ -174,19 +185,15 @@ class Journal:
         await self._run(self._opened.remove)
 
     async def close(self) -> None:
-        """Write the noted records if that is still possible, and release the file and the thread."""
-        if self._pending and self.published and self._error is None:
-            self._write()
-        store, self._store = self._store, None
-        if store is None:
-            self._executor.shutdown(wait=False)
-            return
-        closing = self._loop.run_in_executor(self._executor, store.close)
+        """Write the noted records if that is still possible, and release the file and the thread.
+
+        May be repeated.
+        """
         try:
-            await wait_shielded(closing)
+            if self._pending and self.published and self._error is None and not self._closed:
+                self._write()
         finally:
-            # Do not wait for a thread blocked by the disk.
-            self._executor.shutdown(wait=closing.done())
+            await self._release()
 
     @property
     def _opened(self) -> Store:
@@ -197,6 +204,16 @@ class Journal:
         if self._error is not None:
             raise JournalError(str(self._error)) from self._error
 
+    def _take(self, record: Record) -> None:
+        """Put a record at the end of those to write, unless nothing more is written."""
+        try:
+            if self._error is None:
+                self._pending.append(encode(record))
+        except BaseException as error:
+            # Without this record, those after it would mean something else.
+            self._poison(error)
+            raise
+
     async def _committed(self) -> None:
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append(waiter)
@@ -206,42 +223,78 @@ class Journal:
 
     def _write(self) -> None:
         """Commit all pending records, for all tasks that are waiting now."""
-        values, self._pending = self._pending, []
-        waiting, self._waiting = self._waiting, []
-        self._writing = self._loop.run_in_executor(self._executor, self._opened.commit, values)
-        self._writing.add_done_callback(lambda done: self._written(done, waiting))
-
-    def _written(self, done: asyncio.Future[None], waiting: list[asyncio.Future[None]]) -> None:
-        self._writing = None
-        error = None if done.cancelled() else done.exception()
-        if done.cancelled() or error is not None:
+        assert not self._closed, "the journal is closed"
+        try:
+            self._served, self._waiting = self._waiting, []
+            values, self._pending = self._pending, []
+            self._writing = self._loop.run_in_executor(self._executor, self._opened.commit, values)
+            self._writing.add_done_callback(self._written)
+        except BaseException as error:
             self._poison(error)
-            waiting += self._waiting
-            self._waiting = []
-        for waiter in waiting:
-            if waiter.done():
-                continue
-            if self._error is None:
-                waiter.set_result(None)
-            else:
-                waiter.set_exception(JournalError(str(self._error)))
-        if self._waiting and self._store is not None:
-            self._write()
+            raise
 
-    def _poison(self, error: BaseException | None) -> None:
-        """Write nothing more: after a failed write the content of the file is unknown."""
+    def _written(self, done: asyncio.Future[None]) -> None:
+        try:
+            self._writing = None
+            error = asyncio.CancelledError() if done.cancelled() else done.exception()
+            if error is not None:
+                self._poison(error)
+                return
+            for waiter in self._served:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._served = []
+            if self._waiting and not self._closed:
+                self._write()
+        except BaseException as error:
+            self._poison(error)
+            raise
+
+    def _poison(self, error: BaseException) -> None:
+        """Write nothing more: it is not known any longer what the file holds, or what it lacks."""
+        if self._error is None:
+            self._error = error if isinstance(error, JournalError) else self._unusable(error)
         self._pending = []
-        self._error = error if isinstance(error, JournalError) else self._unusable(error)
+        waiting = self._served + self._waiting
+        self._served, self._waiting = [], []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_exception(JournalError(str(self._error)))
+                waiter.exception()  # its task may be gone, and nothing is logged for that
 
     async def _start(self, make: Callable[[], Store]) -> None:
-        starting = self._loop.run_in_executor(self._executor, make)
+        def start() -> None:
+            self._store = make()
+
+        starting = self._loop.run_in_executor(self._executor, start)
         try:
-            self._store = await wait_shielded(starting)
-        except BaseException:
-            if starting.done() and not starting.cancelled() and starting.exception() is None:
-                self._store = starting.result()
-            await self.close()
+            await wait_shielded(starting)
+        except BaseException as error:
+            await self._release(wait=starting.done())
+            if isinstance(error, Exception) and not isinstance(error, JournalError):
+                raise self._unusable(error) from error
             raise
+
+    async def _release(self, *, wait: bool = True) -> None:
+        """Close the store on its thread, when that has done all that it was given, and the thread."""
+        self._closed = True
+        try:
+            if self._closing is None:
+                self._closing = self._loop.run_in_executor(self._executor, self._close_store)
+            if wait:
+                await wait_shielded(self._closing)
+        finally:
+            if self._closing is None:
+                # Interrupted: perhaps the thread was not told.
+                self._closing = asyncio.wrap_future(self._executor.submit(self._close_store))
+            # Do not wait for a thread blocked by the disk.
+            self._executor.shutdown(wait=self._closing.done())
+
+    def _close_store(self) -> None:
+        """Close the store if there is one, on the thread."""
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
 
     async def _run(self, function: Callable[..., T], *args: Any) -> T:
         try:
@@ -261,11 +314,16 @@ class Journal:
             meta = store.meta()
             settings = decode_settings(meta["settings"])
             taken = decode_source(meta["taken"])
-            position = replay(map(decode, store.log()), taken.people)
-        except (msgspec.MsgspecError, KeyError, AssertionError, IndexError) as error:
-            raise JournalCorruptError(
-                f"{self.path}: the journal is damaged: its content is not consistent"
-            ) from error
+            check_source(taken)
+            if taken.people:
+                # Memory is taken for as many, so they must be there.
+                first, row = store.recipients(taken.people - 1)
+                if first + len(decode_row(row).numbers) != taken.people:
+                    raise IndexError("recipients are missing")
+            with closing(self._records(taken.people)) as records:
+                position = replay(records, taken.people)
+        except _INCONSISTENT as error:
+            raise self._inconsistent() from error
         return Saved(
             settings,
             taken.total,
@@ -276,11 +334,27 @@ class Journal:
             position,
         )
 
+    def _records(self, recipients: int) -> Generator[Record]:
+        """Yield the records of the log; raises IndexError for recipients beyond the source."""
+        with closing(self._opened.log()) as log:
+            for record in map(decode, log):
+                check_within(recipients_of(record), recipients)
+                yield record
+
+    def _inconsistent(self) -> JournalCorruptError:
+        return JournalCorruptError(
+            f"{self.path}: the journal is damaged: its content is not consistent"
+        )
+
     async def _row_of(self, ordinal: int) -> tuple[int, Batch]:
         """Return the stored batch that has this ordinal, and its first ordinal; the last one is cached."""
         if self._row is None or not 0 <= ordinal - self._row[0] < len(self._row[1]):
             first, value = await self._run(self._opened.recipients, ordinal)
-            row = decode_row(value)
+            try:
+                row = decode_row(value)
+                check_row(row)
+            except _INCONSISTENT as error:
+                raise self._inconsistent() from error
             batch = Batch()
             batch.numbers = row.numbers
             batch.written = row.numbers

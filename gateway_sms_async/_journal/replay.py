@@ -73,6 +73,11 @@ class SavedMessage:
         return self.message_id is not None
 
     @property
+    def is_lost(self) -> bool:
+        """Whether it may be closed and cannot be looked at, because its id is not known."""
+        return self.message_id is None and self.closed_elsewhere
+
+    @property
     def may_be_closed(self) -> bool:
         """Whether its recipients may be texted, so that they must not be called unsent."""
         return self.closing is not None or self.sending is not None or self.closed_elsewhere
@@ -182,7 +187,7 @@ class Position:
     def release_unanswered(self) -> None:
         """Make recipients pending that are on opened messages without an answer: those never go out."""
         for message in self.messages.values():
-            if message.message_id is None and not message.released:
+            if message.message_id is None and not (message.released or message.closed_elsewhere):
                 message.released = True
                 self._mark(message.recipients, _PENDING)
 

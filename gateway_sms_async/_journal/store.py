@@ -1,6 +1,7 @@
 """The journal's file: SQLite, one connection, locked from before the first read until it is closed.
 
-Every method blocks, so the journal calls them on its one thread. A file under its final name always
+The lock is that of `lock.py`. SQLite's own exclusive lock is kept as well: older versions of this
+library know only that one. Every method blocks, so the journal calls them on its one thread. A file under its final name always
 holds a whole source; while the source is being written, the file has another name.
 """
 
@@ -9,12 +10,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import zlib
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import JournalCorruptError, JournalError, JournalExistsError, JournalLockedError
+from .lock import JournalLock
 
 __all__ = ["Store", "check_new"]
 
@@ -43,9 +45,13 @@ class Store:
     the ordinal of the first.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, lock: JournalLock | None
+    ) -> None:
         self.path = path
         self._connection = connection
+        self._lock = lock
+        self._file = path.stat()
         self._published = path
         self._number = 0
         self._chain = 0
@@ -55,30 +61,15 @@ class Store:
     def create(cls, path: Path) -> Store:
         """Create a journal; `publish` gives it its final name."""
         check_new(path)
-        partial = path.with_name(path.name + ".partial")
         with _explained(path):
-            _touch(partial)
+            lock = JournalLock(path)
             try:
-                connection = _connect(partial)
-            except JournalCorruptError:
-                # Left by a process that was killed before it had sent anything.
-                partial.unlink()
-                _touch(partial)
-                connection = _connect(partial)
-            store = cls(partial, connection)
-            store._published = path
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                for table in ("meta", "people", "log"):
-                    connection.execute(f"DROP TABLE IF EXISTS {table}")
-                for statement in filter(str.strip, _SCHEMA.split(";")):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version = {FORMAT}")
+                # Another process may have ended its campaign between the two lines above.
+                check_new(path)
+                return cls._create(path, lock)
             except BaseException:
-                store.close()
+                lock.release()
                 raise
-            return store
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -86,14 +77,53 @@ class Store:
         with _explained(path):
             if not path.is_file():
                 raise JournalError(f"{path}: there is no journal here")
-            store = cls(path, _connect(path, known=True))
+            lock = JournalLock.where_possible(path)
             try:
-                store._check()
-                _unlink_partial(path)
+                return cls._open(path, lock)
             except BaseException:
-                store.close()
+                if lock is not None:
+                    lock.release()
                 raise
+
+    @classmethod
+    def _create(cls, path: Path, lock: JournalLock) -> Store:
+        partial = path.with_name(path.name + ".partial")
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = _connect_new(partial)
+            connection.execute("BEGIN IMMEDIATE")
+            for table in ("meta", "people", "log"):
+                connection.execute(f"DROP TABLE IF EXISTS {table}")
+            for statement in filter(str.strip, _SCHEMA.split(";")):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
+            store = cls(partial, connection, lock)
+            store._published = path
             return store
+        except JournalLockedError:
+            # An older version of this library is writing this file.
+            raise
+        except BaseException:
+            if connection is not None:
+                _close(connection, partial)
+            for file in (partial, _rollback_of(partial)):
+                with suppress(OSError):
+                    file.unlink()
+            raise
+
+    @classmethod
+    def _open(cls, path: Path, lock: JournalLock | None) -> Store:
+        connection = _connect(path, known=True)
+        try:
+            store = cls(path, connection, lock)
+            store._check()
+            _unlink_partial(path)
+            store._check_names()
+            return store
+        except BaseException:
+            _close(connection, path)
+            raise
 
     def add_recipients(self, first: int, value: bytes) -> None:
         """Store some recipients of the source; only before `publish`."""
@@ -107,18 +137,22 @@ class Store:
             rows = [(name, _sealed(value, 0)) for name, value in meta.items()]
             self._connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
             self._connection.execute("COMMIT")
-            # Renamed before the lock is released: otherwise another `create` could take the file.
+            self._check_lock()
+            # Renamed before SQLite's lock is released: otherwise an older version of this library
+            # could take the file.
             _rename(self.path, self._published)
-            self._release()
+            _close(self._connection, self.path)
             self.path = self._published
             self._connection = _connect(self.path)
+            self._file = self.path.stat()
 
     def commit(self, values: Sequence[bytes]) -> None:
         """Append to the log: all values or none, durable when this returns."""
-        if self._broken:
+        broken, self._broken = self._broken, True
+        if broken:
             raise JournalError(f"{self.path}: an earlier write has failed; nothing more is written")
-        self._broken = True
         with _explained(self.path):
+            self._check_lock()
             self._connection.execute("BEGIN IMMEDIATE")
             number, chain = self._number, self._chain
             rows: list[tuple[int, bytes]] = []
@@ -128,6 +162,8 @@ class Store:
                 rows.append((number, chain.to_bytes(_CHECKSUM) + value))
             self._connection.executemany("INSERT INTO log VALUES (?, ?)", rows)
             self._connection.execute("COMMIT")
+            # Whoever locks the journal after this reads what was just written.
+            self._check_lock()
             self._number, self._chain = number, chain
             self._broken = False
 
@@ -149,7 +185,7 @@ class Store:
                 raise self._damaged("recipients are missing")
             return row[0], self._opened(row[1], row[0])
 
-    def log(self) -> Iterator[bytes]:
+    def log(self) -> Generator[bytes]:
         """Yield the records of the log from its beginning."""
         self._number = self._chain = 0
         with (
@@ -168,25 +204,54 @@ class Store:
     def remove(self) -> None:
         """Delete the file."""
         with _explained(self.path):
+            self._check_lock()
             self.path.unlink()
 
     def close(self) -> None:
-        """Release the file; a file that was not published is deleted."""
-        with suppress(sqlite3.Error):
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-        if self.path != self._published:
-            with suppress(OSError):
-                self.path.unlink()
-        self._release()
+        """Release the file; a file that was not published is deleted. May be repeated."""
+        try:
+            in_place = self._is_in_place
+            _close(self._connection, self.path if in_place else None)
+            if in_place and self.path != self._published:
+                with suppress(OSError):
+                    self.path.unlink()
+        finally:
+            if self._lock is not None:
+                self._lock.release()
 
-    def _release(self) -> None:
-        """Delete SQLite's own journal file if it is empty, then release the lock."""
-        rollback = self.path.with_name(self.path.name + "-journal")
-        with suppress(OSError):
-            if not rollback.stat().st_size:
-                rollback.unlink()
-        self._connection.close()
+    @property
+    def _is_in_place(self) -> bool:
+        """Whether the path still names the file that was opened."""
+        try:
+            return os.path.samestat(self._file, self.path.stat())
+        except OSError:
+            return False
+
+    def _check_lock(self) -> None:
+        """Raise JournalError if another process may use the journal, or finds another one."""
+        if self._lock is None:
+            raise JournalError(
+                f"{self.path}: no file can be created in this folder, so the journal can only be read"
+            )
+        if not self._lock.is_held:
+            raise JournalError(
+                f"{self._lock.path}: the lock file of this campaign was deleted or replaced, so "
+                "another process may use its journal; nothing more is written. Resume the campaign "
+                "when no other process runs it"
+            )
+        if not self._is_in_place:
+            raise JournalError(
+                f"{self.path}: the journal of this campaign was deleted or replaced; nothing more is "
+                "written. Put the file back before you resume it"
+            )
+
+    def _check_names(self) -> None:
+        """Raise JournalError if the file has a second name, which has a lock of its own."""
+        if self.path.stat().st_nlink > 1:
+            raise JournalError(
+                f"{self.path}: the journal has a second name (a hard link), under which another "
+                "process could use it; delete one of the two names"
+            )
 
     def _check(self) -> None:
         connection = self._connection
@@ -229,6 +294,29 @@ def _touch(path: Path) -> None:
         path.chmod(0o600)
 
 
+def _connect_new(path: Path) -> sqlite3.Connection:
+    """Connect to a new file, or to one that a killed process has left; both hold nothing sent."""
+    _touch(path)
+    try:
+        return _connect(path)
+    except JournalCorruptError:
+        path.unlink()
+        _touch(path)
+        return _connect(path)
+
+
+def _close(connection: sqlite3.Connection, path: Path | None) -> None:
+    """Close a connection; at `path`, delete SQLite's own journal file if it is empty."""
+    try:
+        with suppress(sqlite3.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        if path is not None:
+            _unlink_empty(_rollback_of(path))
+    finally:
+        connection.close()
+
+
 def _connect(path: Path, *, known: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0.05, isolation_level=None
@@ -237,7 +325,7 @@ def _connect(path: Path, *, known: bool = False) -> sqlite3.Connection:
         # A file that is not a journal must not be changed.
         if known and _pragma(connection, "application_id") != APPLICATION_ID:
             raise JournalCorruptError(f"{path}: this is not a journal of gateway_sms_async")
-        # Lock before reading, and keep the lock: no other process can change what is read below.
+        # Lock before reading, and keep the lock: an older version of this library looks at it.
         # EXCLUSIVE mode only from here: set earlier, two processes each holding a shared lock would
         # deadlock.
         connection.execute("BEGIN EXCLUSIVE")
@@ -248,13 +336,13 @@ def _connect(path: Path, *, known: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA fullfsync = ON")
         if _pragma(connection, "synchronous") != 2:  # noqa: PLR2004 - FULL
             raise JournalError(f"{path}: this SQLite cannot write durably")
+        return connection
     except (sqlite3.Error, UnicodeDecodeError) as error:
         connection.close()
         raise _explain(path, error) from error
     except BaseException:
         connection.close()
         raise
-    return connection
 
 
 def _unlink_partial(path: Path) -> None:
@@ -263,10 +351,19 @@ def _unlink_partial(path: Path) -> None:
     with suppress(OSError):
         if partial.samefile(path):
             partial.unlink()
-    rollback = partial.with_name(partial.name + "-journal")
+    if not partial.exists():
+        _unlink_empty(_rollback_of(partial))
+
+
+def _rollback_of(path: Path) -> Path:
+    """Return the name of SQLite's own journal file."""
+    return path.with_name(path.name + "-journal")
+
+
+def _unlink_empty(path: Path) -> None:
     with suppress(OSError):
-        if not partial.exists() and not rollback.stat().st_size:
-            rollback.unlink()
+        if not path.stat().st_size:
+            path.unlink()
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

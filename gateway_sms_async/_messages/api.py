@@ -8,6 +8,7 @@ The vendor's documentation of each call: https://console.openapi.com/apis/gatewa
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import re
 from collections.abc import Callable
@@ -21,12 +22,25 @@ from .._http.session import Session
 from ..errors import InvalidRequestError, NotFoundError, OutcomeUnknownError
 from ..models import Envelope, Message, MessageSummary, RecipientReport
 
-__all__ = ["MESSAGES", "SEND", "MessagesAPI", "is_message_id", "message_path", "only_message"]
+__all__ = [
+    "LOOK_SHARE",
+    "MESSAGES",
+    "SEND",
+    "MessagesAPI",
+    "before_look",
+    "is_message_id",
+    "message_path",
+    "only_message",
+    "response_to",
+]
 
 MESSAGES = "/messages/"
 
 # One message comes as an object or in a list of exactly one, depending on the call.
 _ONE = msgspec.json.Decoder(Envelope[tuple[Message] | Message])
+
+
+Accepts = Callable[[tuple[Message] | Message], bool]
 
 
 _REPORTS = msgspec.json.Decoder(Envelope[list[RecipientReport]])
@@ -67,42 +81,47 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _DELETE_TRIES = 3
 
 
+LOOK_SHARE = 0.25
+"""The share of a call's time that is kept for a look, in case the response to its write is lost."""
+
+
 class MessagesAPI:
-    """The calls on messages. Each raises the GatewayErrors of `Session.call`."""
+    """The calls on messages. Each raises the GatewayErrors of `Session.call`.
+
+    `deadline` is on the loop's clock. It is for callers that make several calls in a limited time;
+    without it, each request and its retries have `max_elapsed` of their own.
+    """
 
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    async def list(self) -> builtins.list[MessageSummary]:
+    async def list(self, deadline: float | None = None) -> builtins.list[MessageSummary]:
         """Return the messages of the account; an empty account is an empty list."""
         try:
-            return await self.session.call(_LIST, MESSAGES)
+            return await self.session.call(_LIST, MESSAGES, deadline=deadline)
         except NotFoundError:
             return []
 
-    async def get(self, message_id: str) -> Message:
+    async def get(self, message_id: str, deadline: float | None = None) -> Message:
         """Return one message."""
         path = message_path(message_id)
-        return only_message(await self.session.call(_GET, path, accepts=_about(message_id)))
+        return only_message(
+            await self.session.call(_GET, path, accepts=_about(message_id), deadline=deadline)
+        )
 
     async def open_transaction(
         self,
         payload: bytes,
         wire_status: WireStatus | None = None,
-        *,
-        accepts: Callable[[Message], bool] | None = None,
+        accepts: Accepts | None = None,
     ) -> Message:
         """Send the POST of an open message, which sends nothing to its recipients yet.
 
         A response that `accepts` rejects is another request's: then another message is opened.
         """
-
-        def check(data: tuple[Message] | Message) -> bool:
-            return accepts is None or accepts(only_message(data))
-
         return only_message(
             await self.session.call(
-                _OPEN, MESSAGES, payload, wire_status=wire_status, accepts=check
+                _OPEN, MESSAGES, payload, wire_status=wire_status, accepts=accepts
             )
         )
 
@@ -112,6 +131,7 @@ class MessagesAPI:
         payload: bytes,
         transaction: bool | None,  # noqa: FBT001 - the field's own three values
         wire_status: WireStatus | None = None,
+        deadline: float | None = None,
     ) -> Message:
         """Send a PUT. `transaction` is the value of this field in `payload`, None if left out."""
         path = message_path(message_id)
@@ -122,10 +142,11 @@ class MessagesAPI:
                 payload,
                 wire_status=wire_status,
                 accepts=_about(message_id),
+                deadline=deadline,
             )
         )
 
-    async def delete(self, message_id: str) -> None:
+    async def delete(self, message_id: str, deadline: float | None = None) -> None:
         """Delete a message. If a response is lost, look at the message before deleting it again.
 
         Raises OutcomeUnknownError if the response was lost and looking did not help either.
@@ -134,7 +155,7 @@ class MessagesAPI:
         lost: OutcomeUnknownError | None = None
         for _ in range(_DELETE_TRIES):
             try:
-                await self.session.call(_DELETE, path)
+                await self.session.call(_DELETE, path, deadline=before_look(deadline))
             except NotFoundError:
                 if lost is None:
                     raise
@@ -142,7 +163,7 @@ class MessagesAPI:
                 raise
             except OutcomeUnknownError as error:
                 lost = error
-                if await self._is_there(message_id):
+                if await self._is_there(message_id, deadline):
                     continue
             except Exception:
                 # Whatever prevented the second request, it is the first response that is missing.
@@ -153,9 +174,12 @@ class MessagesAPI:
         assert lost is not None
         raise lost
 
-    async def recipients(self, message_id: str) -> builtins.list[RecipientReport]:
+    async def recipients(
+        self, message_id: str, deadline: float | None = None
+    ) -> builtins.list[RecipientReport]:
         """Return every recipient of a message."""
-        return await self.session.call(_RECIPIENTS, f"{message_path(message_id)}/recipients/")
+        path = f"{message_path(message_id)}/recipients/"
+        return await self.session.call(_RECIPIENTS, path, deadline=deadline)
 
     async def recipient(self, message_id: str, number: str) -> builtins.list[RecipientReport]:
         """Return the recipient with this number, as a list of one, or an empty list."""
@@ -163,9 +187,9 @@ class MessagesAPI:
             _RECIPIENT, f"{message_path(message_id)}/recipients/{number}"
         )
 
-    async def _is_there(self, message_id: str) -> bool:
+    async def _is_there(self, message_id: str, deadline: float | None) -> bool:
         try:
-            await self.get(message_id)
+            await self.get(message_id, deadline)
         except NotFoundError:
             return False
         except Exception:  # noqa: BLE001
@@ -179,7 +203,34 @@ def only_message(data: tuple[Message] | Message) -> Message:
     return data if isinstance(data, Message) else data[0]
 
 
-def _about(message_id: str) -> Callable[[tuple[Message] | Message], bool]:
+def before_look(deadline: float | None) -> float | None:
+    """Return when a write must end, so that there is time for a look before `deadline`."""
+    if deadline is None:
+        return None
+    now = asyncio.get_running_loop().time()
+    return deadline - max(0.0, deadline - now) * LOOK_SHARE
+
+
+def response_to(custom: object, recipients: int) -> Accepts:
+    """Return a check that a response can be the one to a POST with so many recipients.
+
+    `custom` is what the POST carries in `options.custom`. A gateway that returns another text or
+    object there answers another request.
+    """
+
+    def accepts(data: tuple[Message] | Message) -> bool:
+        message = only_message(data)
+        if message.valid + message.invalid > recipients:
+            return False
+        shown = message.options.custom
+        # A gateway may return a text of digits as a number, and nothing as an empty list.
+        is_other = isinstance(shown, str | dict | list) and bool(shown) and shown != custom
+        return not (is_other and isinstance(custom, str))
+
+    return accepts
+
+
+def _about(message_id: str) -> Accepts:
     """Return a check that a response is about this message, not one that a confused proxy mixed up."""
     return lambda data: only_message(data).id == message_id
 

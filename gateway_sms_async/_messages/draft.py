@@ -173,7 +173,8 @@ class Draft:
         if options is not None and not isinstance(options, Options):
             raise TypeError("options must be an Options")
         self.options = (options.to_wire() if options is not None else {}) or UNSET
-        self.has_custom: bool = options is not None and options.custom is not None
+        self.custom: object = None if options is None else options.custom
+        self.has_custom: bool = self.custom is not None
         self.test: bool = check_flag("test", test)
         self.is_realtime: bool = options is not None and options.realtime and not test
         self.placeholders: tuple[str, ...] = placeholders(body)

@@ -18,12 +18,12 @@ from .._events import CloseEvent, Emit, safe_id
 from .._http.session import Session
 from .._recipients.numbers import normalize
 from .._recipients.recipient import Recipient, RecipientLike, coerce
-from .._recipients.wire import Addressee, wire_recipients
+from .._recipients.wire import WireRecipients, wire_recipients
 from ..errors import NotFoundError, OutcomeUnknownError, RecipientsRejectedError
 from ..models import Message, MessageSummary, RecipientReport
-from .api import MessagesAPI
+from .api import MessagesAPI, response_to
 from .draft import Draft, MessageUpdate, Options, OptionsPatch, check_reference, encode, wire_date
-from .sending import MessageSender, check_accepted
+from .sending import MessageSender, Post, check_accepted, count_recipients
 
 __all__ = ["Messages"]
 
@@ -96,21 +96,37 @@ class Messages:
           one raises RateLimitError, whose `retry_after` is the wait in seconds. True waits, if
           `max_elapsed` allows it.
 
-        If the response is lost, the message is looked for by its reference for at most
-        `max_elapsed` seconds: the account is listed and its newest messages are read one by one. If
-        it is found, it is returned. A reference of your own must therefore be new in every call.
+        If the response is lost, the message is looked for by its reference: the account is listed
+        and its newest messages are read one by one. If it is found, it is returned. A reference of
+        your own should be new in every call: another message may have it, so what is found is
+        returned only if its sender, its text and its list of recipients are those of this call.
 
-        Returns the message as the gateway accepted it. Raises ValueError or TypeError before any
-        request, RecipientsRejectedError if the gateway accepted none of the recipients, and
-        OutcomeUnknownError if a text may have been sent and was not found. After any other
-        GatewayError, nothing was sent and calling again is safe. (`POST /messages/`)
+        The whole call takes at most `max_elapsed` seconds. A quarter of them is kept for the search,
+        and the wait for a realtime message takes at most the other three.
+
+        Returns the message as the gateway accepted it, which may be without some recipients:
+
+        ```python
+        message = await gateway.messages.send(
+            sender="ACME", body="Ciao", recipients=["+39-3401234567", "+39-3401234568"]
+        )
+        if not message.all_accepted:
+            print("not sent to:", message.refused)
+        ```
+
+        Raises ValueError or TypeError before any request, RecipientsRejectedError if the gateway
+        accepted none of the recipients, and OutcomeUnknownError if a text may have been sent and was
+        not found. After any other GatewayError, nothing was sent and calling again is safe.
+        (`POST /messages/`)
         """
+        deadline = self._session.deadline()
         draft = Draft(sender=sender, body=body, priority=priority, options=options, test=test)
         wire = wire_recipients(recipients, draft.placeholders)
         if not wire:
             raise ValueError("recipients is empty: give at least one number")
         if draft.has_custom and reference is not None:
             raise ValueError("give either reference or options.custom: they share one field")
+        has_own_reference = reference is None
         if not draft.has_custom:
             reference = (
                 self._sender.new_reference() if reference is None else check_reference(reference)
@@ -118,24 +134,25 @@ class Messages:
         payload = draft.payload(
             wire, transaction=check_flag("transaction", transaction), reference=reference
         )
+        count = count_recipients(wire)
         if transaction:
-            return check_accepted(await self._api.open_transaction(payload))
+            accepts = response_to(draft.custom if reference is None else reference, count)
+            return check_accepted(await self._api.open_transaction(payload, accepts=accepts))
         turn: float | None = None
-        patience = self._session.policy.max_elapsed
-        if not check_flag("wait_realtime", wait_realtime):
-            patience = 0.0
+        waits = check_flag("wait_realtime", wait_realtime)
         if draft.is_realtime:
+            patience = self._sender.realtime_patience() if waits else 0.0
             turn = await self._sender.realtime_turn(patience)
+        post = Post(draft, wire, payload, reference, has_own_reference)
         emit = self._session.emit
         if emit is None:
-            return await self._sender.send(draft, payload, reference, turn)
+            return await self._sender.send(post, turn=turn, deadline=deadline)
         try:
-            message = await self._sender.send(draft, payload, reference, turn)
+            message = await self._sender.send(post, turn=turn, deadline=deadline)
         except RecipientsRejectedError as rejected:
             _report(emit, rejected.message)
             raise
         except OutcomeUnknownError:
-            count = 1 if isinstance(wire, str | Addressee) else len(wire)
             emit(CloseEvent(result="unknown", message_id=None, unknown=count))
             raise
         _report(emit, message)
@@ -150,10 +167,12 @@ class Messages:
             await gateway.messages.send(recipients="+39-3401234567", **order)
         ```
 
-        Takes one request for the list, and one for each message until it is found.
+        Takes one request for the list, and one for each message until it is found. Raises
+        GatewayTimeoutError if that takes longer than `max_elapsed` seconds.
         (`GET /messages/`, `GET /messages/{id}`)
         """
-        return await self._sender.find(check_reference(reference))
+        reference = check_reference(reference)
+        return await self._sender.find(reference, deadline=self._session.deadline())
 
     async def get(self, message_id: str) -> Message:
         """Return one message, with its state, counts of recipients, price and options.
@@ -194,9 +213,21 @@ class Messages:
         if it is not known whether the change was applied: look with `get` before you call again,
         because recipients that are added twice are texted twice. (`PUT /messages/{id}`)
         """
+        return await self._update(
+            message_id, wire_recipients(recipients), transaction, timestamp_send
+        )
+
+    async def _update(
+        self,
+        message_id: str,
+        recipients: WireRecipients,
+        transaction: bool | None,  # noqa: FBT001 - the field's own three values
+        timestamp_send: date | None,
+        deadline: float | None = None,
+    ) -> Message:
         payload = encode(
             MessageUpdate(
-                recipients=wire_recipients(recipients),
+                recipients=recipients,
                 transaction=UNSET
                 if transaction is None
                 else check_flag("transaction", transaction),
@@ -205,7 +236,7 @@ class Messages:
                 else OptionsPatch(timestamp_send=wire_date(timestamp_send)),
             )
         )
-        message = await self._api.put(message_id, payload, transaction)
+        message = await self._api.put(message_id, payload, transaction, deadline=deadline)
         if transaction is False and self._session.emit is not None:
             _report(self._session.emit, message)
         return message
@@ -224,13 +255,13 @@ class Messages:
         ```
 
         The gateway knows days, not hours: a datetime raises TypeError. Raises the errors of `get`
-        and `update`. (`GET`, then `PUT /messages/{id}`)
+        and `update`. Both requests together take at most `max_elapsed` seconds. (`GET`, then
+        `PUT /messages/{id}`)
         """
         wire_date(timestamp_send)
-        seen = await self.get(message_id)
-        return await self.update(
-            message_id, transaction=seen.transaction, timestamp_send=timestamp_send
-        )
+        deadline = self._session.deadline()
+        seen = await self._api.get(message_id, deadline)
+        return await self._update(message_id, [], seen.transaction, timestamp_send, deadline)
 
     async def delete(self, message_id: str) -> None:
         """Cancel a message, which is then never sent. Credit that was spent is not refunded.
@@ -242,11 +273,11 @@ class Messages:
         await gateway.messages.delete(opened.id)
         ```
 
-        If a response is lost, the message is looked at before it is deleted again. Raises
-        NotFoundError if there was no such message, InvalidRequestError (code 221) if it is too
+        If a response is lost, the message is looked at before it is deleted again, all within
+        `max_elapsed` seconds. Raises NotFoundError if there was no such message, InvalidRequestError (code 221) if it is too
         late, and OutcomeUnknownError if neither is known. (`DELETE /messages/{id}`)
         """
-        await self._api.delete(message_id)
+        await self._api.delete(message_id, self._session.deadline())
 
     async def recipients(self, message_id: str) -> builtins.list[RecipientReport]:
         """Return every recipient of a message, with its delivery state.

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import secrets
 import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
-from .._recipients.wire import WireRecipients
+from .._recipients.wire import Addressee, WireRecipients
 from ..errors import (
     GatewayError,
     NotFoundError,
@@ -18,17 +21,43 @@ from ..errors import (
     RateLimitError,
     RecipientsRejectedError,
 )
-from ..models import Message
-from .api import MESSAGES, SEND, MessagesAPI, is_message_id, only_message
+from ..models import Message, RecipientReport
+from .api import (
+    LOOK_SHARE,
+    MESSAGES,
+    SEND,
+    MessagesAPI,
+    before_look,
+    is_message_id,
+    only_message,
+    response_to,
+)
 from .draft import Draft
 
-__all__ = ["MessageSender", "check_accepted"]
+__all__ = ["MessageSender", "Post", "check_accepted", "count_recipients"]
 
 _REFERENCES = 64
 
 
 # How far the gateway's clock may be behind ours when a lost message is looked for.
 _CLOCK_SLACK = 3600.0
+
+
+_NOT_DIGITS = re.compile(r"[^0-9]")
+
+
+class Post(NamedTuple):
+    """The POST of one message that is sent at once.
+
+    `has_own_reference` is False if the caller chose the reference: other messages may have the
+    same one.
+    """
+
+    draft: Draft
+    recipients: WireRecipients
+    payload: bytes
+    reference: str | None
+    has_own_reference: bool
 
 
 class MessageSender:
@@ -47,6 +76,10 @@ class MessageSender:
             drawn = secrets.token_hex(16 * _REFERENCES)
             self._references = [drawn[at : at + 32] for at in range(0, len(drawn), 32)]
         return self._references.pop()
+
+    def realtime_patience(self) -> float:
+        """Return the seconds that a call may wait for its turn: the rest is for its requests."""
+        return self._session.policy.max_elapsed * (1 - LOOK_SHARE)
 
     async def realtime_turn(self, patience: float) -> float:
         """Wait until a realtime message may be sent; return that moment on the loop's clock.
@@ -69,73 +102,145 @@ class MessageSender:
     async def send_draft(
         self, draft: Draft, wire: WireRecipients, reference: str | None
     ) -> Message:
-        """Send a message to these recipients, as `send` does."""
+        """Send a message to these recipients, as `send` does. The reference is a new one."""
         payload = draft.payload(wire, transaction=False, reference=reference)
-        return await self.send(draft, payload, reference)
+        return await self.send(Post(draft, wire, payload, reference, has_own_reference=True))
 
     async def send(
-        self, draft: Draft, payload: bytes, reference: str | None, turn: float | None = None
+        self, post: Post, *, turn: float | None = None, deadline: float | None = None
     ) -> Message:
-        """Send the POST of a draft; if its response is lost, find the message by its reference.
+        """Send the POST; if its response is lost, find the message by its reference.
 
-        `turn` is what `realtime_turn` returned. It is given back when nothing was sent.
+        `turn` is what `realtime_turn` returned. It is given back when nothing was sent. `deadline`
+        is for everything together; a part of it is kept for the search.
         """
         started = time.time()
+        reference = post.reference
+        custom = post.draft.custom if reference is None else reference
         try:
             # Not through the API object: most requests are these, and each layer costs time.
-            message = only_message(await self._session.call(SEND, MESSAGES, payload))
+            data = await self._session.call(
+                SEND,
+                MESSAGES,
+                post.payload,
+                accepts=response_to(custom, count_recipients(post.recipients)),
+                deadline=deadline if reference is None else before_look(deadline),
+            )
+            message = only_message(data)
         except OutcomeUnknownError as unknown:
-            message = await self._recover(draft, reference, started, unknown)
+            message = await self._recover(post, started, deadline, unknown)
         except GatewayError:
             if turn is not None:
                 self._session.realtime.not_sent(turn)
             raise
-        if draft.is_realtime:
+        if post.draft.is_realtime:
             # The gateway's minute begins when it arrives.
             self._session.realtime.sent(asyncio.get_running_loop().time())
         return check_accepted(message)
 
     async def find(
-        self, reference: str, *, since: float | None = None, draft: Draft | None = None
+        self,
+        reference: str,
+        *,
+        since: float | None = None,
+        is_wanted: Callable[[Message], Awaitable[bool]] | None = None,
+        deadline: float | None = None,
     ) -> Message | None:
         """Return the newest message with this reference; None if there is no such message.
 
-        If given, only a message that was made after `since` (wall seconds) and from `draft`.
+        If given, only one that was made after `since` (wall seconds) and that `is_wanted` accepts.
         """
-        for summary in await self._api.list():
+        for summary in await self._api.list(deadline):
             made = summary.timestamp
             too_old = since is not None and made is not None and made.timestamp() < since
             if too_old or not is_message_id(summary.id):
                 continue
             try:
-                message = await self._api.get(summary.id)
+                message = await self._api.get(summary.id, deadline)
             except NotFoundError:
                 continue
             if message.options.custom == reference and (
-                draft is None or (not message.transaction and message.body in {None, draft.body})
+                is_wanted is None or await is_wanted(message)
             ):
                 return message
         return None
 
     async def _recover(
-        self, draft: Draft, reference: str | None, started: float, unknown: OutcomeUnknownError
+        self, post: Post, started: float, deadline: float | None, unknown: OutcomeUnknownError
     ) -> Message:
         """Return the message whose response was lost; raises OutcomeUnknownError if not found."""
+        since = started - _CLOCK_SLACK
+        why = "and no message with its reference was found"
+
+        async def is_this(message: Message) -> bool:
+            nonlocal why
+            if await self._is_proven(message, post, since, deadline):
+                return True
+            why = "and a message with its reference exists, but it is not provably this one"
+            return False
+
         found: Message | None = None
-        if reference is not None:
+        if post.reference is None:
+            why = "and it has no reference to look for"
+        else:
             try:
-                async with asyncio.timeout(self._session.policy.max_elapsed):
-                    found = await self.find(reference, since=started - _CLOCK_SLACK, draft=draft)
+                async with asyncio.timeout_at(deadline or self._session.deadline()):
+                    found = await self.find(
+                        post.reference, since=since, is_wanted=is_this, deadline=deadline
+                    )
             except Exception:  # noqa: BLE001 - whatever prevented the search, a text may be out
-                found = None
+                why = "and the search for its reference failed"
         if found is None:
             lost = OutcomeUnknownError(
-                "POST: the answer was lost, and no message with its reference was found; a text "
-                "may have gone out",
-                reference=reference,
+                f"POST: the answer was lost, {why}; a text may have gone out",
+                reference=post.reference,
             )
             raise lost from unknown.__cause__
         return found
+
+    async def _is_proven(
+        self, message: Message, post: Post, since: float, deadline: float | None
+    ) -> bool:
+        """Return whether a message with the reference of this POST is the message of this POST."""
+        draft, total = post.draft, message.valid + message.invalid
+        count = count_recipients(post.recipients)
+        if message.transaction or message.body not in {None, draft.body} or total > count:
+            return False
+        if post.has_own_reference:
+            return True
+        made = message.timestamp
+        if made is None or made.timestamp() < since or total != count:
+            return False
+        if message.sender not in {None, draft.sender}:
+            return False
+        try:
+            reports = await self._api.recipients(message.id, deadline)
+        except NotFoundError:
+            return False
+        return _has_exactly(message, reports, post.recipients)
+
+
+def _has_exactly(
+    message: Message, reports: list[RecipientReport], recipients: WireRecipients
+) -> bool:
+    """Return whether these are the recipients of the message, no other and none left out."""
+    items = [recipients] if isinstance(recipients, str | Addressee) else recipients
+    sent = {_digits(one if isinstance(one, str) else one.number) for one in items}
+    listed = [_digits(report.number) for report in reports]
+    shown = {*listed, *map(_digits, message.refused)}
+    # A gateway may list the invalid ones too.
+    is_whole = len(listed) in {message.valid, message.valid + message.invalid}
+    return is_whole and len(set(listed)) == len(listed) and shown == sent
+
+
+def _digits(number: str) -> str:
+    # The gateway may write numbers in another form. No calling code begins with 0.
+    return _NOT_DIGITS.sub("", number).lstrip("0")
+
+
+def count_recipients(recipients: WireRecipients) -> int:
+    """Return how many recipients a request carries."""
+    return 1 if isinstance(recipients, str | Addressee) else len(recipients)
 
 
 def check_accepted(message: Message) -> Message:

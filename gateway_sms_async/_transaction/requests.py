@@ -12,9 +12,6 @@ import math
 import secrets
 from contextlib import suppress
 from decimal import Decimal
-from functools import partial
-
-from msgspec import UNSET
 
 from .._http.endpoint import WireStatus
 from .._http.retry import RetryPolicy
@@ -32,7 +29,7 @@ from .._journal.records import (
     SingleSendIntent,
     ranges,
 )
-from .._messages.api import MessagesAPI
+from .._messages.api import Accepts, MessagesAPI, only_message, response_to
 from .._messages.draft import Draft, MessageUpdate, encode
 from .._messages.sending import MessageSender
 from .._recipients.batches import Batch
@@ -104,10 +101,14 @@ class MessageRequests:
         )
         try:
             answer = await self._api.open_transaction(
-                payload, wire_status, accepts=partial(self._answers_open, reference)
+                payload, wire_status, accepts=self._response_to_open(reference, assigned.batch)
             )
         except GatewayError as error:
-            self._journal.note(BatchReleased(message.number, assigned.number))
+            if wire_status.lost:
+                # It is on a message that never sends, unless somebody else closes that message.
+                assigned.state = BatchState.IN_DOUBT
+            else:
+                self._journal.note(BatchReleased(message.number, assigned.number))
             self.check_size(error, payload, assigned.batch)
             raise
         finally:
@@ -329,15 +330,16 @@ class MessageRequests:
 
     # What an answer proves
 
-    def _answers_open(self, reference: str | None, answer: Message) -> bool:
-        """Whether an answer is the one to this open, not one that a proxy mixed up.
+    def _response_to_open(self, reference: str | None, batch: Batch) -> Accepts:
+        """Return a check that a response is the one to this open, not one that a proxy mixed up.
 
-        Two builders that fill one message would each count the recipients of the other.
+        It must name a new message: two builders that fill one message would each count the
+        recipients of the other.
         """
-        custom = answer.options.custom
-        if reference is not None and custom not in {None, UNSET, reference}:
-            return False
-        return self._api.session.opened_ids.claim(answer.id)
+        custom = self._draft.custom if reference is None else reference
+        can_be = response_to(custom, len(batch))
+        opened_ids = self._api.session.opened_ids
+        return lambda data: can_be(data) and opened_ids.claim(only_message(data).id)
 
     def gone(self, error: NotFoundError) -> RestartMessageError:
         """Record that a message that was never closed does not exist, and return the error for it."""
@@ -350,9 +352,13 @@ class MessageRequests:
             raise self._closed_elsewhere()
 
     def doubt_if_not_seen(self) -> None:
-        """Record that the message may be closed, because another one was: nobody has looked since."""
+        """Record that the message may be closed, because another one was and no look came since.
+
+        The same goes for a message whose id is not known, because the answer to its open was lost.
+        """
         message = self.message
-        if message.state in {"open", "closing"} and not message.seen_open_since:
+        without_id = message.state == "new" and message.in_doubt
+        if (message.state in {"open", "closing"} or without_id) and not message.seen_open_since:
             message.closed_elsewhere = True
             self._journal.note(ClosedElsewhere(message.number))
 

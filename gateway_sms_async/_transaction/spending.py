@@ -40,8 +40,7 @@ class SpendingLimit:
         The message holds `recipients` at `price` in all. The close adds `last` more at the same
         price each, and the campaign's `orphans` may have cost the same each.
         """
-        if price is not None and recipients:
-            self._each = max(self._each, price / recipients)
+        self.learn(price, recipients)
         if self._reached is not None:
             raise LimitReachedError(str(self._reached))
         try:
@@ -74,6 +73,11 @@ class SpendingLimit:
                 )
             self._costs[message] = cost
         self._recipients[message] = recipients + last
+
+    def learn(self, price: Decimal | None, recipients: int) -> None:
+        """Learn the price of one recipient from a message that holds `recipients` at `price`."""
+        if price is not None and recipients:
+            self._each = max(self._each, price / recipients)
 
     def cost(self, message: int) -> Decimal | None:
         """Return what was reserved for a message, None if there is no limit on the cost."""
