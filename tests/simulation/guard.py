@@ -57,13 +57,17 @@ class Guard:
         )
 
     def _all_known(self, request: RecordedRequest, process: int) -> bool:
-        """Whether the process has named every open message, and gave up none of them."""
+        """Whether the process has named every open message, and gave up none of them.
+
+        The response shows that the message of the request is closed. From that a client must
+        conclude that others may be closed too; otherwise it could not know of any.
+        """
         messages = self.simulator.gateway.messages
         open_ids = {message_id for message_id, message in messages.items() if message.is_open}
         mine = [record for record in self._records if record.process == process]
         named = {_message_id(one) for one in (request, *(record.request for record in mine))}
         deleted = {one.message_id for one in self._records if one.request.operation == "delete"}
-        if not open_ids or not open_ids <= named or open_ids & deleted:
+        if _message_id(request) not in open_ids or not open_ids <= named or open_ids & deleted:
             return False
         numbers = list(self._numbers())
         return len(numbers) == len(set(numbers))

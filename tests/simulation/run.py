@@ -423,7 +423,10 @@ class Run:
 
     def _most_requests(self) -> int:
         schedule = self.schedule
-        batches = len(schedule.source) // min(schedule.batch_size, schedule.recipients_per_message)
+        size = min(schedule.batch_size, schedule.recipients_per_message)
+        if dict(schedule.dialect).get("object_lists") is False and "{{" in schedule.body:
+            size = 1
+        batches = len(schedule.source) // size
         return 150 + 40 * (batches + 2)
 
     def _finish(self) -> None:
