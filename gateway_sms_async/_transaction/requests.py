@@ -360,13 +360,17 @@ class MessageRequests:
         """
         message = self.message
         lost = message.state == "new" and message.in_doubt
-        is_open = message.state in {"open", "closing"} and not message.seen_open_since
+        is_open = message.state in {"open", "closing"} and not self.seen_open_since()
         if self.tuning.closed_elsewhere and (is_open or lost):
             message.closed_elsewhere = True
             self._journal.note(ClosedElsewhere(message.number))
         elif lost:
             self._journal.note(BatchReleased(message.number, message.assigned[0].number))
         message.end()
+
+    def seen_open_since(self) -> bool:
+        """Whether it was seen open after the last time that a message was found closed elsewhere."""
+        return self.message.seen_open_after == self.tuning.closed_elsewhere
 
     def check_settled(self) -> None:
         """Raise GatewayError if the recipients of a message closed elsewhere are still not known."""
@@ -375,7 +379,8 @@ class MessageRequests:
 
     def note_closed_elsewhere(self) -> None:
         """Record that the message is closed though this process did not close it."""
-        self.message.closed_elsewhere = self.tuning.closed_elsewhere = True
+        self.message.closed_elsewhere = True
+        self.tuning.closed_elsewhere += 1
         self._journal.note(ClosedElsewhere(self.message.number))
 
     def _closed_elsewhere(self) -> GatewayError:
