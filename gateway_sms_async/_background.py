@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack
 
+from ._cancellation import GRACE_PERIOD, drain
 from ._client import GatewayClient
 from ._messages.draft import Options
 from ._receipt import Progress, Receipt
@@ -36,6 +37,10 @@ _CHECK_EVERY = 0.02
 
 _RETRY_EVERY = 1.0
 """Seconds between attempts to open a journal that another process has locked."""
+
+
+_LEAVING = 2 * GRACE_PERIOD
+"""Seconds that campaigns have to end after a stop: the grace period, and as long for their journals."""
 
 
 _logger = logging.getLogger("gateway_sms_async")
@@ -94,7 +99,8 @@ class Campaigns:
     `folder` holds their journals, `NAME.db`, and is created if it does not exist. Entering resumes
     the campaigns that an earlier process left. Leaving stops those that run and waits until their
     requests in flight have completed. The journal of a complete campaign stays, so that its name
-    is not used again by mistake; `purge_journal` deletes it.
+    is not used again by mistake; `purge_journal` deletes it. What a listener of the client raises
+    that is no Exception, such as the failure of a test, stops a campaign and is raised on leaving.
 
     Several processes may share a folder. The first one locks a journal; in the others its campaign
     is `stopped` for that reason until the lock is released, and then one of them resumes it.
@@ -177,7 +183,20 @@ class Campaigns:
         traceback: TracebackType | None,
     ) -> None:
         self._stop.set()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        tasks = [task for task in self._tasks.values() if not task.done()]
+        try:
+            if tasks:
+                await asyncio.wait(tasks, timeout=_LEAVING)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await drain(tasks)
+        for task in self._tasks.values():
+            if task.done() and not task.cancelled():
+                # What a listener raised and is no Exception, such as the failure of a test.
+                failure = task.exception()
+                if failure is not None and error is None:
+                    raise failure
 
     def __repr__(self) -> str:
         return (
@@ -205,8 +224,12 @@ class Campaigns:
                     _logger.exception("campaign %s", name)
                 self._end(name, "stopped", str(error))
                 return error
-            except BaseException:
+            except asyncio.CancelledError:
                 self._end(name, "stopped", "cancelled")
+                raise
+            except BaseException as error:
+                _logger.exception("campaign %s", name)
+                self._end(name, "stopped", f"{type(error).__name__} was raised")
                 raise
             else:
                 if receipt.complete:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection
 from typing import Any, TypeVar
 
@@ -12,11 +13,17 @@ __all__ = ["GRACE_PERIOD", "drain", "wait_for", "wait_shielded"]
 
 T = TypeVar("T")
 
+_logger = logging.getLogger("gateway_sms_async")
+
 GRACE_PERIOD = 5.0
 """Seconds that requests in flight have to end after a campaign is stopped or cancelled."""
 
 
 _CANCEL_INTERVAL = 0.05
+
+
+_CANCELLATIONS = 10
+"""How often a task is cancelled before it is left running: half a second in all."""
 
 
 async def wait_for(tasks: Collection[asyncio.Task[None]]) -> None:
@@ -28,7 +35,8 @@ async def wait_for(tasks: Collection[asyncio.Task[None]]) -> None:
 async def drain(tasks: Collection[asyncio.Task[Any]], deadline: float | None = None) -> None:
     """Wait for tasks until a deadline, even if the caller is cancelled; then cancel the rest.
 
-    `deadline` is on the loop's clock, GRACE_PERIOD from now if not given. A cancellation that
+    `deadline` is on the loop's clock, GRACE_PERIOD from now if not given. A task that swallows all
+    cancellations is left running, with a warning in the log. A cancellation of the caller that
     arrives meanwhile is raised at the end.
     """
     # The scope keeps out anyio's cancellation, the `try` below a plain `task.cancel()`.
@@ -37,10 +45,13 @@ async def drain(tasks: Collection[asyncio.Task[Any]], deadline: float | None = N
     if deadline is None:
         deadline = loop.time() + GRACE_PERIOD
     pending = set(tasks)
+    give_up = max(deadline, loop.time()) + _CANCELLATIONS * _CANCEL_INTERVAL
+    cancellations = 0
     with anyio.CancelScope(shield=True):
-        while pending:
+        while pending and (cancellations < _CANCELLATIONS or loop.time() < give_up):
             left = deadline - loop.time()
             if left <= 0:
+                cancellations += 1
                 for task in pending:
                     task.cancel()
             try:
@@ -51,8 +62,20 @@ async def drain(tasks: Collection[asyncio.Task[Any]], deadline: float | None = N
                 )
             except asyncio.CancelledError as error:
                 cancelled = error
+    for task in pending:
+        _leave_running(task)
     if cancelled is not None:
         raise cancelled
+
+
+def _leave_running(task: asyncio.Task[Any]) -> None:
+    _logger.warning(
+        "%s did not end though it was cancelled %d times: it is left running",
+        getattr(task.get_coro(), "__qualname__", "a task"),
+        _CANCELLATIONS,
+    )
+    # Whatever it raises later concerns no caller any more.
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 _PATIENCE = 5.0

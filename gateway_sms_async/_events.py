@@ -5,6 +5,7 @@ Events and figures contain no token, phone number or text, and no query of a URL
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import re
@@ -28,6 +29,7 @@ __all__ = [
     "Stats",
     "check_listener",
     "emitter",
+    "guarded",
     "parse_path",
     "safe_id",
 ]
@@ -203,16 +205,37 @@ def check_listener(on_event: Callable[[Event], object]) -> Callable[[Event], obj
 
 
 def emitter(on_event: Callable[[Event], object]) -> Emit:
-    """Return a function that calls `on_event` and logs its exceptions."""
+    """Return a function that calls `on_event` and logs its exceptions.
+
+    Raises what is no Exception, such as the failure of a test.
+    """
 
     def emit(event: Event) -> None:
         try:
             on_event(event)
-        except Exception:
-            # A broken listener must not make a sent request look unsent.
+        except (Exception, asyncio.CancelledError):
+            # A broken listener must not make a sent request look unsent. It is called, not awaited:
+            # a CancelledError in it cancels no task of the client.
             _logger.exception("on_event raised")
 
     return emit
+
+
+def guarded(emit: Emit, failed: Callable[[BaseException], None]) -> Emit:
+    """Return a function that emits, and passes what is raised to `failed`.
+
+    For campaigns and transactions: they complete the requests in flight before they raise it.
+    """
+
+    def emit_guarded(event: Event) -> None:
+        try:
+            emit(event)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001
+            failed(error)
+
+    return emit_guarded
 
 
 # The gateway's ids are 24 digits and letters. Shorter ones could be a phone number or a word.

@@ -31,6 +31,7 @@ class Backlog:
         self._journal = journal
         self._pending: deque[tuple[int, int]] = deque(pending or ())
         self._batches: deque[Batch] = deque()
+        self._reading = Batch()
 
     def __len__(self) -> int:
         waiting = sum(map(len, self._batches))
@@ -50,38 +51,41 @@ class Backlog:
 
         If it is interrupted, the recipients read so far are in the backlog all the same.
         """
-        batch = Batch()
         try:
             while not source.exhausted:
                 items = await source.ready()
                 at_end = False
                 try:
                     while not at_end:
-                        at_end = batcher.fill(items, batch, _TOGETHER)
-                        if len(batch) == _TOGETHER:
-                            full, batch = batch, Batch()
-                            await self._keep(full)
+                        at_end = batcher.fill(items, self._reading, _TOGETHER)
+                        if len(self._reading) == _TOGETHER:
+                            await self._keep_read()
                         report()
                         await asyncio.sleep(0)
                 finally:
                     if at_end:
                         source.drained()
                     elif source.one_at_a_time:
-                        batcher.fill(items, batch, len(batch) + 1)
-            if batch:
-                full, batch = batch, Batch()
-                await self._keep(full)
+                        batcher.fill(items, self._reading, len(self._reading) + 1)
+            if self._reading:
+                await self._keep_read()
         finally:
-            self.put([batch])
-            if written := self._kept_in.recipients_written:
-                self._pending.append((0, written))
+            self.stop_keeping()
+
+    def stop_keeping(self) -> None:
+        """Take what `keep` has read so far, even if `keep` itself never ends."""
+        self.put([self._reading])
+        self._reading = Batch()
+        if self._journal is not None and (written := self._journal.recipients_written):
+            self._pending = deque([(0, written)])
 
     @property
     def _kept_in(self) -> Journal:
         assert self._journal is not None, "without a journal, no recipients are kept"
         return self._journal
 
-    async def _keep(self, batch: Batch) -> None:
+    async def _keep_read(self) -> None:
+        batch, self._reading = self._reading, Batch()
         try:
             await self._kept_in.add_recipients(batch)
         except BaseException:

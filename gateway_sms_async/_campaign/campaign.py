@@ -11,28 +11,32 @@ with one of the `_permits`, and its request leaves only with a slot of the clien
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
 from .._cancellation import GRACE_PERIOD, drain
+from .._events import guarded
 from .._http.session import Session
 from .._journal.journal import Journal
 from .._journal.schema import Settings
 from .._messages.draft import Draft
-from .._receipt import Progress, Receipt
+from .._receipt import Progress, Receipt, RecipientOutcome
 from .._recipients.batches import Batch
 from .._recipients.source import Source
 from .._transaction.builder import MessageBuilder
 from .._transaction.message import RestartMessageError
-from .._transaction.results import completed, describe, shortfall
-from ..errors import BulkSendError, JournalError, LimitReachedError
+from .._transaction.results import completed, describe, shortfall, unaccounted
+from ..errors import BulkSendError, GatewayError, JournalError, LimitReachedError
 from .bookkeeping import Bookkeeping
 from .progress import ProgressReporter
 from .state import CampaignState
 
 __all__ = ["ROUNDS", "Campaign"]
+
+_logger = logging.getLogger("gateway_sms_async")
 
 ROUNDS = 10
 """The number of rounds: recipients left unsent are given up to nine further messages."""
@@ -62,6 +66,8 @@ class Campaign:
         total: int | None,
     ) -> None:
         self._session = session
+        if session.emit is not None:
+            session.emit = guarded(session.emit, self._failed)
         self._draft = draft
         self._source = source
         self._settings = settings
@@ -70,7 +76,7 @@ class Campaign:
         self._ahead = asyncio.Semaphore(
             _messages_at_once(settings, concurrency, rate=session.rate, realtime=draft.is_realtime)
         )
-        self._reporter = ProgressReporter(on_progress)
+        self._reporter = ProgressReporter(on_progress, self._failed)
         self._total = total
         self._results = state.results
         self._tuning = state.tuning
@@ -78,19 +84,39 @@ class Campaign:
         self._backlog = state.backlog
         self._next_number = state.next_number
         self._adopted: deque[MessageBuilder] = deque()
+        self._earlier: set[MessageBuilder] = set()
+        self._set_aside: list[MessageBuilder] = []
         self._returned: list[Batch] = []
         self._live: list[MessageBuilder] = []
         self._feeder: asyncio.Task[None] | None = None
         self._reason: str | None = None
         self._cause: BaseException | None = None
+        self._failure: BaseException | None = None
         self._latest: RestartMessageError | None = None
         self._halting = asyncio.Event()
+        self._halted_at: float | None = None
         self._objects_known = asyncio.Event()
         self._rounds_over = False
+        self._left_running = False
         self.done: asyncio.Event = asyncio.Event()
 
     async def run(self, stop: asyncio.Event | None) -> Receipt:
-        """Send to all recipients; raise BulkSendError, with the receipt, if it ends before that."""
+        """Send to all recipients; raise BulkSendError, with the receipt, if it ends before that.
+
+        What a listener or a progress callback raises that is no Exception stops the campaign. It is
+        raised at the end, with the BulkSendError as its cause.
+        """
+        try:
+            receipt = await self._run(stop)
+        except GatewayError as error:
+            if self._failure is not None:
+                raise self._failure from error
+            raise
+        if self._failure is not None:
+            raise self._failure
+        return receipt
+
+    async def _run(self, stop: asyncio.Event | None) -> Receipt:
         watcher = None if stop is None else asyncio.create_task(self._watch(stop))
         try:
             try:
@@ -102,22 +128,35 @@ class Campaign:
                 raise
             return await self._conclude()
         finally:
-            self._reporter.report(self._progress())
-            if watcher is not None:
-                watcher.cancel()
             try:
-                await drain([*self._reporter.tasks, *([watcher] if watcher else [])])
+                self._reporter.report(self._progress())
             finally:
-                try:
-                    await self._bookkeeping.close()
-                finally:
-                    self.done.set()
+                await self._close(watcher)
+
+    async def _close(self, watcher: asyncio.Task[None] | None) -> None:
+        """Wait for the last reports, and close the journal."""
+        tasks = list(self._reporter.tasks)
+        if watcher is not None:
+            watcher.cancel()
+            tasks.append(watcher)
+        # The last report was made just now: it has a moment even if the grace period is over.
+        moment = asyncio.get_running_loop().time() + GRACE_PERIOD / 5
+        try:
+            await drain(tasks, max(self._deadline(), moment))
+        finally:
+            self._reporter.close()
+            try:
+                await self._bookkeeping.close()
+            finally:
+                self.done.set()
 
     def halt(self, reason: str, cause: BaseException | None = None) -> None:
         """Send nothing new; requests in flight complete, and `run` ends."""
         if self._reason is None:
             self._reason, self._cause = reason, cause
         self._session.halted = True
+        if self._halted_at is None:
+            self._halted_at = asyncio.get_running_loop().time()
         self._halting.set()
         self._live.extend(self._adopted)
         self._adopted.clear()
@@ -147,6 +186,19 @@ class Campaign:
     def adopt(self, builder: MessageBuilder) -> None:
         """Resume a message of an earlier run before anything new is sent."""
         self._adopted.append(builder)
+        self._earlier.add(builder)
+
+    def _failed(self, error: BaseException) -> None:
+        """Stop as on request; `run` raises the error at its end."""
+        _logger.error("%s was raised: the campaign is stopped", type(error).__name__)
+        if self._failure is None:
+            self._failure = error
+        self.halt(f"{type(error).__name__} was raised")
+
+    def _deadline(self) -> float:
+        """Return when the grace period ends, on the loop's clock."""
+        began = self._halted_at
+        return (asyncio.get_running_loop().time() if began is None else began) + GRACE_PERIOD
 
     async def _watch(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -154,14 +206,16 @@ class Campaign:
 
     async def _run_rounds(self) -> None:
         for _ in range(ROUNDS):
-            self._feeder = asyncio.create_task(self._feed())
-            await self._wait([self._feeder])
-            if self._feeder.done():
-                self._check_feeder(self._feeder)
+            if self._reason is None:
+                self._feeder = asyncio.create_task(self._feed())
+                await self._wait([self._feeder])
+                if self._feeder.done():
+                    self._check_feeder(self._feeder)
             # Live messages were filled but not closed. After a halt, `finish` only counts them.
-            while self._live and not self._halting.is_set():
-                await self._wait([builder.finish() for builder in self._live])
+            await self._finish_live()
             if self._reason is not None:
+                await self._settle_adopted()
+                self.halt(self._reason)
                 await self._drain()
                 return
             if not self._returned:
@@ -173,6 +227,29 @@ class Campaign:
         if self._latest is not None:
             self._reason += f"; the last time because {self._latest}"
             self._cause = self._latest
+
+    async def _finish_live(self) -> None:
+        while self._live and not self._halting.is_set():
+            finishing = {builder: builder.finish() for builder in self._live}
+            await self._wait(finishing.values())
+            # Counted already, unless its count was interrupted.
+            for builder, task in finishing.items():
+                if task.done():
+                    builder.count()
+            self._changed()
+
+    async def _settle_adopted(self) -> None:
+        """At a limit, look at the messages of earlier runs that may be closed, and close none."""
+        if self._halting.is_set():
+            return
+        self._session.halted = True
+        adopted = list(self._adopted)
+        self._adopted.clear()
+        for builder in adopted:
+            message = builder.message
+            may_be_closed = message.close_begun or message.closed_elsewhere
+            (self._live if may_be_closed else self._adopted).append(builder)
+        await self._finish_live()
 
     async def _wait(self, tasks: Collection[asyncio.Task[None]]) -> None:
         """Wait until the tasks have ended, or the campaign is halted."""
@@ -191,6 +268,8 @@ class Campaign:
         if self._bookkeeping.unpublished:
             batcher = self._results.batcher
             await self._backlog.keep(self._source, batcher, self._report)
+            if self._left_running:
+                return
             await self._bookkeeping.publish(batcher)
         while self._adopted and self._reason is None:
             await self._fill_and_finish(self._adopted.popleft())
@@ -238,6 +317,10 @@ class Campaign:
             self._reason, self._cause = describe(fault), fault
             if self._feeder is not None:
                 self._feeder.cancel()
+            # A message of an earlier run that waits for its turn is not begun any more.
+            waiting = {one for one in self._live if one in self._earlier and not one.running()}
+            self._adopted.extendleft(waiting)
+            self._live = [one for one in self._live if one not in waiting]
             for builder in self._live:
                 builder.skip()
 
@@ -250,7 +333,7 @@ class Campaign:
             elif isinstance(fault, LimitReachedError):
                 self._stop_at_limit(fault)
             elif fault is not None and self._reason is None:
-                self.halt(describe(fault), fault)
+                self._stop_for(builder, fault)
         for builder in self._live:
             if builder.counted:
                 self._settle(builder)
@@ -261,6 +344,26 @@ class Campaign:
             self._objects_known.set()
         self._report()
 
+    def _stop_for(self, builder: MessageBuilder, fault: BaseException) -> None:
+        """Stop because of a fault, unless it concerns one message of an earlier run only.
+
+        Whether such a message is closed may never become known. It is set aside, so that all other
+        recipients are sent to.
+        """
+        message = builder.message
+        if not isinstance(fault, Exception):
+            self._failed(fault)
+        elif builder not in self._earlier or self._tuning.closed_elsewhere:
+            self.halt(describe(fault), fault)
+        elif not builder.counted:
+            # What becomes of a message that may be closed shows at its end.
+            if not (message.close_begun or message.closed_elsewhere):
+                self.halt(describe(fault), fault)
+        elif any(RecipientOutcome.UNKNOWN in one for _, one in message.outcomes_on_message()):
+            self._set_aside.append(builder)
+        else:
+            self.halt(describe(fault), fault)
+
     def _settle(self, builder: MessageBuilder) -> None:
         """Record the cost of an ended message and collect its unsent recipients."""
         message = builder.message
@@ -270,7 +373,8 @@ class Campaign:
         self._returned.extend(builder.left_over)
         sent = message.state == "closed" and message.final is not None
         valid = message.final.valid if sent and message.final is not None else 0
-        self._spending.ended(message.number, valid, message.price)
+        if message.state != "unknown":  # else what was reserved for it still counts
+            self._spending.ended(message.number, valid, message.price)
         # A message that was replaced is left open, but its recipients go to another message.
         replaced = message.state == "left_open" and isinstance(builder.fault, RestartMessageError)
         if message.state in {"closed", "abandoned"} or (replaced and self._reason is None):
@@ -291,13 +395,14 @@ class Campaign:
 
         Drains the feeder first, because it may start more requests.
         """
-        deadline = asyncio.get_running_loop().time() + GRACE_PERIOD
+        deadline = self._deadline()
         try:
             if self._feeder is not None:
                 await drain([self._feeder], deadline)
-                if not self._feeder.cancelled():
-                    self._feeder.exception()
         finally:
+            if self._feeder is not None and not self._feeder.done():
+                self._left_running = True
+                self._backlog.stop_keeping()
             try:
                 await drain([task for one in self._live for task in one.tasks()], deadline)
             finally:
@@ -324,7 +429,8 @@ class Campaign:
         if self._bookkeeping.unpublished or not self._source.exhausted:
             receipt = replace(receipt, complete=False)
         at_its_end = self._reason is None or self._rounds_over
-        finished = receipt.complete or (at_its_end and not receipt.unknown)
+        settled = not receipt.unknown and not unaccounted(receipt)
+        finished = receipt.complete or (at_its_end and settled)
         try:
             await self._bookkeeping.conclude(receipt, finished=finished)
         except JournalError as error:
@@ -339,8 +445,13 @@ class Campaign:
 
     def _error(self, receipt: Receipt, *, finished: bool) -> BulkSendError:
         reason = self._reason or shortfall(receipt)
-        if self._reason and receipt.doubled:
+        if self._reason and (receipt.doubled or self._set_aside or unaccounted(receipt)):
             reason += f"; {shortfall(receipt)}"
+        cause = self._cause
+        if self._set_aside:
+            ids = ", ".join(one.message.id for one in self._set_aside)
+            reason += f"; it could not be read whether these messages go out: {ids}"
+            cause = cause or self._set_aside[0].fault
         resumable = self._bookkeeping.published and not finished
         error = BulkSendError(
             f"the campaign ended before all recipients were accepted: {reason}",
@@ -349,7 +460,7 @@ class Campaign:
             resumable=resumable,
             journal=self._bookkeeping.path if resumable else None,
         )
-        error.__cause__ = self._cause
+        error.__cause__ = cause
         return error
 
 

@@ -15,8 +15,8 @@ from .._journal.replay import SavedMessage
 from .._journal.schema import Saved
 from .._receipt import Marks, Receipt, RecipientOutcome
 from .._recipients.batches import Batcher
-from .._transaction.results import Results
-from ..errors import JournalError
+from .._transaction.results import Results, shortfall, unaccounted
+from ..errors import JournalCorruptError, JournalError
 
 __all__ = [
     "accepted_on",
@@ -89,7 +89,10 @@ async def journal_numbers(path: str | PathLike[str]) -> AsyncIterator[tuple[int,
 
 
 async def stored_receipt(journal: Journal, saved: Saved) -> Receipt:
-    """Return the receipt of a campaign from its open journal."""
+    """Return the receipt of a campaign from its open journal.
+
+    Raises JournalCorruptError if it does not account for every recipient.
+    """
     results = await stored_results(journal, saved, None)
     for message in saved.position.messages.values():
         if message.ended is not None:
@@ -109,12 +112,15 @@ async def stored_receipt(journal: Journal, saved: Saved) -> Receipt:
             )
     for run in saved.position.pending():
         results.add_recipients({RecipientOutcome.UNSENT: [await journal.recipients([run])]})
+    receipt = results.receipt()
+    if unaccounted(receipt):
+        raise JournalCorruptError(f"{journal.path}: the journal is damaged: {shortfall(receipt)}")
     finished = saved.position.finished
     if finished is None:
         elapsed = saved.position.runs[-1].elapsed if saved.position.runs else 0.0
-        return replace(results.receipt(), elapsed=elapsed)
+        return replace(receipt, elapsed=elapsed)
     return replace(
-        results.receipt(),
+        receipt,
         message_ids=tuple(finished.message_ids),
         open_message_ids=tuple(finished.open_message_ids),
         requests=finished.requests,

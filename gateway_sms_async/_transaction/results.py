@@ -18,7 +18,15 @@ from ..errors import GatewayError
 from .message import OutgoingMessage
 from .reconcile import MESSAGE_OUTCOMES
 
-__all__ = ["OutcomeGroups", "Results", "completed", "describe", "group_by_outcome", "shortfall"]
+__all__ = [
+    "OutcomeGroups",
+    "Results",
+    "completed",
+    "describe",
+    "group_by_outcome",
+    "shortfall",
+    "unaccounted",
+]
 
 _REFUSED = "the gateway counts it as invalid"
 
@@ -223,9 +231,22 @@ class Results:
         )
 
 
+def unaccounted(receipt: Receipt) -> int:
+    """Return how many recipients are in no part of a receipt, below 0 if some are in two parts.
+
+    Anything but 0 is a fault of this program, and then the receipt proves nothing.
+    """
+    lists = (receipt.invalid, receipt.doubled, receipt.unknown, receipt.unsent)
+    counted = receipt.accepted + receipt.duplicates + receipt.excluded + sum(map(len, lists))
+    return receipt.total - counted
+
+
 def shortfall(receipt: Receipt) -> str:
     """Describe how many recipients are not accepted though they should be."""
+    missing = unaccounted(receipt)
     parts = [
+        f"the receipt does not account for {missing} recipients" * (missing > 0),
+        f"the receipt counts {-missing} recipients more than there are" * (missing < 0),
         f"{len(receipt.doubled)} recipients were texted more than once" * bool(receipt.doubled),
         f"the outcome of {len(receipt.unknown)} is not known" * bool(receipt.unknown),
         f"{len(receipt.unsent)} are not on a closed message" * bool(receipt.unsent),
@@ -235,7 +256,10 @@ def shortfall(receipt: Receipt) -> str:
 
 def completed(receipt: Receipt) -> Receipt:
     """Return a receipt whose source was taken to its end, complete if all recipients are settled."""
-    return replace(receipt, complete=not (receipt.unknown or receipt.unsent or receipt.doubled))
+    return replace(
+        receipt,
+        complete=not (receipt.unknown or receipt.unsent or receipt.doubled or unaccounted(receipt)),
+    )
 
 
 def describe(fault: BaseException) -> str:

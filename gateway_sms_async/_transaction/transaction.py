@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from .._cancellation import wait_for
+from .._events import guarded
 from .._http.session import Session
 from .._messages.draft import Draft
 from .._receipt import Receipt
@@ -21,7 +22,7 @@ from .._recipients.source import as_source
 from ..errors import BulkSendError
 from .builder import MessageBuilder
 from .message import State
-from .results import Results, completed, describe, shortfall
+from .results import Results, completed, describe, shortfall, unaccounted
 from .tuning import Tuning
 
 __all__ = ["Transaction"]
@@ -43,6 +44,8 @@ class Transaction:
         batch_size: int,
         concurrency: int,
     ) -> None:
+        if session.emit is not None:
+            session.emit = guarded(session.emit, self._failed)
         batcher = Batcher(draft.placeholders, allow_missing_fields=False)
         # All recipients go on one message, however many there are.
         tuning = Tuning(batch_size=batch_size, per_message=sys.maxsize)
@@ -54,6 +57,7 @@ class Transaction:
         self._no_adds = asyncio.Event()
         self._no_adds.set()
         self._ended = False
+        self._failure: BaseException | None = None
 
     @property
     def state(self) -> State:
@@ -91,7 +95,7 @@ class Transaction:
             self._adding -= 1
             if not self._adding:
                 self._no_adds.set()
-        if self._builder.fault is not None:
+        if self._builder.fault is not None or self._failure is not None:
             self._builder.halt()
             await self._builder.drained()
             raise self._error()
@@ -118,7 +122,8 @@ class Transaction:
             await self._builder.stop()
             raise
         receipt = self.receipt
-        if self._builder.fault is not None or receipt.unsent or receipt.unknown or receipt.doubled:
+        short = receipt.unsent or receipt.unknown or receipt.doubled or unaccounted(receipt)
+        if self._builder.fault is not None or self._failure is not None or short:
             raise self._error()
         return receipt
 
@@ -137,6 +142,8 @@ class Transaction:
             await self._builder.requests.delete()
         finally:
             self._builder.count()
+        if self._failure is not None:
+            raise self._failure
 
     async def __aenter__(self) -> Self:
         return self
@@ -153,13 +160,30 @@ class Transaction:
         elif not self._builder.counted:
             await self.close()
 
-    def _error(self) -> BulkSendError:
+    def _failed(self, error: BaseException) -> None:
+        """Send nothing new after a listener raised what is no Exception; it is raised at the end."""
+        self._failure = self._failure or error
+        self._builder.halt()
+
+    def _error(self) -> BaseException:
+        """Return why the transaction failed: what is no Exception has a BulkSendError as its cause."""
+        error = self._bulk_error()
+        failure = self._failure or self._builder.fault
+        if failure is None or isinstance(failure, Exception):
+            return error
+        error.__cause__ = None
+        failure.__cause__ = error
+        return failure
+
+    def _bulk_error(self) -> BulkSendError:
         receipt = self.receipt
         reason = shortfall(receipt)
         if self._builder.fault is not None:
             reason = describe(self._builder.fault)
         elif self.state != "closed":
             reason = "stopped before it was closed"
+        if unaccounted(receipt) and reason != shortfall(receipt):
+            reason += f"; {shortfall(receipt)}"
         error = BulkSendError(
             f"the message did not go out to all recipients: {reason}",
             receipt=receipt,

@@ -253,3 +253,43 @@ async def test_tasks_that_wait_for_a_source_without_another_token_ask_it_once(
         ended = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(one, AuthenticationError) for one in ended)
     assert source.asked == 1
+
+
+async def test_after_one_was_closed_elsewhere_a_neighbour_that_was_not_looked_at_is_unknown(
+    simulator: Simulator, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("_campaign.campaign", "_core", "_cancellation"):
+        monkeypatch.setattr(f"gateway_sms_async.{place}.GRACE_PERIOD", 0.2)
+
+    def plan(request: RecordedRequest) -> Fault | None:
+        if request.operation != "append":
+            return None
+        # Two messages are filled side by side: both are closed by another hand, and the second one
+        # hangs longer than the grace period.
+        first, second = list(simulator.gateway.messages.values())[:2]
+        if second.id in request.path:
+            return Fault.hang()
+        for message in (first, second):
+            if message.is_open:
+                message.close(time.time())
+        return None
+
+    simulator.faults.plan = plan
+    # An append leaves when both messages are open.
+    simulator.delay = lambda request: 0.05 if request.operation == "append" else 0.0
+    async with client(simulator) as gateway:
+        patient = gateway.with_options(timeout=30, retry=RetryPolicy(max_elapsed=60))
+        with pytest.raises(BulkSendError) as caught:
+            await patient.send_bulk(
+                numbers(16),
+                **ACME,
+                batch_size=2,
+                recipients_per_message=8,
+                concurrency=4,
+                journal=journal,
+            )
+    receipt = caught.value.receipt
+    check(receipt, simulator, set(numbers(16)))
+    assert receipt.unknown, "nobody has looked at the second message since"
+    kept = await read_journal(journal)
+    check(kept, simulator, set(numbers(16)))

@@ -47,6 +47,8 @@ from .wire_rules import WireRules
 
 _NUMBERS = re.compile(r"[0-9a-f]{24}|[0-9]+")
 _CANCEL_WITHIN = 5.1
+# A source that swallows every cancellation is left running after half a second of them.
+_CANCEL_STUBBORN_WITHIN = 6.1
 _STOP_WITHIN = 5.5
 _LONGEST = 3600.0 * 24
 _WITHOUT_NOTES = frozenset({"kill", "fail", "raise"})
@@ -187,7 +189,8 @@ class Run:
                 task.cancel()
                 await asyncio.wait([task])
             receipt, done = self._read_result(number, process, task)
-            if process.cancels and self.loop.time() - process.interrupted_at > _CANCEL_WITHIN:
+            within = _CANCEL_STUBBORN_WITHIN if self.schedule.stubborn else _CANCEL_WITHIN
+            if process.cancels and self.loop.time() - process.interrupted_at > within:
                 self._complain(
                     number, f"took {self.loop.time() - process.interrupted_at} s to be cancelled"
                 )
