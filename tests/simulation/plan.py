@@ -197,7 +197,7 @@ def draw(seed: int) -> Schedule:
 
 def _draw_pages(rng: Random, schedule: Schedule) -> Schedule:
     """Draw lists of overlapping pages, which every message needs."""
-    dialect = [knob for knob in schedule.dialect if knob[0] not in {"list_limit", "list_pages"}]
+    dialect = [knob for knob in schedule.dialect if not knob[0].startswith("list_")]
     return dataclasses.replace(
         schedule,
         mode=_pick(rng, {"verify": 3, "plain": 1}),
@@ -304,11 +304,11 @@ def _draw_ceiling(rng: Random, schedule: Schedule) -> Schedule:
 
 _SPECIAL: dict[Callable[[Random, Schedule], Schedule] | None, float] = {
     _draw_ceiling: 0.14,
-    _draw_twins: 0.02,
-    _draw_closed_elsewhere: 0.03,
+    _draw_twins: 0.015,
+    _draw_closed_elsewhere: 0.02,
     _draw_pages: 0.02,
     _draw_raise: 0.04,
-    None: 0.75,
+    None: 0.765,
 }
 
 
