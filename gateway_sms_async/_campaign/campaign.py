@@ -113,6 +113,10 @@ class Campaign:
             if self._failure is not None:
                 raise self._failure from error
             raise
+        except asyncio.CancelledError:
+            if self._failure is not None:
+                _log_failure(self._failure)
+            raise
         if self._failure is not None:
             raise self._failure
         return receipt
@@ -191,9 +195,8 @@ class Campaign:
 
     def _failed(self, error: BaseException) -> None:
         """Stop as on request; `run` raises the error at its end."""
-        _logger.error(
-            "%s was raised: the campaign is stopped", type(error).__name__, exc_info=error
-        )
+        if self.done.is_set():
+            _log_failure(error)
         if self._failure is None:
             self._failure = error
         self.halt(f"{type(error).__name__} was raised")
@@ -449,6 +452,11 @@ class Campaign:
             set_aside=self._set_aside,
             journal=self._bookkeeping.path if resumable else None,
         )
+
+
+def _log_failure(error: BaseException) -> None:
+    """Log what a callback raised, where no caller can be told of it."""
+    _logger.error("a callback raised: the campaign was stopped", exc_info=error)
 
 
 def _messages_at_once(
