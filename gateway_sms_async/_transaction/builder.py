@@ -201,9 +201,7 @@ class MessageBuilder:
         if self._counted:
             return
         self._counted = True
-        if self._tuning.closed_elsewhere:
-            self._requests.doubt_if_not_seen()
-        self._message.end()
+        self._requests.end()
         self.left_over = [*self._results.add(self._message), *filter(len, self.unplaced())]
         if not self._replaceable:
             self._results.add_unsent(self.left_over)

@@ -101,11 +101,15 @@ class MessageCloser:
     async def settle_if_closed_elsewhere(self) -> None:
         """Find out whether this message was closed elsewhere, as another one was."""
         message, requests = self._message, self._requests
-        # Until the message is seen, do not report its recipients as unsent.
-        message.closed_elsewhere = True
-        if (await self._look_again()).transaction:
+        while not requests.seen_open_since():
+            # Until the message is seen, do not report its recipients as unsent.
+            message.closed_elsewhere = True
+            found_so_far = self._tuning.closed_elsewhere
+            if not (await self._look_again()).transaction:
+                break
             message.closed_elsewhere = False
-            message.seen_open_since = True
+            message.seen_open_after = found_so_far
+        else:
             return
         requests.note_closed_elsewhere()
         await self.settle_closed_elsewhere()

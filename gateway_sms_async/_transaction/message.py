@@ -89,7 +89,8 @@ class OutgoingMessage:
     - `number`: its number in the journal.
     - `assigned`: the batches that were meant for it, in order, without those that were released.
     - `closed_elsewhere`: it is closed, or may be, though this process did not close it.
-    - `seen_open_since`: it was seen open after another message was found closed elsewhere.
+    - `seen_open_after`: how often another message had been found closed elsewhere when this one was
+      last looked at for that reason, and was open.
     - `final`: the message as seen closed; `seen`: as seen last.
     - `close_status`: how many requests to close it have left. From the first byte of a close until
       the message is proven closed, open as before, or deleted, its recipients are accepted or
@@ -104,7 +105,7 @@ class OutgoingMessage:
         self.message_id: str | None = None
         self.assigned: list[AssignedBatch] = []
         self.closed_elsewhere = False
-        self.seen_open_since = False
+        self.seen_open_after = 0
         self.final: Message | None = None
         self.seen: Message | None = None
         self.close_status: WireStatus = WireStatus()

@@ -351,16 +351,26 @@ class MessageRequests:
         if not seen.transaction:
             raise self._closed_elsewhere()
 
-    def doubt_if_not_seen(self) -> None:
-        """Record that the message may be closed, because another one was and no look came since.
+    def end(self) -> None:
+        """Record that no more requests are made for the message.
 
-        The same goes for a message whose id is not known, because the answer to its open was lost.
+        If another message was found closed elsewhere and this one was not looked at since, it may
+        be closed as well. So may a message whose id is not known, because the answer to its open
+        was lost; otherwise its recipients are on no message that goes out.
         """
         message = self.message
-        without_id = message.state == "new" and message.in_doubt
-        if (message.state in {"open", "closing"} or without_id) and not message.seen_open_since:
+        lost = message.state == "new" and message.in_doubt
+        is_open = message.state in {"open", "closing"} and not self.seen_open_since()
+        if self.tuning.closed_elsewhere and (is_open or lost):
             message.closed_elsewhere = True
             self._journal.note(ClosedElsewhere(message.number))
+        elif lost:
+            self._journal.note(BatchReleased(message.number, message.assigned[0].number))
+        message.end()
+
+    def seen_open_since(self) -> bool:
+        """Whether it was seen open after the last time that a message was found closed elsewhere."""
+        return self.message.seen_open_after == self.tuning.closed_elsewhere
 
     def check_settled(self) -> None:
         """Raise GatewayError if the recipients of a message closed elsewhere are still not known."""
@@ -369,7 +379,8 @@ class MessageRequests:
 
     def note_closed_elsewhere(self) -> None:
         """Record that the message is closed though this process did not close it."""
-        self.message.closed_elsewhere = self.tuning.closed_elsewhere = True
+        self.message.closed_elsewhere = True
+        self.tuning.closed_elsewhere += 1
         self._journal.note(ClosedElsewhere(self.message.number))
 
     def _closed_elsewhere(self) -> GatewayError:

@@ -47,7 +47,9 @@ from .wire_rules import WireRules
 
 _NUMBERS = re.compile(r"[0-9a-f]{24}|[0-9]+")
 _CANCEL_WITHIN = 5.1
-_STOP_WITHIN = 5.5
+# A source that swallows every cancellation is left running after half a second of them.
+_CANCEL_STUBBORN_WITHIN = 6.1
+_STOP_WITHIN = 6.1
 _LONGEST = 3600.0 * 24
 _WITHOUT_NOTES = frozenset({"kill", "fail", "raise"})
 _CEILINGS_AT_RESUME = "max_recipients" in signature(GatewayClient.resume_bulk).parameters
@@ -187,7 +189,8 @@ class Run:
                 task.cancel()
                 await asyncio.wait([task])
             receipt, done = self._read_result(number, process, task)
-            if process.cancels and self.loop.time() - process.interrupted_at > _CANCEL_WITHIN:
+            within = _CANCEL_STUBBORN_WITHIN if self.schedule.stubborn else _CANCEL_WITHIN
+            if process.cancels and self.loop.time() - process.interrupted_at > within:
                 self._complain(
                     number, f"took {self.loop.time() - process.interrupted_at} s to be cancelled"
                 )
@@ -423,7 +426,10 @@ class Run:
 
     def _most_requests(self) -> int:
         schedule = self.schedule
-        batches = len(schedule.source) // min(schedule.batch_size, schedule.recipients_per_message)
+        size = min(schedule.batch_size, schedule.recipients_per_message)
+        if dict(schedule.dialect).get("object_lists") is False and "{{" in schedule.body:
+            size = 1
+        batches = len(schedule.source) // size
         return 150 + 40 * (batches + 2)
 
     def _finish(self) -> None:
