@@ -23,14 +23,15 @@ from .._http.session import Session
 from .._journal.journal import Journal
 from .._journal.schema import Settings
 from .._messages.draft import Draft
-from .._receipt import Progress, Receipt, RecipientOutcome
+from .._receipt import Progress, Receipt
 from .._recipients.batches import Batch
 from .._recipients.source import Source
 from .._transaction.builder import MessageBuilder
 from .._transaction.message import RestartMessageError
-from .._transaction.results import completed, describe, shortfall, unaccounted
-from ..errors import BulkSendError, GatewayError, JournalError, LimitReachedError
+from .._transaction.results import completed, describe, unaccounted
+from ..errors import GatewayError, JournalError, LimitReachedError
 from .bookkeeping import Bookkeeping
+from .ending import campaign_error, may_be_closed, stays_unknown
 from .progress import ProgressReporter
 from .state import CampaignState
 
@@ -112,6 +113,10 @@ class Campaign:
             if self._failure is not None:
                 raise self._failure from error
             raise
+        except asyncio.CancelledError:
+            if self._failure is not None:
+                _log_failure(self._failure)
+            raise
         if self._failure is not None:
             raise self._failure
         return receipt
@@ -190,7 +195,8 @@ class Campaign:
 
     def _failed(self, error: BaseException) -> None:
         """Stop as on request; `run` raises the error at its end."""
-        _logger.error("%s was raised: the campaign is stopped", type(error).__name__)
+        if self.done.is_set():
+            _log_failure(error)
         if self._failure is None:
             self._failure = error
         self.halt(f"{type(error).__name__} was raised")
@@ -246,9 +252,7 @@ class Campaign:
         adopted = list(self._adopted)
         self._adopted.clear()
         for builder in adopted:
-            message = builder.message
-            may_be_closed = message.close_begun or message.closed_elsewhere
-            (self._live if may_be_closed else self._adopted).append(builder)
+            (self._live if may_be_closed(builder.message) else self._adopted).append(builder)
         await self._finish_live()
 
     async def _wait(self, tasks: Collection[asyncio.Task[None]]) -> None:
@@ -309,7 +313,7 @@ class Campaign:
         elif isinstance(error, Exception):
             self.halt(f"the source of recipients raised {type(error).__name__}", error)
         elif error is not None:
-            raise error
+            self._failed(error)
 
     def _stop_at_limit(self, fault: LimitReachedError) -> None:
         """Open no further message; messages whose close is within the limits are still closed."""
@@ -351,15 +355,12 @@ class Campaign:
         recipients are sent to.
         """
         message = builder.message
+        is_earlier = builder in self._earlier and not self._tuning.closed_elsewhere
         if not isinstance(fault, Exception):
             self._failed(fault)
-        elif builder not in self._earlier or self._tuning.closed_elsewhere:
-            self.halt(describe(fault), fault)
-        elif not builder.counted:
-            # What becomes of a message that may be closed shows at its end.
-            if not (message.close_begun or message.closed_elsewhere):
-                self.halt(describe(fault), fault)
-        elif any(RecipientOutcome.UNKNOWN in one for _, one in message.outcomes_on_message()):
+        elif is_earlier and not builder.counted and may_be_closed(message):
+            return  # what becomes of it shows at its end
+        elif is_earlier and builder.counted and stays_unknown(message):
             self._set_aside.append(builder)
         else:
             self.halt(describe(fault), fault)
@@ -403,6 +404,8 @@ class Campaign:
             if self._feeder is not None and not self._feeder.done():
                 self._left_running = True
                 self._backlog.stop_keeping()
+            elif self._feeder is not None:
+                self._check_feeder(self._feeder)
             try:
                 await drain([task for one in self._live for task in one.tasks()], deadline)
             finally:
@@ -441,27 +444,19 @@ class Campaign:
             raise self._cause
         if receipt.complete and finished:
             return receipt
-        raise self._error(receipt, finished=finished)
-
-    def _error(self, receipt: Receipt, *, finished: bool) -> BulkSendError:
-        reason = self._reason or shortfall(receipt)
-        if self._reason and (receipt.doubled or self._set_aside or unaccounted(receipt)):
-            reason += f"; {shortfall(receipt)}"
-        cause = self._cause
-        if self._set_aside:
-            ids = ", ".join(one.message.id for one in self._set_aside)
-            reason += f"; it could not be read whether these messages go out: {ids}"
-            cause = cause or self._set_aside[0].fault
         resumable = self._bookkeeping.published and not finished
-        error = BulkSendError(
-            f"the campaign ended before all recipients were accepted: {reason}",
-            receipt=replace(receipt, complete=False),
-            reason=reason,
-            resumable=resumable,
+        raise campaign_error(
+            receipt,
+            reason=self._reason,
+            cause=self._cause,
+            set_aside=self._set_aside,
             journal=self._bookkeeping.path if resumable else None,
         )
-        error.__cause__ = cause
-        return error
+
+
+def _log_failure(error: BaseException) -> None:
+    """Log what a callback raised, where no caller can be told of it."""
+    _logger.error("a callback raised: the campaign was stopped", exc_info=error)
 
 
 def _messages_at_once(
