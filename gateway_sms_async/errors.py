@@ -181,7 +181,8 @@ class ServerError(APIError):
 class UnexpectedResponseError(GatewayError):
     """A response that is not in the gateway's documented form.
 
-    For example a different page, a truncated body, or one that is too large.
+    For example a different page, a truncated body, one that is too large, or one that is about
+    another message.
 
     `status` is the HTTP status. Raised directly only where that is harmless, like ServerError.
     """

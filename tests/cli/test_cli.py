@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -344,6 +345,16 @@ async def test_send_is_3_when_the_gateway_counts_some_as_invalid(
     result = await run(simulator, *SEND, "--to", ANNA, "--to", BEA)
     assert result.exit_code == 3
     assert result.stderr == "The gateway counts 1 of the numbers as invalid.\n"
+
+
+async def test_send_names_the_numbers_that_the_gateway_refused(simulator: Simulator) -> None:
+    simulator.gateway.unroutable.add(BEA)
+    result = await run(simulator, *SEND, "--to", ANNA, "--to", BEA)
+    assert result.exit_code == 3
+    assert re.search(rf"^refused +{re.escape(BEA)} *$", result.stdout, re.MULTILINE)
+    result = await run(simulator, *SEND, "--to", ANNA, "--to", BEA, "--json")
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["recipients"]["invalid"]["list"] == [BEA]
 
 
 async def test_an_invalid_number_is_wrong_usage(simulator: Simulator) -> None:
