@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-from .._cancellation import GRACE_PERIOD, drain
+from .._cancellation import GRACE_PERIOD, drain, wait_for
 from .._http.session import Session
 from .._journal.journal import Journal
 from .._journal.schema import Settings
@@ -28,6 +28,7 @@ from .._transaction.builder import MessageBuilder
 from .._transaction.message import RestartMessageError
 from .._transaction.results import completed, describe, shortfall
 from ..errors import BulkSendError, JournalError, LimitReachedError
+from .backlog import read_rest
 from .bookkeeping import Bookkeeping
 from .progress import ProgressReporter
 from .state import CampaignState
@@ -85,6 +86,7 @@ class Campaign:
         self._cause: Exception | None = None
         self._latest: RestartMessageError | None = None
         self._halting = asyncio.Event()
+        self._halted_at: float | None = None
         self._objects_known = asyncio.Event()
         self._rounds_over = False
         self.done: asyncio.Event = asyncio.Event()
@@ -118,6 +120,8 @@ class Campaign:
         if self._reason is None:
             self._reason, self._cause = reason, cause
         self._session.halted = True
+        if self._halted_at is None:
+            self._halted_at = asyncio.get_running_loop().time()
         self._halting.set()
         self._live.extend(self._adopted)
         self._adopted.clear()
@@ -201,6 +205,7 @@ class Campaign:
     async def _fill_and_finish(self, builder: MessageBuilder) -> None:
         self._live.append(builder)
         await self._ahead.acquire()
+        room = await self._keep_within_limits(builder)
         while wanted := builder.wanted:
             batch = await self._backlog.take(wanted)
             if batch is None:
@@ -208,6 +213,8 @@ class Campaign:
             builder.offer(batch)
         if not self._source.exhausted:
             await builder.feed(self._source)
+        if not room and builder.taken and not builder.message.assigned:
+            self._stop_at_limit(self._spending.no_room(self._tuning.orphans))
         finishing = builder.finish(on_sent=self._ahead.release)
         if builder.brings_objects and self._tuning.objects_understood is None:
             # The first message with a list of objects goes alone. If the gateway does not
@@ -217,6 +224,27 @@ class Campaign:
                 await asyncio.wait([finishing, known], return_when=asyncio.FIRST_COMPLETED)
             finally:
                 known.cancel()
+
+    async def _keep_within_limits(self, builder: MessageBuilder) -> int:
+        """Bound what a message takes by the limits, and return how many more recipients fit.
+
+        Near a limit, first wait until all messages before it have ended: what they hold may be paid
+        for, and only their end shows what is left. A new message may take one recipient even if
+        none fits, because only that shows whether any is left.
+        """
+        if not self._is_near_limit(builder):
+            return builder.room
+        await wait_for([one.finish() for one in self._live if one is not builder])
+        room = self._spending.room(self._held(), self._tuning.orphans)
+        builder.most = max(1, builder.taken + room)
+        return room
+
+    def _is_near_limit(self, builder: MessageBuilder) -> bool:
+        return self._spending.is_near(builder.room, self._held(), self._tuning.orphans)
+
+    def _held(self) -> dict[int, int]:
+        """Return how many recipients each message holds that has not ended."""
+        return {one.message.number: one.taken for one in (*self._live, *self._adopted)}
 
     def _check_feeder(self, feeder: asyncio.Task[None]) -> None:
         if feeder.cancelled():
@@ -265,9 +293,13 @@ class Campaign:
         """Record the cost of an ended message and collect its unsent recipients."""
         message = builder.message
         self._returned.extend(builder.left_over)
-        sent = message.state == "closed" and message.final is not None
-        valid = message.final.valid if sent and message.final is not None else 0
-        self._spending.ended(message.number, valid, message.price)
+        if message.state == "unknown":
+            # It may have been sent to all of them.
+            self._spending.ended(message.number, builder.taken, None)
+        else:
+            sent = message.state == "closed" and message.final is not None
+            valid = message.final.valid if sent and message.final is not None else 0
+            self._spending.ended(message.number, valid, message.price)
         # A message that was replaced is left open, but its recipients go to another message.
         replaced = message.state == "left_open" and isinstance(builder.fault, RestartMessageError)
         if message.state in {"closed", "abandoned"} or (replaced and self._reason is None):
@@ -303,7 +335,10 @@ class Campaign:
                     builder.count()
 
     async def _collect(self) -> None:
-        """Count as unsent the recipients that will not be put on another message."""
+        """Count as unsent the recipients that will not be put on another message.
+
+        Among them are those that the source can still name without being waited for.
+        """
         self._results.add_unsent(self._returned)
         self._returned = []
         try:
@@ -314,11 +349,14 @@ class Campaign:
             self._results.add_unreadable(len(self._backlog))
             self._backlog.clear()
             self.halt(str(error), error)
+        deadline = (self._halted_at or asyncio.get_running_loop().time()) + GRACE_PERIOD
+        async for batch in read_rest(self._source, self._results.batcher, deadline):
+            self._results.add_unsent([batch])
 
     async def _conclude(self) -> Receipt:
-        receipt = completed(self._results.receipt())
         # A stop that arrives when everything has been sent changes nothing: the receipt is complete.
-        if self._bookkeeping.unpublished or not self._source.exhausted:
+        receipt = completed(self._results.receipt(), source_exhausted=self._source.exhausted)
+        if self._bookkeeping.unpublished:
             receipt = replace(receipt, complete=False)
         at_its_end = self._reason is None or self._rounds_over
         finished = receipt.complete or (at_its_end and not receipt.unknown)
