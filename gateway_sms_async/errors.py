@@ -244,7 +244,9 @@ class BulkSendError(GatewayError):
 
 
 class LimitReachedError(GatewayError):
-    """Closing one more message would exceed `max_recipients` or `max_cost`, so it was not closed.
+    """One more message would exceed `max_recipients` or `max_cost`, so it was not closed.
+
+    With a journal, `resume_bulk` continues with a higher limit.
 
     The `__cause__` of a BulkSendError, whose receipt accounts for the messages closed before.
     """

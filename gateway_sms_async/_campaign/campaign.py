@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-from .._cancellation import GRACE_PERIOD, drain
+from .._cancellation import GRACE_PERIOD, drain, wait_for
 from .._events import guarded
 from .._http.session import Session
 from .._journal.journal import Journal
@@ -30,6 +30,7 @@ from .._transaction.builder import MessageBuilder
 from .._transaction.message import RestartMessageError
 from .._transaction.results import completed, describe, unaccounted
 from ..errors import GatewayError, JournalError, LimitReachedError
+from .backlog import read_rest
 from .bookkeeping import Bookkeeping
 from .ending import campaign_error, may_be_closed, stays_unknown
 from .progress import ProgressReporter
@@ -284,6 +285,7 @@ class Campaign:
     async def _fill_and_finish(self, builder: MessageBuilder) -> None:
         self._live.append(builder)
         await self._ahead.acquire()
+        room = await self._keep_within_limits(builder)
         while wanted := builder.wanted:
             batch = await self._backlog.take(wanted)
             if batch is None:
@@ -291,6 +293,8 @@ class Campaign:
             builder.offer(batch)
         if not self._source.exhausted:
             await builder.feed(self._source)
+        if not room and builder.taken and not builder.message.assigned:
+            self._stop_at_limit(self._spending.no_room(self._tuning.orphans))
         finishing = builder.finish(on_sent=self._ahead.release)
         if builder.brings_objects and self._tuning.objects_understood is None:
             # The first message with a list of objects goes alone. If the gateway does not
@@ -300,6 +304,27 @@ class Campaign:
                 await asyncio.wait([finishing, known], return_when=asyncio.FIRST_COMPLETED)
             finally:
                 known.cancel()
+
+    async def _keep_within_limits(self, builder: MessageBuilder) -> int:
+        """Bound what a message takes by the limits, and return how many more recipients fit.
+
+        Near a limit, first wait until all messages before it have ended: what they hold may be paid
+        for, and only their end shows what is left. A new message may take one recipient even if
+        none fits, because only that shows whether any is left.
+        """
+        if not self._is_near_limit(builder):
+            return builder.room
+        await wait_for([one.finish() for one in self._live if one is not builder])
+        room = self._spending.room(self._held(), self._tuning.orphans)
+        builder.most = max(1, builder.taken + room)
+        return room
+
+    def _is_near_limit(self, builder: MessageBuilder) -> bool:
+        return self._spending.is_near(builder.room, self._held(), self._tuning.orphans)
+
+    def _held(self) -> dict[int, int]:
+        """Return how many recipients each message holds that has not ended."""
+        return {one.message.number: one.taken for one in (*self._live, *self._adopted)}
 
     def _check_feeder(self, feeder: asyncio.Task[None]) -> None:
         if feeder.cancelled():
@@ -372,9 +397,12 @@ class Campaign:
             # Also of a message that is left open: others were lost, and may have cost as much.
             self._spending.learn(message.seen.price, message.seen.valid)
         self._returned.extend(builder.left_over)
-        sent = message.state == "closed" and message.final is not None
-        valid = message.final.valid if sent and message.final is not None else 0
-        if message.state != "unknown":  # else what was reserved for it still counts
+        if message.state == "unknown":
+            # It may have been sent to all of them.
+            self._spending.ended(message.number, builder.taken, None)
+        else:
+            sent = message.state == "closed" and message.final is not None
+            valid = message.final.valid if sent and message.final is not None else 0
             self._spending.ended(message.number, valid, message.price)
         # A message that was replaced is left open, but its recipients go to another message.
         replaced = message.state == "left_open" and isinstance(builder.fault, RestartMessageError)
@@ -414,7 +442,10 @@ class Campaign:
                     builder.count()
 
     async def _collect(self) -> None:
-        """Count as unsent the recipients that will not be put on another message."""
+        """Count as unsent the recipients that will not be put on another message.
+
+        Among them are those that the source can still name without being waited for.
+        """
         self._results.add_unsent(self._returned)
         self._returned = []
         try:
@@ -425,11 +456,14 @@ class Campaign:
             self._results.add_unreadable(len(self._backlog))
             self._backlog.clear()
             self.halt(str(error), error)
+        deadline = (self._halted_at or asyncio.get_running_loop().time()) + GRACE_PERIOD
+        async for batch in read_rest(self._source, self._results.batcher, deadline):
+            self._results.add_unsent([batch])
 
     async def _conclude(self) -> Receipt:
-        receipt = completed(self._results.receipt())
         # A stop that arrives when everything has been sent changes nothing: the receipt is complete.
-        if self._bookkeeping.unpublished or not self._source.exhausted:
+        receipt = completed(self._results.receipt(), source_exhausted=self._source.exhausted)
+        if self._bookkeeping.unpublished:
             receipt = replace(receipt, complete=False)
         at_its_end = self._reason is None or self._rounds_over
         settled = not receipt.unknown and not unaccounted(receipt)
