@@ -171,7 +171,10 @@ class Transaction:
         elif self.state != "closed":
             reason = "stopped before it was closed"
         if not receipt.source_exhausted:
-            reason += "; not all recipients were taken from the source, and the receipt does not name the rest"
+            reason += (
+                "; not all recipients were taken from the source, and the receipt does not name the "
+                "rest"
+            )
         error = BulkSendError(
             f"the message did not go out to all recipients: {reason}",
             receipt=receipt,
