@@ -195,7 +195,10 @@ class Transaction:
         if unaccounted(receipt) and reason != shortfall(receipt):
             reason += f"; {shortfall(receipt)}"
         if not receipt.source_exhausted:
-            reason += "; not all recipients were taken from the source, and the receipt does not name the rest"
+            reason += (
+                "; not all recipients were taken from the source, and the receipt does not name the "
+                "rest"
+            )
         error = BulkSendError(
             f"the message did not go out to all recipients: {reason}",
             receipt=receipt,
