@@ -174,6 +174,11 @@ class MessageBuilder:
         self._accumulator.taken = sum(len(batch) for _, batch, _ in assigned)
         self._opened.set()
 
+    def restore_close(self, last: Batch | None) -> AssignedBatch | None:
+        """Take over that an earlier run may have sent a close, with the last batch if there is one."""
+        self._accumulator.taken += 0 if last is None else len(last)
+        return self._message.restore_close(last)
+
     def finish_with(
         self, procedure: Callable[[MessageRequests, MessageCloser], Awaitable[None]]
     ) -> None:
