@@ -494,7 +494,7 @@ def main() -> int:
         found = schedules_until_found(healed)
         words = why if found is None else f"{found[0]}: {found[1]}"
         sys.stdout.write(f"{healed.__name__:42}    -  {words[:90]}\n")
-    for name, where in FOUND_ELSEWHERE.items():
+    for name, where in ({} if names else FOUND_ELSEWHERE).items():
         sys.stdout.write(f"{name:42}    -  {where}\n")
     return 1 if lived else 0
 
