@@ -389,6 +389,9 @@ class Run:
         # A campaign has ten rounds: a recipient that is missing after them stays unsent.
         out_of_rounds = any("rounds" in event for event in self.outcome.events)
         blocked = blocked or (schedule.ceiling is not None and not self._lifted)
+        # Without a price, no limit on the cost can be kept.
+        limited = schedule.ceiling is not None and schedule.ceiling.cost is not None
+        blocked = blocked or (limited and schedule.price <= 0)
         if blocked or out_of_rounds or not (journal or quiet):
             return
         if receipt is None or not (receipt.complete or receipt.unknown or receipt.doubled):
