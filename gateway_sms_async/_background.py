@@ -183,6 +183,7 @@ class Campaigns:
         traceback: TracebackType | None,
     ) -> None:
         self._stop.set()
+        deadline = asyncio.get_running_loop().time() + _LEAVING
         tasks = [task for task in self._tasks.values() if not task.done()]
         try:
             if tasks:
@@ -190,7 +191,7 @@ class Campaigns:
         finally:
             for task in tasks:
                 task.cancel()
-            await drain(tasks)
+            await drain(tasks, deadline)
         for task in self._tasks.values():
             if task.done() and not task.cancelled():
                 # What a listener raised and is no Exception, such as the failure of a test.

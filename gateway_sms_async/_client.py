@@ -275,19 +275,25 @@ class GatewayClient:
         then every later step, so that `resume_bulk` can continue after a crash. The file holds
         numbers and texts and is readable by its owner only.
 
-        `max_recipients` and `max_cost` (in euro) stop the campaign before a close would exceed
-        them. Messages that were opened and lost, or deleted, count towards `max_cost`. Recipients
-        that are sent with a close are estimated at the price of those already on the message.
+        `max_recipients` and `max_cost` (in euro) stop the campaign before it exceeds them;
+        `resume_bulk` takes higher ones. The last message takes only as many recipients as still
+        fit, at the highest price for one recipient so far. Messages that were opened and lost, or
+        deleted, count towards `max_cost`. Recipients that are sent with a close are estimated at
+        the price of those already on the message.
 
         `on_progress` is called with a Progress at most four times a second and once at the end;
         with `total`, the number of recipients in the source, it includes the time left. Setting
         `stop` ends the campaign: nothing new is sent, requests in flight have five seconds to
-        complete, and the receipt covers every recipient read. Cancelling does the same but returns
-        no receipt, only a last report of progress (and the journal). To stop on purpose, set
-        `stop`.
+        complete. Cancelling does the same but returns no receipt, only a last report of progress
+        (and the journal). To stop on purpose, set `stop`.
 
-        Raises BulkSendError, whose receipt covers every recipient read, if not all of them were
-        accepted; JournalError if the journal cannot be used and nothing was sent; ValueError or
+        Whenever a campaign ends early, its receipt names every recipient of a source that has a
+        length, such as a list: those that were not read yet are `unsent`. Another iterable may be
+        endless, so it is read for five seconds after the end, and an async one is not read any
+        more. `source_exhausted` is False if recipients may be left in the source. With a journal,
+        all are named.
+
+        Raises BulkSendError, with that receipt, if not all recipients were accepted; JournalError if the journal cannot be used and nothing was sent; ValueError or
         TypeError before any request. (`POST /messages/`, `PUT /messages/{id}`, `GET /messages/{id}`,
         `GET /messages/{id}/recipients/`, `DELETE /messages/{id}`)
         """
@@ -326,6 +332,8 @@ class GatewayClient:
         self,
         journal: str | PathLike[str],
         *,
+        max_cost: Decimal | float | str | None = None,
+        max_recipients: int | None = None,
         on_progress: Callable[[Progress], object] | None = None,
         stop: asyncio.Event | None = None,
     ) -> Receipt:
@@ -342,7 +350,12 @@ class GatewayClient:
         another resume. For a finished campaign, returns its receipt and makes no request.
         `on_progress` and `stop` are as in `send_bulk`.
 
-        Raises JournalError if the journal cannot be used or belongs to another base URL, and
+        `max_cost` (in euro) and `max_recipients` replace the limits that the campaign was started
+        with, and hold for all of it, earlier runs included; None keeps those of the start. A limit
+        that is reached already stops the campaign again. `max_cost=math.inf` removes that limit.
+        They are not written to the journal: a later resume needs them again.
+
+        Raises ValueError or TypeError for a limit that cannot be used, JournalError if the journal cannot be used or belongs to another base URL, and
         BulkSendError as `send_bulk` does.
         """
         check_stop(stop)
@@ -351,6 +364,8 @@ class GatewayClient:
             journal,
             base_url=self._base_url,
             concurrency=self._concurrency,
+            max_cost=max_cost,
+            max_recipients=max_recipients,
             on_progress=on_progress,
         )
         if isinstance(campaign, Receipt):

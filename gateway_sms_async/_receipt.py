@@ -84,12 +84,15 @@ class Receipt:
     len(unsent) == total`.
 
     - `total`: recipients taken from the source.
+    - `source_exhausted`: the source was taken to its end, so that every recipient of it is counted
+      here. If False, recipients may be left in the source that are in no count and no list.
     - `accepted`: on a closed message exactly once; these go out.
     - `invalid`: refused, with the reason and the position in the source.
     - `duplicates`, `excluded`: counts of recipients left out on purpose.
     - `doubled`: numbers seen twice on a closed message.
     - `unknown`: numbers whose outcome could not be known. Do not simply send to them again.
-    - `unsent`: numbers proven to be not on a closed message: safe to send to again.
+    - `unsent`: numbers proven to be not on a closed message: safe to send to again. These are all
+      that remain only if `source_exhausted`.
     - `message_ids`: closed messages; `open_message_ids`: messages left open, which never send
       by themselves.
     - `requests`, `retries`: how many were made; `elapsed` is in seconds.
@@ -114,6 +117,7 @@ class Receipt:
     elapsed: float = 0.0
     cost: Decimal | None = None
     complete: bool = False
+    source_exhausted: bool = True
     outcomes: Sequence[Outcome] = ()
 
     def to_dict(self) -> dict[str, object]:
@@ -137,6 +141,7 @@ class Receipt:
             "elapsed": self.elapsed,
             "cost": None if self.cost is None else str(self.cost),
             "complete": self.complete,
+            "source_exhausted": self.source_exhausted,
         }
 
     def __repr__(self) -> str:
@@ -144,7 +149,8 @@ class Receipt:
             f"Receipt(total={self.total}, accepted={self.accepted}, invalid={len(self.invalid)}, "
             f"duplicates={self.duplicates}, excluded={self.excluded}, "
             f"doubled={len(self.doubled)}, unknown={len(self.unknown)}, "
-            f"unsent={len(self.unsent)}, complete={self.complete})"
+            f"unsent={len(self.unsent)}, complete={self.complete}, "
+            f"source_exhausted={self.source_exhausted})"
         )
 
 

@@ -181,7 +181,8 @@ class ServerError(APIError):
 class UnexpectedResponseError(GatewayError):
     """A response that is not in the gateway's documented form.
 
-    For example a different page, a truncated body, or one that is too large.
+    For example a different page, a truncated body, one that is too large, or one that is about
+    another message.
 
     `status` is the HTTP status. Raised directly only where that is harmless, like ServerError.
     """
@@ -243,7 +244,9 @@ class BulkSendError(GatewayError):
 
 
 class LimitReachedError(GatewayError):
-    """Closing one more message would exceed `max_recipients` or `max_cost`, so it was not closed.
+    """One more message would exceed `max_recipients` or `max_cost`, so it was not closed.
+
+    With a journal, `resume_bulk` continues with a higher limit.
 
     The `__cause__` of a BulkSendError, whose receipt accounts for the messages closed before.
     """

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -334,3 +335,88 @@ async def test_one_that_ended_with_some_left_over_is_not_complete_at_the_next_st
         assert status.reason
         assert status.progress.unsent
         assert status.progress.accepted + status.progress.unsent == 1_500
+
+
+class Failed(BaseException):
+    """Is no Exception, like the failure of a test."""
+
+
+@pytest.mark.parametrize("where", ["listener", "progress"])
+async def test_what_is_no_exception_stops_a_campaign_and_is_raised_on_leaving(
+    where: str, simulator: Simulator, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failure = Failed()
+
+    def fail(event: object) -> None:
+        if where == "progress" or getattr(event, "operation", None) == "append":
+            raise failure
+
+    async with GatewayClient(
+        simulator.token,
+        base_url=simulator.url,
+        rate=None,
+        on_event=fail if where == "listener" else None,
+    ) as gateway:
+        campaigns = Campaigns(gateway, folder)
+        if where == "progress":
+            monkeypatch.setattr(campaigns, "_report", lambda name, progress: fail(progress))
+        with pytest.raises(Failed) as caught:
+            async with campaigns:
+                if where == "progress":
+                    await campaigns.start("spring", RECIPIENTS, sender="ACME", body="Ciao")
+                else:
+                    assert await campaigns.start(
+                        "spring", RECIPIENTS, sender="ACME", body="Ciao", batch_size=100
+                    )
+                    status = await ended(campaigns, "spring")
+                    assert status.state == "stopped"
+                    assert status.reason == "Failed was raised"
+        assert caught.value is failure
+        assert repr(campaigns).endswith("0 running)")
+        assert not simulator.ledger
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_leaving_ends_though_a_source_swallows_every_cancellation(
+    gateway: GatewayClient,
+    simulator: Simulator,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    cut: bool,
+) -> None:
+    for place in ("_campaign.campaign", "_core", "_cancellation"):
+        monkeypatch.setattr(f"gateway_sms_async.{place}.GRACE_PERIOD", 0.2)
+    released, waiting = asyncio.Event(), asyncio.Event()
+
+    async def stubborn() -> AsyncIterator[str]:
+        yield RECIPIENTS[0]
+        waiting.set()
+        while not released.is_set():
+            with suppress(asyncio.CancelledError):
+                await released.wait()
+
+    campaigns = Campaigns(gateway, folder)
+
+    async def service() -> None:
+        async with campaigns:
+            starting = asyncio.create_task(
+                campaigns.start("spring", stubborn(), sender="ACME", body="Ciao")
+            )
+            await waiting.wait()
+            starting.cancel()
+            await asyncio.wait([starting])
+
+    serving = asyncio.create_task(service())
+    try:
+        await waiting.wait()
+        await asyncio.sleep(0.05)
+        if cut:
+            serving.cancel()
+        done, _ = await asyncio.wait([serving], timeout=5)
+        assert done
+        assert repr(campaigns).endswith("0 running)")
+        assert not simulator.requests
+    finally:
+        released.set()
+        await asyncio.sleep(0.01)

@@ -1,24 +1,29 @@
-"""The recipients of a campaign that are read but on no message.
+"""The recipients of a campaign that are on no message.
 
-They were left over by a message, or are kept in the journal and not loaded yet.
+They were left over by a message, or are kept in the journal and not loaded yet, or are still in the
+source when the campaign ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from .._journal.journal import Journal
 from .._journal.records import Ranges
 from .._recipients.batches import Batch, Batcher
 from .._recipients.source import Source
 
-__all__ = ["Backlog"]
+__all__ = ["Backlog", "read_rest"]
 
 # Recipients written to the journal at once. Each trip to the journal's thread and back costs as much
 # as some hundred recipients.
 _TOGETHER = 5_000
+
+
+_TURN = 0.01
+"""Seconds: reads from a source that take longer are made smaller, so that other tasks get turns."""
 
 
 class Backlog:
@@ -115,3 +120,26 @@ class Backlog:
         if stop < end:
             self._pending.appendleft((stop, end))
         return batch
+
+
+async def read_rest(source: Source, batcher: Batcher, deadline: float) -> AsyncIterator[Batch]:
+    """Read what is left in a source, without waiting for it, and yield the valid recipients.
+
+    A source that has a length is read to its end. Another one may be endless or slow, so it is read
+    until `deadline`, on the loop's clock. An async source is not read, because it may have to be
+    waited for. If the source raises, it is not read further.
+    """
+    clock = asyncio.get_running_loop().time
+    items = source.rest()
+    size = 1
+    while items is not None and not source.exhausted and (source.sized or clock() < deadline):
+        started = clock()
+        batch = Batch()
+        try:
+            if batcher.fill(items, batch, size):
+                source.drained()
+        except Exception:  # noqa: BLE001 - the campaign has ended already, for another reason
+            items = None
+        yield batch
+        size = min(2 * size, _TOGETHER) if clock() - started < _TURN else max(1, size // 2)
+        await asyncio.sleep(0)

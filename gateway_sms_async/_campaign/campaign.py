@@ -17,20 +17,22 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-from .._cancellation import GRACE_PERIOD, drain
+from .._cancellation import GRACE_PERIOD, drain, wait_for
 from .._events import guarded
 from .._http.session import Session
 from .._journal.journal import Journal
 from .._journal.schema import Settings
 from .._messages.draft import Draft
-from .._receipt import Progress, Receipt, RecipientOutcome
+from .._receipt import Progress, Receipt
 from .._recipients.batches import Batch
 from .._recipients.source import Source
 from .._transaction.builder import MessageBuilder
 from .._transaction.message import RestartMessageError
-from .._transaction.results import completed, describe, shortfall, unaccounted
-from ..errors import BulkSendError, GatewayError, JournalError, LimitReachedError
+from .._transaction.results import completed, describe, unaccounted
+from ..errors import GatewayError, JournalError, LimitReachedError
+from .backlog import read_rest
 from .bookkeeping import Bookkeeping
+from .ending import campaign_error, may_be_closed, stays_unknown
 from .progress import ProgressReporter
 from .state import CampaignState
 
@@ -112,6 +114,10 @@ class Campaign:
             if self._failure is not None:
                 raise self._failure from error
             raise
+        except asyncio.CancelledError:
+            if self._failure is not None:
+                _log_failure(self._failure)
+            raise
         if self._failure is not None:
             raise self._failure
         return receipt
@@ -190,7 +196,8 @@ class Campaign:
 
     def _failed(self, error: BaseException) -> None:
         """Stop as on request; `run` raises the error at its end."""
-        _logger.error("%s was raised: the campaign is stopped", type(error).__name__)
+        if self.done.is_set():
+            _log_failure(error)
         if self._failure is None:
             self._failure = error
         self.halt(f"{type(error).__name__} was raised")
@@ -246,9 +253,7 @@ class Campaign:
         adopted = list(self._adopted)
         self._adopted.clear()
         for builder in adopted:
-            message = builder.message
-            may_be_closed = message.close_begun or message.closed_elsewhere
-            (self._live if may_be_closed else self._adopted).append(builder)
+            (self._live if may_be_closed(builder.message) else self._adopted).append(builder)
         await self._finish_live()
 
     async def _wait(self, tasks: Collection[asyncio.Task[None]]) -> None:
@@ -280,6 +285,7 @@ class Campaign:
     async def _fill_and_finish(self, builder: MessageBuilder) -> None:
         self._live.append(builder)
         await self._ahead.acquire()
+        room = await self._keep_within_limits(builder)
         while wanted := builder.wanted:
             batch = await self._backlog.take(wanted)
             if batch is None:
@@ -287,6 +293,8 @@ class Campaign:
             builder.offer(batch)
         if not self._source.exhausted:
             await builder.feed(self._source)
+        if not room and builder.taken and not builder.message.assigned:
+            self._stop_at_limit(self._spending.no_room(self._tuning.orphans))
         finishing = builder.finish(on_sent=self._ahead.release)
         if builder.brings_objects and self._tuning.objects_understood is None:
             # The first message with a list of objects goes alone. If the gateway does not
@@ -296,6 +304,27 @@ class Campaign:
                 await asyncio.wait([finishing, known], return_when=asyncio.FIRST_COMPLETED)
             finally:
                 known.cancel()
+
+    async def _keep_within_limits(self, builder: MessageBuilder) -> int:
+        """Bound what a message takes by the limits, and return how many more recipients fit.
+
+        Near a limit, first wait until all messages before it have ended: what they hold may be paid
+        for, and only their end shows what is left. A new message may take one recipient even if
+        none fits, because only that shows whether any is left.
+        """
+        if not self._is_near_limit(builder):
+            return builder.room
+        await wait_for([one.finish() for one in self._live if one is not builder])
+        room = self._spending.room(self._held(), self._tuning.orphans)
+        builder.most = max(1, builder.taken + room)
+        return room
+
+    def _is_near_limit(self, builder: MessageBuilder) -> bool:
+        return self._spending.is_near(builder.room, self._held(), self._tuning.orphans)
+
+    def _held(self) -> dict[int, int]:
+        """Return how many recipients each message holds that has not ended."""
+        return {one.message.number: one.taken for one in (*self._live, *self._adopted)}
 
     def _check_feeder(self, feeder: asyncio.Task[None]) -> None:
         if feeder.cancelled():
@@ -309,7 +338,7 @@ class Campaign:
         elif isinstance(error, Exception):
             self.halt(f"the source of recipients raised {type(error).__name__}", error)
         elif error is not None:
-            raise error
+            self._failed(error)
 
     def _stop_at_limit(self, fault: LimitReachedError) -> None:
         """Open no further message; messages whose close is within the limits are still closed."""
@@ -351,15 +380,12 @@ class Campaign:
         recipients are sent to.
         """
         message = builder.message
+        is_earlier = builder in self._earlier and not self._tuning.closed_elsewhere
         if not isinstance(fault, Exception):
             self._failed(fault)
-        elif builder not in self._earlier or self._tuning.closed_elsewhere:
-            self.halt(describe(fault), fault)
-        elif not builder.counted:
-            # What becomes of a message that may be closed shows at its end.
-            if not (message.close_begun or message.closed_elsewhere):
-                self.halt(describe(fault), fault)
-        elif any(RecipientOutcome.UNKNOWN in one for _, one in message.outcomes_on_message()):
+        elif is_earlier and not builder.counted and may_be_closed(message):
+            return  # what becomes of it shows at its end
+        elif is_earlier and builder.counted and stays_unknown(message):
             self._set_aside.append(builder)
         else:
             self.halt(describe(fault), fault)
@@ -371,9 +397,12 @@ class Campaign:
             # Also of a message that is left open: others were lost, and may have cost as much.
             self._spending.learn(message.seen.price, message.seen.valid)
         self._returned.extend(builder.left_over)
-        sent = message.state == "closed" and message.final is not None
-        valid = message.final.valid if sent and message.final is not None else 0
-        if message.state != "unknown":  # else what was reserved for it still counts
+        if message.state == "unknown":
+            # It may have been sent to all of them.
+            self._spending.ended(message.number, builder.taken, None)
+        else:
+            sent = message.state == "closed" and message.final is not None
+            valid = message.final.valid if sent and message.final is not None else 0
             self._spending.ended(message.number, valid, message.price)
         # A message that was replaced is left open, but its recipients go to another message.
         replaced = message.state == "left_open" and isinstance(builder.fault, RestartMessageError)
@@ -403,6 +432,8 @@ class Campaign:
             if self._feeder is not None and not self._feeder.done():
                 self._left_running = True
                 self._backlog.stop_keeping()
+            elif self._feeder is not None:
+                self._check_feeder(self._feeder)
             try:
                 await drain([task for one in self._live for task in one.tasks()], deadline)
             finally:
@@ -411,7 +442,10 @@ class Campaign:
                     builder.count()
 
     async def _collect(self) -> None:
-        """Count as unsent the recipients that will not be put on another message."""
+        """Count as unsent the recipients that will not be put on another message.
+
+        Among them are those that the source can still name without being waited for.
+        """
         self._results.add_unsent(self._returned)
         self._returned = []
         try:
@@ -422,11 +456,14 @@ class Campaign:
             self._results.add_unreadable(len(self._backlog))
             self._backlog.clear()
             self.halt(str(error), error)
+        deadline = (self._halted_at or asyncio.get_running_loop().time()) + GRACE_PERIOD
+        async for batch in read_rest(self._source, self._results.batcher, deadline):
+            self._results.add_unsent([batch])
 
     async def _conclude(self) -> Receipt:
-        receipt = completed(self._results.receipt())
         # A stop that arrives when everything has been sent changes nothing: the receipt is complete.
-        if self._bookkeeping.unpublished or not self._source.exhausted:
+        receipt = completed(self._results.receipt(), source_exhausted=self._source.exhausted)
+        if self._bookkeeping.unpublished:
             receipt = replace(receipt, complete=False)
         at_its_end = self._reason is None or self._rounds_over
         settled = not receipt.unknown and not unaccounted(receipt)
@@ -441,27 +478,19 @@ class Campaign:
             raise self._cause
         if receipt.complete and finished:
             return receipt
-        raise self._error(receipt, finished=finished)
-
-    def _error(self, receipt: Receipt, *, finished: bool) -> BulkSendError:
-        reason = self._reason or shortfall(receipt)
-        if self._reason and (receipt.doubled or self._set_aside or unaccounted(receipt)):
-            reason += f"; {shortfall(receipt)}"
-        cause = self._cause
-        if self._set_aside:
-            ids = ", ".join(one.message.id for one in self._set_aside)
-            reason += f"; it could not be read whether these messages go out: {ids}"
-            cause = cause or self._set_aside[0].fault
         resumable = self._bookkeeping.published and not finished
-        error = BulkSendError(
-            f"the campaign ended before all recipients were accepted: {reason}",
-            receipt=replace(receipt, complete=False),
-            reason=reason,
-            resumable=resumable,
+        raise campaign_error(
+            receipt,
+            reason=self._reason,
+            cause=self._cause,
+            set_aside=self._set_aside,
             journal=self._bookkeeping.path if resumable else None,
         )
-        error.__cause__ = cause
-        return error
+
+
+def _log_failure(error: BaseException) -> None:
+    """Log what a callback raised, where no caller can be told of it."""
+    _logger.error("a callback raised: the campaign was stopped", exc_info=error)
 
 
 def _messages_at_once(

@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from os import PathLike
+from typing import Any
 
+from msgspec.structs import replace
+
+from .._arguments import check_cost, check_count
 from .._http.session import Session
 from .._journal.journal import Journal
 from .._journal.records import Resumed
@@ -35,13 +39,17 @@ async def load_campaign(
     *,
     base_url: str,
     concurrency: int,
+    max_cost: Decimal | float | str | None,
+    max_recipients: int | None,
     on_progress: Callable[[Progress], object] | None,
 ) -> Campaign | Receipt:
     """Return the campaign of a journal, ready to run, or its receipt if it is finished.
 
-    `concurrency` is the client's, which the campaign does not exceed. Raises JournalError if the
-    journal cannot be used, or its campaign was sent to another base URL.
+    `concurrency` is the client's, which the campaign does not exceed. `max_cost` and
+    `max_recipients` replace those of the start for this run, None keeps them. Raises JournalError if
+    the journal cannot be used, or its campaign was sent to another base URL.
     """
+    limits = _limits(max_cost, max_recipients)
     journal, saved = await Journal.open(path)
     try:
         if saved.settings.base_url != base_url:
@@ -57,6 +65,7 @@ async def load_campaign(
             session,
             journal,
             saved,
+            replace(saved.settings, **limits),
             concurrency=min(saved.settings.concurrency, concurrency),
             on_progress=on_progress,
         )
@@ -65,10 +74,22 @@ async def load_campaign(
         raise
 
 
+def _limits(max_cost: Decimal | float | str | None, max_recipients: int | None) -> dict[str, Any]:
+    """Return the settings that these limits change; an infinite cost removes its limit."""
+    changes: dict[str, Any] = {}
+    if max_cost is not None:
+        infinite = str(max_cost).lower() in {"inf", "infinity"}
+        changes["max_cost"] = None if infinite else str(check_cost("max_cost", max_cost))
+    if max_recipients is not None:
+        changes["max_recipients"] = check_count("max_recipients", max_recipients)
+    return changes
+
+
 async def _from_saved(
     session: Session,
     journal: Journal,
     saved: Saved,
+    settings: Settings,
     *,
     concurrency: int,
     on_progress: Callable[[Progress], object] | None,
@@ -78,13 +99,13 @@ async def _from_saved(
     source.exhausted = True
     campaign = Campaign(
         session,
-        _draft(saved.settings),
+        _draft(settings),
         source,
-        saved.settings,
+        settings,
         CampaignState(
             results=await stored_results(journal, saved, session),
             tuning=_tuning(saved),
-            spending=_spending(saved),
+            spending=_spending(saved, settings),
             backlog=Backlog(journal, saved.position.pending()),
             next_number=saved.position.next_number,
         ),
@@ -117,9 +138,9 @@ def _tuning(saved: Saved) -> Tuning:
     return tuning
 
 
-def _spending(saved: Saved) -> SpendingLimit:
+def _spending(saved: Saved, settings: Settings) -> SpendingLimit:
     """Return the limits, with what the earlier runs have spent or may still spend."""
-    spending = new_spending(saved.settings)
+    spending = new_spending(settings)
     spending.spent_before = saved.position.wasted
     for message in saved.position.messages.values():
         ended, closing = message.ended, message.closing

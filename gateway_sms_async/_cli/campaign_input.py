@@ -153,6 +153,8 @@ class CampaignArguments(TypedDict):
 class CampaignInput:
     """The recipients of a campaign, as an iterable, with all that `preview` and `send_bulk` need.
 
+    It has a length, so a campaign that stops reads it to its end.
+
     `read_number` is the reader of numbers for the given region, made once for each command.
     """
 
@@ -170,6 +172,9 @@ class CampaignInput:
         self.read_number = read_number
         self._smart = smart
         self._price_per_part = price_per_part
+
+    def __len__(self) -> int:
+        return self.list.total
 
     def __iter__(self) -> Iterator[RecipientLike]:
         body = self.arguments["body"]

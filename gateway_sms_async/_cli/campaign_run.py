@@ -85,9 +85,11 @@ class CampaignRun:
             print_status(f"Stopped: {failure.reason}")
         resumable = failure is not None and failure.resumable
         print_summary(self.receipt, resumable=resumable)
-        unread = (self._total or self.receipt.total) - self.receipt.total
-        if unread:
-            print_status(f"{unread:,} rows at the end of the list were not read.")
+        if not self.receipt.source_exhausted:
+            unread = (self._total or self.receipt.total) - self.receipt.total
+            print_status(
+                f"The list was not read to its end: {unread:,} rows are in none of these counts."
+            )
         if resumable:
             self._print_resume_hint()
         elif failure is not None and self.receipt.accepted:

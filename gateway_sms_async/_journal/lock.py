@@ -38,6 +38,7 @@ class JournalLock:
         for _ in range(_TRIES):
             self._handle = _open(self.path)
             try:
+                self._file = os.fstat(self._handle)
                 if not _lock(self._handle):
                     break
                 if self.is_held:
@@ -71,7 +72,7 @@ class JournalLock:
         if sys.platform == "win32":
             return True  # a file that is open can be neither deleted nor renamed
         try:
-            return os.path.samestat(os.fstat(self._handle), os.lstat(self.path))
+            return os.path.samestat(self._file, os.lstat(self.path))
         except FileNotFoundError:
             return False
 

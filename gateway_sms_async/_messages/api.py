@@ -224,8 +224,8 @@ def response_to(custom: object, recipients: int) -> Accepts:
             return False
         shown = message.options.custom
         # A gateway may return a text of digits as a number, and nothing as an empty list.
-        is_other = isinstance(shown, str | dict | list) and bool(shown) and shown != custom
-        return not (is_other and isinstance(custom, str))
+        is_silent = not shown or isinstance(shown, int | float)
+        return is_silent or shown == custom or not isinstance(custom, str)
 
     return accepts
 

@@ -5,7 +5,7 @@ Copies the fields of each recipient at the moment it is read. Does not validate 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
 from itertools import groupby, islice
 from typing import Any, NamedTuple, cast
 
@@ -53,12 +53,20 @@ class Items:
         self._groups = groupby(cast("Iterable[object]", items), type)
         self._kind: type[object] = str
         self._group: Iterator[object] = iter(())
+        self.failed: bool = False
 
     def take(self, taken: Taken, wanted: int) -> bool:
         """Read items until `taken` has `wanted` of them; return True if there are no more.
 
-        If the source raises, the items read so far are in `taken`.
+        If the source raises, the items read so far are in `taken`, and `failed` is set.
         """
+        try:
+            return self._take(taken, wanted)
+        except BaseException:
+            self.failed = True
+            raise
+
+    def _take(self, taken: Taken, wanted: int) -> bool:
         while True:
             group = islice(self._group, wanted - len(taken))
             if self._kind is str and not taken:
@@ -96,11 +104,15 @@ def _held(item: object) -> Held | Refused:
 
 
 class Source:
-    """A sync or async iterable. `exhausted` is set at its end."""
+    """A sync or async iterable. `exhausted` is set at its end.
+
+    `sized`: it has a length, like a list, so that it has an end and can be read without waiting.
+    """
 
     def __init__(self, recipients: Recipients) -> None:
         check_source(recipients)
         self.exhausted: bool = False
+        self.sized: bool = isinstance(recipients, Sized)
         self._items: Items | None = None
         self._async_iterator: AsyncIterator[RecipientLike] | None = None
         if isinstance(recipients, AsyncIterable):
@@ -112,6 +124,14 @@ class Source:
     def one_at_a_time(self) -> bool:
         """Whether `ready` has already read its item from the source."""
         return self._async_iterator is not None
+
+    def rest(self) -> Items | None:
+        """Return the items that are still to be read, None if that needs waiting.
+
+        None also after the source has raised: a generator that has raised looks as if it were at
+        its end, but it is not known what it held.
+        """
+        return None if self._items is None or self._items.failed else self._items
 
     async def ready(self) -> Items:
         """Return the items that can be read without waiting; one item of an async source."""

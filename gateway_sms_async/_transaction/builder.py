@@ -7,6 +7,7 @@ stops the others: the others run to their end, and their results are counted.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 
@@ -41,7 +42,8 @@ class MessageBuilder:
     """Fills one message and closes it.
 
     At the end each recipient that was taken is on the message, or in `left_over`. Those of a
-    campaign (`replaceable`) may be assigned to another message if this one fails.
+    campaign (`replaceable`) may be assigned to another message if this one fails. It takes at most
+    `most` recipients.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class MessageBuilder:
         self._fault: BaseException | None = None
         self._halted = False
         self._counted = False
+        self.most: int = sys.maxsize
         self.left_over: list[Batch] = []
 
     @property
@@ -92,6 +95,11 @@ class MessageBuilder:
     def requests(self) -> MessageRequests:
         """The requests of the message."""
         return self._requests
+
+    @property
+    def taken(self) -> int:
+        """How many recipients were taken for the message."""
+        return self._accumulator.taken
 
     @property
     def waiting(self) -> int:
@@ -123,7 +131,7 @@ class MessageBuilder:
         """
         if self.stopped or self._procedure is not None:
             return 0
-        return self._accumulator.room
+        return max(0, min(self._accumulator.room, self.most - self.taken))
 
     @property
     def wanted(self) -> int:
@@ -165,6 +173,11 @@ class MessageBuilder:
         self._message.restore(message_id, assigned)
         self._accumulator.taken = sum(len(batch) for _, batch, _ in assigned)
         self._opened.set()
+
+    def restore_close(self, last: Batch | None) -> AssignedBatch | None:
+        """Take over that an earlier run may have sent a close, with the last batch if there is one."""
+        self._accumulator.taken += 0 if last is None else len(last)
+        return self._message.restore_close(last)
 
     def finish_with(
         self, procedure: Callable[[MessageRequests, MessageCloser], Awaitable[None]]

@@ -40,7 +40,7 @@ async def restore_message(builder: MessageBuilder, saved: SavedMessage, journal:
 
 
 def _resume_single(builder: MessageBuilder, reference: str | None) -> None:
-    builder.message.restore_close(None)
+    builder.restore_close(None)
 
     async def recover(requests: MessageRequests, _: MessageCloser) -> None:
         await requests.recover_single(reference)
@@ -49,7 +49,7 @@ def _resume_single(builder: MessageBuilder, reference: str | None) -> None:
 
 
 def _resume_close(builder: MessageBuilder, closing: CloseIntent, last: Batch | None) -> None:
-    assigned = builder.message.restore_close(last)
+    assigned = builder.restore_close(last)
     before = Counts(closing.valid, closing.invalid)
 
     async def close(_: MessageRequests, closer: MessageCloser) -> None:

@@ -254,11 +254,11 @@ def shortfall(receipt: Receipt) -> str:
     return "; ".join(filter(None, parts)) or "not all recipients could be sent to"
 
 
-def completed(receipt: Receipt) -> Receipt:
-    """Return a receipt whose source was taken to its end, complete if all recipients are settled."""
+def completed(receipt: Receipt, *, source_exhausted: bool) -> Receipt:
+    """Return the receipt at the end: complete if all recipients of the source are settled."""
+    settled = not (receipt.unknown or receipt.unsent or receipt.doubled or unaccounted(receipt))
     return replace(
-        receipt,
-        complete=not (receipt.unknown or receipt.unsent or receipt.doubled or unaccounted(receipt)),
+        receipt, complete=settled and source_exhausted, source_exhausted=source_exhausted
     )
 
 

@@ -1,10 +1,12 @@
 """What a campaign may spend, checked before each close, because only a close sends.
 
-Plain arithmetic: the closer reserves, the campaign reports what a message really cost.
+Plain arithmetic. The campaign asks for how many more recipients there is room before it fills a
+message, the closer reserves, and the campaign reports what the message really cost.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import TypeVar
@@ -14,6 +16,14 @@ from ..errors import LimitReachedError
 __all__ = ["SpendingLimit"]
 
 T = TypeVar("T", int, Decimal)
+
+_HIGHER = "To send to the rest, resume the journal with a higher"
+
+
+_WITHOUT = (
+    "so max_cost cannot be kept; the message was not closed. Send without max_cost, or resume the "
+    "journal with max_cost=inf"
+)
 
 
 class SpendingLimit:
@@ -31,6 +41,41 @@ class SpendingLimit:
         self._each = Decimal()
         self._reached: LimitReachedError | None = None
         self.spent_before: Decimal = Decimal()
+
+    def room(self, held: Mapping[int, int], orphans: int) -> int:
+        """Return how many more recipients fit, each at the highest price so far.
+
+        `held` maps each message that has not ended to the recipients that it holds: they may be
+        paid for, so they count even before they are reserved. While no price is known, `max_cost`
+        does not count.
+        """
+        room = sys.maxsize
+        if self._max_recipients is not None:
+            room = self._max_recipients - _total(self._recipients, held)
+        if self._max_cost is not None and self._each:
+            costs = {message: self._each * count for message, count in held.items()}
+            spent = self.wasted(orphans) + _total(self._costs, costs)
+            room = min(room, int((self._max_cost - spent) / self._each))
+        return max(0, room)
+
+    def is_near(self, size: int, held: Mapping[int, int], orphans: int) -> bool:
+        """Whether `size` more recipients might not fit."""
+        price_missing = self._max_cost is not None and not self._each
+        return size > 0 and (price_missing or self.room(held, orphans) < size)
+
+    def no_room(self, orphans: int) -> LimitReachedError:
+        """Return the error for a message that is not opened, because nothing more fits."""
+        sent = sum(self._recipients.values())
+        if self._max_recipients is not None and sent >= self._max_recipients:
+            reached = f"{sent} recipients are sent to, max_recipients is {self._max_recipients}"
+            higher = "max_recipients"
+        else:
+            total = self.wasted(orphans) + sum(self._costs.values()) + self._each
+            reached = (
+                f"one more recipient would make it {total:.2f} EUR, max_cost is {self._max_cost}"
+            )
+            higher = "max_cost"
+        return LimitReachedError(f"{reached}; no further message was opened. {_HIGHER} {higher}")
 
     def reserve(
         self, message: int, recipients: int, price: Decimal | None, last: int, orphans: int
@@ -53,23 +98,25 @@ class SpendingLimit:
     def _reserve(
         self, message: int, recipients: int, price: Decimal | None, last: int, orphans: int
     ) -> None:
-        taken = recipients + last + _others(self._recipients, message)
+        taken = sum((self._recipients | {message: recipients + last}).values())
         if self._max_recipients is not None and taken > self._max_recipients:
             raise LimitReachedError(
                 f"closing one more message would make it {taken} recipients, max_recipients is "
-                f"{self._max_recipients}; it was not closed"
+                f"{self._max_recipients}; it was not closed. {_HIGHER} max_recipients"
             )
         if self._max_cost is not None:
             if price is None:
+                raise LimitReachedError(f"the gateway names no price, {_WITHOUT}")
+            if recipients and not _usable(price):
                 raise LimitReachedError(
-                    "the gateway names no price, so max_cost cannot be kept; nothing was closed"
+                    f"the gateway names a price that is not above 0, {_WITHOUT}"
                 )
-            cost = price + self._each * last
-            total = self.wasted(orphans) + _others(self._costs, message) + cost
+            cost = max(Decimal(), price) + self._each * last
+            total = self.wasted(orphans) + sum((self._costs | {message: cost}).values())
             if total > self._max_cost:
                 raise LimitReachedError(
                     f"closing one more message would cost {total:.2f} EUR in all, max_cost is "
-                    f"{self._max_cost}; it was not closed"
+                    f"{self._max_cost}; it was not closed. {_HIGHER} max_cost"
                 )
             self._costs[message] = cost
         self._recipients[message] = recipients + last
@@ -84,14 +131,28 @@ class SpendingLimit:
         return self._costs.get(message)
 
     def ended(self, message: int, recipients: int, price: Decimal | None) -> None:
-        """Replace what was reserved by what the message really cost."""
+        """Replace what was reserved by what the message really cost.
+
+        If recipients were sent to and the gateway names no usable price, what was reserved for them
+        still counts, or an estimate.
+        """
+        self.learn(price, recipients)
         self._recipients[message] = recipients
-        self._costs[message] = Decimal() if price is None else price
+        if not recipients or _usable(price):
+            self._costs[message] = max(Decimal(), price or Decimal())
+        else:
+            self._costs.setdefault(message, self._each * recipients)
 
     def wasted(self, orphans: int) -> Decimal:
         """Return what may have been paid for messages that never went out, if a price is known."""
         return self.spent_before + orphans * self._each
 
 
-def _others(all_: Mapping[int, T], message: int) -> T | int:
-    return sum(value for number, value in all_.items() if number != message)
+def _usable(price: Decimal | None) -> bool:
+    return price is not None and price > 0
+
+
+def _total(counted: Mapping[int, T], held: Mapping[int, T]) -> T | int:
+    """Return the sum over all messages; one that is in both counts once, with the larger value."""
+    larger = {message: max(value, counted.get(message, value)) for message, value in held.items()}
+    return sum({**counted, **larger}.values())

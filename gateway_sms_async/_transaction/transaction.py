@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -54,6 +55,8 @@ class Transaction:
             session, draft, self._results, tuning, permits=asyncio.Semaphore(concurrency)
         )
         self._adding = 0
+        # Sources that `add` was given, and that were not read to their end.
+        self._unread = 0
         self._no_adds = asyncio.Event()
         self._no_adds.set()
         self._ended = False
@@ -72,10 +75,12 @@ class Transaction:
     @property
     def receipt(self) -> Receipt:
         """The outcome of each recipient so far."""
+        exhausted = not self._unread
         if not self._builder.counted:
-            return self._results.receipt((self._builder.message, self._builder.unplaced()))
-        receipt = self._results.receipt()
-        return receipt if self._builder.fault is not None else completed(receipt)
+            receipt = self._results.receipt((self._builder.message, self._builder.unplaced()))
+            return replace(receipt, source_exhausted=exhausted)
+        receipt = completed(self._results.receipt(), source_exhausted=exhausted)
+        return receipt if self._builder.fault is None else replace(receipt, complete=False)
 
     async def add(self, recipients: RecipientLike | Recipients) -> None:
         """Add one recipient, or a sync or async iterable of them.
@@ -83,15 +88,20 @@ class Transaction:
         Takes recipients as fast as batches leave: at most `batch_size * (concurrency + 1)` are held
         in memory. Refused recipients are named in the receipt. Raises BulkSendError if a batch has
         failed, RuntimeError if the transaction has ended.
+
+        If this call ends by an exception, the rest of `recipients` is not taken: no receipt names
+        it, and `receipt.source_exhausted` is False.
         """
         if self._ended:
             raise RuntimeError(f"this transaction has ended ({self.state}); nothing can be added")
         source = as_source(recipients)
         self._adding += 1
+        self._unread += 1
         self._no_adds.clear()
         try:
             await self._builder.feed(source)
         finally:
+            self._unread -= source.exhausted
             self._adding -= 1
             if not self._adding:
                 self._no_adds.set()
@@ -184,6 +194,11 @@ class Transaction:
             reason = "stopped before it was closed"
         if unaccounted(receipt) and reason != shortfall(receipt):
             reason += f"; {shortfall(receipt)}"
+        if not receipt.source_exhausted:
+            reason += (
+                "; not all recipients were taken from the source, and the receipt does not name the "
+                "rest"
+            )
         error = BulkSendError(
             f"the message did not go out to all recipients: {reason}",
             receipt=receipt,

@@ -71,7 +71,10 @@ async def test_a_source_that_raises_costs_the_next_add_nothing(
     with pytest.raises(KeyError):
         await transaction.add(broken())
     await transaction.add(numbers(3, 2))
-    assert (await transaction.close()).complete
+    receipt = await transaction.close()
+    assert receipt.accepted == 5
+    assert not receipt.source_exhausted, "what the broken source held is not known"
+    assert not receipt.complete
     check(transaction.receipt, simulator, set(numbers(5)))
 
 

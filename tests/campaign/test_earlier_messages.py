@@ -83,10 +83,10 @@ async def stopped(
     return caught.value.receipt
 
 
-async def resumed(simulator: Simulator, journal: Path) -> BulkSendError:
+async def resumed(simulator: Simulator, journal: Path, **limits: int) -> BulkSendError:
     async with client(simulator) as gateway:
         with pytest.raises(BulkSendError) as caught:
-            await gateway.resume_bulk(journal)
+            await gateway.resume_bulk(journal, **limits)
     return caught.value
 
 
@@ -103,7 +103,7 @@ async def test_a_resume_that_stops_at_a_ceiling_forgets_no_message_of_the_earlie
         seen = {(one.operation, message_of(simulator, one)) for one in simulator.requests}
         return faults.keys() <= seen
 
-    await stopped(simulator, journal, 50, stands_still, max_recipients=25, concurrency=8)
+    await stopped(simulator, journal, 50, stands_still, concurrency=8)
     simulator.requests.clear()
 
     # The ceiling is reached while most messages of the earlier run wait for their turn.
@@ -114,7 +114,7 @@ async def test_a_resume_that_stops_at_a_ceiling_forgets_no_message_of_the_earlie
         return await recipients(self, ranges)
 
     monkeypatch.setattr(Journal, "recipients", slow)
-    error = await resumed(simulator, journal)
+    error = await resumed(simulator, journal, max_recipients=25)
     monkeypatch.undo()
     assert isinstance(error.__cause__, LimitReachedError)
     check(error.receipt, simulator, set(numbers(50)))
@@ -175,7 +175,7 @@ async def test_what_was_set_aside_still_counts_towards_the_ceiling(
     error = await resumed(simulator, journal)
     check(error.receipt, simulator, set(numbers(30)))
     assert isinstance(error.__cause__, LimitReachedError)
-    assert len(simulator.ledger) == 20
+    assert len(simulator.ledger) == 25
     assert next(iter(simulator.gateway.messages)) in error.reason
 
 

@@ -77,6 +77,15 @@ def test_preview_takes_the_keywords_of_send_bulk() -> None:
     assert next(iter(inspect.signature(preview).parameters)) == "recipients"
 
 
+def test_a_resume_takes_the_limits_of_send_bulk_and_how_it_is_run() -> None:
+    # The journal holds what is sent and how; only the limits can be changed.
+    taken = {"max_cost", "max_recipients", "on_progress", "stop"}
+    assert keywords(GatewayClient.resume_bulk) == {name: SEND_BULK[name] for name in taken}
+    command: Any = get_command(app)
+    given = {parameter.name: parameter.default for parameter in command.commands["resume"].params}
+    assert {"max_cost", "max_recipients"} <= given.keys()
+
+
 def test_a_background_campaign_takes_the_keywords_of_send_bulk() -> None:
     # `Campaigns` has a journal, reports and stops by itself.
     own = {"journal", "on_progress", "stop"}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -346,6 +347,16 @@ async def test_send_is_3_when_the_gateway_counts_some_as_invalid(
     assert result.stderr == "The gateway counts 1 of the numbers as invalid.\n"
 
 
+async def test_send_names_the_numbers_that_the_gateway_refused(simulator: Simulator) -> None:
+    simulator.gateway.unroutable.add(BEA)
+    result = await run(simulator, *SEND, "--to", ANNA, "--to", BEA)
+    assert result.exit_code == 3
+    assert re.search(rf"^refused +{re.escape(BEA)} *$", result.stdout, re.MULTILINE)
+    result = await run(simulator, *SEND, "--to", ANNA, "--to", BEA, "--json")
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["recipients"]["invalid"]["list"] == [BEA]
+
+
 async def test_an_invalid_number_is_wrong_usage(simulator: Simulator) -> None:
     result = await run(simulator, *SEND, "--to", ANNA, "--to", "3401234567")
     assert "no international prefix" in one_line(result)
@@ -558,7 +569,8 @@ async def test_unsent_rows_are_written_to_be_sent_later(
     result = await run(simulator, "bulk", str(list_file), *send, "--unsent", str(left))
     assert result.exit_code == 1
     assert 0 < len(simulator.ledger) < 60
-    assert "were not read" in result.stderr
+    assert "not read to its end" not in result.stderr
+    assert json.loads(result.stdout)["total"] == 62, "the whole list is in the receipt"
     assert "Do not send the same list again" in result.stderr
     result = await run(simulator, "bulk", str(left), *send)
     assert result.exit_code == 0, result.stderr

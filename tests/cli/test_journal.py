@@ -117,6 +117,38 @@ async def test_a_simulated_campaign_cannot_have_a_journal(
     assert "the simulator ends with the command" in one_line(refused)
 
 
+async def test_a_higher_limit_resumes_a_campaign_that_reached_its_own(
+    simulator: Simulator, list_file: str, journal: str
+) -> None:
+    bulk = ("bulk", list_file, *ACME, "--journal", journal, "--max-recipients", "100")
+    stopped = await run(simulator, *bulk)
+    assert stopped.exit_code == 5, stopped.output
+    assert "higher max_recipients" in " ".join(stopped.stderr.split())
+    one_line(await run(simulator, "resume", journal, "--max-cost", "much"))
+    again = await run(simulator, "resume", journal)
+    assert again.exit_code == 5
+    more = await run(simulator, "resume", journal, "--max-recipients", "150")
+    assert (more.exit_code, json.loads(more.stdout)["accepted"]) == (5, 150)
+    done = await run(simulator, "resume", journal, "--max-recipients", "300", "--max-cost", "9.00")
+    assert (done.exit_code, json.loads(done.stdout)["accepted"]) == (3, 300)
+    assert set(simulator.ledger.values()) == {1}
+
+
+async def test_a_list_is_read_to_its_end_when_the_campaign_stops(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    file, unsent = tmp_path / "many.txt", tmp_path / "unsent.txt"
+    file.write_text("\n".join(numbers(30_000)), encoding="utf-8")
+    simulator.gateway.credit = Decimal(0)
+    stopped = await run(simulator, "bulk", str(file), *ACME, "--unsent", str(unsent), "--yes")
+    assert stopped.exit_code == 1, stopped.output
+    receipt = json.loads(stopped.stdout)
+    assert (receipt["total"], receipt["unsent"]) == (30_000, 30_000)
+    assert receipt["source_exhausted"]
+    assert not receipt["complete"]
+    assert len(unsent.read_text(encoding="utf-8").splitlines()) >= 30_000
+
+
 async def test_limits_careful_and_verify_reach_the_library(
     simulator: Simulator, list_file: str
 ) -> None:
@@ -134,7 +166,7 @@ async def test_limits_careful_and_verify_reach_the_library(
     )
     assert limited.exit_code == 1, limited.output
     assert "max_cost" in limited.stderr
-    assert json.loads(limited.stdout)["accepted"] == 198
+    assert json.loads(limited.stdout)["accepted"] == 200
     operations = [request.operation for request in simulator.requests]
     assert "append" not in operations
     assert operations.count("recipients") >= 2 * operations.count("close")

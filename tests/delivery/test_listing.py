@@ -50,7 +50,6 @@ def test_invalid_ones_are_left_out_as_many_as_the_message_counts() -> None:
     assert accepted(one, *marked) == [2]
     assert (one.invalid, one.listed) == (2, 3)
     assert accepted(list_filter(1, ("+39 340 1234567",)), recipient(), recipient()) == [1]
-    assert accepted(list_filter(0, ("+39 340 1234567",)), recipient()) == [0]
 
 
 @given(

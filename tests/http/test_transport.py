@@ -821,6 +821,23 @@ async def test_a_certificate_for_another_host_is_refused(tls, trusted):
     assert type(error) is GatewayConnectionError
 
 
+@pytest.mark.parametrize("read", [True, False], ids=["read by the loop", "not read yet"])
+async def test_a_stray_answer_over_tls_is_not_taken_for_the_next_requests(tls, trusted, read):
+    connector = aiohttp.TCPConnector(ssl=trusted)
+    async with (
+        RawServer(FINE, tls=tls) as server,
+        client(server.url, attempts=2, connector=connector) as gateway,
+    ):
+        await get(gateway)
+        await get(gateway)
+        assert server.connections == 1, "what belongs to TLS itself is no stray answer"
+        server.requests[0].writer.write(http(b"no", status="401 No"))
+        await asyncio.sleep(0.05 if read else 0)
+        assert (await gateway.messages.get(ID)).id == ID
+        assert [one.connection for one in server.requests] == [1, 1, 2]
+    await connector.close()
+
+
 async def test_old_tls_is_refused(tls, trusted):
     unanswered_handshakes()
     with warnings.catch_warnings():

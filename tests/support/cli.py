@@ -30,6 +30,7 @@ KEYS = [
     "elapsed",
     "cost",
     "complete",
+    "source_exhausted",
 ]
 
 

@@ -130,10 +130,14 @@ def bulk(
         ),
     ] = "auto",
     max_cost: Annotated[
-        str | None, option("Stop before a close that would exceed this total cost.", metavar="EUR")
+        str | None,
+        option(
+            "Stop before the total cost exceeds this; `resume` takes a higher one.", metavar="EUR"
+        ),
     ] = None,
     max_recipients: Annotated[
-        int | None, option("Stop before a close that would exceed this many recipients.")
+        int | None,
+        option("Stop before more recipients than this are sent to; `resume` takes a higher one."),
     ] = None,
     rejects: Annotated[
         Path | None,

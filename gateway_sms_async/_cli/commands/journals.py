@@ -10,7 +10,7 @@ from ... import purge_journal, read_journal
 from ..._receipt import Receipt
 from ..app import FAILED, UNKNOWN, app, command
 from ..campaign_run import CampaignRun
-from ..options import AccountOptions, ReportFile
+from ..options import AccountOptions, ReportFile, option
 from ..output_file import Output, check_outputs, open_output
 from ..reports.campaign import write_journal_report
 from ..terminal.console import print_status
@@ -25,12 +25,35 @@ JournalPath = Annotated[
 ]
 
 
-@command("gateway-sms resume campaign.db", "gateway-sms resume campaign.db --report report.csv")
-def resume(journal: JournalPath, account: AccountOptions, report: ReportFile = None) -> int:
+@command(
+    "gateway-sms resume campaign.db",
+    "gateway-sms resume campaign.db --max-cost 80",
+    "gateway-sms resume campaign.db --report report.csv",
+)
+def resume(
+    journal: JournalPath,
+    account: AccountOptions,
+    max_cost: Annotated[
+        str | None,
+        option(
+            "A higher limit on the total cost, for this run; inf for none. Default: that of the "
+            "start.",
+            metavar="EUR",
+        ),
+    ] = None,
+    max_recipients: Annotated[
+        int | None,
+        option("A higher limit on the recipients, for this run. Default: that of the start."),
+    ] = None,
+    report: ReportFile = None,
+) -> int:
     """Resume a campaign that was stopped or that crashed, and print its receipt as JSON.
 
     Messages that may have been closed are looked up first, and no recipient that may have the text
     is sent to again. For a finished campaign the receipt is printed and nothing is sent.
+
+    A campaign that stopped at --max-cost or --max-recipients stops there again, unless a higher
+    limit is given. What earlier runs have sent counts.
 
     Exit codes: 0 all accepted; 1 failure, or the report was not written; 2 wrong usage; 3 some
     recipients are invalid; 4 some outcomes are unknown, or some recipients got it twice; 5 not
@@ -38,7 +61,11 @@ def resume(journal: JournalPath, account: AccountOptions, report: ReportFile = N
     """
     campaign = CampaignRun(
         lambda gateway, progress, stop: gateway.resume_bulk(
-            journal, on_progress=progress, stop=stop
+            journal,
+            max_cost=max_cost,
+            max_recipients=max_recipients,
+            on_progress=progress,
+            stop=stop,
         ),
         total=None,
         journal=journal,

@@ -10,6 +10,8 @@ from rich.table import Table
 from ...models import Message, MessageSummary, RecipientReport
 from .console import cell, print_lines, print_table
 
+_MOST_NAMED = 20
+
 
 def print_messages(messages: Iterable[MessageSummary]) -> None:
     """Print the messages of an account as a table."""
@@ -31,6 +33,7 @@ def print_message(message: Message) -> None:
         "body": message.body,
         "valid": message.valid,
         "invalid": message.invalid,
+        "refused": _named(message),
         "sent": statistics.sent,
         "delivered": statistics.delivered,
         "failed": statistics.error,
@@ -47,6 +50,14 @@ def print_message(message: Message) -> None:
         "changed": message.last_update,
     }
     print_lines(lines)
+
+
+def _named(message: Message) -> str | None:
+    refused = message.refused
+    if not refused:
+        return None
+    more = f" and {len(refused) - _MOST_NAMED} more" if len(refused) > _MOST_NAMED else ""
+    return ", ".join(refused[:_MOST_NAMED]) + more
 
 
 def print_recipients(reports: Iterable[RecipientReport]) -> None:

@@ -32,6 +32,7 @@ def print_receipt(receipt: Receipt) -> None:
             "elapsed": round(receipt.elapsed, 3),
             "cost": receipt.cost,
             "complete": receipt.complete,
+            "source_exhausted": receipt.source_exhausted,
         }
     )
 
