@@ -446,7 +446,7 @@ def repeated_entries_believed(patch: pytest.MonkeyPatch) -> None:
 
 def an_id_in_use_is_taken(patch: pytest.MonkeyPatch) -> None:
     """Fill a message that another builder fills already."""
-    patch.setattr(MessageRequests, "_answers_open", lambda *_: True)
+    patch.setattr(MessageRequests, "_response_to_open", lambda *_: lambda _: True)
 
 
 def sizes_stop_shrinking(patch: pytest.MonkeyPatch) -> None:
