@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import gc
 import hashlib
+import logging
 import os
 import random
 import re
@@ -45,6 +46,7 @@ from .plan import LIFTED, Interruption, Schedule
 from .process import CampaignProcess, CuttableConnector, InterruptError
 from .wire_rules import WireRules
 
+logging.getLogger("gateway_sms_async").addHandler(logging.NullHandler())
 _NUMBERS = re.compile(r"[0-9a-f]{24}|[0-9]+")
 _CANCEL_WITHIN = 5.1
 # A source that swallows every cancellation is left running after half a second of them.

@@ -14,6 +14,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway_sms_async import _cancellation
+from gateway_sms_async._campaign.campaign import Campaign
 from gateway_sms_async._http import (
     responses as _responses,
     retry as _retry,
@@ -25,7 +27,12 @@ from gateway_sms_async._journal.replay import Position
 from gateway_sms_async._receipt import RecipientOutcome
 from gateway_sms_async._recipients.batches import Batch, Batcher
 from gateway_sms_async._recipients.number_set import NumberSet
-from gateway_sms_async._transaction import closing, reconcile
+from gateway_sms_async._transaction import (
+    accumulator,
+    closing,
+    reconcile,
+    requests as _requests,
+)
 from gateway_sms_async._transaction.builder import MessageBuilder
 from gateway_sms_async._transaction.closing import MessageCloser
 from gateway_sms_async._transaction.message import AssignedBatch, BatchState, OutgoingMessage
@@ -417,6 +424,99 @@ def each_message_for_itself(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Batcher, "fill", fill)
 
 
+def a_refused_close_is_not_looked_at(patch: pytest.MonkeyPatch) -> None:
+    """Take the refusal of a close for a proof that it was not applied."""
+    original = MessageRequests.close_once
+
+    async def close_once(self: MessageRequests, payload: bytes, last: Any) -> Any:
+        try:
+            return await original(self, payload, last)
+        except GatewayError:
+            if self.message.close_begun:
+                self.close_not_applied(last)
+            raise
+
+    patch.setattr(MessageRequests, "close_once", close_once)
+
+
+def repeated_entries_believed(patch: pytest.MonkeyPatch) -> None:
+    """Believe a list that has one entry twice, and so lacks another one."""
+    patch.setattr(_requests, "entries_are_distinct", lambda *_: True)
+
+
+def an_id_in_use_is_taken(patch: pytest.MonkeyPatch) -> None:
+    """Fill a message that another builder fills already."""
+    patch.setattr(MessageRequests, "_response_to_open", lambda *_: lambda _: True)
+
+
+def sizes_stop_shrinking(patch: pytest.MonkeyPatch) -> None:
+    """Give batches of one message the same size after a while, and believe their counts."""
+    patch.setattr(accumulator, "shrinking", lambda size, batches: size - min(batches, size // 10))
+    patch.setattr(closing, "sizes_tell_apart", lambda _: True)
+
+
+def neighbours_are_not_doubted(patch: pytest.MonkeyPatch) -> None:
+    """Call recipients unsent whose message was not looked at after another was closed elsewhere."""
+    patch.setattr(MessageRequests, "doubt_if_not_seen", lambda _: None)
+
+
+def adopted_messages_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """Forget the messages of earlier runs that a resume had not come to when it met a ceiling."""
+
+    async def settle_adopted(self: Campaign) -> None:
+        self._adopted.clear()
+
+    patch.setattr(Campaign, "_settle_adopted", settle_adopted)
+
+
+def a_close_is_undoubted_by_an_exception(patch: pytest.MonkeyPatch) -> None:
+    """Take an exception after the answer to a close for a proof that it was not applied."""
+    original = MessageRequests.close_once
+
+    async def close_once(self: MessageRequests, payload: bytes, last: Any) -> Any:
+        try:
+            return await original(self, payload, last)
+        except GatewayError:
+            raise
+        except BaseException:
+            self.close_not_applied(last)
+            raise
+
+    patch.setattr(MessageRequests, "close_once", close_once)
+
+
+def a_batch_is_undoubted_by_an_exception(patch: pytest.MonkeyPatch) -> None:
+    """Take an exception after the answer to a batch for a proof that it was not applied."""
+    original = MessageRequests.append
+
+    async def append(
+        self: MessageRequests, assigned: AssignedBatch, wire_status: Any = None
+    ) -> None:
+        try:
+            await original(self, assigned, wire_status)
+        except GatewayError:
+            raise
+        except BaseException:
+            self._not_applied(assigned)
+            raise
+
+    patch.setattr(MessageRequests, "append", append)
+
+
+def stray_answers_believed(patch: pytest.MonkeyPatch) -> None:
+    """Use a connection that has received something while it was idle."""
+
+    async def is_usable(_: Any) -> bool:
+        return True
+
+    patch.setattr(_transport, "_is_usable", is_usable)
+
+
+def a_stubborn_source_is_waited_for(patch: pytest.MonkeyPatch) -> None:
+    """Wait for a task that swallows every cancellation, however long it takes."""
+    patch.setattr(_cancellation, "_CANCELLATIONS", 1_000_000)
+
+
 PLANTS: list[Plant] = [
     aiohttp_repeats,
     repeat_appends,
@@ -444,6 +544,16 @@ PLANTS: list[Plant] = [
     ends_not_written,
     a_message_to_be_finished_takes_more,
     each_message_for_itself,
+    a_refused_close_is_not_looked_at,
+    repeated_entries_believed,
+    an_id_in_use_is_taken,
+    sizes_stop_shrinking,
+    neighbours_are_not_doubted,
+    adopted_messages_are_forgotten,
+    a_close_is_undoubted_by_an_exception,
+    a_batch_is_undoubted_by_an_exception,
+    stray_answers_believed,
+    a_stubborn_source_is_waited_for,
 ]
 
 # Planted alone, these do no harm that a thousand schedules show: another check makes up for them.
@@ -481,16 +591,18 @@ def schedules_until_found(plant: Plant) -> tuple[int, str] | None:
     return None
 
 
-def main() -> int:
-    """Print how many schedules each bug survived."""
+def main(*names: str) -> int:
+    """Print how many schedules each bug survived: those of these names, or all."""
     lived = 0
     for plant in PLANTS:
+        if names and plant.__name__ not in names:
+            continue
         found = schedules_until_found(plant)
         lived += found is None
         after, words = found or (MOST, "NOT FOUND")
         sys.stdout.write(f"{plant.__name__:42}{after:5}  {words[:90]}\n")
         sys.stdout.flush()
-    for healed, why in HEALED.items():
+    for healed, why in ({} if names else HEALED).items():
         found = schedules_until_found(healed)
         words = why if found is None else f"{found[0]}: {found[1]}"
         sys.stdout.write(f"{healed.__name__:42}    -  {words[:90]}\n")
@@ -500,4 +612,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))
