@@ -137,18 +137,18 @@ class MessageCloser:
         requests.check_open(seen)
         self._check_objects(seen)
         sizes = [len(batch) for batch in (*message.batches, *([] if last is None else [last]))]
-        adds_up = (
-            not message.in_doubt
-            and sizes_tell_apart(sizes)
-            and counts_add_up(message.counts_by_batch, count(seen).total)
+        counted = not message.in_doubt and counts_add_up(
+            message.counts_by_batch, count(seen).total
         )
+        adds_up = counted and sizes_tell_apart(sizes)
         proven = adds_up and not unnamed(seen, message.batches, once=True)
         if not adds_up and self._tuning.careful and self._replaceable:
             raise RestartMessageError(
                 f"message {message.id} does not match what the gateway acknowledged"
             )
         if not proven or self._tuning.verify_always:
-            seen = await self._look_at_list(seen, adds_up=adds_up)
+            seen, each_once = await self._look_at_list(seen, adds_up=adds_up)
+            proven = proven or (counted and each_once)
         return seen, proven
 
     def _check_objects(self, seen: Message) -> None:
@@ -166,7 +166,8 @@ class MessageCloser:
                 "each is sent by itself"
             )
 
-    async def _look_at_list(self, seen: Message, *, adds_up: bool) -> Message:
+    async def _look_at_list(self, seen: Message, *, adds_up: bool) -> tuple[Message, bool]:
+        """Return the message, and whether its list shows each recipient exactly once."""
         message = self._message
         try:
             listing, seen = await self._read_open_list(seen, once=adds_up)
@@ -175,7 +176,7 @@ class MessageCloser:
             if not adds_up and self._replaceable:
                 raise self._start_carefully("cannot be listed before its close") from None
             self._check_named(seen, once=adds_up)
-            return seen
+            return seen, False
         if listing is None:
             if not adds_up and self._replaceable:
                 raise self._start_carefully("is not listed completely")
@@ -191,9 +192,11 @@ class MessageCloser:
             # The message is open and does not change, and its list is complete without the
             # invalid recipients that are counted: lists leave them out.
             self._tuning.lists_hold_invalid = False
-        if sum(listing.times.values()) + seen.invalid < message.acknowledged:
+        listed = listing.times.total() + seen.invalid
+        if listed < message.acknowledged:
             self._tuning.careful = True
-        return seen
+        each_once = listed == sum(map(len, message.batches))
+        return seen, each_once and not unnamed(seen, message.batches, once=adds_up)
 
     async def _read_open_list(self, seen: Message, *, once: bool) -> tuple[Listing | None, Message]:
         """Read the list of an open message, and read it again if the message changed meanwhile."""

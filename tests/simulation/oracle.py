@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 
 from gateway_sms_async import Receipt
 
@@ -40,11 +41,14 @@ class Oracle:
         return refused, repeats, places
 
     def raise_ceiling(self, raised: Ceiling) -> None:
-        """Expect a ceiling that a resume has raised; None leaves it as it was."""
+        """Expect a ceiling that a resume has raised; None leaves it as it was.
+
+        A lower one does not undo what was sent before, and a first one does not limit it.
+        """
         before = self._ceiling
         self._ceiling = Ceiling(
-            recipients=raised.recipients or before.recipients,
-            cost=before.cost if raised.cost is None else raised.cost,
+            recipients=before.recipients and max(before.recipients, raised.recipients or 0),
+            cost=None if before.cost is None else max(before.cost, raised.cost or Decimal()),
         )
 
     def check_ceiling(self, ledger: Mapping[str, int]) -> Iterator[str]:

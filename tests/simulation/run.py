@@ -98,6 +98,7 @@ class Run:
         self._simulator: Any = None
         self._process: CampaignProcess | None = None
         self._last = False
+        self._lifted = False  # whether the last process was resumed without a limit to reach
         self._read_to_end = False
         self._released = False
 
@@ -264,6 +265,7 @@ class Run:
         if raised is None:
             return {}
         self._oracle.raise_ceiling(raised)
+        self._lifted = raised == LIFTED
         return {"max_recipients": raised.recipients, "max_cost": raised.cost}
 
     def _source(self) -> Any:
@@ -400,11 +402,6 @@ class Run:
             self.outcome.wrong.append(f"did not complete: {receipt}")
         elif quiet and not receipt.complete:
             self.outcome.wrong.append(f"did not complete, though nothing prevented it: {receipt}")
-
-    @property
-    def _lifted(self) -> bool:
-        """Whether the last process was resumed with ceilings that cannot be reached."""
-        return self.schedule.raised == LIFTED and _CEILINGS_AT_RESUME
 
     def _check_source(
         self,
