@@ -111,6 +111,10 @@ class MessageRequests:
                 self._journal.note(BatchReleased(message.number, assigned.number))
             self.check_size(error, payload, assigned.batch)
             raise
+        except BaseException:
+            if wire_status.departed:
+                assigned.state = BatchState.IN_DOUBT
+            raise
         finally:
             # An opened message whose answer was lost never sends, but it may cost.
             self.tuning.orphans += (wire_status.lost + wire_status.on_wire) * len(assigned.batch)

@@ -179,6 +179,10 @@ async def test_under_any_other_answer_with_slow_requests_at_once(
     async with world(OTHER_ANSWERS[answer], latency=0.003) as w:
         receipt, error = await w.send(recipients(fields=fields), **MODES[mode], batch_size=4)
         check(receipt, w.simulator, set(numbers(receipt.total)))
+        if answer == "Q19 pages overlap" and mode == "verify":
+            # The list is whole before the close, and has too many entries for that after it.
+            assert receipt.unknown
+            return
         assert not receipt.unknown
         if answer.startswith("Q19") and mode == "verify":
             assert not w.simulator.ledger
@@ -500,7 +504,7 @@ async def test_fields_reach_their_own_recipient_however_they_travel() -> None:
 def may_end_unknown(knobs: dict[str, Any], *, unroutable: bool, verify: bool) -> bool:
     """Whether counts and lists can leave the outcome of a recipient unknown."""
     nameless = unroutable and "invalid_named" in knobs
-    unlistable = "list_limit" in knobs and (verify or nameless)
+    unlistable = bool({"list_limit", "list_pages"} & knobs.keys()) and (verify or nameless)
     return nameless or unlistable
 
 
@@ -509,7 +513,7 @@ def may_stop(knobs: dict[str, Any], *, unroutable: bool, verify: bool) -> set[st
     reasons: set[str] = set()
     if {"split_close", "empty_close"} <= knobs.keys():
         reasons.add("cannot be closed")
-    if "list_limit" in knobs and verify:
+    if {"list_limit", "list_pages"} & knobs.keys() and verify:
         reasons.add("does not list all recipients")
     if unroutable and "invalid_named" in knobs:
         reasons.add("without naming them")
