@@ -293,3 +293,38 @@ async def test_after_one_was_closed_elsewhere_a_neighbour_that_was_not_looked_at
     assert receipt.unknown, "nobody has looked at the second message since"
     kept = await read_journal(journal)
     check(kept, simulator, set(numbers(16)))
+
+
+async def test_after_one_was_closed_elsewhere_what_an_open_without_an_answer_brought_is_unknown(
+    simulator: Simulator, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("_campaign.campaign", "_core", "_cancellation"):
+        monkeypatch.setattr(f"gateway_sms_async.{place}.GRACE_PERIOD", 0.2)
+
+    def plan(request: RecordedRequest) -> Fault | None:
+        messages = list(simulator.gateway.messages.values())
+        if request.operation == "open" and messages:
+            return Fault.hang(after_apply=True)
+        for message in messages if request.operation == "append" else []:
+            if message.is_open:
+                message.close(time.time())
+        return None
+
+    simulator.faults.plan = plan
+    # An append leaves when both messages are open.
+    simulator.delay = lambda request: 0.05 if request.operation == "append" else 0.0
+    async with client(simulator) as gateway:
+        patient = gateway.with_options(timeout=30, retry=RetryPolicy(max_elapsed=60))
+        with pytest.raises(BulkSendError) as caught:
+            await patient.send_bulk(
+                numbers(16),
+                **ACME,
+                batch_size=2,
+                recipients_per_message=8,
+                concurrency=4,
+                journal=journal,
+            )
+    lost = list(simulator.gateway.messages.values())[1]
+    for receipt in (caught.value.receipt, await read_journal(journal)):
+        check(receipt, simulator, set(numbers(16)))
+        assert set(lost.numbers) <= set(receipt.unknown), "its id is not known, so it was not seen"

@@ -19,12 +19,13 @@ from gateway_sms_async._transaction.reconcile import (
     Listing,
     count,
     counts_add_up,
+    entries_are_distinct,
     outcomes_by_counts,
     outcomes_by_list,
     read_list,
     unnamed,
 )
-from gateway_sms_async.models import Message
+from gateway_sms_async.models import Message, RecipientReport
 
 from ..support.accounting import number, numbers
 
@@ -367,6 +368,43 @@ def test_a_list_may_write_a_number_in_its_own_way(written: str) -> None:
     outcomes = flat(outcomes_by_list(message(2), [batch(people)], listing))
     # Either it is recognized, or it counts as a stranger: then no recipient is sent to again.
     assert set(outcomes) in ({RecipientOutcome.ACCEPTED}, {RecipientOutcome.UNKNOWN})
+
+
+# --- entries of a list ---------------------------------------------------------------------------
+
+THIS, OTHER = "a" * 24, "b" * 24
+
+
+def entry(report_id: str | None, place: int, message_id: str | None = THIS) -> dict[str, Any]:
+    return {"number": number(0), "id": report_id, "i": place, "message_id": message_id}
+
+
+@pytest.mark.parametrize(
+    ("entries", "distinct"),
+    [
+        ([], True),
+        ([entry("x", 0), entry("y", 1)], True),
+        ([entry("x", 0), entry("y", 1), entry("x", 0)], False),
+        ([entry("x", 0), entry("x", 1)], True),
+        ([entry(None, 0), entry(None, 0)], True),
+        ([entry("x", 0), entry("y", 1, OTHER)], False),
+        ([entry("x", 0, None)], True),
+    ],
+    ids=[
+        "none",
+        "two",
+        "a repeat",
+        "one id, two places",
+        "no ids",
+        "of another message",
+        "no message",
+    ],
+)
+def test_a_list_with_a_repeat_or_an_entry_of_another_message_is_not_whole(
+    entries: list[dict[str, Any]], distinct: bool
+) -> None:
+    reports = msgspec.json.decode(json.dumps(entries), type=list[RecipientReport])
+    assert entries_are_distinct(reports, THIS) is distinct
 
 
 # --- counts -------------------------------------------------------------------------------------
