@@ -1,5 +1,7 @@
 """Every program and command of the guides runs against the simulator; every link has a target."""
 
+import ast
+import functools
 import re
 import shlex
 import shutil
@@ -101,8 +103,18 @@ async def test_programs(program: Block, folder: Path) -> None:
         (Dialect(closed_takes_puts=True), "2: a closed message took more"),
         (Dialect(refusals_apply_half=True), "3: a refused request has added a recipient"),
         (Dialect(deletes_undone=True), "4: it came back"),
+        (Dialect(closed_unreadable=True), "5: a closed message cannot be read"),
+        (Dialect(list_limit=1), "5: the list of a closed message is not whole"),
     ],
-    ids=["sends-open", "splits-close", "takes-more", "applies-refused", "undoes-delete"],
+    ids=[
+        "sends-open",
+        "splits-close",
+        "takes-more",
+        "applies-refused",
+        "undoes-delete",
+        "hides-closed",
+        "hides-recipients",
+    ],
 )
 async def test_the_check_of_the_promises_finds_each_broken_one(
     broken: Dialect, found: str, folder: Path
@@ -115,6 +127,64 @@ async def test_the_check_of_the_promises_finds_each_broken_one(
         simulator.faults.add(Fault.status(401), on="append")
         with pytest.raises(AssertionError, match=found):
             await run([sys.executable, "-c", program.text], simulator, folder)
+
+
+# --- the tests that the page of guarantees names -------------------------------------------------
+
+GUARANTEES = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+NOTE = re.compile(r"^\[\^([\w-]+)\]: (.+(?:\n {4}.+)*)$", re.MULTILINE)
+ENDS_WITH_A_NOTE = re.compile(r"\[\^[\w-]+\]$")
+
+
+def section(title: str) -> str:
+    """Return a section of the page of guarantees, with its subsections."""
+    _, _, rest = GUARANTEES.partition(f"\n## {title}\n")
+    assert rest, title
+    return rest.partition("\n## ")[0]
+
+
+def bullets(text: str) -> list[str]:
+    return [" ".join(one.split()) for one in re.findall(r"^- (.+(?:\n  .+)*)", text, re.MULTILINE)]
+
+
+@functools.cache
+def names_of_tests(path: str) -> set[str]:
+    """Return the tests in a file, as pytest names them after the file."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    found: set[str] = set()
+    for node in tree.body:
+        within = node.body if isinstance(node, ast.ClassDef) else [node]
+        prefix = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
+        found |= {
+            prefix + one.name
+            for one in within
+            if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
+        }
+    return found
+
+
+def test_every_guarantee_names_its_tests() -> None:
+    limits = section("Limits").partition("\n### What cannot be known\n")[0]
+    promises = bullets(section("What is guaranteed")) + bullets(limits)
+    assert len(promises) > 30
+    rows = section("What each outcome means").split("\n|")[3:]
+    assert len(rows) == 6
+    missing = [one for one in promises if not ENDS_WITH_A_NOTE.search(one)]
+    missing += [row for row in rows if "[^" not in row]
+    assert not missing
+
+
+def test_every_test_that_a_guarantee_names_exists() -> None:
+    notes = dict(NOTE.findall(GUARANTEES))
+    used = set(re.findall(r"\[\^([\w-]+)\](?!:)", GUARANTEES))
+    assert notes.keys() == used
+    for note, tests in notes.items():
+        named = re.findall(r"`(tests/[\w/]+\.py)::([\w:]+)`", tests)
+        assert named, note
+        assert len(named) == tests.count("`") / 2, note
+        for path, test in named:
+            assert test in names_of_tests(path), f"{path}::{test}"
+            assert test.rpartition("::")[2].startswith("test_"), test
 
 
 # Up to 16 commands one after another, each a process of its own.
