@@ -40,12 +40,14 @@ class Oracle:
         return refused, repeats, places
 
     def raise_ceiling(self, raised: Ceiling) -> None:
-        """Expect a ceiling that a resume has raised; None leaves it as it was."""
+        """Expect the higher one of two ceilings: what was texted before a resume stays texted."""
         before = self._ceiling
-        self._ceiling = Ceiling(
-            recipients=raised.recipients or before.recipients,
-            cost=before.cost if raised.cost is None else raised.cost,
-        )
+        recipients, cost = raised.recipients, raised.cost
+        if recipients is not None and before.recipients is not None:
+            recipients = max(recipients, before.recipients)
+        if cost is not None and before.cost is not None:
+            cost = max(cost, before.cost)
+        self._ceiling = Ceiling(recipients=recipients, cost=cost)
 
     def check_ceiling(self, ledger: Mapping[str, int]) -> Iterator[str]:
         """Yield whether more were texted than the campaign may text."""
@@ -56,7 +58,7 @@ class Oracle:
         if most is not None and texted > most:
             yield f"{texted} were texted, of {most} at most"
         parts = 1  # of the short texts that are drawn
-        if cost is not None and texted * parts * price > cost:
+        if cost is not None and texted and (price <= 0 or texted * parts * price > cost):
             yield f"{texted} were texted at {price} each, for {cost} at most"
 
     def check_doubles(self, ledger: Mapping[str, int], receipt: Receipt | None) -> Iterator[str]:

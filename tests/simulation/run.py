@@ -100,6 +100,7 @@ class Run:
         self._last = False
         self._read_to_end = False
         self._released = False
+        self._was_raised = False
 
     # The hook, called from inside the library
 
@@ -263,6 +264,7 @@ class Run:
         raised = self.schedule.raised if self._last and _CEILINGS_AT_RESUME else None
         if raised is None:
             return {}
+        self._was_raised = True
         self._oracle.raise_ceiling(raised)
         return {"max_recipients": raised.recipients, "max_cost": raised.cost}
 
@@ -390,7 +392,10 @@ class Run:
             quiet = True
         # A campaign has ten rounds: a recipient that is missing after them stays unsent.
         out_of_rounds = any("rounds" in event for event in self.outcome.events)
-        blocked = blocked or (schedule.ceiling is not None and not self._lifted)
+        if (ceiling := schedule.ceiling) is not None:
+            # What costs nothing, or less, has no cost that could be limited.
+            priceless = ceiling.cost is not None and schedule.price <= 0
+            blocked = blocked or priceless or not self._lifted
         if blocked or out_of_rounds or not (journal or quiet):
             return
         if receipt is None or not (receipt.complete or receipt.unknown or receipt.doubled):
@@ -401,7 +406,7 @@ class Run:
     @property
     def _lifted(self) -> bool:
         """Whether the last process was resumed with ceilings that cannot be reached."""
-        return self.schedule.raised == LIFTED and _CEILINGS_AT_RESUME
+        return self._was_raised and self.schedule.raised == LIFTED
 
     def _check_source(
         self,
