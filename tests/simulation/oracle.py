@@ -42,11 +42,11 @@ class Oracle:
     def raise_ceiling(self, raised: Ceiling) -> None:
         """Expect the higher one of two ceilings: what was texted before a resume stays texted."""
         before = self._ceiling
-        recipients, cost = raised.recipients, raised.cost
-        if recipients is not None and before.recipients is not None:
-            recipients = max(recipients, before.recipients)
-        if cost is not None and before.cost is not None:
-            cost = max(cost, before.cost)
+        recipients, cost = before.recipients, before.cost
+        if recipients is not None and raised.recipients is not None:
+            recipients = max(recipients, raised.recipients)
+        if cost is not None and raised.cost is not None:
+            cost = max(cost, raised.cost)
         self._ceiling = Ceiling(recipients=recipients, cost=cost)
 
     def check_ceiling(self, ledger: Mapping[str, int]) -> Iterator[str]:
