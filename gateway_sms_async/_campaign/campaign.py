@@ -44,6 +44,11 @@ ROUNDS = 10
 """The number of rounds: recipients left unsent are given up to nine further messages."""
 
 
+# Seconds to read the rest of a source without a length, if the requests in flight took all of the
+# grace period.
+_REST_AT_LEAST = 1.0
+
+
 # Recipients read from the source and not sent yet: about 25 MB.
 _RECIPIENTS_AHEAD = 200_000
 
@@ -456,7 +461,8 @@ class Campaign:
             self._results.add_unreadable(len(self._backlog))
             self._backlog.clear()
             self.halt(str(error), error)
-        deadline = (self._halted_at or asyncio.get_running_loop().time()) + GRACE_PERIOD
+        now = asyncio.get_running_loop().time()
+        deadline = max((self._halted_at or now) + GRACE_PERIOD, now + _REST_AT_LEAST)
         async for batch in read_rest(self._source, self._results.batcher, deadline):
             self._results.add_unsent([batch])
 

@@ -116,6 +116,8 @@ async def _from_saved(
     )
     journal.note(Resumed())
     for message in saved.position.messages.values():
+        if message.message_id is not None:
+            session.opened_ids.claim(message.message_id)
         if message.is_unfinished:
             builder = campaign.new_message(message.number)
             await restore_message(builder, message, journal)
@@ -142,17 +144,20 @@ def _spending(saved: Saved, settings: Settings) -> SpendingLimit:
     """Return the limits, with what the earlier runs have spent or may still spend."""
     spending = new_spending(settings)
     spending.spent_before = saved.position.wasted
-    for message in saved.position.messages.values():
-        ended, closing = message.ended, message.closing
-        if message.may_be_closed and (ended is None or ended.unknown):
-            # Its close may have been sent: all of its recipients count before anything new.
-            cost = None if closing is None else closing.cost
-            if ended is not None:
-                cost = ended.price
-            spending.ended(message.number, count_of(message.recipients), _price(cost))
-        elif ended is not None and not message.is_unfinished:
+    messages = saved.position.messages.values()
+    for message in messages:
+        ended = message.ended
+        if ended is not None and not message.is_unfinished:
             accepted = accepted_on(message) if ended.state == "closed" else 0
             spending.ended(message.number, accepted, _price(ended.price))
+    # After those, which show what a recipient costs.
+    for message in messages:
+        ended = message.ended
+        if message.may_be_closed and (ended is None or ended.unknown):
+            # It may have been sent: all of its recipients count before anything new.
+            price = None if ended is None else ended.price
+            cost = _price(message.cost if price is None else price)
+            spending.ended(message.number, count_of(message.recipients), cost)
     return spending
 
 

@@ -44,6 +44,7 @@ class SavedMessage:
     """A message as the log has it.
 
     - `closing`: the last intent to close that was not refused.
+    - `cost`: what was reserved for its last close, or for the single send instead, in euro as text.
     - `released`: its recipients may be assigned to another message, because it has no id.
     - `accounted`: a summary of a run was written after it, so its orphans are counted there.
     """
@@ -52,6 +53,7 @@ class SavedMessage:
     message_id: str | None = None
     batches: dict[int, SavedBatch] = field(default_factory=dict[int, SavedBatch])
     closing: CloseIntent | None = None
+    cost: str | None = None
     abandoning: bool = False
     closed_elsewhere: bool = False
     sending: SingleSendIntent | None = None
@@ -167,6 +169,7 @@ class Position:
                 self._mark(message.batches.pop(record.batch).recipients, _PENDING)
             case CloseIntent(recipients=recipients):
                 message.closing = record
+                message.cost = record.cost
                 self._mark(recipients, _ASSIGNED)
             case CloseRefused():
                 if message.closing is not None:

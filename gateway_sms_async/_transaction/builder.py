@@ -169,7 +169,6 @@ class MessageBuilder:
 
         The count is the one in the gateway's response to this batch; None if it was lost.
         """
-        self._session.opened_ids.claim(message_id)
         self._message.restore(message_id, assigned)
         self._accumulator.taken = sum(len(batch) for _, batch, _ in assigned)
         self._opened.set()
