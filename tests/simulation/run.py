@@ -53,7 +53,6 @@ _CANCEL_WITHIN = 5.1
 _CANCEL_STUBBORN_WITHIN = 6.1
 _STOP_WITHIN = 6.1
 _LONGEST = 3600.0 * 24
-_WITHOUT_NOTES = frozenset({"kill", "fail", "raise"})
 _CEILINGS_AT_RESUME = "max_recipients" in signature(GatewayClient.resume_bulk).parameters
 _SAYS_EXHAUSTED = hasattr(Receipt(), "source_exhausted")
 _MOST_ROUNDS = 400_000
@@ -158,7 +157,7 @@ class Run:
             self._last = number > 0 and number == len(processes) - 1
             self._injector.process = number
             self._injector.faultless = self._last
-            self._injector.guard.interruptible = end is not None and end.how in _WITHOUT_NOTES
+            self._injector.guard.interruptible = end is not None
             receipt, done = await self._run_process(number, end)
             if done or not (self.schedule.journal):
                 break
