@@ -23,7 +23,7 @@ from .._http.session import Session
 from .._journal.journal import Journal
 from .._journal.schema import Settings
 from .._messages.draft import Draft
-from .._receipt import Progress, Receipt
+from .._receipt import Progress, Receipt, RecipientOutcome
 from .._recipients.batches import Batch
 from .._recipients.source import Source
 from .._transaction.builder import MessageBuilder
@@ -94,6 +94,7 @@ class Campaign:
         self._earlier: set[MessageBuilder] = set()
         self._set_aside: list[MessageBuilder] = []
         self._returned: list[Batch] = []
+        self._left_open: list[MessageBuilder] = []
         self._live: list[MessageBuilder] = []
         self._feeder: asyncio.Task[None] | None = None
         self._reason: str | None = None
@@ -413,6 +414,8 @@ class Campaign:
         replaced = message.state == "left_open" and isinstance(builder.fault, RestartMessageError)
         if message.state in {"closed", "abandoned"} or (replaced and self._reason is None):
             self._bookkeeping.note_ended(message)
+        elif message.state != "unknown":
+            self._left_open.append(builder)
 
     def _report(self) -> None:
         self._reporter.offer(self._progress)
@@ -445,6 +448,20 @@ class Campaign:
                 # The done callback of a task that has just ended may not have run yet.
                 for builder in list(self._live):
                     builder.count()
+                self._doubt_left_open()
+
+    def _doubt_left_open(self) -> None:
+        """Count as unknown what messages hold that may have been closed after their end."""
+        for builder in self._left_open:
+            if doubted := builder.doubt():
+                unsent = {id(batch) for batch in doubted}
+                self._returned = [one for one in self._returned if id(one) not in unsent]
+                message = builder.message
+                self._results.add_recipients(
+                    {RecipientOutcome.UNKNOWN: doubted}, message.message_id
+                )
+                self._spending.ended(message.number, builder.taken, None)
+        self._left_open.clear()
 
     async def _collect(self) -> None:
         """Count as unsent the recipients that will not be put on another message.

@@ -12,7 +12,6 @@ import platform
 import select
 import ssl
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
 from typing import NamedTuple, Self
 
 import aiohttp
@@ -45,6 +44,11 @@ USER_AGENT = (
 # Shorter than servers keep idle connections open, so that a request seldom meets a connection
 # that the server is just closing.
 _KEEPALIVE = 5.0
+
+
+# An attempt has one deadline, which is ours. aiohttp forgets its own for a response that begins to
+# arrive before its request has left.
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
 
 _CHUNK = 64 * 1024
@@ -238,16 +242,19 @@ class Transport:
             headers[hdrs.CONTENT_TYPE] = "application/json"
         fault: TransportFault
         try:
-            async with self._session.request(
-                method,
-                URL(self.base_url + path, encoded=True),
-                data=_body(payload),
-                headers=headers,
-                allow_redirects=False,
-                proxy=self._proxy,
-                timeout=_timeout_of(timeout),
-                middlewares=(departure,),
-            ) as response:
+            async with (
+                asyncio.timeout(timeout),
+                self._session.request(
+                    method,
+                    URL(self.base_url + path, encoded=True),
+                    data=_body(payload),
+                    headers=headers,
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                    timeout=_NO_TIMEOUT,
+                    middlewares=(departure,),
+                ) as response,
+            ):
                 status = response.status
                 try:
                     return await _read(response, cap)
@@ -279,11 +286,6 @@ class Transport:
         # Raised outside of the except blocks: aiohttp's exception can hold the token and the
         # numbers, so it must not even be the __context__ of ours.
         raise fault
-
-
-@lru_cache(maxsize=16)
-def _timeout_of(seconds: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=seconds, ceil_threshold=float("inf"))
 
 
 def _body(payload: bytes | None) -> bytes | io.BytesIO | None:

@@ -84,6 +84,7 @@ class MessageBuilder:
         self._halted = False
         self._counted = False
         self.most: int = sys.maxsize
+        self._left_on_message: list[Batch] = []
         self.left_over: list[Batch] = []
 
     @property
@@ -213,8 +214,9 @@ class MessageBuilder:
         if self._counted:
             return
         self._counted = True
-        self._requests.end()
-        self.left_over = [*self._results.add(self._message), *filter(len, self.unplaced())]
+        self._requests.end(replaced=isinstance(self._fault, RestartMessageError))
+        self._left_on_message = self._results.add(self._message)
+        self.left_over = [*self._left_on_message, *filter(len, self.unplaced())]
         if not self._replaceable:
             self._results.add_unsent(self.left_over)
         try:
@@ -222,6 +224,16 @@ class MessageBuilder:
                 self._session.emit(close_event(self._message))
         finally:
             self._changed()
+
+    def doubt(self) -> list[Batch]:
+        """Return the recipients of an ended message that are unsent no more, but unknown.
+
+        Another message was found closed elsewhere after this one had ended.
+        """
+        if not self._requests.may_be_closed_unseen():
+            return []
+        self._requests.doubt()
+        return self._left_on_message
 
     def skip(self) -> None:
         """Do not open the message if it is not open yet."""
@@ -392,7 +404,8 @@ class MessageBuilder:
                 await self._give_up()
         with self._recording_faults():
             if self._message.closed_elsewhere:
-                await self._closer.settle_closed_elsewhere()
+                if not self._message.is_settled:
+                    await self._closer.settle_closed_elsewhere()
             elif self._tuning.closed_elsewhere and self._message.state == "open":
                 await self._closer.settle_if_closed_elsewhere()
 

@@ -63,7 +63,9 @@ class MessageCloser:
         message, requests = self._message, self._requests
         await requests.wait_for_turn()
         before, proven = await self._look(last)
-        if last is None and before.valid == 0:
+        # Without one valid recipient it shows no price, and the close could cost anything.
+        unpriced = self._spending is not None and self._spending.price_missing
+        if before.valid == 0 and (last is None or unpriced):
             if before.invalid != sum(map(len, message.batches)):
                 raise self._start_carefully("does not hold the recipients that were acknowledged")
             await requests.delete()
@@ -137,9 +139,7 @@ class MessageCloser:
         requests.check_open(seen)
         self._check_objects(seen)
         sizes = [len(batch) for batch in (*message.batches, *([] if last is None else [last]))]
-        counted = not message.in_doubt and counts_add_up(
-            message.counts_by_batch, count(seen).total
-        )
+        counted = not message.in_doubt and counts_add_up(message.counts_by_batch, count(seen).total)
         adds_up = counted and sizes_tell_apart(sizes)
         proven = adds_up and not unnamed(seen, message.batches, once=True)
         if not adds_up and self._tuning.careful and self._replaceable:
@@ -338,11 +338,23 @@ class MessageCloser:
         )
         message.settle(outcomes, message.seen or final)
         self._learn(outcomes)
+        self._check_closed_here(last, outcomes)
         if _has(outcomes, RecipientOutcome.UNKNOWN):
             raise GatewayError(
                 f"message {message.id} went out, but neither its counts nor its list show which "
                 "recipients are on it: read its list before sending to them again"
             )
+
+    def _check_closed_here(self, last: AssignedBatch | None, outcomes: OutcomesByBatch) -> None:
+        """Raise GatewayError if another process has closed the message.
+
+        A close is atomic with its recipients, so a message without them was not closed by it.
+        """
+        if last is None or not self._message.refused_as_closed:
+            return
+        brought = outcomes[self._message.batches.index(last.batch)]
+        if set(brought) == {RecipientOutcome.UNSENT}:
+            raise self._requests.closed_elsewhere()
 
     async def _outcomes_by_list(
         self, final: Message, *, once: bool = False

@@ -97,6 +97,7 @@ class OutgoingMessage:
       unknown, never unsent. No refusal is such a proof.
     - `close_in_doubt`: a close may still arrive, whatever a look shows now: its answer was lost, or
       an earlier run sent it. The same holds for a single send.
+    - `refused_as_closed`: a close was refused because the message was closed already.
     - `deleting`: a DELETE of it may have left, so that it may be gone.
     """
 
@@ -111,6 +112,7 @@ class OutgoingMessage:
         self.close_status: WireStatus = WireStatus()
         self.close_in_doubt: bool = False
         self.deleting = False
+        self.refused_as_closed = False
         self._state: State = "new"
         self._next_batch = 0
         self._outcomes: OutcomesByBatch | None = None

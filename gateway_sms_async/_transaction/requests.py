@@ -145,7 +145,7 @@ class MessageRequests:
         except TransactionClosedError as error:
             self._not_applied(assigned)
             raise TransactionClosedError(
-                str(self._closed_elsewhere()), status=error.status, code=error.code
+                str(self.closed_elsewhere()), status=error.status, code=error.code
             ) from error
         except NotFoundError as error:
             self._not_applied(assigned)
@@ -228,8 +228,10 @@ class MessageRequests:
         message.begin_close(last)
         try:
             answer = await self._api.put(message.id, payload, False, message.close_status)
-        except (OutcomeUnknownError, TransactionClosedError):
+        except OutcomeUnknownError:
             answer = None
+        except TransactionClosedError:
+            answer, message.refused_as_closed = None, True
         except BaseException:
             if not message.close_begun:
                 self.close_not_applied(last)
@@ -353,24 +355,37 @@ class MessageRequests:
     def check_open(self, seen: Message) -> None:
         """Raise GatewayError if the message is closed though this process did not close it."""
         if not seen.transaction:
-            raise self._closed_elsewhere()
+            raise self.closed_elsewhere()
 
-    def end(self) -> None:
+    def end(self, *, replaced: bool) -> None:
         """Record that no more requests are made for the message.
 
-        If another message was found closed elsewhere and this one was not looked at since, it may
-        be closed as well. So may a message whose id is not known, because the answer to its open
-        was lost; otherwise its recipients are on no message that goes out.
+        `replaced`: its recipients go to another message.
         """
         message = self.message
-        lost = message.state == "new" and message.in_doubt
-        is_open = message.state in {"open", "closing"} and not self.seen_open_since()
-        if self.tuning.closed_elsewhere and (is_open or lost):
-            message.closed_elsewhere = True
-            self._journal.note(ClosedElsewhere(message.number))
-        elif lost:
+        if self.may_be_closed_unseen():
+            self.doubt()
+        elif replaced and self._is_lost:
             self._journal.note(BatchReleased(message.number, message.assigned[0].number))
         message.end()
+
+    def may_be_closed_unseen(self) -> bool:
+        """Whether it may be closed because another message was, and was not looked at since.
+
+        So may a message whose id is not known, because the answer to its open was lost.
+        """
+        message = self.message
+        is_open = message.state in {"open", "closing", "left_open"} and not self.seen_open_since()
+        return self.tuning.closed_elsewhere > 0 and (is_open or self._is_lost)
+
+    def doubt(self) -> None:
+        """Record that the message may be closed, though this process did not close it."""
+        self.message.closed_elsewhere = True
+        self._journal.note(ClosedElsewhere(self.message.number))
+
+    @property
+    def _is_lost(self) -> bool:
+        return self.message.state == "new" and self.message.in_doubt
 
     def seen_open_since(self) -> bool:
         """Whether it was seen open after the last time that a message was found closed elsewhere."""
@@ -379,15 +394,15 @@ class MessageRequests:
     def check_settled(self) -> None:
         """Raise GatewayError if the recipients of a message closed elsewhere are still not known."""
         if not self.message.is_settled:
-            raise self._closed_elsewhere()
+            raise self.closed_elsewhere()
 
     def note_closed_elsewhere(self) -> None:
         """Record that the message is closed though this process did not close it."""
-        self.message.closed_elsewhere = True
         self.tuning.closed_elsewhere += 1
-        self._journal.note(ClosedElsewhere(self.message.number))
+        self.doubt()
 
-    def _closed_elsewhere(self) -> GatewayError:
+    def closed_elsewhere(self) -> GatewayError:
+        """Record that it is closed though this process did not close it; return the error for it."""
         self.note_closed_elsewhere()
         return GatewayError(
             f"message {self.message.id} is closed though this process did not close it: another "

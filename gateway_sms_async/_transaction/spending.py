@@ -58,10 +58,14 @@ class SpendingLimit:
             room = min(room, int((self._max_cost - spent) / self._each))
         return max(0, room)
 
+    @property
+    def price_missing(self) -> bool:
+        """Whether `max_cost` is set and no message has shown a price yet."""
+        return self._max_cost is not None and not self._each
+
     def is_near(self, size: int, held: Mapping[int, int], orphans: int) -> bool:
         """Whether `size` more recipients might not fit."""
-        price_missing = self._max_cost is not None and not self._each
-        return size > 0 and (price_missing or self.room(held, orphans) < size)
+        return size > 0 and (self.price_missing or self.room(held, orphans) < size)
 
     def no_room(self, orphans: int) -> LimitReachedError:
         """Return the error for a message that is not opened, because nothing more fits."""

@@ -71,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     total = Summary()
     for chunk in run_in_processes(seeds, options.jobs):
         total.merge(chunk)
+        for seed, words in chunk.wrong.items():
+            sys.stderr.write(f"\nseed {seed}: {words[0]}\n")
         seconds = time.perf_counter() - started
         sys.stderr.write(
             f"\r{total.count} schedules, {len(total.wrong)} wrong, "

@@ -19,7 +19,7 @@ _NAMING = frozenset({"append", "close"})
 class Guard:
     """Decides whether a fault of these kinds may affect a request now.
 
-    `interruptible`: the process that runs may end without writing down what it was answered.
+    `interruptible`: the process that runs may end before it sees what it was answered.
     """
 
     KINDS = frozenset({"mixed up", "closed by others"})

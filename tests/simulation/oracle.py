@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 
 from gateway_sms_async import Receipt
 
@@ -41,15 +40,14 @@ class Oracle:
         return refused, repeats, places
 
     def raise_ceiling(self, raised: Ceiling) -> None:
-        """Expect a ceiling that a resume has raised; None leaves it as it was.
-
-        A lower one does not undo what was sent before, and a first one does not limit it.
-        """
+        """Expect the higher one of two ceilings: what was texted before a resume stays texted."""
         before = self._ceiling
-        self._ceiling = Ceiling(
-            recipients=before.recipients and max(before.recipients, raised.recipients or 0),
-            cost=None if before.cost is None else max(before.cost, raised.cost or Decimal()),
-        )
+        recipients, cost = before.recipients, before.cost
+        if recipients is not None and raised.recipients is not None:
+            recipients = max(recipients, raised.recipients)
+        if cost is not None and raised.cost is not None:
+            cost = max(cost, raised.cost)
+        self._ceiling = Ceiling(recipients=recipients, cost=cost)
 
     def check_ceiling(self, ledger: Mapping[str, int]) -> Iterator[str]:
         """Yield whether more were texted than the campaign may text."""
@@ -60,7 +58,7 @@ class Oracle:
         if most is not None and texted > most:
             yield f"{texted} were texted, of {most} at most"
         parts = 1  # of the short texts that are drawn
-        if cost is not None and texted * parts * price > cost:
+        if cost is not None and texted and (price <= 0 or texted * parts * price > cost):
             yield f"{texted} were texted at {price} each, for {cost} at most"
 
     def check_doubles(self, ledger: Mapping[str, int], receipt: Receipt | None) -> Iterator[str]:

@@ -53,7 +53,6 @@ _CANCEL_WITHIN = 5.1
 _CANCEL_STUBBORN_WITHIN = 6.1
 _STOP_WITHIN = 6.1
 _LONGEST = 3600.0 * 24
-_WITHOUT_NOTES = frozenset({"kill", "fail", "raise"})
 _CEILINGS_AT_RESUME = "max_recipients" in signature(GatewayClient.resume_bulk).parameters
 _SAYS_EXHAUSTED = hasattr(Receipt(), "source_exhausted")
 _MOST_ROUNDS = 400_000
@@ -98,9 +97,9 @@ class Run:
         self._simulator: Any = None
         self._process: CampaignProcess | None = None
         self._last = False
-        self._lifted = False  # whether the last process was resumed without a limit to reach
         self._read_to_end = False
         self._released = False
+        self._was_raised = False
 
     # The hook, called from inside the library
 
@@ -158,7 +157,7 @@ class Run:
             self._last = number > 0 and number == len(processes) - 1
             self._injector.process = number
             self._injector.faultless = self._last
-            self._injector.guard.interruptible = end is not None and end.how in _WITHOUT_NOTES
+            self._injector.guard.interruptible = end is not None
             receipt, done = await self._run_process(number, end)
             if done or not (self.schedule.journal):
                 break
@@ -264,14 +263,14 @@ class Run:
         raised = self.schedule.raised if self._last and _CEILINGS_AT_RESUME else None
         if raised is None:
             return {}
+        self._was_raised = True
         self._oracle.raise_ceiling(raised)
-        self._lifted = raised == LIFTED
         return {"max_recipients": raised.recipients, "max_cost": raised.cost}
 
     def _source(self) -> Any:
         values = [item.value() for item in self.schedule.source]
         if not self.schedule.asynchronous:
-            return iter(values)
+            return values if self._sized else iter(values)
 
         async def source() -> AsyncIterator[Any]:
             for value in values:
@@ -280,6 +279,11 @@ class Run:
             self._read_to_end = True
 
         return source()
+
+    @property
+    def _sized(self) -> bool:
+        """Whether the source is a list: that is read to its end whenever the campaign ends."""
+        return not self.schedule.asynchronous and self.schedule.seed % 2 == 0
 
     async def _wait_stubbornly(self) -> None:
         """Wait for the next recipient; a stubborn source goes on waiting when it is cancelled."""
@@ -392,16 +396,21 @@ class Run:
             quiet = True
         # A campaign has ten rounds: a recipient that is missing after them stays unsent.
         out_of_rounds = any("rounds" in event for event in self.outcome.events)
-        blocked = blocked or (schedule.ceiling is not None and not self._lifted)
-        # Without a price, no limit on the cost can be kept.
-        limited = schedule.ceiling is not None and schedule.ceiling.cost is not None
-        blocked = blocked or (limited and schedule.price <= 0)
+        if (ceiling := schedule.ceiling) is not None:
+            # What costs nothing, or less, has no cost that could be limited.
+            priceless = ceiling.cost is not None and schedule.price <= 0
+            blocked = blocked or priceless or not self._lifted
         if blocked or out_of_rounds or not (journal or quiet):
             return
         if receipt is None or not (receipt.complete or receipt.unknown or receipt.doubled):
             self.outcome.wrong.append(f"did not complete: {receipt}")
         elif quiet and not receipt.complete:
             self.outcome.wrong.append(f"did not complete, though nothing prevented it: {receipt}")
+
+    @property
+    def _lifted(self) -> bool:
+        """Whether the last process was resumed with ceilings that cannot be reached."""
+        return self._was_raised and self.schedule.raised == LIFTED
 
     def _check_source(
         self,
@@ -423,8 +432,8 @@ class Run:
             self._complain(number, "says that the source was read to its end, which it was not")
         if exhausted and receipt.total != len(schedule.source):
             self._complain(number, f"read the source to its end, and found {receipt.total}")
-        if not schedule.asynchronous and not exhausted and not process.fails:
-            self._complain(number, "did not read the rest of a source that is at hand")
+        if self._sized and not exhausted and not process.fails:
+            self._complain(number, "did not read the rest of a list")
 
     def _most_requests(self) -> int:
         schedule = self.schedule

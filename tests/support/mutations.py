@@ -457,7 +457,7 @@ def sizes_stop_shrinking(patch: pytest.MonkeyPatch) -> None:
 
 def neighbours_are_not_doubted(patch: pytest.MonkeyPatch) -> None:
     """Call recipients unsent whose message was not looked at after another was closed elsewhere."""
-    patch.setattr(MessageRequests, "doubt_if_not_seen", lambda _: None)
+    patch.setattr(MessageRequests, "seen_open_since", lambda _: True)
 
 
 def adopted_messages_are_forgotten(patch: pytest.MonkeyPatch) -> None:
