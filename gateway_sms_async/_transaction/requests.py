@@ -1,7 +1,7 @@
 """The requests of one message, each journaled first.
 
 One method a request: it writes the intent to the journal, sends, and reports to the message what
-the answer proves. It relies on four rules of the gateway: an open message never sends by itself, a
+the answer proves. It relies on five rules of the gateway: an open message never sends by itself, a
 close is atomic and final, a complete rejection has applied nothing, and a DELETE answered with 200
 is final. Which request comes next is decided elsewhere.
 """
