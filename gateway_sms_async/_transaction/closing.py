@@ -137,9 +137,7 @@ class MessageCloser:
         requests.check_open(seen)
         self._check_objects(seen)
         sizes = [len(batch) for batch in (*message.batches, *([] if last is None else [last]))]
-        counted = not message.in_doubt and counts_add_up(
-            message.counts_by_batch, count(seen).total
-        )
+        counted = not message.in_doubt and counts_add_up(message.counts_by_batch, count(seen).total)
         adds_up = counted and sizes_tell_apart(sizes)
         proven = adds_up and not unnamed(seen, message.batches, once=True)
         if not adds_up and self._tuning.careful and self._replaceable:

@@ -464,7 +464,7 @@ def adopted_messages_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     """Forget the messages of earlier runs that a resume had not come to when it met a ceiling."""
 
     async def settle_adopted(self: Campaign) -> None:
-        self._adopted.clear()
+        self._outstanding.adopted.clear()
 
     patch.setattr(Campaign, "_settle_adopted", settle_adopted)
 
