@@ -39,6 +39,7 @@ from gateway_sms_async._transaction.closing import MessageCloser
 from gateway_sms_async._transaction.message import AssignedBatch, BatchState, OutgoingMessage
 from gateway_sms_async._transaction.reconcile import Listing
 from gateway_sms_async._transaction.requests import MessageRequests
+from gateway_sms_async._transaction.sender import BatchSender
 from gateway_sms_async._transaction.verification import OpenMessageVerifier
 from gateway_sms_async.errors import GatewayError, OutcomeUnknownError, ServerError
 
@@ -250,7 +251,7 @@ def _adding(requests: MessageRequests, assigned: AssignedBatch) -> Any:
 
 def siblings_cancelled(patch: pytest.MonkeyPatch) -> None:
     """Cancel the other batches when one is lost, and treat them as not sent."""
-    append, send_alone = MessageRequests.append, MessageBuilder._send
+    append, send_alone = MessageRequests.append, BatchSender._send
 
     async def cancellable(
         self: MessageRequests, assigned: AssignedBatch, wire_status: Any = None
@@ -262,7 +263,7 @@ def siblings_cancelled(patch: pytest.MonkeyPatch) -> None:
                 self._not_applied(assigned)
 
     async def send(
-        self: MessageBuilder, assigned: AssignedBatch, wire_status: Any, *, first: bool
+        self: BatchSender, assigned: AssignedBatch, wire_status: Any, *, first: bool
     ) -> None:
         await send_alone(self, assigned, wire_status, first=first)
         if assigned.state is BatchState.IN_DOUBT:
@@ -271,7 +272,7 @@ def siblings_cancelled(patch: pytest.MonkeyPatch) -> None:
                     task.cancel()
 
     patch.setattr(MessageRequests, "append", cancellable)
-    patch.setattr(MessageBuilder, "_send", send)
+    patch.setattr(BatchSender, "_send", send)
 
 
 def the_last_batch_dropped(patch: pytest.MonkeyPatch) -> None:
