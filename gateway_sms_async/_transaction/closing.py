@@ -164,7 +164,7 @@ class MessageCloser:
         # The recipient may have been paid for already, and is now paid for again.
         self._tuning.orphans += 1
         self._reserve(seen, 0)
-        await requests.send_single(alone)
+        await requests.single.send(alone)
 
     def _reserve(self, seen: Message, brought: int) -> None:
         """Raise LimitReachedError if this close would exceed the campaign's limits."""
