@@ -4,20 +4,20 @@ The messages of a campaign share one `Batcher`, so that no recipient is on two o
 semaphore, so that at most `concurrency` requests are in flight. Recipients that a message leaves
 unsent go to another message in the next round.
 
-Three limits hold a batch back: a message is filled only when `_ahead` has room, a batch is sent only
-with one of the `_permits`, and its request leaves only with a slot of the client's rate limiter.
+Three limits hold a batch back: a message is filled only when the filler has room for it, a batch is
+sent only with one of the `_permits`, and its request leaves only with a slot of the client's rate
+limiter.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-from .._cancellation import GRACE_PERIOD, drain, wait_for
+from .._cancellation import GRACE_PERIOD, drain
 from .._events import guarded
 from .._http.session import Session
 from .._journal.journal import Journal
@@ -33,6 +33,9 @@ from ..errors import GatewayError, JournalError, LimitReachedError
 from .backlog import read_rest
 from .bookkeeping import Bookkeeping
 from .ending import campaign_error, may_be_closed, stays_unknown
+from .filling import MessageFiller
+from .limits import CampaignLimits, messages_at_once
+from .outstanding import OutstandingMessages
 from .progress import ProgressReporter
 from .state import CampaignState
 
@@ -47,10 +50,6 @@ ROUNDS = 10
 # Seconds to read the rest of a source without a length, if the requests in flight took all of the
 # grace period.
 _REST_AT_LEAST = 1.0
-
-
-# Recipients read from the source and not sent yet: about 25 MB.
-_RECIPIENTS_AHEAD = 200_000
 
 
 class Campaign:
@@ -80,9 +79,6 @@ class Campaign:
         self._settings = settings
         self._bookkeeping = Bookkeeping(journal, settings, state)
         self._permits = asyncio.Semaphore(concurrency)
-        self._ahead = asyncio.Semaphore(
-            _messages_at_once(settings, concurrency, rate=session.rate, realtime=draft.is_realtime)
-        )
         self._reporter = ProgressReporter(on_progress, self._failed)
         self._total = total
         self._results = state.results
@@ -90,12 +86,22 @@ class Campaign:
         self._spending = state.spending
         self._backlog = state.backlog
         self._next_number = state.next_number
-        self._adopted: deque[MessageBuilder] = deque()
-        self._earlier: set[MessageBuilder] = set()
+        self._outstanding = OutstandingMessages()
+        self._limits = CampaignLimits(state.spending, state.tuning, self._outstanding)
+        self._filler = MessageFiller(
+            self._outstanding,
+            self._limits,
+            state.backlog,
+            source,
+            state.tuning,
+            at_once=messages_at_once(
+                settings, concurrency, rate=session.rate, realtime=draft.is_realtime
+            ),
+            at_limit=self._stop_at_limit,
+        )
         self._set_aside: list[MessageBuilder] = []
         self._returned: list[Batch] = []
         self._left_open: list[MessageBuilder] = []
-        self._live: list[MessageBuilder] = []
         self._feeder: asyncio.Task[None] | None = None
         self._reason: str | None = None
         self._cause: BaseException | None = None
@@ -103,7 +109,6 @@ class Campaign:
         self._latest: RestartMessageError | None = None
         self._halting = asyncio.Event()
         self._halted_at: float | None = None
-        self._objects_known = asyncio.Event()
         self._rounds_over = False
         self._left_running = False
         self.done: asyncio.Event = asyncio.Event()
@@ -170,11 +175,10 @@ class Campaign:
         if self._halted_at is None:
             self._halted_at = asyncio.get_running_loop().time()
         self._halting.set()
-        self._live.extend(self._adopted)
-        self._adopted.clear()
+        self._outstanding.begin_adopted()
         if self._feeder is not None:
             self._feeder.cancel()
-        for builder in self._live:
+        for builder in self._outstanding.live:
             builder.halt()
 
     def new_message(self, number: int | None = None) -> MessageBuilder:
@@ -197,8 +201,7 @@ class Campaign:
 
     def adopt(self, builder: MessageBuilder) -> None:
         """Resume a message of an earlier run before anything new is sent."""
-        self._adopted.append(builder)
-        self._earlier.add(builder)
+        self._outstanding.adopt(builder)
 
     def _failed(self, error: BaseException) -> None:
         """Stop as on request; `run` raises the error at its end."""
@@ -242,8 +245,8 @@ class Campaign:
             self._cause = self._latest
 
     async def _finish_live(self) -> None:
-        while self._live and not self._halting.is_set():
-            finishing = {builder: builder.finish() for builder in self._live}
+        while self._outstanding.live and not self._halting.is_set():
+            finishing = {builder: builder.finish() for builder in self._outstanding.live}
             await self._wait(finishing.values())
             # Counted already, unless its count was interrupted.
             for builder, task in finishing.items():
@@ -256,10 +259,7 @@ class Campaign:
         if self._halting.is_set():
             return
         self._session.halted = True
-        adopted = list(self._adopted)
-        self._adopted.clear()
-        for builder in adopted:
-            (self._live if may_be_closed(builder.message) else self._adopted).append(builder)
+        self._outstanding.begin_adopted_in_doubt()
         await self._finish_live()
 
     async def _wait(self, tasks: Collection[asyncio.Task[None]]) -> None:
@@ -282,55 +282,11 @@ class Campaign:
             if self._left_running:
                 return
             await self._bookkeeping.publish(batcher)
-        while self._adopted and self._reason is None:
-            await self._fill_and_finish(self._adopted.popleft())
+        while self._outstanding.adopted and self._reason is None:
+            await self._filler.fill(self._outstanding.adopted.popleft())
         # The reason is checked as well: a source may swallow the cancellation that a halt sends.
         while (self._backlog or not self._source.exhausted) and self._reason is None:
-            await self._fill_and_finish(self.new_message())
-
-    async def _fill_and_finish(self, builder: MessageBuilder) -> None:
-        self._live.append(builder)
-        await self._ahead.acquire()
-        room = await self._keep_within_limits(builder)
-        while wanted := builder.wanted:
-            batch = await self._backlog.take(wanted)
-            if batch is None:
-                break
-            builder.offer(batch)
-        if not self._source.exhausted:
-            await builder.feed(self._source)
-        if not room and builder.taken and not builder.message.assigned:
-            self._stop_at_limit(self._spending.no_room(self._tuning.orphans))
-        finishing = builder.finish(on_sent=self._ahead.release)
-        if builder.brings_objects and self._tuning.objects_understood is None:
-            # The first message with a list of objects goes alone. If the gateway does not
-            # understand such lists, other messages would have to be deleted with it.
-            known = asyncio.create_task(self._objects_known.wait())
-            try:
-                await asyncio.wait([finishing, known], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                known.cancel()
-
-    async def _keep_within_limits(self, builder: MessageBuilder) -> int:
-        """Bound what a message takes by the limits, and return how many more recipients fit.
-
-        Near a limit, first wait until all messages before it have ended: what they hold may be paid
-        for, and only their end shows what is left. A new message may take one recipient even if
-        none fits, because only that shows whether any is left.
-        """
-        if not self._is_near_limit(builder):
-            return builder.room
-        await wait_for([one.finish() for one in self._live if one is not builder])
-        room = self._spending.room(self._held(), self._tuning.orphans)
-        builder.most = max(1, builder.taken + room)
-        return room
-
-    def _is_near_limit(self, builder: MessageBuilder) -> bool:
-        return self._spending.is_near(builder.room, self._held(), self._tuning.orphans)
-
-    def _held(self) -> dict[int, int]:
-        """Return how many recipients each message holds that has not ended."""
-        return {one.message.number: one.taken for one in (*self._live, *self._adopted)}
+            await self._filler.fill(self.new_message())
 
     def _check_feeder(self, feeder: asyncio.Task[None]) -> None:
         if feeder.cancelled():
@@ -352,16 +308,12 @@ class Campaign:
             self._reason, self._cause = describe(fault), fault
             if self._feeder is not None:
                 self._feeder.cancel()
-            # A message of an earlier run that waits for its turn is not begun any more.
-            waiting = {one for one in self._live if one in self._earlier and not one.running()}
-            self._adopted.extendleft(waiting)
-            self._live = [one for one in self._live if one not in waiting]
-            for builder in self._live:
-                builder.skip()
+            self._outstanding.open_no_more()
 
     def _changed(self) -> None:
         """Handle faults and ends of messages, and report progress. Builders call it on each change."""
-        for builder in self._live:
+        outstanding = self._outstanding
+        for builder in outstanding.live:
             fault = builder.fault
             if isinstance(fault, RestartMessageError):
                 self._latest = fault
@@ -369,14 +321,14 @@ class Campaign:
                 self._stop_at_limit(fault)
             elif fault is not None and self._reason is None:
                 self._stop_for(builder, fault)
-        for builder in self._live:
+        for builder in outstanding.live:
             if builder.counted:
                 self._settle(builder)
-        self._live = [one for one in self._live if not one.counted]
+        outstanding.live = [one for one in outstanding.live if not one.counted]
         if self._tuning.careful:
             self._bookkeeping.note_careful()
         if self._tuning.objects_understood is not None:
-            self._objects_known.set()
+            self._filler.objects_known.set()
         self._report()
 
     def _stop_for(self, builder: MessageBuilder, fault: BaseException) -> None:
@@ -386,7 +338,7 @@ class Campaign:
         recipients are sent to.
         """
         message = builder.message
-        is_earlier = builder in self._earlier and not self._tuning.closed_elsewhere
+        is_earlier = self._outstanding.is_earlier(builder) and not self._tuning.closed_elsewhere
         if not isinstance(fault, Exception):
             self._failed(fault)
         elif is_earlier and not builder.counted and may_be_closed(message):
@@ -399,17 +351,8 @@ class Campaign:
     def _settle(self, builder: MessageBuilder) -> None:
         """Record the cost of an ended message and collect its unsent recipients."""
         message = builder.message
-        if message.seen is not None:
-            # Also of a message that is left open: others were lost, and may have cost as much.
-            self._spending.learn(message.seen.price, message.seen.valid)
+        self._limits.note_ended(builder)
         self._returned.extend(builder.left_over)
-        if message.state == "unknown":
-            # It may have been sent to all of them.
-            self._spending.ended(message.number, builder.taken, None)
-        else:
-            sent = message.state == "closed" and message.final is not None
-            valid = message.final.valid if sent and message.final is not None else 0
-            self._spending.ended(message.number, valid, message.price)
         # A message that was replaced is left open, but its recipients go to another message.
         replaced = message.state == "left_open" and isinstance(builder.fault, RestartMessageError)
         if message.state in {"closed", "abandoned"} or (replaced and self._reason is None):
@@ -421,7 +364,7 @@ class Campaign:
         self._reporter.offer(self._progress)
 
     def _progress(self) -> Progress:
-        waiting = sum(one.waiting for one in self._live if not one.counted)
+        waiting = self._outstanding.waiting()
         left = sum(map(len, self._returned)) + len(self._backlog)
         progress = self._results.progress(self._total, waiting + left)
         # Once the campaign is ending, the remaining recipients count as unsent.
@@ -443,10 +386,12 @@ class Campaign:
             elif self._feeder is not None:
                 self._check_feeder(self._feeder)
             try:
-                await drain([task for one in self._live for task in one.tasks()], deadline)
+                await drain(
+                    [task for one in self._outstanding.live for task in one.tasks()], deadline
+                )
             finally:
                 # The done callback of a task that has just ended may not have run yet.
-                for builder in list(self._live):
+                for builder in list(self._outstanding.live):
                     builder.count()
                 self._doubt_left_open()
 
@@ -514,20 +459,3 @@ class Campaign:
 def _log_failure(error: BaseException) -> None:
     """Log what a callback raised, where no caller can be told of it."""
     _logger.error("a callback raised: the campaign was stopped", exc_info=error)
-
-
-def _messages_at_once(
-    settings: Settings, concurrency: int, *, rate: float | None, realtime: bool
-) -> int:
-    """Return how many messages to fill concurrently.
-
-    If messages were filled one at a time, the campaign would be idle while the last one closes.
-    """
-    limited = settings.max_cost is not None or settings.max_recipients is not None
-    if limited or realtime:
-        # With limits, a second message might never be closed; with realtime, not for a minute.
-        return 1
-    if rate is not None:
-        # With a rate limit, a second message only hides the wait for the next message's id.
-        return min(concurrency, 2)
-    return min(concurrency, max(2, _RECIPIENTS_AHEAD // settings.recipients_per_message))

@@ -1,8 +1,8 @@
 """The journal's file: SQLite, one connection, locked from before the first read until it is closed.
 
-The lock is that of `lock.py`. SQLite's own exclusive lock is kept as well: older versions of this
-library know only that one. Every method blocks, so the journal calls them on its one thread. A file under its final name always
-holds a whole source; while the source is being written, the file has another name.
+The lock is that of `lock.py`. Every method blocks, so the journal calls them on its one thread. A
+file under its final name always holds a whole source; while the source is being written, the file
+has another name.
 """
 
 from __future__ import annotations
@@ -11,17 +11,23 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
 from ..errors import JournalCorruptError, JournalError, JournalExistsError, JournalLockedError
+from .connection import (
+    APPLICATION_ID,
+    close_connection,
+    connect,
+    connect_new,
+    explained,
+    pragma,
+    rollback_of,
+    unlink_empty,
+)
 from .lock import JournalLock
 
 __all__ = ["Store", "check_new"]
-
-APPLICATION_ID = 0x47534D53
-
 
 FORMAT = 1
 """Increase this number whenever the format changes. Journals of older formats must still resume."""
@@ -61,7 +67,7 @@ class Store:
     def create(cls, path: Path) -> Store:
         """Create a journal; `publish` gives it its final name."""
         check_new(path)
-        with _explained(path):
+        with explained(path):
             lock = JournalLock(path)
             try:
                 # Another process may have ended its campaign between the two lines above.
@@ -74,7 +80,7 @@ class Store:
     @classmethod
     def open(cls, path: Path) -> Store:
         """Open a published journal, and check that it is complete."""
-        with _explained(path):
+        with explained(path):
             if not path.is_file():
                 raise JournalError(f"{path}: there is no journal here")
             lock = JournalLock.where_possible(path)
@@ -90,7 +96,7 @@ class Store:
         partial = path.with_name(path.name + ".partial")
         connection: sqlite3.Connection | None = None
         try:
-            connection = _connect_new(partial)
+            connection = connect_new(partial)
             connection.execute("BEGIN IMMEDIATE")
             for table in ("meta", "people", "log"):
                 connection.execute(f"DROP TABLE IF EXISTS {table}")
@@ -106,15 +112,15 @@ class Store:
             raise
         except BaseException:
             if connection is not None:
-                _close(connection, partial)
-            for file in (partial, _rollback_of(partial)):
+                close_connection(connection, partial)
+            for file in (partial, rollback_of(partial)):
                 with suppress(OSError):
                     file.unlink()
             raise
 
     @classmethod
     def _open(cls, path: Path, lock: JournalLock | None) -> Store:
-        connection = _connect(path, known=True)
+        connection = connect(path, known=True)
         try:
             store = cls(path, connection, lock)
             store._check()
@@ -122,18 +128,18 @@ class Store:
             store._check_names()
             return store
         except BaseException:
-            _close(connection, path)
+            close_connection(connection, path)
             raise
 
     def add_recipients(self, first: int, value: bytes) -> None:
         """Store some recipients of the source; only before `publish`."""
-        with _explained(self._published):
+        with explained(self._published):
             row = (first, _sealed(value, first))
             self._connection.execute("INSERT INTO people VALUES (?, ?)", row)
 
     def publish(self, meta: dict[str, bytes]) -> None:
         """Make the whole source durable, and give the file its final name if that is still free."""
-        with _explained(self._published):
+        with explained(self._published):
             rows = [(name, _sealed(value, 0)) for name, value in meta.items()]
             self._connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
             self._connection.execute("COMMIT")
@@ -141,9 +147,9 @@ class Store:
             # Renamed before SQLite's lock is released: otherwise an older version of this library
             # could take the file.
             _rename(self.path, self._published)
-            _close(self._connection, self.path)
+            close_connection(self._connection, self.path)
             self.path = self._published
-            self._connection = _connect(self.path)
+            self._connection = connect(self.path)
             self._file = self.path.stat()
 
     def commit(self, values: Sequence[bytes]) -> None:
@@ -151,7 +157,7 @@ class Store:
         broken, self._broken = self._broken, True
         if broken:
             raise JournalError(f"{self.path}: an earlier write has failed; nothing more is written")
-        with _explained(self.path):
+        with explained(self.path):
             self._check_lock()
             self._connection.execute("BEGIN IMMEDIATE")
             number, chain = self._number, self._chain
@@ -176,7 +182,7 @@ class Store:
 
     def recipients(self, ordinal: int) -> tuple[int, bytes]:
         """Return the first ordinal of the row that has this ordinal, and the row."""
-        with _explained(self.path):
+        with explained(self.path):
             row: tuple[int, bytes] | None = self._connection.execute(
                 "SELECT first, value FROM people WHERE first <= ? ORDER BY first DESC LIMIT 1",
                 (ordinal,),
@@ -189,7 +195,7 @@ class Store:
         """Yield the records of the log from its beginning."""
         self._number = self._chain = 0
         with (
-            _explained(self.path),
+            explained(self.path),
             closing(
                 self._connection.execute("SELECT number, value FROM log ORDER BY number")
             ) as rows,
@@ -203,7 +209,7 @@ class Store:
 
     def remove(self) -> None:
         """Delete the file."""
-        with _explained(self.path):
+        with explained(self.path):
             self._check_lock()
             self.path.unlink()
 
@@ -211,7 +217,7 @@ class Store:
         """Release the file; a file that was not published is deleted. May be repeated."""
         try:
             in_place = self._is_in_place
-            _close(self._connection, self.path if in_place else None)
+            close_connection(self._connection, self.path if in_place else None)
             if in_place and self.path != self._published:
                 with suppress(OSError):
                     self.path.unlink()
@@ -255,15 +261,15 @@ class Store:
 
     def _check(self) -> None:
         connection = self._connection
-        if _pragma(connection, "application_id") != APPLICATION_ID:
+        if pragma(connection, "application_id") != APPLICATION_ID:
             raise JournalCorruptError(f"{self.path}: this is not a journal of gateway_sms_async")
-        version = _pragma(connection, "user_version")
+        version = pragma(connection, "user_version")
         if version > FORMAT:
             raise JournalError(
                 f"{self.path}: written by a newer version of gateway_sms_async (format {version}, "
                 f"this one knows {FORMAT}); resume it with that one"
             )
-        size = _pragma(connection, "page_size") * _pragma(connection, "page_count")
+        size = pragma(connection, "page_size") * pragma(connection, "page_count")
         if self.path.stat().st_size != size:
             raise self._damaged("it is cut short")
         if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
@@ -285,66 +291,6 @@ def _sealed(value: bytes, salt: int) -> bytes:
     return zlib.crc32(value, salt & 0xFFFFFFFF).to_bytes(_CHECKSUM) + value
 
 
-def _touch(path: Path) -> None:
-    """Create the file if it does not exist, readable by its owner only."""
-    # Opened only if it is new: closing a handle releases all locks of this process on the file.
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        path.chmod(0o600)
-
-
-def _connect_new(path: Path) -> sqlite3.Connection:
-    """Connect to a new file, or to one that a killed process has left; both hold nothing sent."""
-    _touch(path)
-    try:
-        return _connect(path)
-    except JournalCorruptError:
-        path.unlink()
-        _touch(path)
-        return _connect(path)
-
-
-def _close(connection: sqlite3.Connection, path: Path | None) -> None:
-    """Close a connection; at `path`, delete SQLite's own journal file if it is empty."""
-    try:
-        with suppress(sqlite3.Error):
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-        if path is not None:
-            _unlink_empty(_rollback_of(path))
-    finally:
-        connection.close()
-
-
-def _connect(path: Path, *, known: bool = False) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0.05, isolation_level=None
-    )
-    try:
-        # A file that is not a journal must not be changed.
-        if known and _pragma(connection, "application_id") != APPLICATION_ID:
-            raise JournalCorruptError(f"{path}: this is not a journal of gateway_sms_async")
-        # Lock before reading, and keep the lock: an older version of this library looks at it.
-        # EXCLUSIVE mode only from here: set earlier, two processes each holding a shared lock would
-        # deadlock.
-        connection.execute("BEGIN EXCLUSIVE")
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        connection.execute("COMMIT")
-        connection.execute("PRAGMA journal_mode = TRUNCATE")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA fullfsync = ON")
-        if _pragma(connection, "synchronous") != 2:  # noqa: PLR2004 - FULL
-            raise JournalError(f"{path}: this SQLite cannot write durably")
-        return connection
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        connection.close()
-        raise _explain(path, error) from error
-    except BaseException:
-        connection.close()
-        raise
-
-
 def _unlink_partial(path: Path) -> None:
     """Delete the first name of a journal, left by a process that was killed during the rename."""
     partial = path.with_name(path.name + ".partial")
@@ -352,23 +298,7 @@ def _unlink_partial(path: Path) -> None:
         if partial.samefile(path):
             partial.unlink()
     if not partial.exists():
-        _unlink_empty(_rollback_of(partial))
-
-
-def _rollback_of(path: Path) -> Path:
-    """Return the name of SQLite's own journal file."""
-    return path.with_name(path.name + "-journal")
-
-
-def _unlink_empty(path: Path) -> None:
-    with suppress(OSError):
-        if not path.stat().st_size:
-            path.unlink()
-
-
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    row: tuple[Any] = connection.execute(f"PRAGMA {name}").fetchone()
-    return int(row[0])
+        unlink_empty(rollback_of(partial))
 
 
 def _rename(source: Path, target: Path) -> None:
@@ -392,31 +322,6 @@ def _rename(source: Path, target: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-@contextmanager
-def _explained(path: Path) -> Generator[None]:
-    try:
-        yield
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise _explain(path, error) from error
-    except OSError as error:
-        raise JournalError(f"{path}: the journal cannot be used: {error.strerror}") from error
-
-
-def _explain(path: Path, error: Exception) -> JournalError:
-    """Return an error that explains this one; SQLite's own text contains no data."""
-    if isinstance(error, UnicodeDecodeError):
-        return JournalCorruptError(f"{path}: the journal is damaged (its text is unreadable)")
-    match getattr(error, "sqlite_errorcode", 0) & 0xFF:
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return JournalLockedError(f"{path}: another process is using this journal")
-        case sqlite3.SQLITE_NOTADB:
-            return JournalCorruptError(f"{path}: this is not a journal of gateway_sms_async")
-        case sqlite3.SQLITE_CORRUPT:
-            return JournalCorruptError(f"{path}: the journal is damaged ({error})")
-        case _:
-            return JournalError(f"{path}: the journal cannot be used: {error}")
 
 
 def check_new(path: Path) -> None:

@@ -1,37 +1,34 @@
-"""Builds one message: takes recipients, sends their batches concurrently, and closes the message.
+"""Builds one message: takes recipients, has their batches sent, closes the message, and counts all.
 
-Each batch in flight is a task of its own, so that neither a failing batch nor a cancelled caller
-stops the others: the others run to their end, and their results are counted.
+It may be cancelled or fail at any moment: what is on the wire still runs to its end, and each
+recipient that was taken is counted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 
-from .._cancellation import drain, wait_for
-from .._http.endpoint import WireStatus
+from .._cancellation import drain
 from .._http.session import Session
 from .._journal.journal import Journal, NullJournal
 from .._messages.api import MessagesAPI
 from .._messages.draft import Draft
 from .._recipients.batches import Batch
 from .._recipients.source import Items, Source
-from ..errors import GatewayError
 from .accumulator import Accumulator
 from .closing import MessageCloser
+from .faults import FaultRecord
 from .message import (
     AssignedBatch,
-    BatchState,
     OutgoingMessage,
     RestartMessageError,
-    batch_event,
     close_event,
 )
 from .requests import MessageRequests
 from .results import Results
+from .sender import BatchSender
 from .spending import SpendingLimit
 from .tuning import Tuning
 
@@ -74,14 +71,18 @@ class MessageBuilder:
         self._tuning = tuning
         self._permits = permits
         self._on_change = on_change
-        self._flights: dict[asyncio.Task[None], WireStatus] = {}
-        self._sender: asyncio.Task[None] | None = None
-        self._opened = asyncio.Event()
+        self._faults = FaultRecord(self._failed)
+        self._sender = BatchSender(
+            session,
+            self._requests,
+            self._accumulator,
+            self._faults,
+            permits=permits,
+            on_change=self._changed,
+        )
         self._procedure: Callable[[MessageRequests, MessageCloser], Awaitable[None]] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._in_close = False
-        self._fault: BaseException | None = None
-        self._halted = False
         self._counted = False
         self.most: int = sys.maxsize
         self._left_on_message: list[Batch] = []
@@ -115,12 +116,12 @@ class MessageBuilder:
     @property
     def fault(self) -> BaseException | None:
         """The first error of this message, None if there is none."""
-        return self._fault
+        return self._faults.fault
 
     @property
     def stopped(self) -> bool:
         """Whether no more batches are sent, because of a fault or a halt."""
-        return self._halted or self._fault is not None
+        return self._faults.stopped
 
     @property
     def room(self) -> int:
@@ -130,7 +131,7 @@ class MessageBuilder:
         the close can add recipients (in a campaign, after a lost response), what still fits into
         the close.
         """
-        if self.stopped or self._procedure is not None:
+        if self._faults.stopped or self._procedure is not None:
             return 0
         return max(0, min(self._accumulator.room, self.most - self.taken))
 
@@ -147,11 +148,11 @@ class MessageBuilder:
     async def feed(self, source: Source) -> None:
         """Take recipients until the source ends, no more can be added, or a batch has failed."""
         limited = self._replaceable
-        while not source.exhausted and not self.stopped and not (limited and not self.room):
+        while not source.exhausted and not self._faults.stopped and not (limited and not self.room):
             items = await source.ready()
             at_end = False
             try:
-                while not at_end and not self.stopped and not (limited and not self.room):
+                while not at_end and not self._faults.stopped and not (limited and not self.room):
                     at_end = await self._take_some(items)
             finally:
                 if at_end:
@@ -163,7 +164,7 @@ class MessageBuilder:
     def offer(self, batch: Batch) -> None:
         """Take a batch whose recipients were validated before; from now on it is counted here."""
         self._accumulator.offer(batch)
-        self._start_sender()
+        self._sender.start()
 
     def restore(self, message_id: str, assigned: Sequence[tuple[int, Batch, int | None]]) -> None:
         """Continue a message of an earlier run: each batch with its number and its count.
@@ -172,7 +173,7 @@ class MessageBuilder:
         """
         self._message.restore(message_id, assigned)
         self._accumulator.taken = sum(len(batch) for _, batch, _ in assigned)
-        self._opened.set()
+        self._sender.opened.set()
 
     def restore_close(self, last: Batch | None) -> AssignedBatch | None:
         """Take over that an earlier run may have sent a close, with the last batch if there is one."""
@@ -204,8 +205,7 @@ class MessageBuilder:
     def running(self) -> list[asyncio.Task[None]]:
         """Return the running tasks, without starting to finish."""
         return [
-            *self._flights,
-            *([self._sender] if self._sender else []),
+            *self._sender.running(),
             *([self._finishing] if self._finishing else []),
         ]
 
@@ -214,7 +214,7 @@ class MessageBuilder:
         if self._counted:
             return
         self._counted = True
-        self._requests.end(replaced=isinstance(self._fault, RestartMessageError))
+        self._requests.end(replaced=isinstance(self.fault, RestartMessageError))
         self._left_on_message = self._results.add(self._message)
         self.left_over = [*self._left_on_message, *filter(len, self.unplaced())]
         if not self._replaceable:
@@ -238,16 +238,12 @@ class MessageBuilder:
     def skip(self) -> None:
         """Do not open the message if it is not open yet."""
         if not self._message.assigned:
-            self._halted = True
+            self._faults.halted = True
 
     def halt(self) -> None:
         """Send nothing new. Requests on the wire end by themselves, and so does a close once begun."""
-        self._halted = self._session.halted = True
-        if self._sender is not None:
-            self._sender.cancel()
-        for task, wire_status in self._flights.items():
-            if not wire_status.on_wire:
-                task.cancel()
+        self._faults.halted = self._session.halted = True
+        self._sender.halt()
         message = self._message
         # If another message was closed elsewhere, this one may have been too: it must be looked at.
         at_stake = message.close_begun or self._tuning.closed_elsewhere
@@ -260,8 +256,8 @@ class MessageBuilder:
 
     async def drained(self) -> None:
         """Wait until no batch is in flight or about to be sent."""
-        await self._sender_ended()
-        await wait_for(self._flights)
+        await self._sender.all_launched()
+        await self._sender.all_ended()
 
     async def stop(self) -> None:
         """Send nothing new, wait for what is on the wire, and count all recipients."""
@@ -288,16 +284,16 @@ class MessageBuilder:
             await asyncio.sleep(0)
             return at_end
         if not self._replaceable:
-            await self._may_send()
+            await self._sender.may_send()
         at_end = False
         try:
             # The message may have been sealed during the wait.
             full = len(accumulator.buffer) >= size
-            if full and not self.stopped and not accumulator.closes_next:
+            if full and not self._faults.stopped and not accumulator.closes_next:
                 at_end = accumulator.follow(items)
                 self._changed()
         finally:
-            self._start_sender()
+            self._sender.start()
         await asyncio.sleep(0)
         return at_end
 
@@ -312,97 +308,24 @@ class MessageBuilder:
         self._changed()
         return at_end
 
-    # Sending
-
-    def _start_sender(self) -> None:
-        """Send the ready batches in a task, if no task does so already."""
-        idle = self._sender is None or self._sender.done()
-        if self._accumulator.ready and idle and not self.stopped:
-            self._sender = asyncio.create_task(self._send_ready())
-
-    async def _send_ready(self) -> None:
-        """Send the ready batches as permits come free; set them aside if the message is sealed."""
-        accumulator = self._accumulator
-        with self._recording_faults():
-            while accumulator.ready and not self.stopped and not accumulator.sealed:
-                if self._message.assigned:
-                    # Without a permit: others can use it while this message is being opened.
-                    await self._opened.wait()
-                await self._permits.acquire()
-                if accumulator.ready and not self.stopped and not accumulator.sealed:
-                    task = self._launch_next()
-                    task.add_done_callback(lambda _: self._permits.release())
-                else:
-                    self._permits.release()
-            accumulator.set_ready_aside()
-
-    async def _send_one_by_one(self) -> None:
-        """Send the ready batches under the one permit that the finishing task holds."""
-        accumulator = self._accumulator
-        while accumulator.ready and not self.stopped and not accumulator.sealed:
-            await wait_for([self._launch_next()])
-        accumulator.set_ready_aside()
-
-    async def _sender_ended(self) -> None:
-        """Wait until no ready batch is about to be sent."""
-        if self._sender is not None:
-            await wait_for([self._sender])
-
-    async def _may_send(self) -> None:
-        """Wait until the ready batches have left, and another could."""
-        await self._sender_ended()
-        async with self._permits:
-            pass
-
-    def _launch_next(self) -> asyncio.Task[None]:
-        """Send the next ready batch in a task of its own."""
-        wire_status = WireStatus()
-        first = not self._message.assigned
-        # First assigned, then removed: an exception between the two must not lose it.
-        assigned = self._message.assign(self._accumulator.ready[0])
-        self._accumulator.ready.popleft()
-        task = asyncio.create_task(self._send(assigned, wire_status, first=first))
-        self._flights[task] = wire_status
-        task.add_done_callback(lambda task: self._batch_ended(task, assigned))
-        return task
-
-    async def _send(self, assigned: AssignedBatch, wire_status: WireStatus, *, first: bool) -> None:
-        with self._recording_faults():
-            if first:
-                await self._requests.open(assigned, wire_status)
-                self._opened.set()
-            elif not self.stopped and not self._accumulator.sealed:
-                await self._requests.append(assigned, wire_status)
-
-    def _batch_ended(self, task: asyncio.Task[None], assigned: AssignedBatch) -> None:
-        self._flights.pop(task)
-        event = None if self._session.emit is None else batch_event(self._message, assigned)
-        if assigned.state is BatchState.PENDING:
-            self._accumulator.set_aside.append(self._message.release(assigned))
-        try:
-            if self._session.emit is not None and event is not None:
-                self._session.emit(event)
-        finally:
-            self._changed()
-
     # Finishing
 
     async def _finish(self, on_sent: Callable[[], None] | None) -> None:
-        with self._recording_faults():
+        with self._faults.recording():
             try:
-                await self._sender_ended()
+                await self._sender.all_launched()
             finally:
                 if on_sent is not None:
                     on_sent()
-            await wait_for(self._flights)
+            await self._sender.all_ended()
             # The close is a request like any other, so it needs a permit too.
             async with self._permits:
-                if not self.stopped:
+                if not self._faults.stopped:
                     await self._close()
-        with self._recording_faults():
-            if isinstance(self._fault, RestartMessageError) and not self._halted:
+        with self._faults.recording():
+            if isinstance(self._faults.fault, RestartMessageError) and not self._faults.halted:
                 await self._give_up()
-        with self._recording_faults():
+        with self._faults.recording():
             if self._message.closed_elsewhere:
                 if not self._message.is_settled:
                     await self._closer.settle_closed_elsewhere()
@@ -415,16 +338,16 @@ class MessageBuilder:
             await self._procedure(self._requests, self._closer)
             return
         await self._send_rest()
-        await wait_for(self._flights)
-        if self._message.batches and not self.stopped:
+        await self._sender.all_ended()
+        if self._message.batches and not self._faults.stopped:
             self._in_close = True
             await self._closer.close(self._accumulator.buffer or None)
 
     async def _send_rest(self) -> None:
         """Send all recipients but those kept for the close."""
-        await self._send_one_by_one()
+        await self._sender.send_one_by_one()
         self._accumulator.keep_for_close()
-        await self._send_one_by_one()
+        await self._sender.send_one_by_one()
 
     async def _give_up(self) -> None:
         """Delete the open message, because its recipients go to another one.
@@ -434,30 +357,11 @@ class MessageBuilder:
         if self._message.state == "open" and not self._message.closed_elsewhere:
             await self._requests.try_delete()
 
-    # Faults
+    # Changes
 
-    @contextmanager
-    def _recording_faults(self) -> Generator[None]:
-        """Record an error as the fault, so that other batches continue and all are counted."""
-        try:
-            yield
-        except asyncio.CancelledError:
-            if not self._halted:
-                # Not cancelled by this builder: something that the request awaited was cancelled.
-                self._fail(GatewayError("a request was cancelled from outside"))
-            raise
-        except (KeyboardInterrupt, SystemExit) as error:
-            # These also end the event loop.
-            self._fail(error)
-            raise
-        except BaseException as error:  # noqa: BLE001 - a listener may raise anything
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        # An error that prevents the restart of a message matters more than the cause of the restart.
-        if self._fault is None or isinstance(self._fault, RestartMessageError):
-            self._fault = error
-        self._opened.set()
+    def _failed(self) -> None:
+        # What waits for the message to be opened would otherwise wait for ever.
+        self._sender.opened.set()
         self._changed()
 
     def _changed(self) -> None:

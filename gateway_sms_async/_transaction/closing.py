@@ -17,25 +17,20 @@ from ..models import Message
 from .message import AssignedBatch, BatchState, RestartMessageError
 from .reconcile import (
     Counts,
-    Listing,
     OutcomesByBatch,
     count,
-    counts_add_up,
     outcomes_by_counts,
     outcomes_by_list,
     read_list,
-    sizes_tell_apart,
     unnamed,
 )
 from .requests import MessageRequests
 from .spending import SpendingLimit
+from .verification import OpenMessageVerifier
 
 __all__ = ["MessageCloser"]
 
 _CLOSE_TRIES = 5
-
-
-_LOOKS_AT_AN_OPEN_LIST = 3
 
 
 class MessageCloser:
@@ -52,8 +47,8 @@ class MessageCloser:
         self._requests = requests
         self._message = requests.message
         self._spending = spending
-        self._replaceable = replaceable
         self._tuning = requests.tuning
+        self._verifier = OpenMessageVerifier(requests, replaceable=replaceable)
 
     async def close(self, last: Batch | None) -> None:
         """Look, close with the last batch, look again and settle; raise if one of these fails.
@@ -62,12 +57,14 @@ class MessageCloser:
         """
         message, requests = self._message, self._requests
         await requests.wait_for_turn()
-        before, proven = await self._look(last)
+        before, proven = await self._verifier.look(last)
         # Without one valid recipient it shows no price, and the close could cost anything.
         unpriced = self._spending is not None and self._spending.price_missing
         if before.valid == 0 and (last is None or unpriced):
             if before.invalid != sum(map(len, message.batches)):
-                raise self._start_carefully("does not hold the recipients that were acknowledged")
+                raise self._verifier.start_carefully(
+                    "does not hold the recipients that were acknowledged"
+                )
             await requests.delete()
             message.found_all_invalid(before)
             return
@@ -115,116 +112,6 @@ class MessageCloser:
             return
         requests.note_closed_elsewhere()
         await self.settle_closed_elsewhere()
-
-    # Before the close
-
-    def _reserve(self, seen: Message, brought: int) -> None:
-        """Raise LimitReachedError if this close would exceed the campaign's limits."""
-        if self._spending is not None:
-            self._spending.reserve(
-                self._message.number, seen.valid, seen.price, brought, self._tuning.orphans
-            )
-
-    async def _look(self, last: Batch | None) -> tuple[Message, bool]:
-        """Return the message as it is, and whether counts alone prove which recipients it holds.
-
-        The close adds the `last` batch.
-        """
-        message, requests = self._message, self._requests
-        try:
-            seen = await requests.look()
-        except NotFoundError as error:
-            # It was never closed and does not exist, so it cannot go out any more.
-            raise requests.gone(error) from error
-        requests.check_open(seen)
-        self._check_objects(seen)
-        sizes = [len(batch) for batch in (*message.batches, *([] if last is None else [last]))]
-        counted = not message.in_doubt and counts_add_up(message.counts_by_batch, count(seen).total)
-        adds_up = counted and sizes_tell_apart(sizes)
-        proven = adds_up and not unnamed(seen, message.batches, once=True)
-        if not adds_up and self._tuning.careful and self._replaceable:
-            raise RestartMessageError(
-                f"message {message.id} does not match what the gateway acknowledged"
-            )
-        if not proven or self._tuning.verify_always:
-            seen, each_once = await self._look_at_list(seen, adds_up=adds_up)
-            proven = proven or (counted and each_once)
-        return seen, proven
-
-    def _check_objects(self, seen: Message) -> None:
-        """Raise RestartMessageError if the gateway may not understand lists of objects.
-
-        Do not close if recipients may look invalid only because of that.
-        """
-        lists = [len(batch) for batch in self._message.batches if batch.is_object_list]
-        if not lists or self._tuning.objects_understood:
-            return
-        self._tuning.objects_understood = seen.invalid < min(lists)
-        if not self._tuning.objects_understood:
-            raise RestartMessageError(
-                f"the gateway may not understand lists of objects (message {self._message.id}): "
-                "each is sent by itself"
-            )
-
-    async def _look_at_list(self, seen: Message, *, adds_up: bool) -> tuple[Message, bool]:
-        """Return the message, and whether its list shows each recipient exactly once."""
-        message = self._message
-        try:
-            listing, seen = await self._read_open_list(seen, once=adds_up)
-        except NotFoundError:
-            # This gateway may list recipients only after the close.
-            if not adds_up and self._replaceable:
-                raise self._start_carefully("cannot be listed before its close") from None
-            self._check_named(seen, once=adds_up)
-            return seen, False
-        if listing is None:
-            if not adds_up and self._replaceable:
-                raise self._start_carefully("is not listed completely")
-            self._check_named(seen, once=adds_up)
-            raise GatewayError(
-                f"the gateway does not list all recipients of message {message.id}: it was not "
-                "closed, so nothing has gone out. Use fewer recipients_per_message, or "
-                'verify="auto"'
-            )
-        if listing.doubled or listing.strangers:
-            raise self._start_carefully("holds a recipient twice, or one that was not sent")
-        if unnamed(seen, message.batches, once=adds_up):
-            # The message is open and does not change, and its list is complete without the
-            # invalid recipients that are counted: lists leave them out.
-            self._tuning.lists_hold_invalid = False
-        listed = listing.times.total() + seen.invalid
-        if listed < message.acknowledged:
-            self._tuning.careful = True
-        each_once = listed == sum(map(len, message.batches))
-        return seen, each_once and not unnamed(seen, message.batches, once=adds_up)
-
-    async def _read_open_list(self, seen: Message, *, once: bool) -> tuple[Listing | None, Message]:
-        """Read the list of an open message, and read it again if the message changed meanwhile."""
-        message, requests = self._message, self._requests
-        listing: Listing | None = None
-        for _ in range(_LOOKS_AT_AN_OPEN_LIST):
-            numbers = await requests.list_numbers()
-            before, seen = seen, await requests.look()
-            requests.check_open(seen)
-            listing = None
-            if numbers is not None:
-                listing = read_list(seen, message.batches, numbers, once=once)
-            if count(before) == count(seen):
-                break
-        return listing, seen
-
-    def _check_named(self, seen: Message, *, once: bool) -> None:
-        unnamed_count = unnamed(seen, self._message.batches, once=once)
-        if unnamed_count:
-            raise GatewayError(
-                f"the gateway counts {unnamed_count} invalid recipients on message {self._message.id} "
-                "without naming them, and its list does not show which they are: it was not closed, "
-                "so nothing has gone out. Check the numbers, or use recipients_per_message=1"
-            )
-
-    def _start_carefully(self, why: str) -> RestartMessageError:
-        self._tuning.careful = True
-        return RestartMessageError(f"message {self._message.id} {why}")
 
     # The close and after
 
@@ -279,7 +166,14 @@ class MessageCloser:
         # The recipient may have been paid for already, and is now paid for again.
         self._tuning.orphans += 1
         self._reserve(seen, 0)
-        await requests.send_single(alone)
+        await requests.single.send(alone)
+
+    def _reserve(self, seen: Message, brought: int) -> None:
+        """Raise LimitReachedError if this close would exceed the campaign's limits."""
+        if self._spending is not None:
+            self._spending.reserve(
+                self._message.number, seen.valid, seen.price, brought, self._tuning.orphans
+            )
 
     async def _settle_if_closed(
         self,

@@ -26,7 +26,6 @@ from .._journal.records import (
     CloseRefused,
     Opened,
     OpenIntent,
-    SingleSendIntent,
     ranges,
 )
 from .._messages.api import Accepts, MessagesAPI, only_message, response_to
@@ -42,13 +41,13 @@ from ..errors import (
     NotFoundError,
     OutcomeUnknownError,
     RateLimitError,
-    RecipientsRejectedError,
     ServerError,
     TransactionClosedError,
 )
 from ..models import Message
 from .message import AssignedBatch, BatchState, OutgoingMessage, RestartMessageError
-from .reconcile import Counts, entries_are_distinct, outcome_of_one
+from .reconcile import Counts, entries_are_distinct
+from .single import SingleSend
 from .tuning import Tuning
 
 __all__ = ["MessageRequests"]
@@ -65,7 +64,10 @@ _NO_ANSWER = (
 
 
 class MessageRequests:
-    """Sends the requests of one message, which is `message`."""
+    """Sends the requests of one message, which is `message`.
+
+    `single` sends to its only recipient without a transaction, once the message is deleted.
+    """
 
     def __init__(
         self,
@@ -85,6 +87,7 @@ class MessageRequests:
         self._draft = draft
         self._journal = NullJournal() if journal is None else journal
         self._allowed = tuning.limit
+        self.single = SingleSend(self.message, api, draft, self._sender, self._journal)
 
     # Its batches
 
@@ -282,57 +285,6 @@ class MessageRequests:
             # The DELETE was answered with a yes; a look that fails changes nothing.
             return False
         return True
-
-    # One recipient, sent to without a transaction
-
-    async def send_single(self, batch: Batch) -> None:
-        """Send to one recipient by a POST of its own; the message itself is deleted before."""
-        message = self.message
-        # The POST is the close now: until it is answered, the recipient is not called unsent.
-        message.begin_close(None)
-        reference = None if self._draft.has_custom else secrets.token_hex(16)
-        try:
-            await self._journal.intend(SingleSendIntent(message.number, reference))
-        except BaseException:
-            message.deleted()
-            self._journal.note(CloseRefused(message.number))
-            raise
-        message.close_may_apply()
-        try:
-            sent = await self._sender.send_draft(self._draft, batch.to_wire(), reference)
-            message.message_id = sent.id
-            final = await self._see_sent(sent)
-        except OutcomeUnknownError:
-            raise
-        except RecipientsRejectedError as rejected:
-            final = await self._see_sent(rejected.message)
-        except GatewayError:
-            message.deleted()
-            raise
-        message.message_id = final.id
-        message.settle([[outcome_of_one(final)] * len(batch)], final)
-
-    async def recover_single(self, reference: str | None) -> None:
-        """Look for a message to one recipient that an earlier run may have sent."""
-        message = self.message
-        final = None if reference is None else await self._sender.find(reference)
-        if final is None or final.transaction:
-            raise OutcomeUnknownError(
-                "POST: the answer was lost, and no message with its reference was found; a text "
-                "may have gone out",
-                reference=reference,
-            )
-        message.message_id = final.id
-        message.settle([[outcome_of_one(final)] * len(batch) for batch in message.batches], final)
-
-    async def _see_sent(self, sent: Message) -> Message:
-        """Read a message that was answered with a yes: only what is seen there is proven."""
-        try:
-            return await self._api.get(sent.id)
-        except GatewayError as error:
-            raise OutcomeUnknownError(
-                f"message {sent.id} was sent and cannot be read: whether it goes out is not known"
-            ) from error
 
     # What an answer proves
 

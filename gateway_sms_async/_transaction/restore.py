@@ -43,7 +43,7 @@ def _resume_single(builder: MessageBuilder, reference: str | None) -> None:
     builder.restore_close(None)
 
     async def recover(requests: MessageRequests, _: MessageCloser) -> None:
-        await requests.recover_single(reference)
+        await requests.single.recover(reference)
 
     builder.finish_with(recover)
 

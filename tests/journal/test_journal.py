@@ -49,7 +49,7 @@ from gateway_sms_async import (
     read_journal,
 )
 from gateway_sms_async._campaign import backlog
-from gateway_sms_async._journal import store as _store
+from gateway_sms_async._journal import connection as _connection, store as _store
 from gateway_sms_async._journal.store import Store
 from gateway_sms_async.testing import Fault, Simulator
 
@@ -745,7 +745,7 @@ async def test_every_write_failing(
     def failing(store: Store, *args: Any) -> Any:
         nonlocal passed
         passed += 1
-        with _store._explained(store.path):
+        with _connection.explained(store.path):
             if passed == nth and not after:
                 raise sqlite3.OperationalError("disk I/O error")
             done = original(store, *args)
@@ -809,7 +809,7 @@ async def test_a_full_disk_on_the_way(
     pages: int,
 ) -> None:
     monkeypatch.setattr(backlog, "_TOGETHER", 2)
-    connect = _store._connect
+    connect = _store.connect
     limit = pages
 
     def connecting(*args: Any, **kwargs: Any) -> sqlite3.Connection:
@@ -817,7 +817,8 @@ async def test_a_full_disk_on_the_way(
         connection.execute(f"PRAGMA max_page_count = {limit}")
         return connection
 
-    monkeypatch.setattr(_store, "_connect", connecting)
+    for module in (_store, _connection):
+        monkeypatch.setattr(module, "connect", connecting)
     with pytest.raises(BulkSendError, match="database or disk is full") as caught:
         await gateway.send_bulk(
             numbers(400), **ACME, batch_size=2, recipients_per_message=10, journal=journal

@@ -32,12 +32,15 @@ from gateway_sms_async._transaction import (
     closing,
     reconcile,
     requests as _requests,
+    verification,
 )
 from gateway_sms_async._transaction.builder import MessageBuilder
 from gateway_sms_async._transaction.closing import MessageCloser
 from gateway_sms_async._transaction.message import AssignedBatch, BatchState, OutgoingMessage
 from gateway_sms_async._transaction.reconcile import Listing
 from gateway_sms_async._transaction.requests import MessageRequests
+from gateway_sms_async._transaction.sender import BatchSender
+from gateway_sms_async._transaction.verification import OpenMessageVerifier
 from gateway_sms_async.errors import GatewayError, OutcomeUnknownError, ServerError
 
 from ..simulation.many import run_many
@@ -151,7 +154,7 @@ def wait_then_resend(patch: pytest.MonkeyPatch) -> None:
 
 def counts_not_compared(patch: pytest.MonkeyPatch) -> None:
     """Do not compare the counts with what was acknowledged."""
-    patch.setattr(closing, "counts_add_up", lambda *_: True)
+    patch.setattr(verification, "counts_add_up", lambda *_: True)
 
 
 def another_message_before_the_close(patch: pytest.MonkeyPatch) -> None:
@@ -171,10 +174,10 @@ def another_message_before_the_close(patch: pytest.MonkeyPatch) -> None:
 def no_look_before_the_close(patch: pytest.MonkeyPatch) -> None:
     """Close without looking."""
 
-    async def look(self: MessageCloser) -> Any:
+    async def look(self: OpenMessageVerifier, _: Any) -> Any:
         return self._message.seen, True
 
-    patch.setattr(MessageCloser, "_look", look)
+    patch.setattr(OpenMessageVerifier, "look", look)
 
 
 def no_look_after_the_close(patch: pytest.MonkeyPatch) -> None:
@@ -248,7 +251,7 @@ def _adding(requests: MessageRequests, assigned: AssignedBatch) -> Any:
 
 def siblings_cancelled(patch: pytest.MonkeyPatch) -> None:
     """Cancel the other batches when one is lost, and treat them as not sent."""
-    append, send_alone = MessageRequests.append, MessageBuilder._send
+    append, send_alone = MessageRequests.append, BatchSender._send
 
     async def cancellable(
         self: MessageRequests, assigned: AssignedBatch, wire_status: Any = None
@@ -260,7 +263,7 @@ def siblings_cancelled(patch: pytest.MonkeyPatch) -> None:
                 self._not_applied(assigned)
 
     async def send(
-        self: MessageBuilder, assigned: AssignedBatch, wire_status: Any, *, first: bool
+        self: BatchSender, assigned: AssignedBatch, wire_status: Any, *, first: bool
     ) -> None:
         await send_alone(self, assigned, wire_status, first=first)
         if assigned.state is BatchState.IN_DOUBT:
@@ -269,7 +272,7 @@ def siblings_cancelled(patch: pytest.MonkeyPatch) -> None:
                     task.cancel()
 
     patch.setattr(MessageRequests, "append", cancellable)
-    patch.setattr(MessageBuilder, "_send", send)
+    patch.setattr(BatchSender, "_send", send)
 
 
 def the_last_batch_dropped(patch: pytest.MonkeyPatch) -> None:
@@ -334,6 +337,7 @@ def a_list_of_any_length(patch: pytest.MonkeyPatch) -> None:
         return whole or Listing(reconcile.Counter(map(reconcile.digits, numbers)), 0)
 
     patch.setattr(closing, "read_list", read_list)
+    patch.setattr(verification, "read_list", read_list)
 
 
 def numbers_as_written_and_strangers_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -452,7 +456,7 @@ def an_id_in_use_is_taken(patch: pytest.MonkeyPatch) -> None:
 def sizes_stop_shrinking(patch: pytest.MonkeyPatch) -> None:
     """Give batches of one message the same size after a while, and believe their counts."""
     patch.setattr(accumulator, "shrinking", lambda size, batches: size - min(batches, size // 10))
-    patch.setattr(closing, "sizes_tell_apart", lambda _: True)
+    patch.setattr(verification, "sizes_tell_apart", lambda _: True)
 
 
 def neighbours_are_not_doubted(patch: pytest.MonkeyPatch) -> None:
@@ -464,7 +468,7 @@ def adopted_messages_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     """Forget the messages of earlier runs that a resume had not come to when it met a ceiling."""
 
     async def settle_adopted(self: Campaign) -> None:
-        self._adopted.clear()
+        self._outstanding.adopted.clear()
 
     patch.setattr(Campaign, "_settle_adopted", settle_adopted)
 
