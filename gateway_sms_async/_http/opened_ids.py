@@ -9,10 +9,11 @@ _MOST = 100_000
 
 
 class OpenedIds:
-    """Remembers the last `_MOST` ids."""
+    """Remembers the last `_MOST` ids. `lost` counts opens whose answers never came."""
 
     def __init__(self) -> None:
         self._ids: dict[str, None] = {}
+        self.lost: int = 0
 
     def claim(self, message_id: str) -> bool:
         """Take an id for one message; return False if another message has it already."""

@@ -284,7 +284,9 @@ class Session:
         if call.wire_status.on_wire and failed.outcome is AttemptResult.NOT_SENT:
             call.wire_status.departed -= 1
         call.wire_status.on_wire = False
-        call.wire_status.lost += failed.outcome is AttemptResult.AMBIGUOUS
+        if failed.outcome is AttemptResult.AMBIGUOUS:
+            call.wire_status.lost += 1
+            shared.opened_ids.lost += call.endpoint.operation is Operation.OPEN
         call.tries += 1
         await self._decide(call, failed, token)
         if observer is not None and failed.wait is not None:

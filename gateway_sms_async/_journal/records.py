@@ -47,11 +47,15 @@ class OpenIntent(Struct, tag="opening", array_like=True, frozen=True):
 
 
 class Opened(Struct, tag="opened", array_like=True, frozen=True):
-    """The gateway's answer: the id of the message, and how many recipients it counts."""
+    """The gateway's answer: the id of the message, and how many recipients it counts.
+
+    `is_own`: it showed the reference of the open, or no other open was lost.
+    """
 
     message: int
     message_id: str
     count: int
+    is_own: bool = True
 
 
 class AppendIntent(Struct, tag="adding", array_like=True, frozen=True):
@@ -94,9 +98,14 @@ class CloseIntent(Struct, tag="closing", array_like=True, frozen=True):
 
 
 class CloseRefused(Struct, tag="close refused", array_like=True, frozen=True):
-    """A close, or a plain send, is proven not to be applied: it never left, or was refused."""
+    """A close, or a plain send, is proven not to be applied: it never left, or was refused.
+
+    `seen_open`: the close was refused, and a look showed the message open and unchanged. A copy of
+    it may still arrive, so its recipients stay assigned to this message, and a resume closes it.
+    """
 
     message: int
+    seen_open: bool = False
 
 
 class ClosedElsewhere(Struct, tag="closed elsewhere", array_like=True, frozen=True):

@@ -43,7 +43,8 @@ class SavedBatch:
 class SavedMessage:
     """A message as the log has it.
 
-    - `closing`: the last intent to close that was not refused.
+    - `closing`: the last intent to close that may have left.
+    - `refused`: that close was refused, and the message was seen open and unchanged after it.
     - `cost`: what was reserved for its last close, or for the single send instead, in euro as text.
     - `released`: its recipients may be assigned to another message, because it has no id.
     - `accounted`: a summary of a run was written after it, so its orphans are counted there.
@@ -53,6 +54,8 @@ class SavedMessage:
     message_id: str | None = None
     batches: dict[int, SavedBatch] = field(default_factory=dict[int, SavedBatch])
     closing: CloseIntent | None = None
+    refused: bool = False
+    is_own: bool = True
     cost: str | None = None
     abandoning: bool = False
     closed_elsewhere: bool = False
@@ -82,7 +85,8 @@ class SavedMessage:
     @property
     def may_be_closed(self) -> bool:
         """Whether its recipients may be texted, so that they must not be called unsent."""
-        return self.closing is not None or self.sending is not None or self.closed_elsewhere
+        closing = self.closing is not None and not self.refused
+        return closing or self.sending is not None or self.closed_elsewhere
 
 
 _PENDING, _ASSIGNED = b"\x00", b"\x01"
@@ -159,6 +163,7 @@ class Position:
                 self._mark(recipients, _ASSIGNED)
             case Opened():
                 message.message_id = record.message_id
+                message.is_own = record.is_own
                 message.batches[0].count = record.count
             case AppendIntent():
                 message.batches[record.batch] = SavedBatch(record.recipients)
@@ -169,8 +174,11 @@ class Position:
                 self._mark(message.batches.pop(record.batch).recipients, _PENDING)
             case CloseIntent(recipients=recipients):
                 message.closing = record
+                message.refused = False
                 message.cost = record.cost
                 self._mark(recipients, _ASSIGNED)
+            case CloseRefused(seen_open=True):
+                message.refused = True
             case CloseRefused():
                 if message.closing is not None:
                     self._mark(message.closing.recipients, _PENDING)

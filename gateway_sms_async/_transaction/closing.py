@@ -12,7 +12,13 @@ from .._messages.draft import MessageUpdate, encode
 from .._receipt import RecipientOutcome
 from .._recipients.batches import Batch
 from .._recipients.wire import WireRecipients
-from ..errors import AuthenticationError, GatewayError, InvalidRequestError, NotFoundError
+from ..errors import (
+    AuthenticationError,
+    GatewayError,
+    InvalidRequestError,
+    LimitReachedError,
+    NotFoundError,
+)
 from ..models import Message
 from .message import AssignedBatch, BatchState, RestartMessageError
 from .reconcile import (
@@ -61,7 +67,7 @@ class MessageCloser:
         # Without one valid recipient it shows no price, and the close could cost anything.
         unpriced = self._spending is not None and self._spending.price_missing
         if before.valid == 0 and (last is None or unpriced):
-            if before.invalid != sum(map(len, message.batches)):
+            if not proven or before.invalid != sum(map(len, message.batches)):
                 raise self._verifier.start_carefully(
                     "does not hold the recipients that were acknowledged"
                 )
@@ -75,15 +81,30 @@ class MessageCloser:
         await self._close(assigned, count(before), proven=proven)
 
     async def resume_close(
-        self, last: AssignedBatch | None, before: Counts, *, proven: bool
+        self, last: AssignedBatch | None, before: Counts, *, proven: bool, refused: bool
     ) -> None:
-        """Resume from an intent to close that an earlier process left: look first."""
+        """Resume from an intent to close that an earlier process left: look first.
+
+        `refused`: that close was refused, and a look showed the message open and unchanged.
+        """
+        message, requests = self._message, self._requests
         others = [one for one in self._message.assigned if one is not last]
         # The intent was proven for the batches that were acknowledged then, and for no others.
         proven = proven and all(one.state is BatchState.ACKNOWLEDGED for one in others)
-        if not await self._settle_if_closed(last, before, None, proven=proven):
-            await self._requests.wait_for_turn()
-            await self._close(last, before, proven=proven)
+        if await self._settle_if_closed(last, before, None, proven=proven):
+            return
+        seen = message.seen
+        assert seen is not None
+        if refused:
+            message.close_in_doubt = False
+        await requests.wait_for_turn()
+        try:
+            self._reserve(seen, 0 if last is None else len(last.batch))
+        except LimitReachedError:
+            if refused:
+                requests.close_refused()
+            raise
+        await self._close(last, before, proven=proven)
 
     async def settle_closed_elsewhere(self) -> None:
         """Find out which recipients are on a message that was closed elsewhere.
@@ -130,7 +151,6 @@ class MessageCloser:
                 if message.close_in_doubt:
                     # An earlier one, whose answer was lost, may still arrive.
                     raise
-                requests.close_not_applied(last)
                 await self._after_refusal(refusal, payload, last)
                 return
             if await self._settle_if_closed(last, before, answer, proven=proven):
@@ -142,27 +162,36 @@ class MessageCloser:
     ) -> None:
         """Raise the refusal of a close, after which the message was seen unchanged, or a remedy.
 
-        One remedy sends: if the gateway rejects a close without recipients and the message holds
-        only one recipient, the message is deleted and the recipient is sent to by a POST.
+        A remedy sends to its recipients another way. A copy of the close may still arrive, so the
+        message is deleted first; if it cannot be, its recipients are unknown.
+
+        One remedy sends here: if the gateway rejects a close without recipients and the message
+        holds only one recipient, that one is sent to by a POST.
         """
         message, requests = self._message, self._requests
         seen = message.seen
         assert seen is not None
-        requests.check_size(refusal, payload, Batch() if last is None else last.batch)
+        try:
+            requests.check_size(refusal, payload, Batch() if last is None else last.batch)
+        except RestartMessageError:
+            await requests.delete()
+            raise
         if last is not None or not isinstance(refusal, InvalidRequestError):
+            requests.close_refused()
             raise refusal
         # This gateway rejects an empty list, and no recipient is left to send with the close.
         held = max(count(seen).total, sum(map(len, message.batches)))
         if held > 1 and self._tuning.close_empty:
+            requests.close_refused()
             raise GatewayError(
                 f"message {message.id} cannot be closed: the gateway adds recipients sent with a "
                 "close but does not close, and rejects a close without recipients. Use "
                 "recipients_per_message=1"
             ) from refusal
-        if held > 1:
-            raise RestartMessageError(f"message {message.id} cannot be closed without recipients")
         alone = message.batches[0]
         await requests.delete()
+        if held > 1:
+            raise RestartMessageError(f"message {message.id} cannot be closed without recipients")
         # The recipient may have been paid for already, and is now paid for again.
         self._tuning.orphans += 1
         self._reserve(seen, 0)

@@ -98,6 +98,7 @@ class OutgoingMessage:
     - `close_in_doubt`: a close may still arrive, whatever a look shows now: its answer was lost, or
       an earlier run sent it. The same holds for a single send.
     - `refused_as_closed`: a close was refused because the message was closed already.
+    - `is_own`: the answer that named it showed the reference of its own open.
     - `deleting`: a DELETE of it may have left, so that it may be gone.
     """
 
@@ -112,6 +113,7 @@ class OutgoingMessage:
         self.close_status: WireStatus = WireStatus()
         self.close_in_doubt: bool = False
         self.deleting = False
+        self.is_own = False
         self.refused_as_closed = False
         self._state: State = "new"
         self._next_batch = 0
@@ -228,12 +230,20 @@ class OutgoingMessage:
         if last is not None:
             last.state = BatchState.IN_DOUBT
 
-    def close_refused(self, last: AssignedBatch | None) -> None:
-        """Record that the close is proven not to be applied."""
-        self._become("open")
-        self._no_close()
+    def close_never_left(self, last: AssignedBatch | None) -> None:
+        """Record that no byte of a close has left."""
+        self.close_refused()
         if last is not None:
             last.state = BatchState.PENDING
+
+    def close_refused(self) -> None:
+        """Record that a close was refused, and that a look after it shows the message as before.
+
+        The last batch stays assigned to the message: no other message takes it, because a copy of
+        the close may still arrive.
+        """
+        self._become("open")
+        self._no_close()
 
     def close_may_apply(self) -> None:
         """Record that a close may be applied."""

@@ -22,7 +22,9 @@ __all__ = [
     "OutcomesByBatch",
     "count",
     "counts_add_up",
+    "each_invalid_is_named",
     "entries_are_distinct",
+    "first_absent",
     "outcome_of_one",
     "outcomes_by_counts",
     "outcomes_by_list",
@@ -168,6 +170,21 @@ def unnamed(message: Message, batches: Sequence[Batch], *, once: bool = False) -
         return 0
     # A recipient may be named as often as it was added.
     return message.invalid - sum(digits(one) in named for one in message.recipients.invalid.list)
+
+
+def each_invalid_is_named(message: Message, batches: Sequence[Batch]) -> bool:
+    """Whether as many different recipients are named as invalid as the gateway counts.
+
+    A batch of invalid recipients that is added twice is counted, and may be named, twice.
+    """
+    sent = {key for batch in batches for key in _keys(batch)} if message.invalid else set[int]()
+    return len({digits(one) for one in message.recipients.invalid.list} & sent) == message.invalid
+
+
+def first_absent(listing: Listing, batches: Sequence[Batch]) -> str | None:
+    """Return the first recipient of these batches that a list does not show, None if it shows all."""
+    numbers = (number for batch in batches for number in batch.numbers)
+    return next((one for one in numbers if digits(one) not in listing.times), None)
 
 
 def read_list(

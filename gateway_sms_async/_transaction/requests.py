@@ -87,6 +87,8 @@ class MessageRequests:
         self._draft = draft
         self._journal = NullJournal() if journal is None else journal
         self._allowed = tuning.limit
+        self._opened_ids = api.session.opened_ids
+        self._own_lost = 0
         self.single = SingleSend(self.message, api, draft, self._sender, self._journal)
 
     # Its batches
@@ -120,11 +122,17 @@ class MessageRequests:
             raise
         finally:
             # An opened message whose answer was lost never sends, but it may cost.
-            self.tuning.orphans += (wire_status.lost + wire_status.on_wire) * len(assigned.batch)
+            lost = wire_status.lost + wire_status.on_wire
+            self.tuning.orphans += lost * len(assigned.batch)
+            self._opened_ids.lost += wire_status.on_wire
         message.opened(answer.id)
+        message.is_own = reference is not None and answer.options.custom == reference
+        self._own_lost = wire_status.lost
         message.acknowledge(assigned, answer)
         self.tuning.taken(len(payload))
-        self._journal.note(Opened(message.number, answer.id, assigned.count))
+        self._journal.note(
+            Opened(message.number, answer.id, assigned.count, is_own=self.is_identified)
+        )
         self.check_open(answer)
         self._check_objects(assigned.batch, answer)
 
@@ -146,7 +154,8 @@ class MessageRequests:
             assigned.state = BatchState.IN_DOUBT
             return
         except TransactionClosedError as error:
-            self._not_applied(assigned)
+            # An earlier copy of it may have been applied before the close: the list decides.
+            assigned.state = BatchState.IN_DOUBT
             raise TransactionClosedError(
                 str(self.closed_elsewhere()), status=error.status, code=error.code
             ) from error
@@ -189,6 +198,13 @@ class MessageRequests:
         if not entries_are_distinct(reports, self.message.id):
             return None
         return [report.number for report in reports]
+
+    async def lists_recipient(self, number: str) -> bool:
+        """Return whether the gateway shows this recipient on the message."""
+        try:
+            return bool(await self._api.recipient(self.message.id, number))
+        except NotFoundError:
+            return False
 
     # Its close
 
@@ -237,15 +253,16 @@ class MessageRequests:
             answer, message.refused_as_closed = None, True
         except BaseException:
             if not message.close_begun:
-                self.close_not_applied(last)
+                message.close_never_left(last)
+                self._journal.note(CloseRefused(message.number))
             raise
         message.close_may_apply()
         return answer
 
-    def close_not_applied(self, last: AssignedBatch | None) -> None:
-        """Record that the close is proven not to be applied: it never left, or a look shows it."""
-        self.message.close_refused(last)
-        self._journal.note(CloseRefused(self.message.number))
+    def close_refused(self) -> None:
+        """Record that the close was refused, and that a look shows the message open and unchanged."""
+        self.message.close_refused()
+        self._journal.note(CloseRefused(self.message.number, seen_open=True))
 
     # Its delete
 
@@ -296,8 +313,15 @@ class MessageRequests:
         """
         custom = self._draft.custom if reference is None else reference
         can_be = response_to(custom, len(batch))
-        opened_ids = self._api.session.opened_ids
-        return lambda data: can_be(data) and opened_ids.claim(only_message(data).id)
+        return lambda data: can_be(data) and self._opened_ids.claim(only_message(data).id)
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether the answer to its open cannot have been that of another one.
+
+        The answer to a lost open, whose id nobody knows, could come as the answer to this one.
+        """
+        return self.message.is_own or self._opened_ids.lost <= self._own_lost
 
     def gone(self, error: NotFoundError) -> RestartMessageError:
         """Record that a message that was never closed does not exist, and return the error for it."""

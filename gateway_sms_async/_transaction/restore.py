@@ -26,6 +26,7 @@ async def restore_message(builder: MessageBuilder, saved: SavedMessage, journal:
     assert saved.message_id is not None
     builder.restore(saved.message_id, assigned)
     builder.message.deleting = saved.abandoning
+    builder.message.is_own = saved.is_own
     if saved.abandoning and not saved.may_be_closed:
         builder.finish_with(_delete)
     elif saved.sending is not None:
@@ -33,7 +34,7 @@ async def restore_message(builder: MessageBuilder, saved: SavedMessage, journal:
     elif saved.closing is not None:
         closing = saved.closing
         last = await journal.recipients(closing.recipients) if closing.recipients else None
-        _resume_close(builder, closing, last)
+        _resume_close(builder, closing, last, refused=saved.refused)
     elif saved.closed_elsewhere:
         builder.message.closed_elsewhere = True
         builder.finish_with(_settle_closed_elsewhere)
@@ -48,12 +49,14 @@ def _resume_single(builder: MessageBuilder, reference: str | None) -> None:
     builder.finish_with(recover)
 
 
-def _resume_close(builder: MessageBuilder, closing: CloseIntent, last: Batch | None) -> None:
+def _resume_close(
+    builder: MessageBuilder, closing: CloseIntent, last: Batch | None, *, refused: bool
+) -> None:
     assigned = builder.restore_close(last)
     before = Counts(closing.valid, closing.invalid)
 
     async def close(_: MessageRequests, closer: MessageCloser) -> None:
-        await closer.resume_close(assigned, before, proven=closing.proven)
+        await closer.resume_close(assigned, before, proven=closing.proven, refused=refused)
 
     builder.finish_with(close)
 

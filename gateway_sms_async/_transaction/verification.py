@@ -10,7 +10,16 @@ from .._recipients.batches import Batch
 from ..errors import GatewayError, NotFoundError
 from ..models import Message
 from .message import RestartMessageError
-from .reconcile import Listing, count, counts_add_up, read_list, sizes_tell_apart, unnamed
+from .reconcile import (
+    Listing,
+    count,
+    counts_add_up,
+    each_invalid_is_named,
+    first_absent,
+    read_list,
+    sizes_tell_apart,
+    unnamed,
+)
 from .requests import MessageRequests
 
 __all__ = ["OpenMessageVerifier"]
@@ -46,9 +55,10 @@ class OpenMessageVerifier:
         self._check_objects(seen)
         sizes = [len(batch) for batch in (*message.batches, *([] if last is None else [last]))]
         counted = not message.in_doubt and counts_add_up(message.counts_by_batch, count(seen).total)
-        adds_up = counted and sizes_tell_apart(sizes)
+        identified = requests.is_identified
+        adds_up = counted and sizes_tell_apart(sizes) and identified
         proven = adds_up and not unnamed(seen, message.batches, once=True)
-        if not adds_up and self._tuning.careful and self._replaceable:
+        if not adds_up and identified and self._tuning.careful and self._replaceable:
             raise RestartMessageError(
                 f"message {message.id} does not match what the gateway acknowledged"
             )
@@ -88,6 +98,8 @@ class OpenMessageVerifier:
                 raise self.start_carefully("cannot be listed before its close") from None
             self._check_named(seen, once=adds_up)
             return seen, False
+        if listing is not None and await self._is_cut(listing, seen, once=adds_up):
+            listing = None
         if listing is None:
             if not adds_up and self._replaceable:
                 raise self.start_carefully("is not listed completely")
@@ -107,7 +119,20 @@ class OpenMessageVerifier:
         if listed < message.acknowledged:
             self._tuning.careful = True
         each_once = listed == sum(map(len, message.batches))
-        return seen, each_once and not unnamed(seen, message.batches, once=adds_up)
+        return seen, each_once and each_invalid_is_named(seen, message.batches)
+
+    async def _is_cut(self, listing: Listing, seen: Message, *, once: bool) -> bool:
+        """Whether a list that seems to leave out the invalid recipients leaves out others instead.
+
+        It could hold the invalid ones and be cut to the length that it should have without them. A
+        gateway shows a recipient by itself if it lists it at all.
+        """
+        batches = self._message.batches
+        known = self._tuning.lists_hold_invalid is not None
+        if known or not unnamed(seen, batches, once=once):
+            return False
+        absent = first_absent(listing, batches)
+        return absent is not None and await self._requests.lists_recipient(absent)
 
     async def _read_open_list(self, seen: Message, *, once: bool) -> tuple[Listing | None, Message]:
         """Read the list of an open message, and read it again if the message changed meanwhile."""

@@ -197,12 +197,23 @@ def test_from_the_first_byte_of_a_close_no_recipient_is_unsent() -> None:
     assert outcomes(message) == [UNKNOWN] * 3
 
 
-def test_after_a_refused_close_its_batch_is_not_on_the_message() -> None:
+def test_after_a_refused_close_its_batch_stays_with_the_message() -> None:
+    message = opened(2)
+    last = message.assign(batch(1, 2))
+    message.begin_close(last)
+    message.close_status.departed += 1
+    assert outcomes(message) == [UNKNOWN] * 3
+    message.close_refused()
+    assert (message.state, last.state) == ("open", BatchState.IN_DOUBT)
+    assert outcomes(message) == [UNSENT] * 3
+
+
+def test_after_a_close_that_never_left_its_batch_is_not_on_the_message() -> None:
     message = opened(2)
     last = message.assign(batch(1, 2))
     message.begin_close(last)
     assert message.in_doubt
-    message.close_refused(last)
+    message.close_never_left(last)
     assert (message.state, last.state) == ("open", BatchState.PENDING)
     assert [len(one) for one in message.batches] == [2]
     assert message.release(last).numbers == numbers(1, 2)
@@ -369,7 +380,12 @@ class AnyLife(RuleBasedStateMachine):
     @precondition(lambda self: self.message.state == "closing" and not self.may_be_closed)
     @rule()
     def refuse_close(self) -> None:
-        self.message.close_refused(self.last)
+        self.message.close_refused()
+
+    @precondition(lambda self: self.message.state == "closing" and not self.may_be_closed)
+    @rule()
+    def stop_close(self) -> None:
+        self.message.close_never_left(self.last)
 
     @precondition(lambda self: self.message.state == "closing")
     @rule()
