@@ -93,6 +93,10 @@ class MessageCloser:
         proven = proven and all(one.state is BatchState.ACKNOWLEDGED for one in others)
         if await self._settle_if_closed(last, before, None, proven=proven):
             return
+        if message.deleting:
+            # It was to be deleted, because its recipients go to another message.
+            await requests.delete()
+            raise RestartMessageError(f"message {message.id} was not closed; it was deleted")
         seen = message.seen
         assert seen is not None
         if refused:

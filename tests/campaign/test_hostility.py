@@ -6,24 +6,23 @@ Each of these once called a recipient unsent who was texted, texted one twice, o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway_sms_async import BulkSendError, GatewayClient, Receipt, RetryPolicy, read_journal
+from gateway_sms_async import BulkSendError, read_journal
 from gateway_sms_async._http.transport import Transport
 from gateway_sms_async._journal.records import CloseRefused, decode
 from gateway_sms_async._journal.store import Store
 from gateway_sms_async._transaction.accumulator import Accumulator
-from gateway_sms_async.testing import Dialect, Fault, RecordedRequest, Simulator
+from gateway_sms_async.testing import Fault, RecordedRequest
 
 from ..support.accounting import check, numbers
+from ..support.campaigns import pair, send
 
 ACME: dict[str, Any] = {"sender": "ACME", "body": "Ciao"}
-QUICK = RetryPolicy(base_delay=0.001, max_delay=0.01, max_elapsed=0.5)
 MODES: dict[str, dict[str, Any]] = {
     "plain": {},
     "careful": {"careful": True},
@@ -31,27 +30,6 @@ MODES: dict[str, dict[str, Any]] = {
 }
 REFUSALS = [(400, 400), (401, 401), (402, 201), (403, 403), (404, 404), (406, 210), (413, 413)]
 REFUSALS += [(422, 422), (429, 429)]
-
-
-@asynccontextmanager
-async def pair(**knobs: Any) -> AsyncIterator[tuple[Simulator, GatewayClient]]:
-    async with (
-        Simulator(dialect=Dialect(**knobs)) as simulator,
-        GatewayClient(
-            simulator.token, base_url=simulator.url, rate=None, timeout=5, retry=QUICK
-        ) as gateway,
-    ):
-        yield simulator, gateway
-
-
-async def send(
-    gateway: GatewayClient, count: int = 40, **settings: Any
-) -> tuple[Receipt, BulkSendError | None]:
-    settings = {"batch_size": 7, "recipients_per_message": 20, "concurrency": 2, **settings}
-    try:
-        return await gateway.send_bulk(numbers(count), **ACME, **settings), None
-    except BulkSendError as error:
-        return error.receipt, error
 
 
 # --- a proxy that repeats requests, and gives back the refusal of the second copy ----------------
