@@ -1,4 +1,4 @@
-"""The ids of the messages that a client has opened, so that an id given twice is noticed. No I/O."""
+"""The ids of the messages that a client has made, so that an id given twice is noticed. No I/O."""
 
 from __future__ import annotations
 
