@@ -12,15 +12,19 @@ import asyncio
 import builtins
 import re
 from collections.abc import Callable
+from html import unescape
 from typing import Any
+from unicodedata import normalize
 
 import msgspec
 
 from .._http.endpoint import LIST_CAP, Endpoint, WireStatus
+from .._http.opened_ids import OpenedIds
 from .._http.retry import Operation
 from .._http.session import Session
 from ..errors import InvalidRequestError, NotFoundError, OutcomeUnknownError
 from ..models import Envelope, Message, MessageSummary, RecipientReport
+from .draft import Draft
 
 __all__ = [
     "LOOK_SHARE",
@@ -211,23 +215,63 @@ def before_look(deadline: float | None) -> float | None:
     return deadline - max(0.0, deadline - now) * LOOK_SHARE
 
 
-def response_to(custom: object, recipients: int) -> Accepts:
+def response_to(
+    custom: object,
+    recipients: int,
+    *,
+    draft: Draft | None = None,
+    opened_ids: OpenedIds | None = None,
+    sends: bool = False,
+) -> Accepts:
     """Return a check that a response can be the one to a POST with so many recipients.
 
     `custom` is what the POST carries in `options.custom`. A gateway that returns another text or
-    object there answers another request.
+    object there answers another request. So does one that returns another sender or text than those
+    of `draft`, or the id of another message in `opened_ids`; a new id is claimed. `sends` is True
+    if the POST does not open a transaction: then the response cannot be an open message.
     """
 
     def accepts(data: tuple[Message] | Message) -> bool:
         message = only_message(data)
-        if message.valid + message.invalid > recipients:
+        if message.valid + message.invalid > recipients or (sends and message.transaction):
+            return False
+        if draft is not None and not _may_show(message, draft):
             return False
         shown = message.options.custom
         # A gateway may return a text of digits as a number, and nothing as an empty list.
         is_silent = not shown or isinstance(shown, int | float)
-        return is_silent or shown == custom or not isinstance(custom, str)
+        if not (is_silent or shown == custom or not isinstance(custom, str)):
+            return False
+        # Last: what is rejected claims no id.
+        return opened_ids is None or opened_ids.claim(message.id)
 
     return accepts
+
+
+def _may_show(message: Message, draft: Draft) -> bool:
+    """Return whether a message with this sender and text can be one of this draft."""
+    # A text with placeholders may be shown as it is filled for one recipient.
+    return not _differs(draft.sender, message.sender) and (
+        bool(draft.placeholders) or not _differs(draft.body, message.body)
+    )
+
+
+def _differs(sent: str, shown: str | None) -> bool:
+    """Return whether a gateway that was given one text cannot show the other one for it."""
+    if not shown or shown == sent:
+        return False
+    was, now = _letters(sent), _letters(unescape(shown))
+    return bool(was and now) and was != now
+
+
+def _letters(text: str) -> str:
+    """Return the letters and digits of a text, in small letters and without accents.
+
+    A gateway may change everything else. Empty if there is a letter that is not Latin, because the
+    gateway may write it in another way.
+    """
+    found = "".join(filter(str.isalnum, normalize("NFKD", text))).casefold()
+    return found if found.isascii() else ""
 
 
 def _about(message_id: str) -> Accepts:

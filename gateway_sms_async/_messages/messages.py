@@ -99,7 +99,8 @@ class Messages:
         If the response is lost, the message is looked for by its reference: the account is listed
         and its newest messages are read one by one. If it is found, it is returned. A reference of
         your own should be new in every call: another message may have it, so what is found is
-        returned only if its sender, its text and its list of recipients are those of this call.
+        returned only if its sender, its text and its list of recipients are those of this call, and
+        no earlier call of this client has returned it.
 
         The whole call takes at most `max_elapsed` seconds. A quarter of them is kept for the search,
         and the wait for a realtime message takes at most the other three.
@@ -136,7 +137,12 @@ class Messages:
         )
         count = count_recipients(wire)
         if transaction:
-            accepts = response_to(draft.custom if reference is None else reference, count)
+            accepts = response_to(
+                draft.custom if reference is None else reference,
+                count,
+                draft=draft,
+                opened_ids=self._session.opened_ids,
+            )
             return check_accepted(await self._api.open_transaction(payload, accepts=accepts))
         turn: float | None = None
         waits = check_flag("wait_realtime", wait_realtime)

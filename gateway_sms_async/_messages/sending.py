@@ -117,13 +117,20 @@ class MessageSender:
         started = time.time()
         reference = post.reference
         custom = post.draft.custom if reference is None else reference
+        accepts = response_to(
+            custom,
+            count_recipients(post.recipients),
+            draft=post.draft,
+            opened_ids=self._session.opened_ids,
+            sends=True,
+        )
         try:
             # Not through the API object: most requests are these, and each layer costs time.
             data = await self._session.call(
                 SEND,
                 MESSAGES,
                 post.payload,
-                accepts=response_to(custom, count_recipients(post.recipients)),
+                accepts=accepts,
                 deadline=deadline if reference is None else before_look(deadline),
             )
             message = only_message(data)
@@ -159,7 +166,7 @@ class MessageSender:
                 message = await self._api.get(summary.id, deadline)
             except NotFoundError:
                 continue
-            if message.options.custom == reference and (
+            if _is_reference(message.options.custom, reference) and (
                 is_wanted is None or await is_wanted(message)
             ):
                 return message
@@ -206,7 +213,10 @@ class MessageSender:
         count = count_recipients(post.recipients)
         if message.transaction or message.body not in {None, draft.body} or total > count:
             return False
+        opened_ids = self._session.opened_ids
         if post.has_own_reference:
+            # The reference is the proof, even if the id was given to another send as well.
+            opened_ids.claim(message.id)
             return True
         made = message.timestamp
         if made is None or made.timestamp() < since or total != count:
@@ -217,7 +227,15 @@ class MessageSender:
             reports = await self._api.recipients(message.id, deadline)
         except NotFoundError:
             return False
-        return _has_exactly(message, reports, post.recipients)
+        is_this = _has_exactly(message, reports, post.recipients)
+        # A message that another call has claimed is not the one of this call.
+        return is_this and opened_ids.claim(message.id)
+
+
+def _is_reference(custom: object, reference: str) -> bool:
+    # A gateway may return a text of digits as a number.
+    is_number = isinstance(custom, int) and not isinstance(custom, bool)
+    return (str(custom) if is_number else custom) == reference
 
 
 def _has_exactly(

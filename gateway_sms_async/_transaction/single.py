@@ -76,14 +76,20 @@ class SingleSend:
                 "may have gone out",
                 reference=reference,
             )
+        self._api.session.opened_ids.claim(final.id)
         message.message_id = final.id
         message.settle([[outcome_of_one(final)] * len(batch) for batch in message.batches], final)
 
     async def _see_sent(self, sent: Message) -> Message:
         """Read a message that was answered with a yes: only what is seen there is proven."""
         try:
-            return await self._api.get(sent.id)
+            seen = await self._api.get(sent.id)
         except GatewayError as error:
             raise OutcomeUnknownError(
                 f"message {sent.id} was sent and cannot be read: whether it goes out is not known"
             ) from error
+        if seen.transaction:
+            raise OutcomeUnknownError(
+                f"message {sent.id} was sent and is shown open: whether it goes out is not known"
+            )
+        return seen

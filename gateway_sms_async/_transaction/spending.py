@@ -38,6 +38,8 @@ class SpendingLimit:
         self._max_cost = max_cost
         self._recipients: dict[int, int] = {}
         self._costs: dict[int, Decimal] = {}
+        # How many recipients are on messages without a price, which may be known later.
+        self._unpriced: dict[int, int] = {}
         self._each = Decimal()
         self._reached: LimitReachedError | None = None
         self.spent_before: Decimal = Decimal()
@@ -54,7 +56,7 @@ class SpendingLimit:
             room = self._max_recipients - _total(self._recipients, held)
         if self._max_cost is not None and self._each:
             costs = {message: self._each * count for message, count in held.items()}
-            spent = self.wasted(orphans) + _total(self._costs, costs)
+            spent = self.wasted(orphans) + _total(self._spent(), costs)
             room = min(room, int((self._max_cost - spent) / self._each))
         return max(0, room)
 
@@ -74,7 +76,7 @@ class SpendingLimit:
             reached = f"{sent} recipients are sent to, max_recipients is {self._max_recipients}"
             higher = "max_recipients"
         else:
-            total = self.wasted(orphans) + sum(self._costs.values()) + self._each
+            total = self.wasted(orphans) + sum(self._spent().values()) + self._each
             reached = (
                 f"one more recipient would make it {total:.2f} EUR, max_cost is {self._max_cost}"
             )
@@ -111,18 +113,18 @@ class SpendingLimit:
         if self._max_cost is not None:
             if price is None:
                 raise LimitReachedError(f"the gateway names no price, {_WITHOUT}")
-            if recipients and not _usable(price):
+            if (recipients and not _usable(price)) or (last and not self._each):
                 raise LimitReachedError(
                     f"the gateway names a price that is not above 0, {_WITHOUT}"
                 )
             cost = max(Decimal(), price) + self._each * last
-            total = self.wasted(orphans) + sum((self._costs | {message: cost}).values())
+            total = self.wasted(orphans) + sum((self._spent() | {message: cost}).values())
             if total > self._max_cost:
                 raise LimitReachedError(
                     f"closing one more message would cost {total:.2f} EUR in all, max_cost is "
                     f"{self._max_cost}; it was not closed. {_HIGHER} max_cost"
                 )
-            self._costs[message] = cost
+            self._set_cost(message, cost)
         self._recipients[message] = recipients + last
 
     def learn(self, price: Decimal | None, recipients: int) -> None:
@@ -138,18 +140,26 @@ class SpendingLimit:
         """Replace what was reserved by what the message really cost.
 
         If recipients were sent to and the gateway names no usable price, what was reserved for them
-        still counts, or an estimate.
+        still counts. If nothing was, each counts at the highest price so far.
         """
         self.learn(price, recipients)
         self._recipients[message] = recipients
         if not recipients or _usable(price):
-            self._costs[message] = max(Decimal(), price or Decimal())
-        else:
-            self._costs.setdefault(message, self._each * recipients)
+            self._set_cost(message, max(Decimal(), price or Decimal()))
+        elif message not in self._costs:
+            self._unpriced[message] = recipients
 
     def wasted(self, orphans: int) -> Decimal:
         """Return what may have been paid for messages that never went out, if a price is known."""
         return self.spent_before + orphans * self._each
+
+    def _spent(self) -> dict[int, Decimal]:
+        """Return what each message has cost or may have cost, as far as a price is known."""
+        return self._costs | {one: self._each * count for one, count in self._unpriced.items()}
+
+    def _set_cost(self, message: int, cost: Decimal) -> None:
+        self._unpriced.pop(message, None)
+        self._costs[message] = cost
 
 
 def _usable(price: Decimal | None) -> bool:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from gateway_sms_async import BulkSendError, GatewayClient, LimitReachedError, Receipt
+from gateway_sms_async import BulkSendError, GatewayClient, LimitReachedError, Receipt, RetryPolicy
 from gateway_sms_async._simulator.message import StoredMessage as Stored
 from gateway_sms_async._transaction.spending import SpendingLimit
-from gateway_sms_async.testing import Dialect, Simulator
+from gateway_sms_async.testing import Dialect, Fault, RecordedRequest, Simulator
 
 from ..support.accounting import check, numbers
 from ..support.policy import QUICK
@@ -280,3 +280,47 @@ async def test_a_ceiling_that_cannot_be_used_is_refused_before_the_journal_is_op
 ) -> None:
     with pytest.raises(error):
         await gateway.resume_bulk(tmp_path / "none.db", **ceiling)
+
+
+# --- messages of earlier runs that stay unknown --------------------------------------------------
+
+
+@pytest.mark.parametrize("limited_before", [False, True])
+async def test_recipients_that_stay_unknown_count_towards_the_cost(
+    tmp_path: Path, limited_before: bool
+) -> None:
+    journal = tmp_path / "campaign.db"
+    unknown: list[str] = []
+
+    def unreadable(request: RecordedRequest) -> Fault | None:
+        message_id = request.path.strip("/").split("/")[-1]
+        if request.operation == "close" and not unknown:
+            unknown.append(message_id)
+            return Fault.reset(after_apply=True)
+        is_it = any(one in request.path for one in unknown)
+        return Fault.status(503) if is_it and request.operation in {"get", "recipients"} else None
+
+    retry = RetryPolicy(base_delay=0.001, max_delay=0.01, max_elapsed=0.5)
+    async with (
+        Simulator(price=PRICE) as simulator,
+        GatewayClient(simulator.token, base_url=simulator.url, rate=None, retry=retry) as gateway,
+    ):
+        simulator.faults.plan = unreadable
+        before = {"max_cost": "0.70"} if limited_before else {}
+        receipt, error = await send(
+            gateway,
+            60,
+            recipients_per_message=20,
+            batch_size=10,
+            concurrency=1,
+            journal=journal,
+            **before,
+        )
+        assert error is not None
+        assert len(receipt.unknown) == 20
+        with pytest.raises(BulkSendError) as caught:
+            await gateway.resume_bulk(journal, max_cost="0.70")
+        assert len(caught.value.receipt.unknown) == 20
+        assert isinstance(caught.value.__cause__, LimitReachedError)
+        assert len(simulator.ledger) * PRICE <= Decimal("0.70")
+        check(caught.value.receipt, simulator, set(numbers(60)))

@@ -56,6 +56,7 @@ TEXT = "Canary text"
 MIB = 1024 * 1024
 
 FINE = say(http(envelope()))
+CLOSED = say(http(envelope(message(transaction=False))))
 GET = f"GET /messages/{ID}"
 
 Call = Callable[[GatewayClient], Awaitable[Any]]
@@ -340,7 +341,7 @@ async def test_netrc_is_not_read(monkeypatch, tmp_path):
 @calls
 async def test_what_stands_on_the_wire(name):
     method, call = CALLS[name]
-    async with RawServer(FINE) as server, client(server.url) as gateway:
+    async with RawServer(CLOSED) as server, client(server.url) as gateway:
         await call(gateway)
         (sent,) = server.requests
     assert sent.method == method
@@ -939,7 +940,7 @@ async def test_https_through_a_tunnel_is_one_request(tls, trusted, name):
     method, call = CALLS[name]
     proxy = await asyncio.start_server(tunnel, "127.0.0.1", 0)
     address = f"http://{CREDENTIALS}@127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
-    async with RawServer(FINE, tls=tls) as server:
+    async with RawServer(CLOSED, tls=tls) as server:
         async with client(
             server.url, proxy=address, connector=lambda: aiohttp.TCPConnector(ssl=trusted)
         ) as gateway:

@@ -10,7 +10,9 @@ import pytest
 from gateway_sms_async import (
     GatewayClient,
     InvalidCount,
+    Options,
     OutcomeUnknownError,
+    Recipient,
     RetryPolicy,
     UnexpectedResponseError,
 )
@@ -249,3 +251,148 @@ async def test_a_message_names_the_recipients_it_goes_to_without(
 def test_a_total_below_its_list_is_refused():
     with pytest.raises(ValueError, match="more invalid recipients"):
         InvalidCount(total=0, wire_list=b'["x"]')  # type: ignore[arg-type]
+
+
+# The answer to another request
+
+
+MIXED_UP: dict[str, tuple[Dialect, dict[str, Any]]] = {
+    "own reference": (Dialect(), {}),
+    "custom is not returned": (Dialect(custom_returned=False), {}),
+    "custom of the caller": (Dialect(), {"options": Options(custom="shop")}),
+    "custom is an object": (Dialect(), {"options": Options(custom={"shop": 1})}),
+}
+
+
+@pytest.mark.parametrize(("dialect", "more"), MIXED_UP.values(), ids=MIXED_UP.keys())
+@pytest.mark.parametrize("first", ["send", "open"])
+async def test_the_id_of_another_message_is_no_answer(
+    first: str, dialect: Dialect, more: dict[str, Any]
+):
+    async with Simulator(dialect=dialect) as simulator, client_of(simulator) as gateway:
+        answers: list[Any] = []
+        post = simulator.gateway.post
+
+        def answered_before(body: Any) -> Any:
+            if not answers:
+                answers.append(post(body))
+            return answers[0]
+
+        simulator.gateway.post = answered_before  # type: ignore[method-assign]
+        same = {"sender": "ACME", "body": "Ciao", **more}
+        await gateway.messages.send(**same, recipients=A, transaction=first == "open")
+        with pytest.raises(OutcomeUnknownError):
+            await gateway.messages.send(**same, recipients=B)
+        assert B not in simulator.ledger
+
+
+async def test_two_opens_are_not_answered_with_one_id():
+    same: dict[str, Any] = {
+        "sender": "ACME",
+        "body": "Ciao",
+        "options": Options(custom="shop"),
+        "transaction": True,
+    }
+    one_id, other = http(envelope(message())), http(envelope(message("e" * 24)))
+    async with (
+        RawServer(say(one_id), say(one_id), say(other)) as server,
+        GatewayClient("token", base_url=server.url, rate=None, retry=QUICK) as gateway,
+    ):
+        first = await gateway.messages.send(**same, recipients=A)
+        second = await gateway.messages.send(**same, recipients=B)
+        assert first.id != second.id
+        assert len(server.requests) == 3
+
+
+async def test_a_message_that_an_earlier_call_has_is_not_found_again(
+    gateway: GatewayClient, simulator: Simulator
+):
+    await gateway.messages.send(**THIS)
+    simulator.faults.add(Fault.reset(), on="send")
+    with pytest.raises(OutcomeUnknownError, match="not provably this one"):
+        await gateway.messages.send(**THIS)
+    simulator.faults.add(Fault.reset(after_apply=True), on="send")
+    found = await gateway.messages.send(**THIS)
+    simulator.faults.add(Fault.reset(), on="send")
+    with pytest.raises(OutcomeUnknownError, match="not provably this one"):
+        await gateway.messages.send(**THIS)
+    assert (await gateway.messages.get(found.id)).valid == 2
+    assert simulator.ledger == {A: 2, B: 2}
+
+
+SHOWN_BY_ANOTHER: dict[str, dict[str, Any]] = {
+    "an open message": {"transaction": True},
+    "another text": {"body": "Addio"},
+    "another code": {"body": "Ciao 2"},
+    "another sender": {"sender": "OTHER"},
+}
+
+
+@pytest.mark.parametrize("shown", SHOWN_BY_ANOTHER.values(), ids=SHOWN_BY_ANOTHER.keys())
+async def test_an_answer_that_shows_another_message_is_not_believed(shown: dict[str, Any]):
+    async with (
+        RawServer(say(one(**shown)), say(http(envelope([])))) as server,
+        GatewayClient("token", base_url=server.url, rate=None, retry=QUICK) as gateway,
+    ):
+        with pytest.raises(OutcomeUnknownError, match="no message with its reference"):
+            await gateway.messages.send(**THIS)
+
+
+@pytest.mark.parametrize("shown", [{"body": "Addio"}, {"sender": "OTHER"}], ids=str)
+async def test_an_open_that_shows_another_message_is_repeated(shown: dict[str, Any]):
+    right = one(message_id="e" * 24, transaction=True)
+    async with (
+        RawServer(say(one(transaction=True, **shown)), say(right)) as server,
+        GatewayClient("token", base_url=server.url, rate=None, retry=QUICK) as gateway,
+    ):
+        assert (await gateway.messages.send(**THIS, transaction=True)).id == "e" * 24
+
+
+REWRITTEN: list[tuple[str, dict[str, Any]]] = [
+    ("Ciao", {"body": None, "sender": None}),
+    ("Ciao", {"body": "", "sender": ""}),
+    (" Ciao,\r\n a te ", {"body": "Ciao,\n a te", "sender": "acme"}),
+    ("L'ordine è qui & lì", {"body": "L&#039;ordine e&#768; qui &amp; li&#768;"}),
+    ("Perché no? €5", {"body": "Perche' no? ?5"}),
+    ("Привет, Anna", {"body": "Privet, Anna"}),
+    ("Привет, Anna", {"body": "??????, Anna"}),
+    ("Ciao {{name}}", {"body": "Ciao Anna"}),
+]
+
+
+@pytest.mark.parametrize(("body", "shown"), REWRITTEN, ids=str)
+async def test_a_text_that_the_gateway_writes_in_another_way_is_believed(
+    body: str, shown: dict[str, Any]
+):
+    recipient = Recipient(A, {"name": "Anna"})
+    async with (
+        RawServer(say(one(recipients=counts(1), **shown))) as server,
+        GatewayClient("token", base_url=server.url, rate=None, retry=QUICK) as gateway,
+    ):
+        sent = await gateway.messages.send(
+            sender="ACME", body=body, recipients=recipient, reference="r"
+        )
+        assert sent.valid == 1
+
+
+# A reference of digits
+
+
+@pytest.mark.parametrize("shown", [4711, "4711"], ids=repr)
+async def test_a_reference_that_comes_back_as_a_number_is_found(shown: object):
+    listed = http(envelope([{"id": message()["id"]}]))
+    async with (
+        RawServer(say(listed), say(one(shown))) as server,
+        GatewayClient("token", base_url=server.url, rate=None, retry=QUICK) as gateway,
+    ):
+        assert await gateway.messages.find("4711") is not None
+
+
+@pytest.mark.parametrize("shown", [True, 1.0, None, 10, "01", [1]], ids=repr)
+async def test_another_value_is_not_the_reference(shown: object):
+    listed = http(envelope([{"id": message()["id"]}]))
+    async with (
+        RawServer(say(listed), say(one(shown))) as server,
+        GatewayClient("token", base_url=server.url, rate=None, retry=QUICK) as gateway,
+    ):
+        assert await gateway.messages.find("1") is None

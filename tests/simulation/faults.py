@@ -93,6 +93,8 @@ class FaultInjector:
 
     def _decide(self, operation: str, index: int) -> tuple[str, str, Random]:
         schedule = self._schedule
+        if operation not in OPERATIONS:
+            return "", "", Random(schedule.seed)
         rng = Random((schedule.seed * 1009 + OPERATIONS.index(operation)) * 100_003 + index)
         pin = self._pins.get((operation, index))
         if self.faultless:

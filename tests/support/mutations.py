@@ -22,7 +22,7 @@ from gateway_sms_async._http import (
     transport as _transport,
 )
 from gateway_sms_async._journal import journal, replay
-from gateway_sms_async._journal.records import Appended, Ended, Record, Resumed
+from gateway_sms_async._journal.records import Appended, CloseRefused, Ended, Record, Resumed
 from gateway_sms_async._journal.replay import Position
 from gateway_sms_async._receipt import RecipientOutcome
 from gateway_sms_async._recipients.batches import Batch, Batcher
@@ -353,7 +353,7 @@ def numbers_as_written_and_strangers_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reconcile, "digits", as_written)
     patch.setattr(closing, "outcomes_by_list", outcomes)
     patch.setattr(
-        MessageCloser,
+        OpenMessageVerifier,
         "_read_open_list",
         lambda self, seen, **_: _answer((Listing(reconcile.Counter(), 0), seen)),
     )
@@ -428,6 +428,12 @@ def each_message_for_itself(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Batcher, "fill", fill)
 
 
+def _call_unapplied(requests: MessageRequests, last: Any) -> None:
+    """Record that a close was not applied, whether or not that is proven."""
+    requests.message.close_never_left(last)
+    requests._journal.note(CloseRefused(requests.message.number))
+
+
 def a_refused_close_is_not_looked_at(patch: pytest.MonkeyPatch) -> None:
     """Take the refusal of a close for a proof that it was not applied."""
     original = MessageRequests.close_once
@@ -437,7 +443,7 @@ def a_refused_close_is_not_looked_at(patch: pytest.MonkeyPatch) -> None:
             return await original(self, payload, last)
         except GatewayError:
             if self.message.close_begun:
-                self.close_not_applied(last)
+                _call_unapplied(self, last)
             raise
 
     patch.setattr(MessageRequests, "close_once", close_once)
@@ -483,7 +489,7 @@ def a_close_is_undoubted_by_an_exception(patch: pytest.MonkeyPatch) -> None:
         except GatewayError:
             raise
         except BaseException:
-            self.close_not_applied(last)
+            _call_unapplied(self, last)
             raise
 
     patch.setattr(MessageRequests, "close_once", close_once)
