@@ -28,7 +28,7 @@ from .._journal.records import (
     OpenIntent,
     ranges,
 )
-from .._messages.api import Accepts, MessagesAPI, only_message, response_to
+from .._messages.api import Accepts, MessagesAPI, response_to
 from .._messages.draft import Draft, MessageUpdate, encode
 from .._messages.sending import MessageSender
 from .._recipients.batches import Batch
@@ -312,8 +312,7 @@ class MessageRequests:
         recipients of the other.
         """
         custom = self._draft.custom if reference is None else reference
-        can_be = response_to(custom, len(batch))
-        return lambda data: can_be(data) and self._opened_ids.claim(only_message(data).id)
+        return response_to(custom, len(batch), draft=self._draft, opened_ids=self._opened_ids)
 
     @property
     def is_identified(self) -> bool:
