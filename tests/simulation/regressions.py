@@ -19,14 +19,14 @@ FOUND = {
     "added to a message being closed, and not sent": Schedule(
         seed=1,
         processes=(
-            Interruption(how="kill", at="request", when=11, side="after"),
+            Interruption(how="kill", at="request", when=15, side="after"),
             Interruption(how="kill", at="request", when=1),
         ),
         **_LEFT_CLOSING,
     ),
     "added to a closed message": Schedule(
         seed=1,
-        processes=(Interruption(how="kill", at="request", when=11, side="after"), None),
+        processes=(Interruption(how="kill", at="request", when=15, side="after"), None),
         **_LEFT_CLOSING,
     ),
     # An empty source was reported complete, though its journal was never created.
