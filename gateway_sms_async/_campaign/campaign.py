@@ -354,10 +354,10 @@ class Campaign:
         self._limits.note_ended(builder)
         self._returned.extend(builder.left_over)
         # A message that was replaced is left open, but its recipients go to another message.
-        replaced = message.state == "left_open" and isinstance(builder.fault, RestartMessageError)
-        if message.state in {"closed", "abandoned"} or (replaced and self._reason is None):
+        replaced = self._reason is None and isinstance(builder.fault, RestartMessageError)
+        if message.state in {"closed", "abandoned"} or (replaced and message.state == "left_open"):
             self._bookkeeping.note_ended(message)
-        elif message.state != "unknown":
+        elif message.state != "unknown" and not replaced:
             self._left_open.append(builder)
 
     def _report(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .plan import Interruption, Schedule, line
+from .plan import Interruption, Pin, Schedule, line
 
 _LEFT_CLOSING: dict[str, Any] = {
     "source": line(9),
@@ -45,5 +45,16 @@ FOUND = {
         journal=True,
         dialect=(("max_per_message", 3),),
         processes=(Interruption(how="kill", at="request", when=2, side="after"), None),
+    ),
+    # The recipients of a lost open, which another message had taken, were counted a second time as
+    # unknown once that one was found closed.
+    "replaced before another was closed elsewhere": Schedule(
+        seed=3,
+        source=line(4),
+        batch_size=3,
+        concurrency=1,
+        dialect=(("max_recipients", 2),),
+        pins=(Pin("open", 0, "late", "before"), Pin("append", 0, "422/212", "before")),
+        timeout=30.0,
     ),
 }
