@@ -7,6 +7,7 @@ the close are enough. No batch of the message may be in flight when its close be
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 
 from .._messages.draft import MessageUpdate, encode
 from .._receipt import RecipientOutcome
@@ -76,8 +77,7 @@ class MessageCloser:
             return
         self._reserve(before, 0 if last is None else len(last))
         assigned = None if last is None else message.assign(last)
-        cost = None if self._spending is None else self._spending.cost(message.number)
-        await requests.intend_close(assigned, count(before), proven=proven, cost=cost)
+        await requests.intend_close(assigned, count(before), proven=proven, cost=self._cost())
         await self._close(assigned, count(before), proven=proven)
 
     async def resume_close(
@@ -100,7 +100,7 @@ class MessageCloser:
         seen = message.seen
         assert seen is not None
         if refused:
-            message.close_in_doubt = False
+            message.close_in_doubt, message.was_refused = False, True
         await requests.wait_for_turn()
         try:
             self._reserve(seen, 0 if last is None else len(last.batch))
@@ -108,6 +108,9 @@ class MessageCloser:
             if refused:
                 requests.close_refused()
             raise
+        if refused:
+            # From here on it may be applied, as it may be after any other intent.
+            await requests.intend_close(last, before, proven=proven, cost=self._cost())
         await self._close(last, before, proven=proven)
 
     async def settle_closed_elsewhere(self) -> None:
@@ -200,6 +203,10 @@ class MessageCloser:
         self._tuning.orphans += 1
         self._reserve(seen, 0)
         await requests.single.send(alone)
+
+    def _cost(self) -> Decimal | None:
+        """Return what is reserved for the close, None if its cost is not limited."""
+        return None if self._spending is None else self._spending.cost(self._message.number)
 
     def _reserve(self, seen: Message, brought: int) -> None:
         """Raise LimitReachedError if this close would exceed the campaign's limits."""

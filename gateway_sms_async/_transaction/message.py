@@ -97,6 +97,7 @@ class OutgoingMessage:
       unknown, never unsent. No refusal is such a proof.
     - `close_in_doubt`: a close may still arrive, whatever a look shows now: its answer was lost, or
       an earlier run sent it. The same holds for a single send.
+    - `was_refused`: a close was refused, and a look showed the message as before.
     - `refused_as_closed`: a close was refused because the message was closed already.
     - `is_own`: the answer that named it showed the reference of its own open.
     - `deleting`: a DELETE of it may have left, so that it may be gone.
@@ -115,6 +116,7 @@ class OutgoingMessage:
         self.deleting = False
         self.is_own = False
         self.refused_as_closed = False
+        self.was_refused = False
         self._state: State = "new"
         self._next_batch = 0
         self._outcomes: OutcomesByBatch | None = None
@@ -231,9 +233,10 @@ class OutgoingMessage:
             last.state = BatchState.IN_DOUBT
 
     def close_never_left(self, last: AssignedBatch | None) -> None:
-        """Record that no byte of a close has left."""
-        self.close_refused()
-        if last is not None:
+        """Record that no byte of a close has left; the last batch stays if one was refused before."""
+        self._become("open")
+        self._no_close()
+        if last is not None and not self.was_refused:
             last.state = BatchState.PENDING
 
     def close_refused(self) -> None:
@@ -244,6 +247,7 @@ class OutgoingMessage:
         """
         self._become("open")
         self._no_close()
+        self.was_refused = True
 
     def close_may_apply(self) -> None:
         """Record that a close may be applied."""

@@ -233,7 +233,7 @@ class MessageRequests:
             await self._journal.intend(record)
         except BaseException:
             # Failed or cancelled before the close: no byte of it has left.
-            self._journal.note(CloseRefused(number))
+            self._note_refused()
             raise
 
     async def close_once(self, payload: bytes, last: AssignedBatch | None) -> Message | None:
@@ -254,7 +254,7 @@ class MessageRequests:
         except BaseException:
             if not message.close_begun:
                 message.close_never_left(last)
-                self._journal.note(CloseRefused(message.number))
+                self._note_refused()
             raise
         message.close_may_apply()
         return answer
@@ -262,7 +262,11 @@ class MessageRequests:
     def close_refused(self) -> None:
         """Record that the close was refused, and that a look shows the message open and unchanged."""
         self.message.close_refused()
-        self._journal.note(CloseRefused(self.message.number, seen_open=True))
+        self._note_refused()
+
+    def _note_refused(self) -> None:
+        seen_open = self.message.was_refused
+        self._journal.note(CloseRefused(self.message.number, seen_open=seen_open))
 
     # Its delete
 

@@ -72,6 +72,11 @@ class Guard:
         deleted = {one.message_id for one in self._records if one.request.operation == "delete"}
         if _message_id(request) not in open_ids or not open_ids <= named or open_ids & deleted:
             return False
+        # A close of its own would explain to the client why the message is closed.
+        closes = [one.request for one in self._records if one.request.operation == "close"]
+        own = any(_message_id(one) == _message_id(request) for one in closes if one is not request)
+        if own or (request.operation == "close" and not request.body["recipients"]):
+            return False
         numbers = list(self._numbers())
         return len(numbers) == len(set(numbers))
 
