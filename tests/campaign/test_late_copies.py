@@ -115,6 +115,28 @@ async def test_a_refused_close_is_refused_again_at_resume_and_stays_unsent(
         check(receipt, simulator, set(numbers(20)))
 
 
+async def test_a_refused_close_that_a_resume_sends_again_is_in_doubt(tmp_path: Path) -> None:
+    journal = tmp_path / "campaign.db"
+    async with pair() as (simulator, gateway):
+        simulator.faults.add(Fault.status(402, 201), on="close")
+        receipt, _ = await send(gateway, 20, concurrency=1, journal=journal)
+        assert len(receipt.unsent) == 20
+        simulator.requests.clear()
+
+        def plan(request: RecordedRequest) -> Fault | None:
+            closed = any(one.operation == "close" for one in simulator.requests)
+            return Fault.reset(after_apply=True) if closed else None
+
+        simulator.faults.plan = plan
+        receipt = await resumed(gateway, journal)
+        assert len(receipt.unknown) == len((await read_journal(journal)).unknown) == 20
+        check(receipt, simulator, set(numbers(20)))
+        simulator.faults.clear()
+        receipt = await resumed(gateway, journal)
+        assert receipt.accepted == 20
+        check(receipt, simulator, set(numbers(20)))
+
+
 async def test_a_close_is_sent_again_at_resume_only_within_the_limits(tmp_path: Path) -> None:
     journal = tmp_path / "campaign.db"
     async with pair() as (simulator, gateway):
