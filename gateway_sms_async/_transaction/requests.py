@@ -390,12 +390,16 @@ class MessageRequests:
 
     def check_size(self, error: GatewayError, payload: bytes, batch: Batch) -> None:
         """Raise RestartMessageError if a request was too large and a smaller one may succeed."""
-        too_large = isinstance(error, APIError) and error.status == _TOO_LARGE
-        held = self.message.acknowledged
-        if too_large and self.tuning.shrink(len(payload), len(batch), held, self._allowed):
+        if not (isinstance(error, APIError) and error.status == _TOO_LARGE):
+            return
+        tuning, held = self.tuning, self.message.acknowledged
+        shrunk = tuning.shrink(len(payload), len(batch), held, self._allowed)
+        # A batch of an earlier run may be larger than what has been learnt since.
+        outgrown = len(batch) > tuning.batch_size or held + len(batch) > tuning.per_message
+        if shrunk or outgrown:
             raise RestartMessageError(
-                f"{error}: continuing with {self.tuning.batch_size} recipients a request and "
-                f"{self.tuning.per_message} a message"
+                f"{error}: continuing with {tuning.batch_size} recipients a request and "
+                f"{tuning.per_message} a message"
             ) from error
 
     def _check_objects(self, batch: Batch, answer: Message) -> None:

@@ -57,4 +57,16 @@ FOUND = {
         pins=(Pin("open", 0, "late", "before"), Pin("append", 0, "422/212", "before")),
         timeout=30.0,
     ),
+    # A close that was refused, and was too large for the message, was sent again at each resume.
+    "refused, and then too large": Schedule(
+        seed=4,
+        source=line(9),
+        batch_size=3,
+        concurrency=2,
+        mode="careful",
+        journal=True,
+        dialect=(("max_per_message", 3),),
+        pins=(Pin("close", 0, "422", "before"),),
+        processes=(None, None),
+    ),
 }
