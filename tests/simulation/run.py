@@ -438,7 +438,10 @@ class Run:
     def _most_requests(self) -> int:
         schedule = self.schedule
         size = min(schedule.batch_size, schedule.recipients_per_message)
-        if dict(schedule.dialect).get("object_lists") is False and "{{" in schedule.body:
+        dialect = dict(schedule.dialect)
+        alone = dialect.get("object_lists") is False and "{{" in schedule.body
+        if alone or "max_recipients" in dialect:
+            # One by one, or halved until the gateway takes it.
             size = 1
         batches = len(schedule.source) // size
         return 150 + 40 * (batches + 2)
