@@ -168,7 +168,7 @@ class Store:
                 rows.append((number, chain.to_bytes(_CHECKSUM) + value))
             self._connection.executemany("INSERT INTO log VALUES (?, ?)", rows)
             self._connection.execute("COMMIT")
-            # Whoever locks the journal after this reads what was just written.
+            # A process that locks the journal after this reads what was just written.
             self._check_lock()
             self._number, self._chain = number, chain
             self._broken = False

@@ -110,7 +110,7 @@ class MessageRequests:
             )
         except GatewayError as error:
             if wire_status.lost:
-                # It is on a message that never sends, unless somebody else closes that message.
+                # It is on a message that never sends, unless another client closes that message.
                 assigned.state = BatchState.IN_DOUBT
             else:
                 self._journal.note(BatchReleased(message.number, assigned.number))
@@ -322,7 +322,7 @@ class MessageRequests:
     def is_identified(self) -> bool:
         """Whether the answer to its open cannot have been that of another one.
 
-        The answer to a lost open, whose id nobody knows, could come as the answer to this one.
+        The answer to a lost open, whose id is not known, could come as the answer to this one.
         """
         return self.message.is_own or self._opened_ids.lost <= self._own_lost
 

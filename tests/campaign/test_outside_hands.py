@@ -290,7 +290,7 @@ async def test_after_one_was_closed_elsewhere_a_neighbour_that_was_not_looked_at
             )
     receipt = caught.value.receipt
     check(receipt, simulator, set(numbers(16)))
-    assert receipt.unknown, "nobody has looked at the second message since"
+    assert receipt.unknown, "the second message was not looked at since"
     kept = await read_journal(journal)
     check(kept, simulator, set(numbers(16)))
 

@@ -2,7 +2,7 @@
 
 An interruption is any exception that the code did not expect: no memory, a signal handler that
 raises. Each line is one run. Lines that only begin or end a block do nothing that can fail, and the
-first line of a function is part of the call for whoever calls it.
+first line of a function is part of the call for its caller.
 """
 
 # ruff: noqa: ASYNC240 - small files, and nothing else in the loop
@@ -120,7 +120,7 @@ def content(path: Path) -> list[bytes]:
 
 
 def close(store: Store | None) -> None:
-    """Close a store; whoever is interrupted in that closes it again."""
+    """Close a store; if that is interrupted, close it again."""
     if store is not None:
         for _ in range(2):
             with contextlib.suppress(Interruption):

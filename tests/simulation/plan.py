@@ -226,7 +226,7 @@ def _draw_closed_elsewhere(rng: Random, schedule: Schedule) -> Schedule:
         share=0.0,
         delay=rng.choice((0.0, 0.5)),
         timeout=30.0,
-        # Once: a message may be closed after the last look at it, and nobody could know.
+        # Once: a message may be closed after the last look at it, and no client could know.
         pins=(hangs, rng.choice(pins)),
         processes=(None,),
     )
