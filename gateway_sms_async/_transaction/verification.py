@@ -94,6 +94,7 @@ class OpenMessageVerifier:
             listing, seen = await self._read_open_list(seen, once=adds_up)
         except NotFoundError:
             # This gateway may list recipients only after the close.
+            self._check_identified()
             if not adds_up and self._replaceable:
                 raise self.start_carefully("cannot be listed before its close") from None
             self._check_named(seen, once=adds_up)
@@ -101,6 +102,7 @@ class OpenMessageVerifier:
         if listing is not None and await self._is_cut(listing, seen, once=adds_up):
             listing = None
         if listing is None:
+            self._check_identified()
             if not adds_up and self._replaceable:
                 raise self.start_carefully("is not listed completely")
             self._check_named(seen, once=adds_up)
@@ -120,6 +122,18 @@ class OpenMessageVerifier:
             self._tuning.careful = True
         each_once = listed == sum(map(len, message.batches))
         return seen, each_once and each_invalid_is_named(seen, message.batches)
+
+    def _check_identified(self) -> None:
+        """Raise GatewayError if the message may be another one than the one that was opened.
+
+        Another message would not be known any better, and its recipients may have to be paid for.
+        """
+        if not self._requests.is_identified:
+            raise GatewayError(
+                f"whether message {self._message.id} holds its recipients cannot be known: the answer "
+                "to another open was lost, and the gateway shows neither options.custom nor the list "
+                "of an open message. It was not closed, so nothing has gone out; resume or send again"
+            )
 
     async def _is_cut(self, listing: Listing, seen: Message, *, once: bool) -> bool:
         """Whether a list that seems to leave out the invalid recipients leaves out others instead.

@@ -246,6 +246,23 @@ async def test_the_answer_of_a_lost_open_is_no_answer_to_the_next_one(
         check(receipt, simulator, set(numbers(40)))
 
 
+async def test_messages_that_cannot_be_told_apart_are_not_opened_again_and_again(
+    tmp_path: Path,
+) -> None:
+    journal = tmp_path / "campaign.db"
+    async with pair(custom_returned=False, list_while_open=False) as (simulator, gateway):
+        simulator.faults.add(Fault.reset(after_apply=True), on="open")
+        receipt, error = await send(gateway, concurrency=1, journal=journal)
+        check(receipt, simulator, set(numbers(40)))
+        if error is not None:
+            assert "neither options.custom nor the list" in error.reason
+            assert [one.operation for one in simulator.requests].count("open") <= 4
+            async with GatewayClient(simulator.token, base_url=simulator.url, rate=None) as another:
+                receipt = await another.resume_bulk(journal)
+        assert receipt.accepted == 40
+        check(receipt, simulator, set(numbers(40)))
+
+
 @pytest.mark.parametrize("mode", ["plain", "verify"])
 @pytest.mark.parametrize("named", [0, 1])
 async def test_a_list_that_is_cut_is_not_taken_for_one_without_the_invalid(
