@@ -254,11 +254,11 @@ async def test_messages_that_cannot_be_told_apart_are_not_opened_again_and_again
         simulator.faults.add(Fault.reset(after_apply=True), on="open")
         receipt, error = await send(gateway, concurrency=1, journal=journal)
         check(receipt, simulator, set(numbers(40)))
-        if error is not None:
-            assert "neither options.custom nor the list" in error.reason
-            assert [one.operation for one in simulator.requests].count("open") <= 4
-            async with GatewayClient(simulator.token, base_url=simulator.url, rate=None) as another:
-                receipt = await another.resume_bulk(journal)
+        assert error is not None
+        assert "neither options.custom nor the list" in error.reason
+        assert [one.operation for one in simulator.requests].count("open") <= 4
+        async with GatewayClient(simulator.token, base_url=simulator.url, rate=None) as another:
+            receipt = await another.resume_bulk(journal)
         assert receipt.accepted == 40
         check(receipt, simulator, set(numbers(40)))
 
