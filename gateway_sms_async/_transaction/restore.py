@@ -27,14 +27,15 @@ async def restore_message(builder: MessageBuilder, saved: SavedMessage, journal:
     builder.restore(saved.message_id, assigned)
     builder.message.deleting = saved.abandoning
     builder.message.is_own = saved.is_own
-    if saved.abandoning and not saved.may_be_closed:
-        builder.finish_with(_delete)
-    elif saved.sending is not None:
+    if saved.sending is not None:
         _resume_single(builder, saved.sending.reference)
     elif saved.closing is not None:
         closing = saved.closing
         last = await journal.recipients(closing.recipients) if closing.recipients else None
+        # Also if it is to be deleted: the recipients of its close are on no other message.
         _resume_close(builder, closing, last, refused=saved.refused)
+    elif saved.abandoning and not saved.closed_elsewhere:
+        builder.finish_with(_delete)
     elif saved.closed_elsewhere:
         builder.message.closed_elsewhere = True
         builder.finish_with(_settle_closed_elsewhere)

@@ -137,6 +137,26 @@ async def test_a_refused_close_that_a_resume_sends_again_is_in_doubt(tmp_path: P
         check(receipt, simulator, set(numbers(20)))
 
 
+async def test_a_refused_close_whose_delete_is_lost_forgets_no_recipient(tmp_path: Path) -> None:
+    """A copy of the close adds its recipients, and the DELETE that follows has no answer."""
+    journal = tmp_path / "campaign.db"
+    async with pair(split_close=True) as (simulator, gateway):
+        held = refusing_the_first_close(simulator, Fault.status(402, 201), then=lambda _: None)
+        await send(gateway, 20, concurrency=1, journal=journal)
+        simulator.gateway.put(*held.pop())
+
+        def deletes_are_lost(request: RecordedRequest) -> Fault | None:
+            return Fault.reset() if request.operation == "delete" else None
+
+        simulator.faults.plan = deletes_are_lost
+        receipt = await resumed(gateway, journal)
+        check(receipt, simulator, set(numbers(20)))
+        simulator.faults.clear()
+        receipt = await resumed(gateway, journal)
+        assert receipt.accepted == 20
+        check(receipt, simulator, set(numbers(20)))
+
+
 async def test_a_close_is_sent_again_at_resume_only_within_the_limits(tmp_path: Path) -> None:
     journal = tmp_path / "campaign.db"
     async with pair() as (simulator, gateway):
