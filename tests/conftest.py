@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from gateway_sms_async import GatewayClient
 from gateway_sms_async.testing import Simulator
 
 from .support.policy import QUICK
+from .support.virtual_time import PatientLoop
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,8 +25,8 @@ def _no_login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": PatientLoop}
 
 
 @pytest.fixture

@@ -132,7 +132,8 @@ class OpenMessageVerifier:
             raise GatewayError(
                 f"whether message {self._message.id} holds its recipients cannot be known: the answer "
                 "to another open was lost, and the gateway shows neither options.custom nor the list "
-                "of an open message. It was not closed, so nothing has gone out; resume or send again"
+                "of an open message. It was not closed, so nothing has gone out: send to its recipients "
+                "with a new client, not by a resume, which would stop here again"
             )
 
     async def _is_cut(self, listing: Listing, seen: Message, *, once: bool) -> bool:

@@ -1,6 +1,9 @@
-"""Event loops with a virtual clock: a sleep of an hour advances the clock and takes no real time.
+"""Event loops with a clock of their own.
 
-`run` is `asyncio.run` on such a loop; `stall` simulates a blocked loop. `ReplayLoop` runs the same
+`PatientLoop` waits in real time, but its clock stands still while the loop works, so that no timeout
+fires because the machine is busy. All async tests run on it.
+
+`VirtualLoop` waits for nothing: a sleep of an hour advances the clock and takes no real time. `run` is `asyncio.run` on such a loop; `stall` simulates a blocked loop. `ReplayLoop` runs the same
 program in the same order each time. With sockets too, if both ends are in the loop and they are
 Unix sockets, which the kernel delivers at once.
 """
@@ -22,6 +25,29 @@ _TICK = 1e-6
 
 class DeadlockError(RuntimeError):
     """All tasks wait, and no event will wake them."""
+
+
+class _PatientSelector(selectors.DefaultSelector):
+    """Advances the clock by the waits that end because their time is over, and by no other time."""
+
+    now = 1000.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(timeout)
+        if not ready and timeout is not None:
+            self.now += max(timeout, _TICK)
+        return ready
+
+
+class PatientLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock stands still while it works, however long that takes."""
+
+    def __init__(self) -> None:
+        self._patient = _PatientSelector()
+        super().__init__(self._patient)
+
+    def time(self) -> float:
+        return self._patient.now
 
 
 class _JumpingSelector(selectors.DefaultSelector):
