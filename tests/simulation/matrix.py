@@ -197,6 +197,4 @@ def may_block(
         or ("refuse_missing_fields" in dialect and with_fields)
         # A close may neither add recipients nor be empty, so no message can be closed.
         or ("split_close" in dialect and "empty_close" in dialect)
-        # Once the answer to an open was lost, nothing shows which message another answer is about.
-        or ("custom_returned" in dialect and "list_while_open" in dialect)
     )

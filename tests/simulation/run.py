@@ -56,6 +56,7 @@ _LONGEST = 3600.0 * 24
 _CEILINGS_AT_RESUME = "max_recipients" in signature(GatewayClient.resume_bulk).parameters
 _SAYS_EXHAUSTED = hasattr(Receipt(), "source_exhausted")
 _MOST_ROUNDS = 400_000
+_UNIDENTIFIED = "holds its recipients cannot be known"
 
 
 @dataclass
@@ -396,11 +397,14 @@ class Run:
             quiet = True
         # A campaign has ten rounds: a recipient that is missing after them stays unsent.
         out_of_rounds = any("rounds" in event for event in self.outcome.events)
+        # Once the answer to an open was lost, nothing may show which message another answer is about.
+        is_anonymous = "custom_returned" in dict(schedule.dialect)
+        unidentified = is_anonymous and any(_UNIDENTIFIED in event for event in self.outcome.events)
         if (ceiling := schedule.ceiling) is not None:
             # What costs nothing, or less, has no cost that could be limited.
             priceless = ceiling.cost is not None and schedule.price <= 0
             blocked = blocked or priceless or not self._lifted
-        if blocked or out_of_rounds or not (journal or quiet):
+        if blocked or out_of_rounds or unidentified or not (journal or quiet):
             return
         if receipt is None or not (receipt.complete or receipt.unknown or receipt.doubled):
             self.outcome.wrong.append(f"did not complete: {receipt}")
