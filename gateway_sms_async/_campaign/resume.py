@@ -114,7 +114,7 @@ async def _from_saved(
         on_progress=on_progress,
         total=saved.total,
     )
-    session.opened_ids.lost += saved.position.orphans > 0
+    session.opened_ids.lost += saved.position.has_lost_opens
     journal.note(Resumed())
     for message in saved.position.messages.values():
         if message.message_id is not None:

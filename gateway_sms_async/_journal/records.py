@@ -49,13 +49,14 @@ class OpenIntent(Struct, tag="opening", array_like=True, frozen=True):
 class Opened(Struct, tag="opened", array_like=True, frozen=True):
     """The gateway's answer: the id of the message, and how many recipients it counts.
 
-    `is_own`: it showed the reference of the open, or no other open was lost.
+    `is_own`: it showed the reference of the open. `lost`: how many attempts before it had no answer.
     """
 
     message: int
     message_id: str
     count: int
     is_own: bool = True
+    lost: int = 0
 
 
 class AppendIntent(Struct, tag="adding", array_like=True, frozen=True):

@@ -44,6 +44,8 @@ class SavedMessage:
     """A message as the log has it.
 
     - `closing`: the last intent to close that may have left.
+    - `is_own`: the answer to its open showed the reference of this open.
+    - `lost`: how many attempts to open it had no answer, before the one that had.
     - `refused`: that close was refused, and the message was seen open and unchanged after it.
     - `cost`: what was reserved for its last close, or for the single send instead, in euro as text.
     - `released`: its recipients may be assigned to another message, because it has no id.
@@ -56,6 +58,7 @@ class SavedMessage:
     closing: CloseIntent | None = None
     refused: bool = False
     is_own: bool = True
+    lost: int = 0
     cost: str | None = None
     abandoning: bool = False
     closed_elsewhere: bool = False
@@ -124,6 +127,14 @@ class Position:
         )
 
     @property
+    def has_lost_opens(self) -> bool:
+        """Whether there may be an opened message whose answer never came."""
+        return any(
+            message.lost or (message.message_id is None and message.recipients)
+            for message in self.messages.values()
+        )
+
+    @property
     def wasted(self) -> Decimal:
         """What the runs so far may have paid for messages that never went out."""
         return Decimal((self.runs[-1].wasted if self.runs else None) or 0)
@@ -164,6 +175,7 @@ class Position:
             case Opened():
                 message.message_id = record.message_id
                 message.is_own = record.is_own
+                message.lost = record.lost
                 message.batches[0].count = record.count
             case AppendIntent():
                 message.batches[record.batch] = SavedBatch(record.recipients)

@@ -131,7 +131,13 @@ class MessageRequests:
         message.acknowledge(assigned, answer)
         self.tuning.taken(len(payload))
         self._journal.note(
-            Opened(message.number, answer.id, assigned.count, is_own=self.is_identified)
+            Opened(
+                message.number,
+                answer.id,
+                assigned.count,
+                is_own=message.is_own,
+                lost=wire_status.lost,
+            )
         )
         self.check_open(answer)
         self._check_objects(assigned.batch, answer)

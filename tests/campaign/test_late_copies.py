@@ -266,6 +266,40 @@ async def test_the_answer_of_a_lost_open_is_no_answer_to_the_next_one(
         check(receipt, simulator, set(numbers(40)))
 
 
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "ended"])
+async def test_an_open_whose_answer_another_one_got_first_is_not_believed_by_a_resume(
+    killed: bool, tmp_path: Path
+) -> None:
+    # The second open gets the answer of the first one, whose own answer then names a known id.
+    journal, copy = tmp_path / "campaign.db", tmp_path / "killed.db"
+    async with pair(custom_returned=False) as (simulator, gateway):
+        opens = 0
+
+        def plan(request: RecordedRequest) -> Fault | None:
+            nonlocal opens
+            if request.operation == "get":
+                if not copy.exists():
+                    for file in tmp_path.glob("campaign.db*"):
+                        copy.with_name(file.name.replace("campaign", "killed")).write_bytes(
+                            file.read_bytes()
+                        )
+                return Fault.status(403)
+            if request.operation != "open":
+                return None
+            opens += 1
+            return {1: Fault.drip(0.0005), 2: Fault.mixed_up()}.get(opens)
+
+        simulator.faults.plan = plan
+        receipt, error = await send(gateway, batch_size=10, careful=True, journal=journal)
+        assert error is not None
+        check(receipt, simulator, set(numbers(40)))
+        simulator.faults.plan = None
+        async with GatewayClient(simulator.token, base_url=simulator.url, rate=None) as another:
+            receipt = await another.resume_bulk(copy if killed else journal)
+        check(receipt, simulator, set(numbers(40)))
+        assert receipt.complete
+
+
 async def test_messages_that_cannot_be_told_apart_are_not_opened_again_and_again(
     tmp_path: Path,
 ) -> None:
@@ -278,9 +312,13 @@ async def test_messages_that_cannot_be_told_apart_are_not_opened_again_and_again
         assert "neither options.custom nor the list" in error.reason
         assert [one.operation for one in simulator.requests].count("open") <= 4
         async with GatewayClient(simulator.token, base_url=simulator.url, rate=None) as another:
-            receipt = await another.resume_bulk(journal)
-        assert receipt.accepted == 40
-        check(receipt, simulator, set(numbers(40)))
+            with pytest.raises(BulkSendError, match="with a new client") as stopped:
+                await another.resume_bulk(journal)
+        check(stopped.value.receipt, simulator, set(numbers(40)))
+        unsent = stopped.value.receipt.unsent
+        async with GatewayClient(simulator.token, base_url=simulator.url, rate=None) as another:
+            await another.send_bulk(unsent, sender="ACME", body="Ciao")
+        assert simulator.ledger == dict.fromkeys(numbers(40), 1)
 
 
 @pytest.mark.parametrize("mode", ["plain", "verify"])
