@@ -1,6 +1,6 @@
 """A user's own tests with anyio's pytest plugin; run them with `pytest`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,8 +11,9 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    async with Simulator(frozen=True, deliveries=Deliveries(spread=3600)) as simulator:
+def simulator() -> Iterator[Simulator]:
+    # In a thread of its own, so that this fixture suits every plugin and mode.
+    with Simulator(frozen=True, deliveries=Deliveries(spread=3600)) as simulator:
         yield simulator
 
 

@@ -3,7 +3,7 @@
 ```python
 from gateway_sms_async.testing import Simulator
 
-async with Simulator() as simulator:
+with Simulator() as simulator:
     simulator.fail_next("PUT", after_apply=True)
     async with GatewayClient(simulator.token, base_url=simulator.url) as gateway:
         recipients = [("+39 340 1234567", {"name": "Anna"}), ("+39 340 7654321", {"name": "Bea"})]

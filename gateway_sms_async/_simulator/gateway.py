@@ -120,7 +120,8 @@ class Gateway:
     def ledger(self) -> Counter[str]:
         """How often each number is on closed messages, test sends excluded."""
         ledger: Counter[str] = Counter()
-        for message in self.messages.values():
+        # A copy, because a simulator in a thread may get a message meanwhile.
+        for message in list(self.messages.values()):
             if not message.is_open and not message.test:
                 ledger.update(message.numbers)
         return ledger

@@ -1,6 +1,6 @@
 """The simulator: the gateway and the OAuth service behind a real HTTP server on this machine.
 
-Tests start it in their own event loop; the command line runs it alone.
+Tests start it in their own event loop, or in a thread; the command line runs it alone.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .dialect import Dialect
 from .dispatch import PUTS, Arrival, Dispatcher
 from .faults import Fault, Faults
 from .gateway import DEFAULT_CREDIT, DEFAULT_PRICE, Gateway
+from .home_loop import HomeLoop
 from .listener import Listener
 from .oauth import OAuthService, read_path
 from .outbox import Text
@@ -43,18 +44,22 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Simulator:
-    """An SMS gateway for tests, on a local HTTP server; an async context manager.
+    """An SMS gateway for tests, on a local HTTP server; used with `with` or `async with`.
 
     ```python
     from gateway_sms_async.testing import Simulator
 
-    async with Simulator() as simulator:
+    with Simulator() as simulator:
         async with GatewayClient(simulator.token, base_url=simulator.url) as gateway:
             await gateway.messages.send(
                 sender="ACME", body="Ciao Anna", recipients="+39 340 1234567"
             )
         simulator.assert_sent({"+39 340 1234567": "Ciao Anna"})
     ```
+
+    With `with` it runs in a thread of its own. That suits every kind of test, also one without
+    asyncio, which advances the clock with `asyncio.run(simulator.advance(3600))`. With `async with`
+    it runs in the event loop of the test, which must be the loop that also awaits the client.
 
     The gateway listens on `url` and accepts `token`. The OAuth service listens on `oauth_url`:
     there `email` and `api_key` create tokens for the calls that their scopes name.
@@ -143,6 +148,7 @@ class Simulator:
         self._keep_requests = keep_requests
         self._operations: Counter[str] = Counter()
         self._listener = Listener(self._serve, host=host, port=port, path=path)
+        self._home = HomeLoop()
 
     @property
     def url(self) -> str:
@@ -162,7 +168,8 @@ class Simulator:
     @property
     def texts(self) -> list[Text]:
         """Every text that was sent, message after message; the same that `ledger` counts."""
-        return list(outbox.texts(self.gateway.messages.values()))
+        # A copy, because a simulator in a thread may get a message meanwhile.
+        return list(outbox.texts(list(self.gateway.messages.values())))
 
     def sent_to(self, number: str) -> list[str]:
         """Return the texts sent to a number, written in any international form."""
@@ -221,6 +228,9 @@ class Simulator:
         """Advance the clock, and wait until the callbacks that are then due have been made."""
         if seconds < 0:
             raise ValueError("seconds must not be negative: the clock only advances")
+        await self._home.run(self._advance(seconds))
+
+    async def _advance(self, seconds: float) -> None:
         self._ahead += seconds
         self._start_callbacks()
         await self._callback_sender.settle()
@@ -228,7 +238,20 @@ class Simulator:
     def _start_callbacks(self) -> None:
         self._callback_sender.start_due(clock_runs=self._frozen_at is None)
 
+    def __enter__(self) -> Self:
+        self._home.start_thread(self)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._home.stop_thread()
+
     async def __aenter__(self) -> Self:
+        self._home.settle()
         await self._listener.open()
         return self
 
@@ -239,7 +262,7 @@ class Simulator:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            await self.stop_listening()
+            await self._listener.stop()
         finally:
             self.land_late()
             await self._callback_sender.close()
@@ -253,11 +276,11 @@ class Simulator:
 
     async def start_listening(self) -> None:
         """Accept connections again, on the same port or path as before."""
-        await self._listener.start()
+        await self._home.run(self._listener.start())
 
     async def stop_listening(self) -> None:
         """Refuse new connections and drop the existing ones; requests in flight get no response."""
-        await self._listener.stop()
+        await self._home.run(self._listener.stop())
 
     def land_late(self) -> int:
         """Apply now the requests that faults have delayed, and return how many there were."""
@@ -265,7 +288,7 @@ class Simulator:
 
     def summary(self) -> dict[str, object]:
         """Return counts, as `GET /_simulator` shows them to another process."""
-        messages = self.gateway.messages.values()
+        messages = list(self.gateway.messages.values())
         ledger = self.ledger
         open_messages = sum(message.is_open for message in messages)
         return {

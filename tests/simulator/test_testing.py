@@ -12,7 +12,7 @@ import pytest
 from gateway_sms_async import GatewayClient, GatewayError, OutcomeUnknownError, RateLimitError
 from gateway_sms_async.testing import Simulator
 
-from ..support.paths import EXAMPLES
+from ..support.paths import EXAMPLES, ROOT
 
 ANNA, BRUNO = "+39 340 1234567", "+39 340 7654321"
 
@@ -119,31 +119,71 @@ async def test_parts_of_an_answer_need_an_answer(
         simulator.fail_next("put")
 
 
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize(
-    ("recipe", "setting"),
-    [
-        ("anyio", "addopts = -p no:asyncio"),
-        ("pytest_asyncio", "asyncio_default_fixture_loop_scope = function"),
-    ],
-    ids=["anyio", "pytest_asyncio"],
-)
-def test_the_recipe_works_in_a_project_of_its_own(
-    recipe: str, setting: str, tmp_path: Path
-) -> None:
-    pytest.importorskip(recipe, reason="it is in the extra `dev`")
-    shutil.copy(EXAMPLES / f"recipe_{recipe}.py", tmp_path / "test_mine.py")
-    settings = f"[pytest]\nfilterwarnings = error\n{setting}\n"
-    (tmp_path / "pytest.ini").write_text(settings, encoding="utf-8")
+def run_in_a_project_of_its_own(folder: Path, arguments: list[str]) -> str:
+    """Run Python in `folder` and return its output; it must succeed."""
     environment = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=tmp_path,
+        [sys.executable, "-W", "error", *arguments],
+        cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^4 passed", done.stdout, re.MULTILINE), done.stdout
+    return done.stdout + done.stderr
+
+
+MODES = {
+    "anyio": "addopts = -p no:asyncio",
+    "strict": "asyncio_mode = strict\nasyncio_default_fixture_loop_scope = function",
+    "auto": "asyncio_mode = auto\nasyncio_default_fixture_loop_scope = function",
+}
+
+
+def run_pytest(folder: Path, mode: str) -> str:
+    settings = f"[pytest]\nfilterwarnings = error\n{MODES[mode]}\n"
+    (folder / "pytest.ini").write_text(settings, encoding="utf-8")
+    return run_in_a_project_of_its_own(folder, ["-m", "pytest", "-q", "-p", "no:cacheprovider"])
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("recipe", "mode"),
+    [
+        ("anyio", "anyio"),
+        ("anyio", "auto"),
+        ("pytest_asyncio", "strict"),
+        ("pytest_asyncio", "auto"),
+    ],
+)
+def test_the_recipe_works_in_a_project_of_its_own(recipe: str, mode: str, tmp_path: Path) -> None:
+    if mode != "anyio":
+        pytest.importorskip("pytest_asyncio", reason="it is in the extra `dev`")
+    shutil.copy(EXAMPLES / f"recipe_{recipe}.py", tmp_path / "test_mine.py")
+    assert re.search(r"^4 passed", run_pytest(tmp_path, mode), re.MULTILINE)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("mode", ["anyio", "auto", "strict"])
+def test_the_first_example_of_the_guide_works_in_every_mode(mode: str, tmp_path: Path) -> None:
+    if mode != "anyio":
+        pytest.importorskip("pytest_asyncio", reason="it is in the extra `dev`")
+    guide = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    example = guide.partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "test_mine.py").write_text(example, encoding="utf-8")
+    assert re.search(r"^3 passed", run_pytest(tmp_path, mode), re.MULTILINE)
+
+
+@pytest.mark.timeout(60)
+def test_the_recipe_for_unittest_works() -> None:
+    output = run_in_a_project_of_its_own(EXAMPLES, ["-m", "unittest", "recipe_unittest"])
+    assert "Ran 4 tests" in output
+
+
+@pytest.mark.timeout(60)
+def test_the_recipe_for_django_works() -> None:
+    pytest.importorskip("django", reason="it is in the extra `dev`")
+    output = run_in_a_project_of_its_own(EXAMPLES, ["recipe_django.py", "test", "recipe_django"])
+    assert "Ran 3 tests" in output
