@@ -13,6 +13,7 @@ from itertools import chain, compress
 from .._receipt import InvalidRecipient, Marks, RecipientOutcome
 from .._text import is_encodable, missing_field
 from ..errors import InvalidNumberError
+from .notations import in_any_notation, others
 from .number_set import NumberSet
 from .numbers import all_normalized, digits_key, digits_keys, normalize
 from .recipient import coerce
@@ -251,7 +252,7 @@ class Batcher:
 
 
 async def read_excluded(exclude: Iterable[str] | None, read: Callable[[str], str]) -> set[int]:
-    """Return the digits of the numbers not to send to.
+    """Return the digits of the numbers not to send to, in each notation that is accepted.
 
     Raises ValueError for a number that cannot be read: skipping it would mean texting it.
     """
@@ -260,14 +261,17 @@ async def read_excluded(exclude: Iterable[str] | None, read: Callable[[str], str
         return excluded
     if isinstance(exclude, str | bytes | Mapping) or not isinstance(exclude, Iterable):
         raise TypeError("exclude is a list, or another iterable, of numbers as text")
+    read = in_any_notation(read)
     for position, written in enumerate(exclude):
         try:
-            excluded.add(digits_key(read(coerce(written)[0])))
+            number = read(coerce(written)[0])
         except InvalidNumberError as error:
             raise ValueError(
                 f"exclude, position {position}: {error.reason}; nothing is sent until every number "
                 "to exclude can be read"
             ) from None
+        excluded.add(digits_key(number))
+        excluded.update(map(digits_key, others(number)))
         if not position % _SLICE:
             await asyncio.sleep(0)
     return excluded

@@ -6,14 +6,22 @@ reader is made that needs it.
 
 # ruff: noqa: PLC0415 - see above
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
+from os.path import commonprefix
+from typing import NamedTuple
 
 from ..errors import InvalidNumberError
-from .numbers import calling_code, normalize, number_error, readings
+from .notations import OldNotationError
+from .numbers import calling_code, normalize, number_error, old_notation_error, readings
 
 __all__ = ["number_reader", "only_in_use"]
+
+# These dial no 0 (any more), but wrote their own numbers with one, also in brackets.
+_WROTE_ZERO = frozenset({"CZ", "IT", "PL", "SM", "VA"})
+
 
 _Found = dict[str, int]  # numbers in the gateway's form -> phonenumbers' type
 
@@ -28,8 +36,13 @@ def number_reader(
     With `default_region`, an ISO 3166 alpha-2 code such as "IT", a number without an international
     prefix is read as dialled in that region. A wrong guess would text a stranger. So such a number
     is refused unless the region's numbering plan has it, and also if it may begin with a calling
-    code that lost its plus sign. A number with an international prefix is checked for its shape
-    only, unless `strict`: then it is refused if no numbering plan has it.
+    code that lost its plus sign, if it has a zero in brackets where the region writes none, or if
+    it begins as the region dials abroad. A number with an international prefix is checked for its
+    shape only, unless `strict`: then it is refused if no numbering plan has it.
+
+    ```python
+    number_reader("IT")("340 123.45.67")  # "+39-3401234567"
+    ```
 
     Both arguments need the package phonenumbers: raises ValueError without it, or for a region
     that it does not know.
@@ -50,65 +63,96 @@ def _check_installed(asked: str) -> None:
         )
 
 
-def _known_region(region: str) -> str:
+class _Region(NamedTuple):
+    """A region and how it dials.
+
+    - `code`: its calling code, such as `+39`; `abroad` matches what it dials before another one.
+    - `dials_zero`: whether it dials a 0 before a number at home.
+    - `before_zero`: the digits that may stand before a zero in brackets. Empty if the region
+      writes no such zero: there it marks a number of another country.
+    """
+
+    name: str
+    code: str
+    abroad: re.Pattern[str]
+    dials_zero: bool
+    before_zero: tuple[str, ...]
+
+
+def _known_region(region: str) -> _Region:
     import phonenumbers
 
-    if (known := region.upper()) in phonenumbers.SUPPORTED_REGIONS:
-        return known
-    raise ValueError(
-        f"default_region: there is no region {region!r}: write two letters of ISO 3166, as in 'IT'"
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region.upper())
+    if metadata is None:
+        raise ValueError(
+            f"default_region: there is no region {region!r}: write two letters of ISO 3166, as in "
+            "'IT'"
+        )
+    name, code = region.upper(), f"+{metadata.country_code}"
+    trunk = metadata.national_prefix or ""
+    dials_zero = re.fullmatch(metadata.national_prefix_for_parsing or "(?!)", "0") is not None
+    return _Region(
+        name,
+        code,
+        re.compile(metadata.international_prefix or "(?!)"),
+        dials_zero,
+        ("", code[1:], trunk) if dials_zero or name in _WROTE_ZERO else (),
     )
 
 
-def _reader_in(region: str) -> Callable[[str], str]:
-    import phonenumbers
-
-    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+def _reader_in(region: _Region) -> Callable[[str], str]:
     # In regions that dial 001 or 009 for abroad, a leading 00 alone proves nothing.
-    dials_00 = metadata is not None and metadata.international_prefix == "00"
-    abroad = ("+", "00") if dials_00 else ("+",)
+    abroad = ("+", "00") if region.abroad.pattern == "00" else ("+",)
 
     def read(number: str) -> str:
         if number.startswith(abroad):
             return normalize(number)
         written = readings(number)
-        if written[0].startswith(abroad):
+        if written[0].startswith(abroad) or _is_foreign_zero(written, region):
             return normalize(number)
-        found: _Found = {}
-        for digits in written:
-            found |= _dialled_in(region, digits)
-        # A zero in brackets, as in +39 (0) 6, may belong to the number or not: two readings.
-        in_brackets = len(written) > 1
-        in_doubt = not in_brackets and written[0].startswith("00")
-        if in_doubt:
-            found |= _in_use(number)
-        if len(found) == 1:
-            if _can_be_foreign(found, written):
-                raise number_error(
-                    number, "may begin with a country code: write it with + if it does"
-                )
-            return next(iter(found))
-        if in_brackets or (in_doubt and not found):
-            return normalize(number)
-        raise number_error(number, _why_not(region, several=bool(found), begins_00=in_doubt))
+        return _read_at_home(number, written, region)
 
     return read
 
 
-def _dialled_in(region: str, digits: str) -> _Found:
+def _is_foreign_zero(written: list[str], region: _Region) -> bool:
+    """Whether there is a zero in brackets, and not where the region may write one."""
+    return len(written) > 1 and commonprefix(written) not in region.before_zero  # noqa: RUF071
+
+
+def _read_at_home(number: str, written: list[str], region: _Region) -> str:
+    found: _Found = {}
+    for digits in written:
+        found |= _dialled_in(region, digits)
+    # A zero in brackets, as in +39 (0) 6, may belong to the number or not: two readings.
+    in_brackets = len(written) > 1
+    in_doubt = not in_brackets and written[0].startswith("00")
+    if in_doubt:
+        by_00 = _in_use(number)
+        if not found:
+            _refuse_dialled(number, written[0], by_00, region)
+        found |= by_00
+    if len(found) == 1:
+        _refuse_lost_plus(number, written, found, region)
+        return next(iter(found))
+    if in_brackets or (in_doubt and not found):
+        return normalize(number)
+    if not found and (old := _old_in(region, written[0])):
+        raise old_notation_error(number, old.reason, old.current)
+    raise number_error(number, _why_not(region, several=bool(found), begins_00=in_doubt))
+
+
+def _dialled_in(region: _Region, digits: str) -> _Found:
     """Return every number that these digits, without a plus sign, may be in a region.
 
     There may be two if the digits begin with the region's own calling code. An export that loses
     the plus sign leaves it in place, but 49, for example, also begins national numbers in Germany.
     Only numbers of the numbering plan count: lengths alone would fit numbers of other regions.
     """
-    import phonenumbers
-
-    code = f"{phonenumbers.country_code_for_region(region)}"
-    found = _parsed(digits, region)
-    if digits.startswith(code):
+    found = _parsed(digits, region.name)
+    if f"+{digits}".startswith(region.code):
         # `parse` guesses whether to remove the code, so both readings are tried explicitly.
-        found |= _parsed(f"+{digits}", region) | _in_use(f"+{code}-{digits}")
+        found |= _parsed(f"+{digits}", region.name) | _in_use(f"{region.code}-{digits}")
     return found
 
 
@@ -144,8 +188,27 @@ def _is_subscriber(kind: int) -> bool:
     return kind not in (kinds.UNKNOWN, kinds.VOICEMAIL)
 
 
-def _can_be_foreign(found: _Found, written: list[str]) -> bool:
-    """Whether the digits may be a foreign number, and are not a mobile number of the region.
+def _refuse_dialled(number: str, digits: str, by_00: _Found, region: _Region) -> None:
+    """Raise InvalidNumberError for a number that begins as a region dials abroad, and is damaged.
+
+    With 00 as a plus sign, 001 44 7400 1234 from Singapore would be a number in Illinois. A mobile
+    number is taken.
+    """
+    import phonenumbers
+
+    dialled = region.abroad.match(digits)
+    if dialled is None or dialled[0] == "00":
+        return
+    if phonenumbers.PhoneNumberType.MOBILE not in by_00.values():
+        raise number_error(
+            number,
+            f"begins as numbers abroad are dialled in {region.name}, and no plan has it: begin "
+            "with + and the country code",
+        )
+
+
+def _refuse_lost_plus(number: str, written: list[str], found: _Found, region: _Region) -> None:
+    """Raise InvalidNumberError if the digits may begin with a calling code that lost its plus sign.
 
     German landlines have almost any length and first digit, so digits that lost their zero or
     their plus sign may be either. A mobile number of the region is always taken as one, because
@@ -155,23 +218,44 @@ def _can_be_foreign(found: _Found, written: list[str]) -> bool:
 
     kinds = phonenumbers.PhoneNumberType
     if set(found.values()) <= {kinds.MOBILE, kinds.FIXED_LINE_OR_MOBILE}:
-        return False
-    return any(
+        return
+    # Also if no plan has the number after the region's own code: damaged, it may be another one's.
+    if region.dials_zero and any(
+        f"+{digits}".startswith(region.code) and f"{region.code}-{digits}" in found
+        for digits in written
+    ):
+        raise number_error(number, _own_code(region))
+    if any(
         _parsed(f"+{digits}", None).keys() - found.keys()
         for digits in written
         if not digits.startswith("0")
-    )
+    ):
+        raise number_error(number, "may begin with a country code: write it with + if it does")
 
 
-def _why_not(region: str, *, several: bool, begins_00: bool) -> str:
-    import phonenumbers
+def _old_in(region: _Region, digits: str) -> OldNotationError | None:
+    """Return the error for digits that are an old notation of a number in use in a region."""
+    for written in (f"{region.code}{digits.removeprefix('0')}", f"+{digits}"):
+        try:
+            normalize(written)
+        except OldNotationError as old:
+            if calling_code(old.current) == region.code and _in_use(old.current):
+                return old
+        except InvalidNumberError:
+            pass
+    return None
 
+
+def _why_not(region: _Region, *, several: bool, begins_00: bool) -> str:
     if not several:
-        return f"not a number of {region}: write it in full, or with + and its country code"
+        return f"not a number of {region.name}: write it in full, or with + and its country code"
     if begins_00:
         return "the 00 can be read in two ways: begin with + and the country code"
-    code = phonenumbers.country_code_for_region(region)
-    return f"may begin with the country code: write +{code}…"
+    return _own_code(region)
+
+
+def _own_code(region: _Region) -> str:
+    return f"may begin with the country code: write {region.code}…"
 
 
 def only_in_use(read: Callable[[str], str]) -> Callable[[str], str]:

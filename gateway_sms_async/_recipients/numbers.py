@@ -6,117 +6,30 @@ a number is masked in logs and errors. No I/O, and no guess at a country.
 
 import re
 from collections.abc import Sequence
-from functools import cache
 
 import msgspec
 
 from ..errors import InvalidNumberError
-
-# The calling codes of ITU-T E.164. No code is a prefix of another, so the digits determine the code.
-# In the first group 0 (06 in Hungary) is a trunk prefix: it is dialled before a number inside the
-# country, and never begins a number that can be called from abroad.
-_TRUNK_ZERO = (
-    "20 27 31 32 33 36 40 41 43 44 46 49 51 53 54 55 57 58 60 61 62 63 64 66 81 82 84 86 90 91 92 "
-    "93 94 95 98 211 212 213 218 231 232 233 234 243 249 251 252 254 255 256 260 261 262 263 264 "
-    "265 291 353 355 358 359 370 373 374 377 380 381 382 383 385 386 387 389 421 423 508 590 591 "
-    "593 594 595 596 598 686 850 855 856 880 886 961 962 963 964 966 967 970 971 972 976 977 994 "
-    "995 996"
+from .notations import OLD_NOTATIONS, OldNotationError
+from .plans import (
+    CODE_OF,
+    FAST_LENGTHS,
+    LENGTHS,
+    LOWEST,
+    MAX_DIGITS,
+    NO_LENGTHS,
+    NO_ZERO,
+    TRUNK,
+    WITH_TRUNK,
+    all_shapes,
 )
-
-
-_OTHERS = (
-    "1 7 30 34 39 45 47 48 52 56 65 216 220 221 222 223 224 225 226 227 228 229 230 235 236 237 "
-    "238 239 240 241 242 244 245 246 247 248 250 253 257 258 266 267 268 269 290 297 298 299 350 "
-    "351 352 354 356 357 371 372 375 376 378 420 500 501 502 503 504 505 506 507 509 592 597 599 "
-    "670 672 673 674 675 676 677 678 679 680 681 682 683 685 687 688 689 690 691 692 800 808 852 "
-    "853 870 878 881 882 883 888 960 965 968 973 974 975 979 992 993 998"
-)
-
-
-_MAX_DIGITS = 15  # E.164: calling code and number together
-
 
 _CODE_DIGITS = 3  # the longest calling code
 
 
-_SHORTEST = {1: 10, 2: 6, 3: 4}  # digits after a code of that many digits
-
-
-def _lengths(code: str) -> frozenset[int]:
-    shortest = 5 if code == "27" else _SHORTEST[len(code)]
-    longest = 10 if code in {"1", "7"} else _MAX_DIGITS - len(code)
-    return frozenset(range(shortest, longest + 1))
-
-
-# Codes include their plus sign, so that a number is sliced only once.
-_LENGTHS = {f"+{code}": _lengths(code) for code in f"{_TRUNK_ZERO} {_OTHERS}".split()}
-
-
-_NO_ZERO = frozenset(f"+{code}" for code in _TRUNK_ZERO.split())
-
-
-# Trunk prefixes other than 0.
-_TRUNK = {"+1": "1", "+7": "8", "+36": "06", "+375": "8", "+692": "1", "+993": "8"}
-
-
-# Where the trunk prefix may also begin a number, or is not 0: the digits that can only be a number
-# with the prefix. Landlines in Rwanda are 06 and six digits; toll-free numbers in Belarus begin
-# with 8.
-_TRUNK_SHAPES = {
-    "+1": "1[0-9]{10}",
-    "+7": "8[0-9]{10}",
-    "+241": "0[0-9]{8,}",
-    "+250": "0(?:[0-57-9][0-9]*|[0-9]{8,})",
-    "+375": "0[0-9]*|8(?:1[5-7]|2[1-59]|33|44)[0-9]{7}|8(?:[013-9][0-9]|2[1-9])[0-9]{8,}",
-    "+692": "1[0-9]*",
-    "+993": "8[0-9]*",
-}
-
-
-_WITH_TRUNK = {code: re.compile(shape) for code, shape in _TRUNK_SHAPES.items()}
-
-
-# Fast path: for these calling codes, length and first digit decide and no pattern is needed. (With
-# only one valid length, a trunk prefix would make the number too long.)
-_FAST_LENGTHS = {
-    code: lengths
-    for code, lengths in _LENGTHS.items()
-    if code not in _TRUNK_SHAPES or len(lengths) == 1
-}
-
-
-# "+390" … "+399" -> "+39": one lookup of the first four characters finds the code.
-_CODE_OF = {
-    start: code
-    for start in (f"+{digits:03}" for digits in range(1000))
-    for code in (start[:2], start[:3], start)
-    if code in _LENGTHS
-}
-
-
-def _digits_after(begun: str, codes: Sequence[str]) -> str:
-    """Return a pattern of what may follow `begun`: the rest of one of the codes, then the number."""
-    if codes == [begun]:
-        fewest, most = min(_LENGTHS[begun]), max(_LENGTHS[begun])
-        if begun in _NO_ZERO:
-            return f"-[1-9][0-9]{{{fewest - 1},{most - 1}}}"
-        trunk = f"(?!(?:{_TRUNK_SHAPES[begun]})\n)" if begun in _TRUNK_SHAPES else ""
-        return f"-{trunk}[0-9]{{{fewest},{most}}}"
-    longer = {code[: len(begun) + 1] for code in codes}
-    ways = [
-        digit[-1] + _digits_after(digit, [code for code in codes if code.startswith(digit)])
-        for digit in sorted(longer)
-    ]
-    return f"(?:{'|'.join(ways)})"
-
-
-@cache
-def _all_shapes() -> re.Pattern[str]:
-    """Return the pattern of normalized numbers, one per line. Compiled on first use: it takes long."""
-    return re.compile(rf"(?:\+{_digits_after('+', sorted(_LENGTHS))}\n)*+")
-
-
-_NO_LENGTHS: frozenset[int] = frozenset()
+# Names of their own, because Python calls a method of an imported name more slowly.
+_code_of = CODE_OF.get
+_fast_lengths_of = FAST_LENGTHS.get
 
 
 _MASK_ALL_BELOW = 9  # digits
@@ -146,6 +59,9 @@ _PLAIN = {
 _SEPARATORS = " .()[]/-"
 
 
+_AROUND = _SEPARATORS.replace("-", "")
+
+
 _DIGITS = re.compile(r"\+?[0-9]*")
 
 
@@ -159,10 +75,32 @@ _SECOND_ENDING = re.compile(r"/\s*[0-9]{1,2}\Z")
 
 
 # Patterns of common mistakes, for the reason of a refusal.
-_EXPONENT = re.compile(r"\+?[0-9]+(?:[.,][0-9]+)?E\+?([0-9]{1,2})", re.IGNORECASE)
+_EXPONENT = re.compile(
+    r"[+-]?[0-9]+(?:[.,][0-9]+)?\s*E(?P<sign>[+-]?)(?P<power>[0-9]{1,3})", re.IGNORECASE
+)
 
 
 _DECIMAL = re.compile(r"\+?[0-9]+[.,]0+")
+
+
+_NEGATIVE_IN_BRACKETS = re.compile(r"[(\[]\s*[1-9][0-9 .,]*[)\]]")
+
+
+_EXPORT = "format the column as text and export again"
+
+
+_COMPUTED = "a spreadsheet computed this number: take it from the original list"
+
+
+_OF_SPREADSHEETS = (
+    (_DECIMAL, f"made a decimal by a spreadsheet (.0): {_EXPORT}"),
+    (
+        re.compile(r"[0-9]{1,3}(?:(?:,[0-9]{3}){2,}(?:\.0+)?|(?:\.[0-9]{3}){2,},0+)"),
+        f"written with thousands by a spreadsheet: {_EXPORT}",
+    ),
+    (re.compile("#+"), "hidden by a spreadsheet (####): widen the column and export again"),
+    (re.compile("#.*"), "an error of a spreadsheet (#…): correct the cell"),
+)
 
 
 _EXTENSION = re.compile(
@@ -188,19 +126,25 @@ def normalize(number: str) -> str:
     Accepts the international forms `+39-340…`, `+39340…`, `0039340…` and `tel:+39…`, with spaces,
     dots, brackets, slashes and hyphens between the digits. Full-width characters count as plain
     ones, and invisible ones are ignored. A slash is accepted after an area code, but not after a
-    whole number. A trunk prefix, as in +44 (0) 20, is not accepted.
+    whole number. A trunk prefix, as in +44 (0) 20, is not accepted, nor are a number with a minus
+    at an end, which a spreadsheet has computed, and a notation that its country has given up, such
+    as +52 1.
+
+    ```python
+    normalize("0039 340 123.45.67")  # "+39-3401234567"
+    ```
 
     Raises InvalidNumberError for anything else; its `reason` says what to change.
     """
     code, hyphen, rest = number.partition("-")
     if not hyphen:
-        code = _CODE_OF.get(number[:4], "")
+        code = _code_of(number[:4], "")
         rest = number[len(code) :]
     if (
-        len(rest) in _FAST_LENGTHS.get(code, _NO_LENGTHS)
+        len(rest) in _fast_lengths_of(code, NO_LENGTHS)
         and rest.isdigit()
         and rest.isascii()
-        and (rest >= "1" or code not in _NO_ZERO)
+        and (rest >= "2" or rest >= LOWEST[code])
     ):
         return number if hyphen else f"{code}-{rest}"
     return _normalize_loose(number)
@@ -209,17 +153,24 @@ def normalize(number: str) -> str:
 def all_normalized(numbers: Sequence[str]) -> bool:
     """Whether `normalize` would return each of these unchanged. Checks all at once, for speed."""
     lines = "\n".join((*numbers, ""))
-    return lines.count("\n") == len(numbers) and _all_shapes().fullmatch(lines) is not None
+    return lines.count("\n") == len(numbers) and all_shapes().fullmatch(lines) is not None
 
 
 def _normalize_loose(number: str) -> str:
     # Fast path: most numbers have no other separators than these, and these hide no mistake.
     plain = _with_plus(number.replace(" ", "").replace("-", "").replace("\u00a0", ""))
-    if not (plain.startswith("+") and plain[1:].isdigit() and plain.isascii()):
+    if not (
+        plain.startswith("+")
+        and plain[1:].isdigit()
+        and plain.isascii()
+        # Else there may be a minus at an end, which is a mistake.
+        and number[0] in "+0"
+        and number[-1].isdigit()
+    ):
         plain = _international(number)
     if len(plain) <= 1 + _CODE_DIGITS:
         raise number_error(number, "too short")
-    code = _CODE_OF.get(plain[:4])
+    code = _code_of(plain[:4])
     if code is None:
         if plain.startswith("+0"):
             raise number_error(
@@ -227,21 +178,35 @@ def _normalize_loose(number: str) -> str:
             )
         raise number_error(number, f"unknown country code {plain[:4]}")
     rest = plain[len(code) :]
+    if len(rest) in _fast_lengths_of(code, NO_LENGTHS) and rest >= LOWEST[code]:
+        return f"{code}-{rest}"
     if trunk := _trunk_before(code, rest):
         kind = "trunk zero" if trunk == "0" else f"trunk prefix {trunk}"
         raise number_error(number, f"{kind} after {code}: leave the {trunk} out")
-    if len(rest) not in _LENGTHS[code]:
-        if len(rest) < min(_LENGTHS[code]):
+    _refuse_old(number, code, rest)
+    if len(rest) not in LENGTHS[code]:
+        if len(rest) < min(LENGTHS[code]):
             raise number_error(number, f"too short for {code}")
         raise number_error(number, _TWO if _is_two(number) else f"too long for {code}")
+    if rest < LOWEST[code]:
+        raise number_error(number, f"no number of {code} begins with {rest[0]}: check its digits")
     return f"{code}-{rest}"
+
+
+def _refuse_old(number: str, code: str, rest: str) -> None:
+    for old in OLD_NOTATIONS.get(code, ()):
+        if len(rest) == old.length and re.fullmatch(old.pattern, rest):
+            if old.current is None:
+                raise number_error(number, old.advice)
+            current = f"{code}-{re.sub(old.pattern, old.current, rest)}"
+            raise old_notation_error(number, old.advice, current)
 
 
 def _trunk_before(code: str, rest: str) -> str:
     """Return the trunk prefix that a number begins with, or an empty text."""
-    shape = _WITH_TRUNK.get(code)
-    if shape.fullmatch(rest) if shape else rest[0] == "0" and code in _NO_ZERO:
-        trunk = _TRUNK.get(code, "0")
+    shape = WITH_TRUNK.get(code)
+    if shape.fullmatch(rest) if shape else rest[0] == "0" and code in NO_ZERO:
+        trunk = TRUNK.get(code, "0")
         return trunk if rest.startswith(trunk) else "0"
     return ""
 
@@ -281,6 +246,8 @@ def readings(number: str) -> list[str]:
     if not text:
         raise number_error(number, "empty")
     digits = _without_separators(text)
+    if sign := _damage_by_sign(text):
+        raise number_error(number, sign)
     if not _DIGITS.fullmatch(digits) or ("." in text and _DECIMAL.fullmatch(text)):
         raise number_error(number, _why_malformed(text))
     if "/" in text:
@@ -288,7 +255,7 @@ def readings(number: str) -> list[str]:
             raise number_error(number, "two endings after a slash: write one number")
         if _is_whole(text.rstrip(_SEPARATORS).rpartition("/")[0]):
             raise number_error(number, _TWO)
-    if len(digits) > len("00") + _MAX_DIGITS and _is_two(text):
+    if len(digits) > len("00") + MAX_DIGITS and _is_two(text):
         raise number_error(number, _TWO)
     if _ZERO_IN_BRACKETS.search(text):
         return [digits, _without_separators(_ZERO_IN_BRACKETS.sub("", text))]
@@ -301,13 +268,28 @@ def _without_separators(text: str) -> str:
     return text
 
 
+def _damage_by_sign(text: str) -> str:
+    """Return why a number that looks like a negative one is refused, or an empty text.
+
+    A spreadsheet takes +39-3401234567 for a difference, and shows -3401234528.
+    """
+    bare = text.strip(_AROUND)
+    if bare.startswith("-") and bare.strip("-"):
+        return f"a minus before the digits: {_COMPUTED}"
+    if bare.endswith("-") and bare.strip("-"):
+        return f"a minus after the digits: {_COMPUTED}"
+    if _NEGATIVE_IN_BRACKETS.fullmatch(text):
+        return f"all in brackets, as a negative number: {_COMPUTED}"
+    return ""
+
+
 def _is_whole(before_slash: str) -> bool:
     """Whether the text before a slash can be a whole number, so that it is no area code."""
     digits = _with_plus(_without_separators(before_slash))
-    code = _CODE_OF.get(digits[:4])
+    code = CODE_OF.get(digits[:4])
     if code is None:
         return len(digits) > _LONGEST_AREA_CODE
-    return len(digits) - len(code) >= min(_LENGTHS[code])
+    return len(digits) - len(code) >= min(LENGTHS[code])
 
 
 def _is_two(text: str) -> bool:
@@ -320,11 +302,12 @@ def _why_malformed(text: str) -> str:
 
     The reason quotes no digits: it is shown in places where the number must not be.
     """
-    export = "format the column as text and export again"
     if exponent := _EXPONENT.fullmatch(text):
-        return f"rounded by a spreadsheet (E+{exponent[1]}): {export}"
-    if _DECIMAL.fullmatch(text):
-        return f"made a decimal by a spreadsheet (.0): {export}"
+        sign = exponent["sign"] or "+"
+        return f"rounded by a spreadsheet (E{sign}{exponent['power']}): {_EXPORT}"
+    for pattern, reason in _OF_SPREADSHEETS:
+        if pattern.fullmatch(text):
+            return reason
     if _EXTENSION.search(text):
         return "an extension: leave it out"
     if _is_two(text):
@@ -348,6 +331,13 @@ def _why_foreign(character: str) -> str:
 def number_error(number: str, reason: str) -> InvalidNumberError:
     """Return the error to raise for a number; its message shows the number masked."""
     return InvalidNumberError(f"{mask(number)}: {reason}", number=number, reason=reason)
+
+
+def old_notation_error(number: str, reason: str, current: str) -> OldNotationError:
+    """Return the error to raise for a number in an old notation; `current` is the one in use."""
+    return OldNotationError(
+        f"{mask(number)}: {reason}", number=number, reason=reason, current=current
+    )
 
 
 def calling_code(normalized: str) -> str:
@@ -380,5 +370,5 @@ def mask(number: str) -> str:
     digits = _NOT_DIGITS.sub("", number)
     if len(digits) < _MASK_ALL_BELOW:
         return "…"
-    code = _CODE_OF.get(f"+{digits[:3]}", "") if number.lstrip().startswith("+") else ""
+    code = CODE_OF.get(f"+{digits[:3]}", "") if number.lstrip().startswith("+") else ""
     return f"{code}…{digits[-2:] if len(digits) < _MASK_MOST_BELOW else digits[-4:]}"

@@ -63,6 +63,62 @@ async def test_when_all_recipients_are_excluded_nothing_is_sent(
     assert not simulator.requests
 
 
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    ("recipient", "opted_out"),
+    [
+        ("+52 55 1234 5678", "+52 1 55 1234 5678"),
+        ("+54 9 11 2345-6789", "+54 11 15 2345-6789"),
+        ("+54 9 11 2345-6789", "+54 11 2345-6789"),
+        ("+54 11 2345-6789", "+54 9 11 2345-6789"),
+        ("+54 11 2345-6789", "+54 11 15 2345-6789"),
+        ("+55 11 98765-4321", "+55 11 8765-4321"),
+        ("+55 11 97765-4321", "+55 11 7765-4321"),
+        ("+229 01 97 12 34 56", "+229 97 12 34 56"),
+        ("+241 66 03 12 34", "+241 06 03 12 34"),
+        ("+84 32 345 6789", "+84 162 345 6789"),
+    ],
+)
+async def test_a_phone_is_excluded_in_every_notation(
+    gateway: GatewayClient, simulator: Simulator, recipient: str, opted_out: str, *, strict: bool
+):
+    receipt = await gateway.send_bulk(
+        [recipient, number(1)],
+        sender="ACME",
+        body="Ciao",
+        exclude=[opted_out],
+        strict_numbers=strict,
+    )
+    assert (receipt.accepted, receipt.excluded) == (1, 1)
+    assert dict(simulator.ledger) == {number(1): 1}
+
+
+async def test_an_exclusion_in_an_old_notation_of_the_region(
+    gateway: GatewayClient, simulator: Simulator
+):
+    receipt = await gateway.send_bulk(
+        ["11 98765-4321", "+55 11 8765-4321", number(1)],
+        sender="ACME",
+        body="Ciao",
+        default_region="BR",
+        exclude=["11 8765-4321"],
+    )
+    assert (receipt.accepted, receipt.excluded) == (1, 1)
+    [refused] = receipt.invalid
+    assert refused.reason.endswith("write a 9 after the area code")
+    assert dict(simulator.ledger) == {number(1): 1}
+
+
+async def test_an_exclusion_whose_number_in_use_is_not_known_stops_everything(
+    gateway: GatewayClient, simulator: Simulator
+):
+    with pytest.raises(ValueError, match="exclude, position 0: numbers in Ivory Coast"):
+        await gateway.send_bulk(
+            [number(1)], sender="ACME", body="Ciao", exclude=["+225 07 08 09 10"]
+        )
+    assert not simulator.requests
+
+
 async def test_a_resume_needs_no_list_to_exclude(
     gateway: GatewayClient, simulator: Simulator, tmp_path: Path
 ):

@@ -40,6 +40,8 @@ LIKE_FOREIGN = {
     ("HN", "TOLL_FREE"),
     ("IN", "SHARED_COST"),
     ("MT", "PREMIUM_RATE"),
+    # Their first digits are also the region's own calling code.
+    *(("RW", kind) for kind in ("FIXED_LINE", "FIXED_LINE_OR_MOBILE")),
 }
 MAILBOXES = {(region, kind) for region, kind, _ in EXAMPLES if kind == "VOICEMAIL"}
 
@@ -101,7 +103,9 @@ def test_every_example_is_read_as_phonenumbers_reads_it(form, how):
     at_home = LIKE_FOREIGN | MAILBOXES if form == "national" else set()
     assert set(disagreements) == TOO_SHORT | at_home
     for one, got in disagreements.items():
-        reported = "may begin with a" if one in LIKE_FOREIGN else "too short for|not a number of"
+        reported = (
+            "may begin with (a|the)" if one in LIKE_FOREIGN else "too short for|not a number of"
+        )
         assert re.match(reported, got)
 
 
@@ -194,6 +198,82 @@ def test_a_zero_in_brackets_is_read_the_only_way_that_there_is(region, written, 
     assert READERS[region](written) == expected
 
 
+@pytest.mark.parametrize(
+    ("region", "written"),
+    [
+        ("US", "(0)7402 477944"),
+        ("US", "32 (0)3 234 56 78"),
+        ("US", "1 (0)650 253 2222"),
+        ("ES", "(0)6 12 34 56 78"),
+        ("DK", "[0]31 23 45 67"),
+        ("HU", "(0)6 20 123 4567"),
+        ("CI", "(0)7 12 34 56 78"),
+        # Not after a code that is another one than the region's own.
+        ("IT", "32 (0)12345678"),
+        ("DE", "31 (0)20 123 4567"),
+    ],
+)
+def test_a_zero_in_brackets_marks_a_foreign_number(region, written):
+    assert outcome(READERS[region], written) == IN_BRACKETS
+
+
+def test_a_zero_in_brackets_is_read_only_in_regions_that_write_one():
+    read = set()
+    for region in phonenumbers.SUPPORTED_REGIONS:
+        example = phonenumbers.example_number_for_type(region, PhoneNumberType.MOBILE)
+        if example is not None:
+            written = f"(0){phonenumbers.national_significant_number(example)}"
+            if outcome(READERS[region], written) != IN_BRACKETS:
+                read.add(region)
+    dial_no_zero = {
+        region
+        for region in read
+        if phonenumbers.PhoneMetadata.metadata_for_region(region).national_prefix != "0"
+    }
+    assert dial_no_zero <= {"BY", "CZ", "IT", "PL", "SM", "VA"}
+    assert len(read) > 80
+
+
+@pytest.mark.parametrize(
+    ("region", "written", "expected"),
+    [
+        ("PL", "(0) 512 345 678", "+48-512345678"),
+        ("CZ", "420 (0)601 123 456", "+420-601123456"),
+        ("BY", "8 (0)29 491-19-11", "+375-294911911"),
+    ],
+)
+def test_regions_that_wrote_a_zero_in_brackets(region, written, expected):
+    assert READERS[region](written) == expected
+
+
+@pytest.mark.parametrize(
+    ("region", "written"),
+    [
+        ("AU", "0011 81 3332 2 56"),
+        ("AU", "0011 1 650 253 22"),
+        # As 00 and a number of Illinois it would be one.
+        ("SG", "001 44 7400 1234"),
+        ("HK", "001 44 7400 1234"),
+    ],
+)
+def test_what_begins_as_the_region_dials_abroad_is_read_no_other_way(region, written):
+    reason = f"begins as numbers abroad are dialled in {region}, and no plan has it: "
+    assert outcome(READERS[region], written).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("region", "written"),
+    [
+        ("IT", "-3401234528"),
+        ("GB", "\u22127911123412"),
+        ("DE", "1701234567-"),
+        ("US", "(6502532222)"),
+    ],
+)
+def test_what_a_spreadsheet_computed_is_no_number_of_the_region(region, written):
+    assert "a spreadsheet computed this number" in outcome(READERS[region], written)
+
+
 # Numbers that lost their plus sign
 
 
@@ -244,6 +324,10 @@ def test_a_number_at_home_is_read_right_or_refused(form):
         ("DE", "49 170 1234567", "may begin with the country code: write +49…"),
         ("DE", "49 (0)170 1234567", "trunk zero in brackets: write the number as dialled from"),
         ("ID", "62812345678", "may begin with the country code: write +62…"),
+        # A digit is missing: no plan has the number after the code, but one has the whole.
+        ("DE", "491511234567", "may begin with the country code: write +49…"),
+        ("DE", "49151123456", "may begin with the country code: write +49…"),
+        ("ID", "6281234567", "may begin with the country code: write +62…"),
         ("IT", "34612345678", "not a number of IT: "),
         ("IT", "447700900123", "not a number of IT: "),
         ("IT", "491701234567", "not a number of IT: "),
@@ -325,7 +409,7 @@ def test_two_ways_to_read_00_are_one_too_many():
     [
         ("+39 340 123", "+39"),
         ("+39-34012345678901", None),
-        ("+1 100 555 0123", "+1"),
+        ("+1 200 055 0123", "+1"),
         ("0044 7400 12345", "+44"),
         ("+39-0000000", "+39"),
         ("+7 012 345 67 89", "+7"),

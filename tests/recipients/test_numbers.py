@@ -12,14 +12,13 @@ from hypothesis import given, settings, strategies as st
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 from gateway_sms_async._recipients.numbers import (
-    _LENGTHS,
-    _NO_ZERO,
     all_normalized,
     calling_code,
     digits_key,
     mask,
     normalize,
 )
+from gateway_sms_async._recipients.plans import LENGTHS, NO_ZERO
 from gateway_sms_async._recipients.recipient import Recipient, check_source, coerce
 from gateway_sms_async.errors import InvalidNumberError
 
@@ -54,11 +53,11 @@ def reason(number):
 
 
 def test_the_table_holds_exactly_the_codes_of_the_metadata():
-    assert sorted(int(code) for code in _LENGTHS) == CODES
+    assert sorted(int(code) for code in LENGTHS) == CODES
 
 
 def test_no_code_begins_another_one():
-    assert not [(a, b) for a in _LENGTHS for b in _LENGTHS if a != b and b.startswith(a)]
+    assert not [(a, b) for a in LENGTHS for b in LENGTHS if a != b and b.startswith(a)]
 
 
 @pytest.mark.parametrize("region", EXAMPLES)
@@ -80,10 +79,10 @@ def test_every_length_of_a_mobile_number_is_allowed(region):
     metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
     kind = metadata.mobile or metadata.general_desc
     lengths = set(kind.possible_length or metadata.general_desc.possible_length)
-    assert lengths <= _LENGTHS[f"+{metadata.country_code}"]
+    assert lengths <= LENGTHS[f"+{metadata.country_code}"]
 
 
-@pytest.mark.parametrize("code", sorted(_NO_ZERO))
+@pytest.mark.parametrize("code", sorted(NO_ZERO))
 def test_zero_is_dialled_at_home_and_never_begins_a_number(code):
     regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[int(code)]
     kinds = [kind for kind in PhoneNumberType.values() if kind != PhoneNumberType.UNKNOWN]
@@ -144,6 +143,8 @@ def test_a_trunk_prefix_after_the_code_is_refused(region):
         ("+36 0301234567", "trunk zero after +36: leave the 0 out"),
         ("+375 80 29 1234567", "trunk prefix 8 after +375: leave the 8 out"),
         ("+375 0291234567", "trunk zero after +375: leave the 0 out"),
+        ("+370 8 612 34567", "trunk prefix 8 after +370: leave the 8 out"),
+        ("+370 0 612 34567", "trunk zero after +370: leave the 0 out"),
         ("+7 8 (912) 345-67-89", "trunk prefix 8 after +7: leave the 8 out"),
         ("+91 098765 43210", "trunk zero after +91: leave the 0 out"),
         ("+81 090-1234-5678", "trunk zero after +81: leave the 0 out"),
@@ -215,6 +216,58 @@ def test_the_digits_tell_the_code_not_the_hyphen(written, expected):
     assert normalize(written) == expected
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "-393401234567",
+        "-3401234528",
+        "- 340 1234528",
+        "-3.401.234.528",
+        "\u22123401234528",
+        "\u20133401234528",
+        "\uff0d3401234528",
+        "'-3401234528",
+        "(-3401234528)",
+        "-+39 340 1234567",
+        " -0039 340 1234567",
+        "-\u00a0+393401234567",
+    ],
+)
+def test_a_minus_before_a_number_is_what_a_spreadsheet_computed(written):
+    assert reason(written) == f"a minus before the digits: {COMPUTED}"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "3401234528-",
+        "3401234528\u2212",
+        "+39 340 1234567-",
+        "+39 340 1234567 - ",
+        "00393401234567-",
+        "+39-3401234567-",
+        "(+39 340 1234567-)",
+    ],
+)
+def test_a_minus_after_a_number_is_what_a_spreadsheet_computed(written):
+    assert reason(written) == f"a minus after the digits: {COMPUTED}"
+
+
+@pytest.mark.parametrize("written", ["(3401234528)", "(3.401.234.528)", "( 3,401,234,528 )"])
+def test_a_negative_number_in_brackets_is_what_a_spreadsheet_computed(written):
+    assert reason(written) == f"all in brackets, as a negative number: {COMPUTED}"
+
+
+@pytest.mark.parametrize(
+    "written", ["340-1234567", "(340) 1234567", "+39-340-1234567", "(+39 340 1234567)", "-", " - "]
+)
+def test_a_hyphen_inside_is_no_minus(written):
+    try:
+        assert normalize(written) == "+39-3401234567"
+    except InvalidNumberError as error:
+        assert error.reason == ABROAD
+
+
 def test_a_zero_that_belongs_to_the_number_stays():
     assert normalize("+39 06 69812345") == "+39-0669812345"
     assert normalize("+225 01 23 45 67 89") == "+225-0123456789"
@@ -224,6 +277,7 @@ def test_a_zero_that_belongs_to_the_number_stays():
 # Refusals
 
 ABROAD = "no international prefix: begin with + and the country code"
+COMPUTED = "a spreadsheet computed this number: take it from the original list"
 EXPORT = "format the column as text and export again"
 TWO = "two numbers in one field: write one"
 
@@ -244,7 +298,7 @@ TWO = "two numbers in one field: write one"
         ("\u200b", "empty"),
         ("011 39 340 1234567", ABROAD + ", not with 011"),
         ("tel:340-1234567", ABROAD),
-        ("+39-", "too short"),
+        ("+39-", "a minus after the digits: " + COMPUTED),
         ("+39-34012", "too short for +39"),
         ("+1 555 0123", "too short for +1"),
         ("+39 340 1234567 1234", "too long for +39"),
@@ -268,6 +322,19 @@ TWO = "two numbers in one field: write one"
         ("3401234567.0", f"made a decimal by a spreadsheet (.0): {EXPORT}"),
         ("+393401234567.0", f"made a decimal by a spreadsheet (.0): {EXPORT}"),
         ("393401234567,00", f"made a decimal by a spreadsheet (.0): {EXPORT}"),
+        ("1.23E-05", f"rounded by a spreadsheet (E-05): {EXPORT}"),
+        ("1,23 E+011", f"rounded by a spreadsheet (E+011): {EXPORT}"),
+        ("3,401,234,567", f"written with thousands by a spreadsheet: {EXPORT}"),
+        ("3.401.234.567,00", f"written with thousands by a spreadsheet: {EXPORT}"),
+        ("3,401,234,567.00", f"written with thousands by a spreadsheet: {EXPORT}"),
+        ("########", "hidden by a spreadsheet (####): widen the column and export again"),
+        ("#NAME?", "an error of a spreadsheet (#…): correct the cell"),
+        ("#N/A", "an error of a spreadsheet (#…): correct the cell"),
+        ("+1 140 234 5678", "no number of +1 begins with 1: check its digits"),
+        ("+1 040 234 5678", "no number of +1 begins with 0: check its digits"),
+        ("+1-1402345678", "no number of +1 begins with 1: check its digits"),
+        ("+1-0402345678", "no number of +1 begins with 0: check its digits"),
+        ("+55 15 11 96123-4567", "too long for +55"),
         ("+39-٣٤٠١٢٣٤٥٦٧", "digits other than 0-9"),
         ("+39-340123456²", "digits other than 0-9"),
         ("++39 340 1234567", "a plus sign inside the number"),
@@ -350,7 +417,7 @@ def has_whole_number_before_a_slash(seen, number):
     before, _, _ = seen.rstrip(" .-()/\u00a0\u2009\u2011").rpartition("/")
     code = calling_code(number)
     digits = re.sub("[^0-9]", "", before.translate(FULL_WIDTH)).removeprefix("00")
-    return len(digits) - len(code[1:]) >= min(_LENGTHS[code])
+    return len(digits) - len(code[1:]) >= min(LENGTHS[code])
 
 
 @given(good, st.sampled_from(["+", "00", "tel:+", "'+", "\u202a+", "\uff0b"]), st.data())
@@ -360,7 +427,9 @@ def test_separators_do_not_matter(number, prefix, data):
     parts = [digit + data.draw(separators, label="after") for digit in digits]
     written = prefix + "".join(parts)
     seen = re.sub("[\u200b\u2060]", "", written).strip()
-    if re.search(r"/\s*\d{1,2}\Z", seen):
+    if re.search(r"[-\u2011][ .()/\u00a0\u2009]*\Z", seen):
+        assert reason(written) == "a minus after the digits: " + COMPUTED
+    elif re.search(r"/\s*\d{1,2}\Z", seen):
         assert reason(written).startswith("two endings after a slash")
     elif has_whole_number_before_a_slash(seen, number):
         assert reason(written) == TWO
@@ -396,7 +465,7 @@ def nearly_normalized(draw):
 
 @st.composite
 def of_a_code(draw):
-    code = draw(st.sampled_from(sorted(_LENGTHS)))
+    code = draw(st.sampled_from(sorted(LENGTHS)))
     return f"{code}-{draw(trunks)}{draw(st.text('0123456789', max_size=14))}"
 
 
@@ -413,10 +482,14 @@ def test_many_are_checked_as_normalize_checks_one(texts):
     assert all_normalized(texts) == all(map(is_normalized, texts))
 
 
-@pytest.mark.parametrize("code", sorted(_LENGTHS))
+@pytest.mark.parametrize("code", sorted(LENGTHS))
 def test_every_length_and_trunk_prefix_is_checked_alike(code):
     for begin in [
         "",
+        "116",
+        "121",
+        "162",
+        "186",
         "0",
         "00",
         "06",
