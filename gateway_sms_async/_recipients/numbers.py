@@ -20,7 +20,7 @@ from .plans import (
     NO_LENGTHS,
     NO_ZERO,
     TRUNK,
-    WITH_TRUNK,
+    TRUNK_SHAPES,
     all_shapes,
 )
 
@@ -92,15 +92,15 @@ _EXPORT = "format the column as text and export again"
 _COMPUTED = "a spreadsheet computed this number: take it from the original list"
 
 
-_OF_SPREADSHEETS = (
-    (_DECIMAL, f"made a decimal by a spreadsheet (.0): {_EXPORT}"),
-    (
-        re.compile(r"[0-9]{1,3}(?:(?:,[0-9]{3}){2,}(?:\.0+)?|(?:\.[0-9]{3}){2,},0+)"),
-        f"written with thousands by a spreadsheet: {_EXPORT}",
+# Compiled on first use.
+_OF_SPREADSHEETS = {
+    _DECIMAL.pattern: f"made a decimal by a spreadsheet (.0): {_EXPORT}",
+    r"[0-9]{1,3}(?:(?:,[0-9]{3}){2,}(?:\.0+)?|(?:\.[0-9]{3}){2,},0+)": (
+        f"written with thousands by a spreadsheet: {_EXPORT}"
     ),
-    (re.compile("#+"), "hidden by a spreadsheet (####): widen the column and export again"),
-    (re.compile("#.*"), "an error of a spreadsheet (#…): correct the cell"),
-)
+    "#+": "hidden by a spreadsheet (####): widen the column and export again",
+    "#.*": "an error of a spreadsheet (#…): correct the cell",
+}
 
 
 _EXTENSION = re.compile(
@@ -204,8 +204,8 @@ def _refuse_old(number: str, code: str, rest: str) -> None:
 
 def _trunk_before(code: str, rest: str) -> str:
     """Return the trunk prefix that a number begins with, or an empty text."""
-    shape = WITH_TRUNK.get(code)
-    if shape.fullmatch(rest) if shape else rest[0] == "0" and code in NO_ZERO:
+    shape = TRUNK_SHAPES.get(code)
+    if re.fullmatch(shape, rest) if shape else rest[0] == "0" and code in NO_ZERO:
         trunk = TRUNK.get(code, "0")
         return trunk if rest.startswith(trunk) else "0"
     return ""
@@ -305,8 +305,8 @@ def _why_malformed(text: str) -> str:
     if exponent := _EXPONENT.fullmatch(text):
         sign = exponent["sign"] or "+"
         return f"rounded by a spreadsheet (E{sign}{exponent['power']}): {_EXPORT}"
-    for pattern, reason in _OF_SPREADSHEETS:
-        if pattern.fullmatch(text):
+    for pattern, reason in _OF_SPREADSHEETS.items():
+        if re.fullmatch(pattern, text):
             return reason
     if _EXTENSION.search(text):
         return "an extension: leave it out"

@@ -79,7 +79,7 @@ TRUNK = {
 # Where the trunk prefix may also begin a number, or is not 0: the digits that can only be a number
 # with the prefix. Landlines in Rwanda are 06 and six digits; toll-free numbers in Belarus begin
 # with 8.
-_TRUNK_SHAPES = {
+TRUNK_SHAPES = {
     "+1": "1[0-9]{10}",
     "+7": "8[0-9]{10}",
     "+241": "0[0-9]{8,}",
@@ -95,15 +95,12 @@ _TRUNK_SHAPES = {
 LOWEST = dict.fromkeys(LENGTHS, "0") | dict.fromkeys(NO_ZERO, "1") | {"+1": "2"}
 
 
-WITH_TRUNK = {code: re.compile(shape) for code, shape in _TRUNK_SHAPES.items()}
-
-
 # Fast path: for these calling codes, length and first digit decide and no pattern is needed. (With
 # only one valid length, a trunk prefix would make the number too long.)
 FAST_LENGTHS = {
     code: lengths - {old.length for old in OLD_NOTATIONS.get(code, ())}
     for code, lengths in LENGTHS.items()
-    if code not in _TRUNK_SHAPES or len(lengths) == 1
+    if code not in TRUNK_SHAPES or len(lengths) == 1
 }
 
 
@@ -118,7 +115,7 @@ CODE_OF = {
 
 def _refused_shapes(code: str) -> list[str]:
     old = [old.pattern for old in OLD_NOTATIONS.get(code, ()) if old.length in LENGTHS[code]]
-    return [_TRUNK_SHAPES[code], *old] if code in _TRUNK_SHAPES else old
+    return [TRUNK_SHAPES[code], *old] if code in TRUNK_SHAPES else old
 
 
 def _digits_after(begun: str, codes: Sequence[str]) -> str:
