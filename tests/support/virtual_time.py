@@ -1,7 +1,7 @@
 """Event loops with a clock of their own.
 
-`PatientLoop` waits in real time, but its clock stands still while the loop works, so that no timeout
-fires because the machine is busy. All async tests run on it.
+`PatientLoop` waits in real time, but however long the loop works, its clock advances by little, so that no
+timeout fires because the machine is busy. All async tests run on it.
 
 `VirtualLoop` waits for nothing: a sleep of an hour advances the clock and takes no real time. `run` is `asyncio.run` on such a loop; `stall` simulates a blocked loop. `ReplayLoop` runs the same
 program in the same order each time. With sockets too, if both ends are in the loop and they are
@@ -14,6 +14,7 @@ import asyncio
 import functools
 import itertools
 import selectors
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -22,25 +23,31 @@ T = TypeVar("T")
 # The least time of one round of the loop; without it, a wait that rounds to zero never ends.
 _TICK = 1e-6
 
+_LONGEST_ROUND = 0.001
+
 
 class DeadlockError(RuntimeError):
     """All tasks wait, and no event will wake them."""
 
 
 class _PatientSelector(selectors.DefaultSelector):
-    """Advances the clock by the waits that end because their time is over, and by no other time."""
+    """Advances the clock by the waits that end because their time is over, and by little else."""
 
     now = 1000.0
+    _last = time.monotonic()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        worked = time.monotonic() - self._last
+        self.now += min(max(worked, _TICK), _LONGEST_ROUND)
         ready = super().select(timeout)
         if not ready and timeout is not None:
-            self.now += max(timeout, _TICK)
+            self.now += timeout
+        self._last = time.monotonic()
         return ready
 
 
 class PatientLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock stands still while it works, however long that takes."""
+    """An event loop whose clock advances by a millisecond at most while it works, in each round."""
 
     def __init__(self) -> None:
         self._patient = _PatientSelector()
