@@ -1,6 +1,7 @@
 """The list, text and sending options of `check` and `bulk`, read once and handed on."""
 
-from collections.abc import Callable, Collection, Generator, Iterator
+import re
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +16,11 @@ from .._receipt import InvalidRecipient
 from .._recipients.national import number_reader
 from .._recipients.recipient import RecipientLike
 from .._text import fill, measure, not_gsm, placeholders, replacements, to_gsm
-from .lists.recipient_list import RecipientList, open_list, read_exclusions
+from .lists.columns import NumberColumns
+from .lists.exclusions import Exclusions, read_exclusions
+from .lists.recipient_list import RecipientList, open_list
 from .options import ContentOptions, message_option, option, read_text
+from .terminal.lists import print_exclusions, print_list
 from .terminal.preview import print_invalid, print_replacements
 from .terminal.progress import show_rows_read
 
@@ -29,14 +33,20 @@ ListFile = Annotated[
     ),
 ]
 
+_BLANK_LINES_AT_END = re.compile(r"(?:\n\s*)+\Z")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecipientOptions:
     """The options on how the list is read, and which of its recipients are sent to."""
 
     number_column: Annotated[
-        str | None,
-        option("Name of the number column, if it is not number, phone, mobile or similar."),
+        list[str] | None,
+        option(
+            "Name of the number column, if it is not number, phone, mobile or similar; may be "
+            "repeated if files of --exclude have other names.",
+            metavar="NAME",
+        ),
     ] = None
     encoding: Annotated[
         str | None, option("The list's encoding, such as latin-1, if it is not UTF-8.")
@@ -62,22 +72,46 @@ class RecipientOptions:
         ),
     ] = False
 
-    def read_excluded(self, read_number: Callable[[str], str]) -> list[str]:
-        """Read the numbers not to send to, each as `read_number` returns it."""
-        excluded: list[str] = []
+    def read_exclusions(self, read_number: Callable[[str], str]) -> list[Exclusions]:
+        """Read the files of numbers not to send to, each number as `read_number` returns it."""
+        files: list[Exclusions] = []
         for file in self.exclude or ():
             with show_rows_read(f"Reading {file}:") as on_read:
-                excluded.extend(
+                files.append(
                     read_exclusions(
                         file,
                         read_number,
-                        number_column=self.number_column,
+                        columns=NumberColumns(tuple(self.number_column or ())),
                         encoding=self.encoding,
                         delimiter=self.delimiter,
                         on_read=on_read,
                     )
                 )
-        return excluded
+        return files
+
+    @contextmanager
+    def open_list(
+        self, file: str, fields: Sequence[str], exclusions: Iterable[Exclusions]
+    ) -> Generator[RecipientList]:
+        """Open the list, and show how many rows are read. Raises ListError."""
+        wanted = NumberColumns(tuple(self.number_column or ()))
+        names = [name for excluded in exclusions for name in excluded.columns]
+        # A name that the list has not, but a file of --exclude has, was meant for that file.
+        columns = wanted._replace(binding=not wanted.are_all_among(names))
+        with ExitStack() as stack:
+            with show_rows_read("Reading") as on_read:
+                recipients = stack.enter_context(
+                    open_list(
+                        file,
+                        fields,
+                        allow_missing_fields=self.allow_missing_fields,
+                        columns=columns,
+                        encoding=self.encoding,
+                        delimiter=self.delimiter,
+                        on_read=on_read,
+                    )
+                )
+            yield recipients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +124,7 @@ class TextOptions:
     ] = None
     body_file: Annotated[
         Path | None,
-        message_option("A file with the text; a line break at its end is left out."),
+        message_option("A file with the text; blank lines at its end are left out."),
     ] = None
     smart_encoding: Annotated[
         bool,
@@ -107,7 +141,7 @@ class TextOptions:
         if self.body_file is None:
             text = self.body or ""
         else:
-            text = read_text(self.body_file).removesuffix("\n")
+            text = _BLANK_LINES_AT_END.sub("", read_text(self.body_file))
         if not self.smart_encoding:
             return text
         smart = to_gsm(text)
@@ -161,6 +195,7 @@ class CampaignInput:
     def __init__(
         self,
         recipient_list: RecipientList,
+        exclusions: Sequence[Exclusions],
         arguments: CampaignArguments,
         read_number: Callable[[str], str],
         *,
@@ -168,6 +203,7 @@ class CampaignInput:
         price_per_part: str | None,
     ) -> None:
         self.list = recipient_list
+        self._exclusions = exclusions
         self.arguments = arguments
         self.read_number = read_number
         self._smart = smart
@@ -196,6 +232,12 @@ class CampaignInput:
                     gateway=gateway,
                     on_read=on_read,
                 )
+
+    def print_files(self) -> None:
+        """Print what was read from which columns, and rows that need a look."""
+        for exclusions in self._exclusions:
+            print_exclusions(exclusions)
+        print_list(self.list)
 
     def print_invalid(self, invalid: Collection[InvalidRecipient], *, rejects: Path | None) -> None:
         """Print the first invalid recipients, each with its line in the list."""
@@ -227,20 +269,8 @@ def open_campaign(
     """Read the text, the exclusions and the list. Raises ValueError if one cannot be used."""
     body = text.read()
     read_number = number_reader(recipients.default_region)
-    excluded = recipients.read_excluded(read_number)
-    with ExitStack() as stack:
-        with show_rows_read("Reading") as on_read:
-            recipient_list = stack.enter_context(
-                open_list(
-                    file,
-                    placeholders(body),
-                    allow_missing_fields=recipients.allow_missing_fields,
-                    number_column=recipients.number_column,
-                    encoding=recipients.encoding,
-                    delimiter=recipients.delimiter,
-                    on_read=on_read,
-                )
-            )
+    exclusions = recipients.read_exclusions(in_any_notation(read_number))
+    with recipients.open_list(file, placeholders(body), exclusions) as recipient_list:
         arguments = CampaignArguments(
             sender=content.sender,
             body=body,
@@ -249,7 +279,7 @@ def open_campaign(
             default_region=recipients.default_region,
             strict_numbers=recipients.strict_numbers,
             allow_missing_fields=recipients.allow_missing_fields,
-            exclude=excluded,
+            exclude=[number for one in exclusions for number in one.numbers],
             batch_size=sending.batch_size,
             recipients_per_message=sending.recipients_per_message,
             careful=sending.careful,
@@ -257,6 +287,7 @@ def open_campaign(
         )
         yield CampaignInput(
             recipient_list,
+            exclusions,
             arguments,
             read_number,
             smart=text.smart_encoding,

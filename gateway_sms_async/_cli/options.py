@@ -14,11 +14,15 @@ import typer
 from .. import GatewayClient, Message, Messages, Options
 from .._http.address import choose_base_url
 from ..testing import Simulator
+from .lists.text_file import find_mark
 from .login import FoundToken, find_token
 from .terminal.console import print_json, print_status
 from .terminal.messages import print_message
 
 T = TypeVar("T")
+
+_LONGEST_TEXT = 1024 * 1024
+"""Bytes of a file with a token or a text, at most."""
 
 
 def option(text: str, *names: str, **more: Any) -> Any:
@@ -190,12 +194,25 @@ def _read_token(file: Path) -> str:
 
 
 def read_text(file: Path) -> str:
-    """Return the text of a small file. Raises ValueError if it cannot be read."""
+    """Return the text of a small file, without a byte order mark, with one kind of line break.
+
+    The encoding is that of the mark, as Windows writes it, else UTF-8. Raises ValueError if the
+    file cannot be read.
+    """
     try:
-        return file.read_text(encoding="utf-8-sig")
+        with file.open("rb") as stream:
+            data = stream.read(_LONGEST_TEXT + 1)
     except OSError as error:
         raise ValueError(
             f"{file}: {error.strerror or error}; give a file that can be read"
         ) from None
+    if len(data) > _LONGEST_TEXT:
+        raise ValueError(
+            f"{file}: more than {_LONGEST_TEXT:,} bytes; give a file with a short text"
+        )
+    mark, encoding = find_mark(data)
+    try:
+        text = data[len(mark) :].decode(encoding or "utf-8")
     except UnicodeDecodeError:
         raise ValueError(f"{file}: this is not UTF-8 text; save it as UTF-8") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -108,7 +108,7 @@ _EXTENSION = re.compile(
 )
 
 
-_BETWEEN_TWO = re.compile(r"[,;|&/+\r\n\t]|\s(?:[^\W\d_]+|-)\s|(?<=[0-9]{9})\s+(?=[0-9]{9})")
+_BETWEEN_TWO = re.compile(r"[,;:|&/+*_\\\r\n\t]|\s(?:[^\W\d_]+|-)\s|(?<=[0-9]{9})\s+(?=[0-9]{9})")
 
 
 _LONGEST_AREA_CODE = 6  # digits, with the trunk 0

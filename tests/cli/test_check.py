@@ -1,5 +1,6 @@
 """`gateway-sms check`, what `bulk` prints before it sends, and the files that `bulk` writes."""
 
+import asyncio
 import csv
 import gzip
 import io
@@ -12,6 +13,7 @@ import anyio
 import pytest
 
 from gateway_sms_async import RetryPolicy
+from gateway_sms_async._cli.campaign_input import TextOptions
 from gateway_sms_async.testing import Fault, Simulator
 
 from ..support.cli import invoke, one_line, run
@@ -210,6 +212,157 @@ def test_the_number_column_must_be_named_if_there_are_two(tmp_path: Path) -> Non
     send_options = ("--sender", "ACME", "--body", "Ciao")
     assert "--number-column" in one_line(check(str(path), *send_options))
     assert check(str(path), *send_options, "--number-column", "mobile").exit_code == 0
+
+
+# The files of a campaign
+
+
+CIAO = ("--sender", "ACME", "--body", "Ciao {{name}}")
+
+
+def test_check_names_the_column_of_the_numbers(list_file: str, tmp_path: Path) -> None:
+    done = check(list_file, *SEND_OPTIONS)
+    assert f"{list_file}: the numbers are in column 'telefono'" in done.stderr.splitlines()
+    path = tmp_path / "people.jsonl"
+    path.write_text(f'{{"phone": "{ANNA}"}}\n{{"Mobile": "{BEA}"}}\n')
+    done = check(str(path), "--sender", "ACME", "--body", "Ciao")
+    assert done.stderr == f"{path}: the numbers are in columns 'phone', 'Mobile'\n"
+
+
+async def test_bulk_names_it_too(simulator: Simulator, list_file: str) -> None:
+    done = await run(simulator, "bulk", list_file, *SEND_OPTIONS)
+    assert f"{list_file}: the numbers are in column 'telefono'" in done.stderr.splitlines()
+
+
+@pytest.mark.parametrize("command", ["check", "bulk"])
+async def test_a_landline_beside_a_mobile_number_is_asked_about(
+    simulator: Simulator, tmp_path: Path, command: str
+) -> None:
+    path = tmp_path / "crm.csv"
+    path.write_text(f"name,Phone,MobilePhone\nAnna,+39 02 1234567,{ANNA}\n")
+    done = await run(simulator, command, str(path), *CIAO)
+    message = one_line(done)
+    assert message.startswith(f"{path}:2: more than one column may hold the number: 'Phone', 'Mob")
+    assert not simulator.requests
+    done = await run(simulator, command, str(path), *CIAO, "--number-column", "mobilephone")
+    assert done.exit_code == 0
+    assert f"{path}: the numbers are in column 'MobilePhone'" in done.stderr
+
+
+@pytest.mark.parametrize("cell", ["", "   ", "NaN", "NULL", "None", "#N/D", "#N/A", "\u200b"])
+async def test_fields_that_say_nothing_are_counted_before_sending(
+    simulator: Simulator, tmp_path: Path, cell: str
+) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text(f"number,name,note\n{ANNA},Anna,\n{BEA},{cell},\n{CARA},{cell},x\n")
+    word = f" (2 {cell!r})" if cell.strip() else ""
+    expected = f"{path}: 2 rows of 3 with an empty 'name'{word}: lines 3, 4"
+    for command in ("check", "bulk"):
+        done = await run(simulator, command, str(path), *CIAO)
+        assert expected in done.stderr.splitlines()
+    assert len(simulator.ledger) == 3
+    done = await run(simulator, "check", str(path), "--sender", "ACME", "--body", "Ciao")
+    assert "empty" not in done.stderr
+
+
+def test_many_empty_fields_are_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("number,name\n" + "".join(f"+39 340 {n:07},\n" for n in range(1_500)))
+    [_, line] = check(str(path), *CIAO).stderr.splitlines()
+    assert line == (
+        f"{path}: 1,500 rows of 1,500 with an empty 'name': lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and "
+        "1,490 more"
+    )
+
+
+def test_what_is_excluded_is_printed(list_file: str, tmp_path: Path) -> None:
+    first, second = tmp_path / "crm.csv", tmp_path / "stop.txt"
+    first.write_text(f"email,Phone,MobilePhone\na,,\nb,+39 02 1234567,{ANNA}\nc,NULL,\n")
+    second.write_text(f"{BEA}\n")
+    excluded = ("--exclude", str(first), "--exclude", str(second))
+    done = check(list_file, *SEND_OPTIONS, *excluded, "--json")
+    assert json.loads(done.stdout)["excluded"] == 3
+    for line in (
+        f"{first}: 2 numbers not to send to from columns 'Phone', 'MobilePhone'",
+        f"{first}: 2 rows without a number, which exclude no recipient: lines 2, 4",
+        f"{second}: 1 number not to send to",
+    ):
+        assert line in done.stderr.splitlines()
+
+
+def test_exclusions_that_protect_no_recipient_are_an_error(list_file: str, tmp_path: Path) -> None:
+    path = tmp_path / "stop.csv"
+    path.write_text("email,phone\na,\nb,NULL\n")
+    message = one_line(check(list_file, *SEND_OPTIONS, "--exclude", str(path)))
+    assert message.startswith(f"{path}: no row has a number in 'phone', so this list would exclude")
+
+
+def test_the_columns_of_list_and_exclusions_may_differ(tmp_path: Path) -> None:
+    people, stop = tmp_path / "people.csv", tmp_path / "stop.csv"
+    people.write_text(f"Handy,other\n{ANNA},{CARA}\n{BEA},{CARA}\n")
+    stop.write_text(f"Contact;other\n{BEA};{ANNA}\n")
+    files = (str(people), "--sender", "ACME", "--body", "Ciao", "--exclude", str(stop), "--json")
+    both = ("--number-column", "handy", "--number-column", "contact")
+    for options in (both, both[2:] + both[:2]):
+        preview = json.loads(check(*files, *options).stdout)
+        assert (preview["recipients"], preview["excluded"]) == (1, 1)
+    assert "no column is named 'Handy', number," in one_line(
+        check(*files, "--number-column", "Handy")
+    )
+    message = one_line(check(*files, "--number-column", "contact"))
+    assert message.startswith(f"{people}:1: no column is named 'contact', number, phone")
+    people.write_text(f"phone\n{ANNA}\n{BEA}\n")
+    preview = json.loads(check(*files, "--number-column", "contact").stdout)
+    assert (preview["recipients"], preview["excluded"]) == (1, 1)
+
+
+async def test_a_list_from_a_standard_input_that_is_closed() -> None:
+    process = await asyncio.create_subprocess_exec(
+        "sh",
+        "-c",
+        'exec "$0" -m gateway_sms_async check - --sender ACME --body x <&-',
+        sys.executable,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 2
+    assert err.decode() == (
+        "gateway-sms: standard input is closed; give a file, or send the list by a pipe\n"
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r\n\r\n \r\n"])
+def test_a_text_from_a_file(tmp_path: Path, encoding: str, end: str) -> None:
+    body = tmp_path / "body.txt"
+    mark = "\ufeff" if encoding.startswith("utf-16") else ""
+    body.write_bytes(f"{mark}\r\nIl caffè\r\n\r\nè pronto{end}".encode(encoding))
+    assert TextOptions(body_file=body).read() == "\nIl caffè\n\nè pronto"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"Il caff\xe8", "this is not UTF-8 text; save it as UTF-8"),
+        (b"x" * (2**20 + 1), "more than 1,048,576 bytes; give a file with a short text"),
+    ],
+)
+def test_a_text_that_cannot_be_read(tmp_path: Path, content: bytes, problem: str) -> None:
+    body = tmp_path / "body.txt"
+    body.write_bytes(content)
+    done = check("x.csv", "--sender", "ACME", "--body-file", str(body))
+    assert one_line(done) == f"{body}: {problem}"
+
+
+async def test_a_token_from_a_file_of_windows(simulator: Simulator, tmp_path: Path) -> None:
+    token = tmp_path / "token.txt"
+    token.write_bytes(f"\ufeff{simulator.token}\r\n".encode("utf-16-le"))
+    found = await anyio.to_thread.run_sync(
+        lambda: invoke(
+            "list", "--token-file", str(token), env={"GATEWAY_SMS_BASE_URL": simulator.url}
+        )
+    )
+    assert found.exit_code == 0, found.output
 
 
 def test_check_teaches() -> None:
@@ -545,4 +698,6 @@ def test_confirmation_needs_a_terminal_for_input_and_output(
     monkeypatch.setattr(sys, "stderr", _Terminal())
     assert _is_interactive()
     monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert not _is_interactive()
+    monkeypatch.setattr(sys, "stdin", None)
     assert not _is_interactive()

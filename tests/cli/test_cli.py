@@ -91,6 +91,7 @@ async def test_the_command_that_the_help_suggests() -> None:
     assert lines == [
         f"{NAMES}:5: …03: no international prefix: begin with + and the country code",
         f"{NAMES}:7: +39…4505: no field 'name', which the text uses",
+        f"{NAMES}: the numbers are in column 'number'",
         "3 recipients (+39), 3 parts (GSM-7), 4 requests, 2 invalid, 1 duplicates.",
         "Simulating: nothing is really sent, and no account is used.",
         f"Accepted 3 of 6, 2 invalid, 1 duplicates; 0.09 EUR; {receipt['elapsed']:.1f} s.",

@@ -82,6 +82,7 @@ def check(
     ):
         preview = asyncio.run(campaign.preview(rate=rate, client=client))
         campaign.print_invalid(preview.invalid, rejects=rejects)
+        campaign.print_files()
         reasons = {recipient.position: recipient.reason for recipient in preview.invalid}
         written = rejects_output is None or rejects_output.write(
             partial(write_rows, campaign.list, reasons)
@@ -215,6 +216,7 @@ def bulk(
         rate = account.rate_limit(simulated=simulate)
         preview = asyncio.run(campaign.preview(rate=rate, client=nullcontext()))
         campaign.print_invalid(preview.invalid, rejects=rejects)
+        campaign.print_files()
         print_preview_line(preview)
         if not (yes or simulate or content.test) and (refusal := _confirm(preview)):
             print_status("Nothing was sent.")
@@ -256,7 +258,8 @@ def _confirm(preview: Preview) -> int:
 
 
 def _is_interactive() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    # A stream is None if the command was started with it closed.
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def _print_new_invalid(

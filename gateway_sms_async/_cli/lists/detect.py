@@ -5,7 +5,6 @@ Only the beginning of the file is read here.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -13,8 +12,11 @@ from itertools import islice
 from pathlib import PurePath
 from typing import NamedTuple
 
-from .columns import NumberColumn, looks_like_number
-from .formats import CSVTable, Format, Header, JSONLines, PlainLines, is_json
+from .cells import BrokenRowError, read_rows
+from .columns import ANY_KNOWN, NumberColumns, looks_like_number
+from .csv_table import CSVTable, Header
+from .formats import Format, PlainLines
+from .json_lines import JSONLines, is_json
 from .text_file import ListError, TextFile
 
 _USUAL_DELIMITERS = ",;\t|"
@@ -27,37 +29,54 @@ _COMMENT = re.compile(r"\s#|^#\s")
 _WRITTEN_BACK = re.compile(r"  # line \d+: ")
 """The comment that `PlainLines.write` adds."""
 
+_OTHER_KINDS = {
+    re.compile(shape, re.IGNORECASE): kind
+    for shape, kind in {
+        r"\s*<\?mso-application|\s*<\?xml": "XML, as of Excel 2003",
+        r"\s*<(?:!|(?:html|head|meta|body|table|style|div|p)\b)": "an HTML page",
+        r"\s*BEGIN:VCARD": "a file of contacts (vCard)",
+        r"\{\\rtf": "a document in Rich Text Format (.rtf)",
+        r"ID;P": "a SYLK file (.slk)",
+    }.items()
+}
+"""The first lines of other kinds of text. Some portals call their HTML page .xls."""
+
 _EXCEL_DELIMITER = re.compile(r'"?sep=([^"\n])"?\n?', re.IGNORECASE)
 
 
 def choose_format(
     text: TextFile,
+    columns: NumberColumns = ANY_KNOWN,
     *,
-    number_column: str | None = None,
     delimiter: str | None = None,
     binding: bool = True,
 ) -> Format:
     """Return the format of a file, by its first line that is not blank, else by its name.
 
-    `number_column` is the name of the number column and `delimiter` the character between two
-    cells; each is detected if it is None, or if it is not `binding` and does not fit the file.
-    Raises ListError.
+    `delimiter` is the character between two cells. It is detected if it is None, or if it is not
+    `binding` and does not fit the file. Raises ListError.
     """
     opening = _read_opening(text)
-    column = NumberColumn(number_column, binding)
+    if kind := _other_kind(opening.first):
+        raise ListError(f"{text.name}: this is {kind}; export the list as CSV in UTF-8")
     forced = opening.delimiter
     if delimiter is not None:
         given = _check_delimiter(delimiter)
-        if binding or any(_find_headers(text, opening, [given], column)):
+        if binding or any(_find_headers(text, opening, [given], columns)):
             forced = given
     suffix = PurePath(text.name.lower().removesuffix(".gz")).suffix
     if _is_json_lines(opening.first.strip(), suffix):
-        return JSONLines(text, column)
+        return JSONLines(text, columns)
     if not opening.first and not opening.excel:
         return PlainLines(text)
     if forced is not None:
-        return CSVTable(text, _parse_header(text, opening, forced), column)
-    return _choose_by_cells(text, opening, column, is_csv=suffix in {".csv", ".tsv"})
+        return CSVTable(text, _parse_header(text, opening, forced), columns)
+    return _choose_by_cells(text, opening, columns, is_csv=suffix in {".csv", ".tsv"})
+
+
+def _other_kind(first: str) -> str | None:
+    """Return the kind of a text file whose first line shows that it is no list, else None."""
+    return next((kind for shape, kind in _OTHER_KINDS.items() if shape.match(first)), None)
 
 
 def _is_json_lines(first: str, suffix: str) -> bool:
@@ -68,7 +87,7 @@ def _is_json_lines(first: str, suffix: str) -> bool:
 
 
 def _choose_by_cells(
-    text: TextFile, opening: _Opening, column: NumberColumn, *, is_csv: bool
+    text: TextFile, opening: _Opening, columns: NumberColumns, *, is_csv: bool
 ) -> Format:
     """Choose by the number column, if one is found. `is_csv` is what the file's name says."""
     first = opening.first.lstrip()
@@ -76,17 +95,17 @@ def _choose_by_cells(
     number, *comment = _COMMENT.split(first, maxsplit=1)
     is_plain = bool(comment) and not is_csv and not _has_cells(number)
     is_plain = is_plain or _WRITTEN_BACK.search(first) is not None
-    header = None if is_plain else next(_find_headers(text, opening, None, column), None)
+    header = None if is_plain else next(_find_headers(text, opening, None, columns), None)
     if header is not None:
-        return CSVTable(text, header, column)
-    named = column.binding and column.wanted is not None
+        return CSVTable(text, header, columns)
+    named = columns.binding and bool(columns.wanted)
     # In a file named .csv, any first line that is not a number is a header, if perhaps a wrong one.
     is_number = _begins_with_number(text) if is_csv else not _has_cells(first)
     if first.startswith("{" if is_csv else ("{", "[")) or (first.startswith('"') and is_number):
-        return JSONLines(text, column)
+        return JSONLines(text, columns)
     if is_plain or (first.startswith("#") and not is_csv) or (is_number and not named):
         return PlainLines(text)
-    return CSVTable(text, _guess_header(text, opening), column)
+    return CSVTable(text, _guess_header(text, opening), columns)
 
 
 class _Opening(NamedTuple):
@@ -135,14 +154,14 @@ def _begins_with_number(text: TextFile) -> bool:
 
 
 def _find_headers(
-    text: TextFile, opening: _Opening, delimiters: Iterable[str] | None, column: NumberColumn
+    text: TextFile, opening: _Opening, delimiters: Iterable[str] | None, columns: NumberColumns
 ) -> Iterator[Header]:
     """Yield the headers that have a number column, one for each delimiter that gives one.
 
     If `delimiters` is None, all that may separate the first line are tried.
     """
     for header in _try_headers(text, opening, delimiters or _list_delimiters(opening.first)):
-        if column.places(header.columns):
+        if columns.places(header.columns):
             yield header
 
 
@@ -172,10 +191,9 @@ def _try_headers(text: TextFile, opening: _Opening, delimiters: Iterable[str]) -
 def _parse_header(text: TextFile, opening: _Opening, delimiter: str) -> Header:
     # The name of a column may hold line breaks, so the header may be more than one line.
     lines = islice(text.lines(), opening.line - 1, None)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
-        columns = next(reader, None) or []
-    except csv.Error as error:
-        raise text.error(f"broken header ({error}); look for a stray quote", opening.line) from None
+        _, columns = next(read_rows(lines, delimiter), (1, list[str]()))
+    except BrokenRowError as error:
+        raise text.error(f"broken header {error}", opening.line) from None
     excel = opening.excel if delimiter == opening.delimiter else ""
     return Header(columns, delimiter, excel, opening.line)

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from itertools import count, islice, starmap
 from typing import IO, NamedTuple
 
-from ..._recipients.numbers import mask
 from ..._recipients.recipient import RecipientLike
-from ...errors import InvalidNumberError
+from .columns import ANY_KNOWN, NumberColumns
 from .detect import choose_format
+from .empty_cells import EmptyCells, says_nothing
 from .formats import Format
 from .text_file import ListError, open_text
 
@@ -37,8 +37,9 @@ class RecipientList:
     """The recipients in one open file, as an iterable that can be iterated any number of times.
 
     `total` is the number of rows, `name` that of the file, `format` how it is written; `fields` are
-    the names of the values that are read for each recipient, as far as its row has them. The
-    position of a row is its index among the rows, from 0.
+    the names of the values that are read for each recipient, as far as its row has them, and
+    `empty` the rows without any text in one of them. The position of a row is its index among the
+    rows, from 0.
     """
 
     def __init__(
@@ -47,18 +48,26 @@ class RecipientList:
         self.name = name
         self.fields: tuple[str, ...] = tuple(fields)
         self.format = list_format
+        self.empty: dict[str, EmptyCells] = {}
         self.total: int = self._count(on_read)
         if not self.total:
             raise ListError(f"{name}: there are no recipients in this file")
 
     def _count(self, on_read: OnRead | None) -> int:
         total = 0
-        rows = self.format.rows(self.fields)
-        while more := sum(1 for _ in islice(rows, _ON_READ_EVERY)):
-            total += more
-            if on_read is not None:
+        for total, (line, _, fields) in enumerate(self.format.rows(self.fields), 1):
+            if fields:
+                self._find_empty(line, fields)
+            if on_read is not None and not total % _ON_READ_EVERY:
                 on_read(total)
+        if on_read is not None and total % _ON_READ_EVERY:
+            on_read(total)
         return total
+
+    def _find_empty(self, line: int, fields: Mapping[str, str]) -> None:
+        for name, value in fields.items():
+            if says_nothing(value):
+                self.empty.setdefault(name, EmptyCells()).add(line, value)
 
     def rows(self) -> Iterator[Row]:
         """Yield all rows, from the beginning of the file."""
@@ -81,7 +90,7 @@ def open_list(
     fields: Sequence[str] = (),
     *,
     allow_missing_fields: bool = False,
-    number_column: str | None = None,
+    columns: NumberColumns = ANY_KNOWN,
     encoding: str | None = None,
     delimiter: str | None = None,
     on_read: OnRead | None = None,
@@ -89,11 +98,11 @@ def open_list(
     """Open a list, `-` for standard input, and read it through once.
 
     `fields` are the columns to keep besides the number. A file without one of these columns is
-    refused, unless `allow_missing_fields`. `number_column`, `encoding` and `delimiter` are detected
-    if they are None. Raises ListError.
+    refused, unless `allow_missing_fields`. `encoding` and `delimiter` are detected if they are None.
+    Raises ListError.
     """
     with open_text(path, encoding) as text:
-        list_format = choose_format(text, number_column=number_column, delimiter=delimiter)
+        list_format = choose_format(text, columns, delimiter=delimiter)
         if not allow_missing_fields:
             list_format.check_fields(fields)
         yield RecipientList(text.name, list_format, fields, on_read)
@@ -117,46 +126,3 @@ def write_rows(
         else map(reasons.get, count())
     )
     recipients.format.write(each, recipients.fields, file)
-
-
-def read_exclusions(
-    path: str,
-    read_number: Callable[[str], str],
-    *,
-    number_column: str | None = None,
-    encoding: str | None = None,
-    delimiter: str | None = None,
-    on_read: OnRead | None = None,
-) -> Iterator[str]:
-    """Yield the numbers of a file in any format of a list, each as `read_number` returns it.
-
-    `number_column`, `encoding` and `delimiter` may be those of another list: each is used only if
-    it fits this file, the encoding only if the file is not UTF-8. An empty file is allowed. In the
-    report of a campaign, recipients that were not sent to are skipped, unless they were excluded.
-
-    Raises ListError, also for a number that `read_number` refuses: skipped, that recipient would
-    get the text.
-    """
-    with open_text(path, encoding, utf8_first=True) as text:
-        list_format = choose_format(
-            text, number_column=number_column, delimiter=delimiter, binding=False
-        )
-        for read_so_far, (line, number, outcome) in enumerate(list_format.outcomes(), 1):
-            if not _is_skipped(number, outcome):
-                try:
-                    yield read_number(number)
-                except InvalidNumberError as error:
-                    problem = f"{mask(number)}: {error.reason}"
-                    raise text.error(
-                        f"{problem}; correct it, else this recipient would get the text", line
-                    ) from None
-            if on_read is not None and not read_so_far % _ON_READ_EVERY:
-                on_read(read_so_far)
-
-
-def _is_skipped(number: str, outcome: str) -> bool:
-    """Whether a row of a report has no recipient to exclude."""
-    # A journal does not keep the numbers of duplicate and excluded recipients.
-    return outcome in {"invalid", "unsent"} or (
-        outcome in {"duplicate", "excluded"} and not number.strip()
-    )

@@ -16,9 +16,8 @@ import tempfile
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
-from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, TextIO, cast
 
 _CHUNK = 256 * 1024
 """Bytes cleaned at once; encoded as UTF-8, they stay below `_LONGEST`."""
@@ -28,6 +27,9 @@ _LONGEST = 1024 * 1024
 
 # Codecs of Python that are not encodings of text files: its escapes, and those of host names.
 _NO_TEXT = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
+
+_LARGEST = 4 * 1024**3
+"""Most bytes of a file, once unpacked, so that an endless one does not fill the disk."""
 
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
@@ -57,6 +59,10 @@ _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 class ListError(ValueError):
     """A file that cannot be read as a list. The message has the problem, the line and the remedy."""
+
+
+class _NotTextError(ListError):
+    """The bytes of a file are not text in the encoding that was tried."""
 
 
 class TextFile:
@@ -140,7 +146,10 @@ def _check_encoding(encoding: str) -> str:
 
 def _open(path: str) -> IO[bytes] | nullcontext[IO[bytes]]:
     if path == "-":
-        return nullcontext(sys.stdin.buffer)
+        stdin = cast("TextIO | None", sys.stdin)
+        if stdin is None:
+            raise ListError("standard input is closed; give a file, or send the list by a pipe")
+        return nullcontext(stdin.buffer)
     try:
         return Path(path).open("rb")
     except OSError as error:
@@ -180,7 +189,13 @@ class _ByteSource:
     def chunks(self, start: int) -> Iterator[bytes]:
         """Yield all bytes after the first `start`."""
         yield self._ahead[start:]
+        read = len(self._ahead)
         while chunk := self._read(self._stream, _CHUNK):
+            read += len(chunk)
+            if read > _LARGEST:
+                raise ListError(
+                    f"{self.name}: more than {_LARGEST:,} bytes cannot be a list; check the file"
+                )
             yield chunk
 
     def _read(self, stream: IO[bytes] | gzip.GzipFile, size: int) -> bytes:
@@ -209,12 +224,39 @@ class _Rejoined(io.RawIOBase):
         return len(data)
 
 
-def _fill(copy: io.FileIO, source: _ByteSource, encoding: str | None) -> bool:
+class _KeptSource:
+    """The bytes of a source, kept in a file, so that they can be read from the beginning again."""
+
+    def __init__(self, source: _ByteSource, kept: io.FileIO) -> None:
+        self.name = source.name
+        self.head = source.head
+        self._unread = source.chunks(0)
+        self._kept = kept
+
+    def chunks(self, start: int) -> Iterator[bytes]:
+        """Yield all bytes after the first `start`."""
+        self._kept.seek(0)
+        chunks = self._all_chunks()
+        yield next(chunks, b"")[start:]
+        yield from chunks
+
+    def _all_chunks(self) -> Iterator[bytes]:
+        while chunk := self._kept.read(_CHUNK):
+            yield chunk
+        for chunk in self._unread:
+            _write(self._kept, chunk)
+            yield chunk
+
+
+_Source = _ByteSource | _KeptSource
+
+
+def _fill(copy: io.FileIO, source: _Source, encoding: str | None) -> bool:
     """Write the clean text to the copy. Returns whether there was a byte order mark."""
     if kind := _other_kind(source.head):
         raise ListError(f"{source.name}: this is {kind}; export the list as CSV in UTF-8")
-    mark = next((mark for mark in _MARKS if source.head.startswith(mark)), b"")
-    cleaner = _Cleaner(source, _MARKS[mark] if mark else encoding or "utf-8")
+    mark, marked = find_mark(source.head)
+    cleaner = _Cleaner(source, marked or encoding or "utf-8")
     for chunk in source.chunks(len(mark)):
         _write(copy, cleaner.clean(chunk))
     _write(copy, cleaner.clean(b"", final=True))
@@ -223,20 +265,22 @@ def _fill(copy: io.FileIO, source: _ByteSource, encoding: str | None) -> bool:
 
 def _fill_utf8_first(copy: io.FileIO, source: _ByteSource, encoding: str) -> bool:
     """Do the same as `_fill`, using `encoding` only if the bytes are not UTF-8."""
-    # Keep the raw bytes: the last one may prove that it is not UTF-8, and a pipe cannot be rewound.
-    with _create_copy() as raw:
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        is_utf8 = True
-        for chunk in chain(source.chunks(0), [b""]):
-            _write(raw, chunk)
-            try:
-                decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError:
-                is_utf8 = False
-            # UTF-16 has a NUL in each ASCII letter, and is valid UTF-8 all the same.
-            is_utf8 = is_utf8 and b"\0" not in chunk
-        raw.seek(0)
-        return _fill(copy, _ByteSource(raw, source.name), None if is_utf8 else encoding)
+    # The last byte may prove that it is not UTF-8, and a pipe cannot be rewound.
+    with _create_copy() as kept:
+        kept_source = _KeptSource(source, kept)
+        try:
+            return _fill(copy, kept_source, None)
+        except _NotTextError:
+            copy.seek(0)
+            copy.truncate()
+            return _fill(copy, kept_source, encoding)
+
+
+def find_mark(head: bytes) -> tuple[bytes, str | None]:
+    """Return the byte order mark at the beginning of a file, and its encoding, if there is one."""
+    return next(
+        ((mark, name) for mark, name in _MARKS.items() if head.startswith(mark)), (b"", None)
+    )
 
 
 def _other_kind(head: bytes) -> str | None:
@@ -262,7 +306,7 @@ def _write(copy: io.FileIO, data: bytes) -> None:
 class _Cleaner:
     """Turns the bytes of a file into UTF-8 with one kind of line break, chunk by chunk."""
 
-    def __init__(self, source: _ByteSource, encoding: str) -> None:
+    def __init__(self, source: _Source, encoding: str) -> None:
         self._source = source
         self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder(encoding)()
@@ -279,24 +323,26 @@ class _Cleaner:
             raise self._not_text(error) from None
         except UnicodeError:
             # Up to Python 3.12, the error for a missing mark has neither position nor bytes.
-            raise self._error(self._not_marked(), 0) from None
+            raise _NotTextError(self._place(0) + self._not_marked()) from None
         if (nul := data.find(b"\0")) >= 0:
-            raise self._error(
-                "this is not a text file, or UTF-16 without a byte order mark; export the list as CSV in "
-                "UTF-8",
-                data.count(b"\n", 0, nul),
+            raise _NotTextError(
+                self._place(data.count(b"\n", 0, nul))
+                + "this is not a text file, or UTF-16 without a byte order mark; export the list as "
+                "CSV in UTF-8, or give --encoding utf-16-le"
             )
         end = data.find(b"\n")
         self._begun += len(data) if end < 0 else end
         # Lines within the chunk need no check: the chunk itself is shorter than `_LONGEST`.
         if self._begun >= _LONGEST:
-            raise self._error("a line of more than 1 MiB cannot be a recipient; check the file", 0)
+            raise ListError(
+                f"{self._place(0)}a line of more than 1 MiB cannot be a recipient; check the file"
+            )
         if end >= 0:
             self._begun = len(data) - data.rfind(b"\n") - 1
         self._lines += data.count(b"\n")
         return data
 
-    def _not_text(self, error: UnicodeDecodeError | UnicodeEncodeError) -> ListError:
+    def _not_text(self, error: UnicodeDecodeError | UnicodeEncodeError) -> _NotTextError:
         good = error.object[: error.start]
         text = good if isinstance(good, str) else good.decode(self._encoding, "replace")
         lines = self._breaks.decode(text, final=True).count("\n")
@@ -314,7 +360,7 @@ class _Cleaner:
                 "this is not UTF-8; save the file as UTF-8, "
                 "or give --encoding cp1252 if it is Latin-1 or from an older Windows"
             )
-        return self._error(problem, lines)
+        return _NotTextError(self._place(lines) + problem)
 
     def _not_marked(self) -> str:
         return (
@@ -322,6 +368,6 @@ class _Cleaner:
             f"--encoding, such as {self._encoding}-le"
         )
 
-    def _error(self, problem: str, lines: int) -> ListError:
-        """Return an error on the line after so many line breaks of this chunk."""
-        return ListError(f"{self._source.name}:{self._lines + lines + 1}: {problem}")
+    def _place(self, lines: int) -> str:
+        """Return the file and line for an error after so many line breaks of this chunk."""
+        return f"{self._source.name}:{self._lines + lines + 1}: "

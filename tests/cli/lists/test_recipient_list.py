@@ -1,13 +1,11 @@
-"""Lists in files: opening, errors that are found before anything is sent, exclusions.
+"""Lists in files: opening, and errors that are found before anything is sent.
 
 The rows of each format are tested in `test_formats`.
 """
 
 import codecs
-import csv
 import gzip
 import io
-import json
 import os
 import subprocess
 import sys
@@ -21,9 +19,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from gateway_sms_async._cli.lists import text_file
-from gateway_sms_async._cli.lists.recipient_list import Row, open_list, read_exclusions, write_rows
+from gateway_sms_async._cli.lists.columns import NumberColumns
+from gateway_sms_async._cli.lists.recipient_list import Row, open_list, write_rows
 from gateway_sms_async._cli.lists.text_file import ListError, open_text
-from gateway_sms_async._recipients.numbers import normalize
 
 from ...support.paths import DATA
 
@@ -144,7 +142,7 @@ NOT_UTF8 = "this is not UTF-8; save the file as UTF-8, or give --encoding cp1252
             b"\xef\xbb\xbfnumber\n1\0\n",
             (
                 ":2: this is not a text file, or UTF-16 without a byte order mark; "
-                "export the list as CSV in UTF-8"
+                "export the list as CSV in UTF-8, or give --encoding utf-16-le"
             ),
         ),
         (
@@ -173,6 +171,28 @@ NOT_UTF8 = "this is not UTF-8; save the file as UTF-8, or give --encoding cp1252
 )
 def test_bad_files(tmp_path: Path, content: str | bytes, message: str) -> None:
     assert refusal(written(tmp_path, content)) == message
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ("<html><head>\n<table><tr><td>number", "an HTML page"),
+        ("\n <!DOCTYPE html>\n", "an HTML page"),
+        ("<table border=1>\n", "an HTML page"),
+        ('<meta charset="utf-8"><table>\n', "an HTML page"),
+        ('<?xml version="1.0"?>\n<Workbook xmlns="urn:schemas-', "XML, as of Excel 2003"),
+        ("BEGIN:VCARD\r\nTEL:+39 340 1234567\r\n", "a file of contacts (vCard)"),
+        ("begin:vcard\n", "a file of contacts (vCard)"),
+        ("{\\rtf1\\ansi\n", "a document in Rich Text Format (.rtf)"),
+        ("ID;PWXL;N;E\nC;Y1;X1", "a SYLK file (.slk)"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.xls", "a.csv", "a.vcf", "a.txt"])
+def test_other_kinds_of_text(tmp_path: Path, content: str, kind: str, name: str) -> None:
+    for data in (content.encode(), content.encode("utf-16"), gzip.compress(content.encode())):
+        path = written(tmp_path, data, name)
+        assert refusal(path) == f": this is {kind}; export the list as CSV in UTF-8"
+        assert refusal(path, columns=NumberColumns(("x",)), delimiter=";").startswith(": this is")
 
 
 def test_a_file_that_is_not_in_the_given_encoding(tmp_path: Path) -> None:
@@ -301,6 +321,56 @@ def test_a_pipe_is_kept_and_read_twice(tmp_path: Path) -> None:
     writer.join()
 
 
+def test_standard_input_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert refusal("-") == "standard input is closed; give a file, or send the list by a pipe"
+
+
+class Endless(io.RawIOBase):
+    """A stream that does not end; counts the bytes that are read from it."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self.content = content
+        self.bytes_read = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what is passed
+        data = (self.content * (len(buffer) // len(self.content) + 1))[: len(buffer)]
+        buffer[:] = data
+        self.bytes_read += len(data)
+        return len(data)
+
+
+@pytest.mark.parametrize("encoding", [None, "cp1252", "utf-16-le"])
+@pytest.mark.parametrize("utf8_first", [False, True])
+@pytest.mark.parametrize("content", [b"\0", b"1", b"1\n", b"\xe8\n", b" \n"])
+def test_a_file_without_an_end_fills_no_disk(
+    monkeypatch: pytest.MonkeyPatch, content: bytes, utf8_first: bool, encoding: str | None
+) -> None:
+    endless = Endless(content)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(endless)))
+    monkeypatch.setattr(text_file, "_LARGEST", 4 * 2**20)
+    with (
+        pytest.raises(ListError, match=r"^standard input"),
+        open_text("-", encoding, utf8_first=utf8_first),
+    ):
+        pass
+    assert endless.bytes_read <= 5 * 2**20
+
+
+def test_a_packed_file_is_as_large_as_its_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, gzip.compress(b"1\n" * 2**20), "a.gz")
+    monkeypatch.setattr(text_file, "_LARGEST", 2**21 - 1)
+    assert refusal(path) == ": more than 2,097,151 bytes cannot be a list; check the file"
+    monkeypatch.setattr(text_file, "_LARGEST", 2**21)
+    assert len(read(path)) == 2**20
+
+
 # An open list
 
 
@@ -355,157 +425,3 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, packed: bool) -> Non
     finally:
         tracemalloc.stop()
     assert peak < 4 * 2**20
-
-
-# Exclusions
-
-
-def test_exclusions_in_any_format(tmp_path: Path) -> None:
-    for name, content in {
-        "a.csv": f"\ufeffNome;Telefono\nAnna;{ANNA}\nBea;0039 340 7654321\n",
-        "b.jsonl": f'"{ANNA}"\n{{"phone": "0039 340 7654321"}}\n',
-        "c.txt": f"# left us\n{ANNA}  # in May\n0039 340 7654321\n",
-    }.items():
-        path = written(tmp_path, content, name)
-        assert list(read_exclusions(str(path), normalize)) == [ANNA, BEA]
-
-
-@pytest.mark.parametrize("name", ["list.csv", "list.jsonl", "list"])
-def test_an_empty_file_excludes_no_recipient(tmp_path: Path, name: str) -> None:
-    assert list(read_exclusions(str(written(tmp_path, "", name)), normalize)) == []
-    path = written(tmp_path, "\nnumber;name\n", "columns.csv")
-    assert list(read_exclusions(str(path), normalize)) == []
-
-
-def test_an_invalid_exclusion_is_an_error(tmp_path: Path) -> None:
-    path = written(tmp_path, f"Nome,Casa\nAnna,{ANNA}\nBea,0340 7654321\n")
-    numbers = read_exclusions(str(path), normalize, number_column="casa")
-    assert next(numbers) == ANNA
-    with pytest.raises(ListError) as caught:
-        next(numbers)
-    assert str(caught.value) == (
-        f"{path}:3: …4321: no international prefix: begin with + and the country code; "
-        "correct it, else this recipient would get the text"
-    )
-
-
-def test_exclusions_are_decoded_and_counted(tmp_path: Path) -> None:
-    path = written(tmp_path, "nùmero;numero\n".encode("cp1252") + b"1;2\n" * 40_001)
-    rows_read: list[int] = []
-    numbers = read_exclusions(str(path), str, encoding="cp1252", on_read=rows_read.append)
-    assert sum(1 for _ in numbers) == 40_001
-    assert rows_read == [20_000, 40_000]
-    with pytest.raises(ListError, match="not UTF-8"):
-        next(read_exclusions(str(path), str))
-
-
-def excluded(path: Path, **keywords: Any) -> list[str]:
-    return list(read_exclusions(str(path), normalize, **keywords))
-
-
-OTHERS = {"number_column": "Casa", "encoding": "cp1252", "delimiter": "|"}
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("own.csv", f"number|Casa\n1|{ANNA}\n"),
-        ("known.csv", f"Città,Telefono\nForlì,{ANNA}\n"),
-        ("sep.csv", f"sep=;\nx|y;Telefono\n;{ANNA}\n"),
-        ("plain.txt", f"# chi è andato\n{ANNA}\n"),
-        ("plain.csv", f"{ANNA}\n"),
-        ("own.jsonl", f'{{"number": "1", "casa": "{ANNA}"}}\n'),
-        ("known.jsonl", f'{{"phone": "{ANNA}", "città": "Forlì"}}\n'),
-    ],
-)
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
-def test_the_options_of_another_list_are_used_only_if_they_fit(
-    tmp_path: Path, name: str, content: str, encoding: str
-) -> None:
-    path = written(tmp_path, content.encode(encoding), name)
-    assert excluded(path, **OTHERS) == [ANNA]
-    path = written(tmp_path, gzip.compress(content.encode(encoding)), f"{name}.gz")
-    assert excluded(path, **OTHERS) == [ANNA]
-
-
-def test_the_encoding_of_exclusions_depends_on_the_whole_file(tmp_path: Path) -> None:
-    rows = f"{ANNA};x\n" * 40_000
-    path = written(tmp_path, f"numero;name\n{rows}{BEA};Nicolò".encode("cp1252"))
-    assert excluded(path, encoding="cp1252")[-1] == BEA
-    path = written(tmp_path, f"numero\n{ANNA}\n".encode("utf-16-le"))
-    assert excluded(path, encoding="utf-16-le") == [ANNA]
-    with pytest.raises(ListError, match=":2: this is not cp1252"):
-        excluded(written(tmp_path, b"number\n\x81\n"), encoding="cp1252")
-
-
-def test_exclusions_without_a_number_column(tmp_path: Path) -> None:
-    for name, content in {
-        "a.csv": f"Tel;Nome\n{ANNA};x\n",
-        "a.jsonl": '{"Tel":"","Nome":""}',
-    }.items():
-        path = written(tmp_path, content, name)
-        with pytest.raises(ListError) as caught:
-            excluded(path, **OTHERS)
-        assert "is named 'Casa', number, phone, mobile," in str(caught.value)
-        assert str(caught.value).endswith("(there are 'Tel', 'Nome')")
-    with pytest.raises(ListError, match="cannot be a delimiter"):
-        excluded(tmp_path / "a.csv", delimiter=";;")
-
-
-REPORT = [
-    (0, 2, ANNA, "accepted", "m1", None),
-    (1, 3, "no number", "invalid", None, "not digits"),
-    (2, 4, "+39-3400000002", "unsent", None, None),
-    (3, 5, "", "duplicate", None, None),
-    (4, 6, " ", "excluded", None, None),
-    (5, 7, "+39-3400000005", "excluded", None, None),
-    (6, None, "+39-3400000006", "unknown", "m1", None),
-    (7, 9, "+39-3400000007", "duplicate", None, None),
-]
-COLUMNS = ("position", "line", "number", "outcome", "message_id", "reason")
-GUARDED = [ANNA, "+39-3400000005", "+39-3400000006", "+39-3400000007"]
-
-
-def report_of(name: str, rows: list[tuple[Any, ...]], columns: tuple[str, ...] = COLUMNS) -> str:
-    if name.endswith(".csv"):
-        file = io.StringIO()
-        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
-        return file.getvalue()
-    objects = [json.dumps(dict(zip(columns, row, strict=True))) for row in rows]
-    return "[\n" + ",\n".join(objects) + "\n]\n" if objects else "[]\n"
-
-
-@pytest.mark.parametrize("name", ["report.csv", "report.json"])
-def test_a_report_excludes_recipients_that_may_have_the_text(tmp_path: Path, name: str) -> None:
-    path = written(tmp_path, report_of(name, REPORT), name)
-    rows_read: list[int] = []
-    assert excluded(path, **OTHERS, on_read=rows_read.append) == GUARDED
-    assert excluded(written(tmp_path, report_of(name, []), name)) == []
-    for outcome in ("accepted", "unknown", "doubled"):
-        path = written(tmp_path, report_of(name, [(0, 1, "", outcome, "m1", None)]), name)
-        with pytest.raises(ListError, match="would get the text"):
-            excluded(path)
-
-
-@pytest.mark.parametrize("name", ["report.csv", "report.json"])
-def test_a_column_outcome_alone_does_not_make_a_report(tmp_path: Path, name: str) -> None:
-    rows: list[tuple[Any, ...]] = [(ANNA, "invalid"), (BEA, "unsent")]
-    path = written(tmp_path, report_of(name, rows, ("number", "outcome")), name)
-    assert excluded(path) == [ANNA, BEA]
-    path = written(tmp_path, f'{{"number":"{ANNA}","outcome":[],"message_id":1}}', "a.jsonl")
-    assert excluded(path) == [ANNA]
-
-
-def test_an_incomplete_report_is_rejected(tmp_path: Path) -> None:
-    content = report_of("report.json", REPORT)
-    for cut, problem in {
-        content.removesuffix(
-            "]\n"
-        ): ":1: this array has no end: the file is incomplete; create it again",
-        content * 2: ":11: more than one array; put each in its own file",
-        f"[]\n{content}": ":2: more than one array; put each in its own file",
-    }.items():
-        path = written(tmp_path, cut, "report.json")
-        with pytest.raises(ListError) as caught:
-            excluded(path)
-        assert str(caught.value) == f"{path}{problem}"

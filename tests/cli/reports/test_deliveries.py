@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from gateway_sms_async._cli.lists.columns import NUMBER_NAMES
+from gateway_sms_async._cli.lists.columns import NUMBER_NAMES, NumberColumns
 from gateway_sms_async._cli.lists.recipient_list import Row, open_list
 from gateway_sms_async._cli.reports.deliveries import RetryList, write_deliveries, write_header
 from gateway_sms_async.models import RecipientReport
@@ -35,9 +35,9 @@ def retry(*recipients: RecipientReport) -> RetryList:
 def read_back(retry_list: RetryList, path: Path, fields: list[str]) -> list[Row]:
     with path.open("w", encoding="utf-8", newline="") as file:
         retry_list.write(file)
-    with open_list(
-        str(path), fields, number_column=retry_list.number_column(), allow_missing_fields=True
-    ) as rows:
+    column = retry_list.number_column()
+    columns = NumberColumns(() if column is None else (column,))
+    with open_list(str(path), fields, columns=columns, allow_missing_fields=True) as rows:
         return list(rows.rows())
 
 

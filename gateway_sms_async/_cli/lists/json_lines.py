@@ -1,0 +1,226 @@
+"""JSON Lines, read and written back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import IO
+
+import msgspec
+
+from .columns import (
+    NUMBER_NAMES,
+    NumberColumns,
+    choose_one,
+    field_places,
+    holds_number,
+    looks_like_number,
+    name_additions,
+)
+from .formats import REPORT_COLUMNS, Exclusion, Record, flatten
+from .text_file import TextFile
+
+_Item = str | dict[str, msgspec.Raw]
+
+
+_json = msgspec.json.Decoder(_Item)
+
+
+_json_text = msgspec.json.Decoder(str)
+
+
+def is_json(line: str) -> bool:
+    """Whether a line is one item of JSON Lines."""
+    try:
+        _json.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+class JSONLines:
+    """JSON Lines: on each line an object with a number and fields, or a number as a string.
+
+    Keys may differ from line to line. The lines may also be the items of one array whose brackets
+    are on separate lines, as in the report of a campaign.
+    """
+
+    def __init__(self, text: TextFile, columns: NumberColumns) -> None:
+        self.number_names: list[str] = []
+        self._text = text
+        self._columns = columns
+
+    def check_fields(self, fields: Sequence[str]) -> None:
+        pass
+
+    def rows(self, fields: Sequence[str]) -> Iterator[Record]:
+        keys: list[str] | None = None
+        number_key, others = "", list[str]()
+        wanted: list[tuple[str, str]] = []
+        for line, item in self._read():
+            if isinstance(item, str):
+                yield line, item, None
+                continue
+            try:
+                # Fast path: most lines have the keys of the line before.
+                if list(item) != keys:
+                    keys = list(item)
+                    place, other_places = self._columns.find_single(keys, "key")
+                    number_key, others = keys[place], [keys[at] for at in other_places]
+                    wanted = list(_find_fields(keys, fields))
+                    self._add_name(number_key)
+                number = _read_number(item[number_key])
+                for key in others:
+                    if _may_be_number(item[key]):
+                        raise ValueError(choose_one("key", (number_key, key)))
+                held = {
+                    name: value
+                    for name, key in wanted
+                    if (value := _read_value(item[key])) is not None
+                }
+            except ValueError as error:
+                raise self._text.error(str(error), line) from None
+            yield line, number, held if fields else None
+
+    def exclusions(self) -> Iterator[Exclusion]:
+        for line, item in self._read():
+            if isinstance(item, str):
+                yield Exclusion(line, [item], "")
+                continue
+            try:
+                numbers = list(self._numbers(item))
+            except ValueError as error:
+                raise self._text.error(str(error), line) from None
+            is_report = item.keys() >= set(REPORT_COLUMNS)
+            outcome = _read_outcome(item[REPORT_COLUMNS[0]]) if is_report else ""
+            yield Exclusion(line, numbers, outcome)
+
+    def _numbers(self, item: dict[str, msgspec.Raw]) -> Iterator[str]:
+        """Yield all numbers of an item. If it has none, the key may be absent, or its value null."""
+        keys = list(item)
+        if not self._columns.places(keys) and (
+            self._columns.wanted or not any(map(_looks_like_number, item.values()))
+        ):
+            return
+        certain, likely = self._columns.find_several(keys, "key")
+        for at in (*certain, *likely):
+            value = item[keys[at]]
+            # A cell of a column that only may hold numbers must look like one.
+            if bytes(value) != b"null" if at in certain else _may_be_number(value):
+                self._add_name(keys[at])
+                yield _read_number(value)
+
+    def _add_name(self, key: str) -> None:
+        if key not in self.number_names:
+            self.number_names.append(key)
+
+    def _number_key(self, keys: list[str]) -> str:
+        return keys[self._columns.find_single(keys, "key").place]
+
+    def _read(self) -> Iterator[tuple[int, _Item]]:
+        for line, content in self._item_lines():
+            try:
+                item = _json.decode(content)
+            except (msgspec.DecodeError, RecursionError) as error:
+                problem = _kind_of_part(content) or error
+                raise self._text.error(
+                    f"not one recipient in JSON ({problem}); write one object a line", line
+                ) from None
+            yield line, item
+
+    def _item_lines(self) -> Iterator[tuple[int, str]]:
+        """Yield the lines that hold an item, without the brackets and commas of an array."""
+        lines = (
+            (line, content)
+            for line, content in enumerate(self._text.lines(), 1)
+            if not content.isspace()
+        )
+        begin, first = next(lines, (1, ""))
+        if first.strip() not in {"[", "[]"}:
+            yield from chain([(begin, first)] if first else [], lines)
+            return
+        if first.strip() == "[":
+            for line, content in lines:
+                if content.strip() == "]":
+                    break
+                yield line, content.rstrip().removesuffix(",")
+            else:
+                raise self._text.error(
+                    "this array has no end: the file is incomplete; create it again", begin
+                )
+        for line, _ in lines:
+            raise self._text.error("more than one array; put each in its own file", line)
+
+    def write(self, reasons: Iterable[str | None], fields: Sequence[str], file: IO[str]) -> None:
+        for (line, item), reason in zip(self._read(), reasons, strict=False):
+            if reason is None:
+                continue
+            if isinstance(item, str):
+                number_key = next(iter(self._columns.wanted), NUMBER_NAMES[0])
+                members: dict[str, msgspec.Raw | str] = {number_key: item}
+            else:
+                number_key = self._number_key(list(item))
+                members = {**item}
+            line_key, reason_key = name_additions(fields, number_key)
+            row = members | {line_key: line, reason_key: flatten(reason)}
+            file.write(msgspec.json.encode(row).decode() + "\n")
+
+
+def _kind_of_part(content: str) -> str | None:
+    """Return the kind of JSON that cannot be an item because of its first or last character."""
+    content = content.strip()
+    if content.endswith(("{", ",")) and content.startswith("{"):
+        return "an object over several lines"
+    return "an array" if content.startswith("[") else None
+
+
+def _find_fields(keys: Sequence[str], fields: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the fields that an item has, each with its key in that item."""
+    for name in fields:
+        places = field_places(keys, name)
+        if len(places) > 1:
+            raise ValueError(f"more than one key is named {name!r}; keep one")
+        if places:
+            yield name, keys[places[0]]
+
+
+def _may_be_number(value: msgspec.Raw) -> bool:
+    return _is_scalar(written := bytes(value)) and holds_number(written.decode())
+
+
+def _looks_like_number(value: msgspec.Raw) -> bool:
+    return _is_scalar(written := bytes(value)) and looks_like_number(written.decode())
+
+
+def _is_scalar(written: bytes) -> bool:
+    return written.startswith(b'"') or _is_number(written)
+
+
+def _read_outcome(value: msgspec.Raw) -> str:
+    written = bytes(value)
+    return _json_text.decode(written) if written.startswith(b'"') else ""
+
+
+def _read_number(value: msgspec.Raw) -> str:
+    written = bytes(value)
+    if written.startswith(b'"'):
+        return _json_text.decode(written)
+    if _is_number(written):
+        raise ValueError("the number is not in quotes, so its plus sign is lost; write it as text")
+    raise ValueError("the number must be text, in quotes")
+
+
+def _read_value(value: msgspec.Raw) -> str | None:
+    """Return a string decoded, and a number as it is written: `1.50` keeps both decimals."""
+    written = bytes(value)
+    if written.startswith(b'"'):
+        return _json_text.decode(written)
+    if _is_number(written):
+        return written.decode()
+    if written == b"null":
+        return None
+    raise ValueError("a field that the text uses must be text or a number")
+
+
+def _is_number(written: bytes) -> bool:
+    return written[:1] in b"-0123456789"
