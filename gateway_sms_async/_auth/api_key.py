@@ -103,11 +103,11 @@ class RenewedToken:
         Raises AuthenticationError if the account cannot get a token, another GatewayError if the
         OAuth service cannot be reached within the client's retry policy.
         """
-        return self.cached or (await self._newest(None)).value
+        return str(self.cached or (await self._newest(None)).value)
 
     async def renew(self, rejected: str) -> str:
         """Return a token other than `rejected`. Raises the same errors as `token`."""
-        return (await self._newest(rejected)).value
+        return str((await self._newest(rejected)).value)
 
     async def details(self) -> Token:
         """Return the token with its scopes and times."""

@@ -188,6 +188,13 @@ async def test_no_request_is_shown_by_its_objects(simulator: Simulator) -> None:
     assert not [line for line in shown if "aiohttp" in line]
 
 
+async def test_a_callers_token_is_an_ordinary_str(simulator: Simulator) -> None:
+    source = key_of(simulator)
+    assert type(await source.token()) is str
+    assert type(await source.renew("rejected")) is str
+    assert isinstance(source.cached, Secret)
+
+
 def test_a_secret_is_a_text_that_repr_does_not_show() -> None:
     secret = Secret(TOKEN)
     assert secret == TOKEN
