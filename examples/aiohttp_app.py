@@ -1,8 +1,8 @@
 """One-time codes, campaigns and delivery callbacks with aiohttp.
 
 Run one process of it, behind TLS and your own authentication: `python aiohttp_app.py`. It reads
-CALLBACK_SECRET (at least 16 bytes), CALLBACK_URL (where the gateway reaches `/callbacks`), and the
-credentials of the library, for example OPENAPI_TOKEN.
+CALLBACK_SECRET (at least 16 bytes), CALLBACK_URL (the public address of `/callbacks`, such as
+https://sms.example.com/callbacks), and the credentials of the library, for example OPENAPI_TOKEN.
 """
 
 import logging
@@ -24,6 +24,7 @@ MESSAGES = web.AppKey("MESSAGES", sms.Messages)
 CAMPAIGNS = web.AppKey("CAMPAIGNS", sms.Campaigns)
 REFERENCES = web.AppKey("REFERENCES", ReferenceStore)
 SIGNER = web.AppKey("SIGNER", sms.CallbackSigner)
+CALLBACK_URL = web.AppKey("CALLBACK_URL", str)
 
 
 async def gateway_context(app: web.Application) -> AsyncIterator[None]:
@@ -80,7 +81,7 @@ async def put_code(request: web.Request) -> web.Response:
 async def put_campaign(request: web.Request) -> web.Response:
     """Start a campaign in the background; when this returns, the whole list is in its journal."""
     name = request.match_info["name"]
-    callback_url = request.app[SIGNER].url(environ["CALLBACK_URL"], reference=name)
+    callback_url = request.app[SIGNER].url(request.app[CALLBACK_URL], reference=name)
     try:
         campaign = msgspec.json.decode(await request.read(), type=CampaignRequest)
         await request.app[CAMPAIGNS].start(
@@ -104,13 +105,19 @@ async def get_sent(request: web.Request) -> web.Response:
     if run := request.app[CAMPAIGNS].status(name):
         return web.json_response(run.to_dict())
     state = await request.app[REFERENCES].state(name)
-    if state == "reserved":  # the answer to the send was lost, so ask the gateway
-        return web.json_response({"sent": await request.app[MESSAGES].find(name) is not None})
-    return web.json_response({"sent": state == "sent"})
+    if state != "reserved":
+        return web.json_response({"sent": state == "sent"})
+    try:  # the answer to the send was lost, so ask the gateway
+        found = await request.app[MESSAGES].find(name)
+    except sms.GatewayError as error:  # not known yet
+        return web.json_response({"error": str(error)}, status=503)
+    return web.json_response({"sent": found is not None})
 
 
 def create_app() -> web.Application:
     signer = sms.CallbackSigner(environ["CALLBACK_SECRET"])
+    callback_url = environ["CALLBACK_URL"]
+    signer.url(callback_url)  # raises if it cannot be one, before any campaign needs it
     callback_log = sms.CallbackLog()
 
     def on_callback(callback: sms.Callback) -> None:
@@ -120,6 +127,7 @@ def create_app() -> web.Application:
 
     app = web.Application(client_max_size=64 * 2**20)  # for the lists of campaigns
     app[SIGNER] = signer
+    app[CALLBACK_URL] = callback_url
     app[REFERENCES] = ReferenceStore("codes.db")
     app.cleanup_ctx.append(gateway_context)
     app.add_routes(routes)

@@ -1,8 +1,8 @@
 """One-time codes, campaigns and delivery callbacks with FastAPI.
 
 Run one process of it, behind TLS and your own authentication: `uvicorn fastapi_app:app`. It reads
-CALLBACK_SECRET (at least 16 bytes), CALLBACK_URL (where the gateway reaches `/callbacks`), and the
-credentials of the library, for example OPENAPI_TOKEN.
+CALLBACK_SECRET (at least 16 bytes), CALLBACK_URL (the public address of `/callbacks`, such as
+https://sms.example.com/callbacks), and the credentials of the library, for example OPENAPI_TOKEN.
 """
 
 import logging
@@ -23,6 +23,8 @@ from reference_store import ReferenceStore
 logging.basicConfig(level=logging.INFO)
 logger = logging.getLogger(__name__)
 signer = sms.CallbackSigner(environ["CALLBACK_SECRET"])
+CALLBACK_URL = environ["CALLBACK_URL"]
+signer.url(CALLBACK_URL)  # raises if it cannot be one, before any campaign needs it
 callback_log = sms.CallbackLog()
 
 
@@ -142,7 +144,7 @@ async def put_code(
 @app.put("/campaigns/{name}", status_code=status.HTTP_202_ACCEPTED)
 async def put_campaign(name: Name, campaign: CampaignRequest, campaigns: Campaigns) -> Accepted:
     """Start a campaign in the background; when this returns, the whole list is in its journal."""
-    options = sms.Options(callback_url=signer.url(environ["CALLBACK_URL"], reference=name))
+    options = sms.Options(callback_url=signer.url(CALLBACK_URL, reference=name))
     try:
         await campaigns.start(
             name, campaign.numbers, sender="ACME", body=campaign.text, options=options
@@ -162,6 +164,10 @@ async def get_sent(
     if run := campaigns.status(name):
         return run
     state = await references.state(name)
-    if state == "reserved":  # the answer to the send was lost, so ask the gateway
-        return CodeStatus(sent=await messages.find(name) is not None)
-    return CodeStatus(sent=state == "sent")
+    if state != "reserved":
+        return CodeStatus(sent=state == "sent")
+    try:  # the answer to the send was lost, so ask the gateway
+        found = await messages.find(name)
+    except sms.GatewayError as error:  # not known yet
+        raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, str(error)) from None
+    return CodeStatus(sent=found is not None)

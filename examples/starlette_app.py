@@ -1,8 +1,8 @@
 """One-time codes, campaigns and delivery callbacks with Starlette.
 
 Run one process of it, behind TLS and your own authentication: `uvicorn starlette_app:app`. It reads
-CALLBACK_SECRET (at least 16 bytes), CALLBACK_URL (where the gateway reaches `/callbacks`), and the
-credentials of the library, for example OPENAPI_TOKEN.
+CALLBACK_SECRET (at least 16 bytes), CALLBACK_URL (the public address of `/callbacks`, such as
+https://sms.example.com/callbacks), and the credentials of the library, for example OPENAPI_TOKEN.
 """
 
 import logging
@@ -25,6 +25,8 @@ from reference_store import ReferenceStore
 logging.basicConfig(level=logging.INFO)
 logger = logging.getLogger(__name__)
 signer = sms.CallbackSigner(environ["CALLBACK_SECRET"])
+CALLBACK_URL = environ["CALLBACK_URL"]
+signer.url(CALLBACK_URL)  # raises if it cannot be one, before any campaign needs it
 callback_log = sms.CallbackLog()
 
 
@@ -99,7 +101,7 @@ async def put_campaign(request: Request) -> JSONResponse:
     """Start a campaign in the background; when this returns, the whole list is in its journal."""
     name: str = request.path_params["name"]
     campaigns: sms.Campaigns = request.state.campaigns
-    options = sms.Options(callback_url=signer.url(environ["CALLBACK_URL"], reference=name))
+    options = sms.Options(callback_url=signer.url(CALLBACK_URL, reference=name))
     try:
         campaign = msgspec.json.decode(await request.body(), type=CampaignRequest)
         await campaigns.start(
@@ -120,9 +122,13 @@ async def get_sent(request: Request) -> JSONResponse:
     if run := campaigns.status(name):
         return JSONResponse(run.to_dict())
     state = await references.state(name)
-    if state == "reserved":  # the answer to the send was lost, so ask the gateway
-        return JSONResponse({"sent": await request.state.messages.find(name) is not None})
-    return JSONResponse({"sent": state == "sent"})
+    if state != "reserved":
+        return JSONResponse({"sent": state == "sent"})
+    try:  # the answer to the send was lost, so ask the gateway
+        found = await request.state.messages.find(name)
+    except sms.GatewayError as error:  # not known yet
+        return JSONResponse({"error": str(error)}, 503)
+    return JSONResponse({"sent": found is not None})
 
 
 receiver = sms.CallbackReceiver(signer=signer, handle=on_callback)

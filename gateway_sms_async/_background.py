@@ -21,6 +21,7 @@ from typing import Any, Literal, Self, TypedDict, Unpack
 from ._cancellation import GRACE_PERIOD, drain
 from ._client import GatewayClient
 from ._messages.draft import Options
+from ._private_folder import create_private_folder
 from ._receipt import Progress, Receipt
 from ._recipients.recipient import Recipients
 from ._transaction.results import shortfall
@@ -170,7 +171,7 @@ class Campaigns:
         return self._status.get(name)
 
     async def __aenter__(self) -> Self:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        create_private_folder(self._folder)
         for journal in sorted(self._folder.glob("*.db")):
             name = journal.stem
             self._run(name, journal, self._resume(name, journal))

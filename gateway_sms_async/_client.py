@@ -26,6 +26,7 @@ from ._core import ClientCore, SessionSettings
 from ._events import Event, Stats, check_listener, emitter
 from ._http.address import choose_base_url
 from ._http.retry import RetryPolicy, check_retry
+from ._http.secret import Secret
 from ._http.session import Session
 from ._http.tokens import TokenSource
 from ._http.transport import ConnectorLike
@@ -93,6 +94,7 @@ class GatewayClient:
         proxy: str | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
+        token = Secret(token) if isinstance(token, str) else token
         if sandbox and base_url is not None:
             raise ValueError("give either sandbox=True or base_url, not both")
         self._base_url = choose_base_url(base_url, sandbox=sandbox)
@@ -437,4 +439,5 @@ class GatewayClient:
         return concurrency
 
     def __repr__(self) -> str:
-        return f"GatewayClient(base_url={self._base_url!r})"
+        # Also shown by the report of an error in the constructor, when there is no address yet.
+        return f"GatewayClient(base_url={getattr(self, '_base_url', None)!r})"

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from .._http.address import PRODUCTION, SANDBOX
 from .._http.retry import RetryPolicy
+from .._http.secret import Secret
 from .._http.transport import ConnectorLike
 
 __all__ = [
@@ -57,19 +59,27 @@ class ConnectionSettings:
     """How requests are sent: connector, proxy, timeout in seconds, retry policy."""
 
     connector: ConnectorLike | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     timeout: float = 30.0
     policy: RetryPolicy = field(default_factory=RetryPolicy)
 
 
 class Token(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A token, in memory and in a file. Times are wall seconds of this machine's clock."""
+    """A token, in memory and in a file. Times are wall seconds of this machine's clock.
+
+    `value` and `refresh` are of the type Secret, which msgspec only encodes with `enc_hook=str`.
+    """
 
     value: str
     refresh: str | None = None
     scopes: tuple[str, ...] = ()
     made_at: float
     expires_at: float | None = None
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "value", Secret(self.value))
+        if self.refresh is not None:
+            force_setattr(self, "refresh", Secret(self.refresh))
 
     @property
     def renew_at(self) -> float:

@@ -19,6 +19,8 @@ import anyio
 
 from .._arguments import check_count
 from .._http.address import PRODUCTION, SANDBOX, check_address
+from .._http.credentials import check_credential
+from .._http.secret import Secret
 from ..errors import AuthenticationError, GatewayError, InvalidRequestError, NotFoundError
 from .account import OAUTH, OAUTH_SANDBOX, Account, ConnectionSettings, Token
 from .oauth import OAuth
@@ -43,6 +45,14 @@ _SHORTEST_TTL = 60
 
 # Seconds between two attempts to renew a token that still works.
 _PAUSE = 60.0
+
+
+# Seconds for which the file is looked at after a refused refresh token. It works once, so another
+# process may have used it, and be about to write its new token.
+_PATIENCE = 5.0
+
+
+_LOOK_EVERY = 0.1
 
 
 _logger = logging.getLogger("gateway_sms_async")
@@ -93,11 +103,11 @@ class RenewedToken:
         Raises AuthenticationError if the account cannot get a token, another GatewayError if the
         OAuth service cannot be reached within the client's retry policy.
         """
-        return self.cached or (await self._newest(None)).value
+        return str(self.cached or (await self._newest(None)).value)
 
     async def renew(self, rejected: str) -> str:
         """Return a token other than `rejected`. Raises the same errors as `token`."""
-        return (await self._newest(rejected)).value
+        return str((await self._newest(rejected)).value)
 
     async def details(self) -> Token:
         """Return the token with its scopes and times."""
@@ -127,8 +137,7 @@ class RenewedToken:
                     if _is_good(kept, rejected, now):
                         return kept
                 early = rejected is None and held is not None and held.lives(now)
-                self._held = token = await self._obtain(held, early=early)
-                await self._keep(token)
+                self._held = token = await self._obtain(held, rejected, early=early)
             except GatewayError as error:
                 if early and held is not None:
                     self._not_before = now + min(_PAUSE, ((held.expires_at or now) - now) / 2)
@@ -139,8 +148,8 @@ class RenewedToken:
                 raise
             return token
 
-    async def _obtain(self, old: Token | None, *, early: bool) -> Token:
-        """Get a new token: by the refresh token of the old one, or by the API key."""
+    async def _obtain(self, old: Token | None, rejected: str | None, *, early: bool) -> Token:
+        """Get a new token: by the refresh token, from another process, or by the API key."""
         settings = self._settings
         if early:
             # The old token still works and a caller is waiting, so one attempt is enough.
@@ -148,6 +157,8 @@ class RenewedToken:
         oauth = OAuth(self.account, settings)
         token = await self._refresh(oauth, old)
         if token is None:
+            if (theirs := await self._renewed_by_others(old, rejected)) is not None:
+                return theirs
             if self.account.api_key is None:
                 raise AuthenticationError(
                     "the stored login has expired or was revoked and cannot be renewed: "
@@ -155,7 +166,25 @@ class RenewedToken:
                     status=401,
                 )
             token = await oauth.create(name=self._name, ttl=self._ttl)
+        self._held = token  # now, because the old one is gone and the write may be cancelled
+        await self._keep(token)
         return token
+
+    async def _renewed_by_others(self, old: Token | None, rejected: str | None) -> Token | None:
+        """Return a newer token from the file; waits for one if there is no other way to get one."""
+        if old is None or old.refresh is None:
+            return None
+        loop = asyncio.get_running_loop()
+        # The caller has not more than `max_elapsed` for everything.
+        patience = min(_PATIENCE, self._settings.policy.max_elapsed / 4)
+        give_up = loop.time() + (patience if self.account.api_key is None else 0.0)
+        while True:
+            kept = await self._read()
+            if kept is not None and kept.value not in {old.value, rejected}:
+                return kept if kept.lives(time.time()) else None
+            if kept is None or loop.time() >= give_up:
+                return None
+            await asyncio.sleep(_LOOK_EVERY)
 
     async def _refresh(self, oauth: OAuth, old: Token | None) -> Token | None:
         if old is None or old.refresh is None:
@@ -212,7 +241,9 @@ class RenewedToken:
             )
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(oauth_url={self.account.oauth_url!r})"
+        # Also shown by the report of an error in the constructor, when there is no account yet.
+        address = self.account.oauth_url if hasattr(self, "account") else None
+        return f"{type(self).__name__}(oauth_url={address!r})"
 
 
 def _is_good(token: Token, rejected: str | None, now: float) -> bool:
@@ -255,12 +286,13 @@ class ApiKey(RenewedToken):
         ttl: int = _DAY,
         name: str = DEFAULT_NAME,
     ) -> None:
+        api_key = Secret(api_key) if isinstance(api_key, str) else api_key
         address = _oauth_address(oauth_url, sandbox=sandbox)
         if not _SHORTEST_TTL <= check_count("ttl", ttl) <= _LONGEST_TTL:
             raise ValueError(f"ttl must be from {_SHORTEST_TTL} to {_LONGEST_TTL} seconds")
         account = Account(
-            email=_check_credential("email", email),
-            api_key=_check_credential("api_key", api_key),
+            email=check_credential("email", email),
+            api_key=check_credential("api_key", api_key),
             oauth_url=address or (OAUTH_SANDBOX if sandbox else OAUTH),
             sandbox=sandbox,
         )
@@ -281,11 +313,3 @@ def _oauth_address(oauth_url: str | None, *, sandbox: bool) -> str | None:
     if address == (OAUTH if sandbox else OAUTH_SANDBOX):
         raise ValueError(f"{name} is the vendor's address for the other environment: see sandbox=")
     return address
-
-
-def _check_credential(name: str, value: str) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a str")
-    if not value or not value.isprintable() or " " in value or (name == "email" and ":" in value):
-        raise ValueError(f"{name} is empty, or contains a space or another invalid character")
-    return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from .._http.address import SANDBOX
+from .._http.secret import Secret
 from .._http.tokens import StaticToken, TokenSource
 from .api_key import ApiKey, RenewedToken
 
@@ -13,6 +14,7 @@ __all__ = [
     "email_in_environment",
     "key_in_environment",
     "pair_in_environment",
+    "token_in_environment",
     "token_source",
 ]
 
@@ -30,16 +32,25 @@ def email_in_environment() -> str | None:
     return _first(_EMAIL_VARIABLES)
 
 
-def key_in_environment() -> str | None:
+def key_in_environment() -> Secret | None:
     """Return the API key from the environment; None if it is not set."""
-    return _first(_KEY_VARIABLES)
+    key = _first(_KEY_VARIABLES)
+    return None if key is None else Secret(key)
+
+
+def token_in_environment() -> Secret | None:
+    """Return the token from the environment; None if it is not set."""
+    token = _first((TOKEN_VARIABLE,))
+    return None if token is None else Secret(token)
 
 
 def _first(names: tuple[str, ...]) -> str | None:
-    return next((value for name in names if (value := os.environ.get(name))), None)
+    # A file that a variable was read from often ends with a line break.
+    values = (os.environ.get(name, "").strip() for name in names)
+    return next(filter(None, values), None)
 
 
-def pair_in_environment() -> tuple[str, str] | None:
+def pair_in_environment() -> tuple[str, Secret] | None:
     """Return the e-mail and the API key from the environment; None if neither is set.
 
     Raises ValueError if only one of them is set.
@@ -56,8 +67,8 @@ def pair_in_environment() -> tuple[str, str] | None:
 def token_source(token: str | TokenSource | None, base_url: str) -> TokenSource:
     """Return the source of tokens for this base URL; a `token` of None reads the environment."""
     if token is None:
-        token = os.environ.get(TOKEN_VARIABLE)
-        if not token:
+        token = token_in_environment()
+        if token is None:
             pair = pair_in_environment()
             if pair is None:
                 raise ValueError(

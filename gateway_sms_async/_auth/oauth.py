@@ -22,9 +22,10 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Raw, Struct
 
+from .._http.credentials import check_token
 from .._http.responses import decode, refused
 from .._http.retry import AttemptFailed, AttemptResult, backoff_delay, repeating
-from .._http.tokens import check_token
+from .._http.secret import Secret
 from .._http.transport import Reply, Transport, TransportFault
 from ..errors import (
     APIError,
@@ -69,6 +70,9 @@ class _Detail(Struct, frozen=True, rename="camel"):
     updated_at: Raw = _NOTHING
     expire_at: Raw = _NOTHING
 
+    def __repr__(self) -> str:
+        return "_Detail(...)"
+
 
 class _Scope(Struct, frozen=True):
     scope: str
@@ -111,8 +115,8 @@ class _OAuthCall:
     """One call while it lasts. `deadline` is on the loop's clock."""
 
     method: str
-    path: str
-    payload: bytes | None
+    path: str = field(repr=False)
+    payload: bytes | None = field(repr=False)
     scheme: str
     credentials: str = field(repr=False)
     deadline: float
@@ -148,8 +152,9 @@ class OAuth:
         (`PATCH /tokens/{token}`)
         """
         now = time.time()
-        path = f"/tokens/{quote(token.value, safe='')}"
-        detail = await self._call("PATCH", path, _read_token, {"ttl": ttl}, refresh=token.refresh)
+        content = {"ttl": ttl}
+        path = _token_path(token.value)
+        detail = await self._call("PATCH", path, _read_token, content, refresh=token.refresh)
         return self._checked(detail, now)
 
     async def look_up(self, value: str) -> Token:
@@ -158,7 +163,7 @@ class OAuth:
         (`GET /tokens/{token}`)
         """
         now = time.time()
-        detail = await self._call("GET", f"/tokens/{quote(value, safe='')}", _read_token)
+        detail = await self._call("GET", _token_path(value), _read_token)
         return _to_token(detail, now)
 
     async def delete(self, value: str) -> None:
@@ -166,7 +171,7 @@ class OAuth:
 
         (`DELETE /tokens/{token}`)
         """
-        await self._call("DELETE", f"/tokens/{quote(value, safe='')}", _read_anything)
+        await self._call("DELETE", _token_path(value), _read_anything)
 
     async def credit(self) -> Decimal | None:
         """Return the credit of the account's wallet, in euro.
@@ -223,8 +228,7 @@ class OAuth:
         if refresh is not None:
             scheme, credentials = "Bearer", refresh
         else:
-            pair = f"{self.account.email}:{self.account.api_key}"
-            scheme, credentials = "Basic", b64encode(pair.encode()).decode()
+            scheme, credentials = "Basic", _basic(self.account)
         deadline = asyncio.get_running_loop().time() + self._settings.policy.max_elapsed
         payload = None if content is None else msgspec.json.encode(content)
         call = _OAuthCall(method, path, payload, scheme, credentials, deadline)
@@ -303,6 +307,14 @@ _repeat = repeating(OAuth.attempt)
 
 async def _at_once() -> None:
     """Depart without a wait: the gateway's rate does not apply to the OAuth service."""
+
+
+def _token_path(token: str) -> Secret:
+    return Secret(f"/tokens/{quote(token, safe='')}")
+
+
+def _basic(account: Account) -> Secret:
+    return Secret(b64encode(f"{account.email}:{account.api_key}".encode()).decode())
 
 
 def _time_left(call: _OAuthCall) -> float:

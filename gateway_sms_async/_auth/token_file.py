@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from .._private_folder import create_private_folder
 from ..errors import GatewayError
 from .account import Account, Token
 
@@ -72,13 +73,13 @@ def read_token(path: Path) -> KeptToken | None:
 def keep_token(path: Path, kept: KeptToken) -> None:
     """Write the file whole or not at all; raises GatewayError if it cannot be written."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        create_private_folder(path.parent)
         # mkstemp creates it with mode 0600, so other users can never read it.
         number, name = tempfile.mkstemp(".tmp", f".{path.name}-", path.parent)
         new = Path(name)
         try:
             with os.fdopen(number, "wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(kept)))
+                file.write(msgspec.json.format(msgspec.json.encode(kept, enc_hook=str)))
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(path)

@@ -20,6 +20,7 @@ from .._auth.environment import (
     email_in_environment,
     key_in_environment,
     pair_in_environment,
+    token_in_environment,
 )
 from .._auth.token_file import KeptToken, read_token
 from .._http.address import SANDBOX
@@ -51,13 +52,14 @@ def find_token(given: str | None, base_url: str) -> FoundToken:
     """
     if given is not None:
         return FoundToken(source=StaticToken(given), origin="--token-file")
-    if token := os.environ.get(TOKEN_VARIABLE, "").strip():
+    if token := token_in_environment():
         return FoundToken(source=StaticToken(token), origin=TOKEN_VARIABLE)
     if key_in_environment() and (pair := pair_in_environment()):
         source = ApiKey(
             *pair,
             sandbox=base_url == SANDBOX,
-            file=login_file(base_url, pair[0]),
+            # Without a home, each command makes a token of its own.
+            file=None if _folder() is None else login_file(base_url, pair[0]),
             ttl=LOGIN_TTL,
         )
         return FoundToken(source=source, origin="e-mail and API key in the environment")
@@ -76,11 +78,13 @@ def find_login(base_url: str) -> Login | None:
 
     With several accounts, OPENAPI_EMAIL chooses one. Raises ValueError if it is not set.
     """
-    email = email_in_environment()
-    if email is not None:
+    folder, email = _folder(), email_in_environment()
+    if folder is None:
+        paths: list[Path] = []
+    elif email is not None:
         paths = [login_file(base_url, email)]
     else:
-        paths = sorted(_folder().glob(f"{_name_of(base_url)}-*.json"))
+        paths = sorted(folder.glob(f"{_name_of(base_url)}-*.json"))
     logins = [Login(path, kept) for path in paths if (kept := read_token(path)) is not None]
     if len(logins) > 1:
         emails = ", ".join(login.kept.email for login in logins)
@@ -91,8 +95,17 @@ def find_login(base_url: str) -> Login | None:
 
 
 def login_file(base_url: str, email: str) -> Path:
-    """Return the file for the login of an account at an address."""
-    return _folder() / f"{_name_of(base_url)}-{_digest(email)}.json"
+    """Return the file for the login of an account at an address.
+
+    Raises ValueError if this user has no home.
+    """
+    folder = _folder()
+    if folder is None:
+        raise ValueError(
+            "there is no home directory to keep a login in: set HOME or XDG_CONFIG_HOME, or use "
+            f"{TOKEN_VARIABLE} instead of a login"
+        )
+    return folder / f"{_name_of(base_url)}-{_digest(email)}.json"
 
 
 def _name_of(base_url: str) -> str:
@@ -104,8 +117,13 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _folder() -> Path:
+def _folder() -> Path | None:
+    """Return the folder of the logins; None if this user has no home."""
     configured = Path(os.environ.get("XDG_CONFIG_HOME", ""))
     # The XDG specification says to ignore a relative path.
-    base = configured if configured.is_absolute() else Path.home() / ".config"
-    return base / "gateway-sms"
+    if configured.is_absolute():
+        return configured / "gateway-sms"
+    try:
+        return Path.home() / ".config" / "gateway-sms"
+    except RuntimeError:  # no HOME, and no entry in the list of users
+        return None

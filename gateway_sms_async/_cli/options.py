@@ -13,6 +13,7 @@ import typer
 
 from .. import GatewayClient, Message, Messages, Options
 from .._http.address import choose_base_url
+from .._http.secret import Secret
 from ..testing import Simulator
 from .lists.text_file import find_mark
 from .login import FoundToken, find_token
@@ -42,6 +43,14 @@ def parse_day(text: str) -> date:
     except ValueError:
         raise typer.BadParameter("write a date as 2030-12-31") from None
 
+
+Proxy = Annotated[
+    str | None,
+    connection_option(
+        "Make all requests through this HTTP proxy; HTTPS_PROXY and the like are not read.",
+        metavar="URL",
+    ),
+]
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a message.")]
 
@@ -80,6 +89,7 @@ class AccountOptions:
     ] = None
     concurrency: Annotated[int, connection_option("Most requests in flight at once.")] = 8
     timeout: Annotated[float, connection_option("Seconds that one attempt may take.")] = 30.0
+    proxy: Proxy = None
     as_json: Annotated[bool, option("Print JSON instead of tables.", "--json")] = False
 
     def client(self, simulator: Simulator | None = None) -> GatewayClient:
@@ -91,6 +101,7 @@ class AccountOptions:
             rate=self.rate_limit(simulated=simulator is not None),
             concurrency=self.concurrency,
             timeout=self.timeout,
+            proxy=self.proxy,
         )
 
     def address(self) -> str:
@@ -113,9 +124,9 @@ class AccountOptions:
 
         Raises ValueError for an option that does not go with a simulator.
         """
-        if self.sandbox or self.base_url or self.token_file:
+        if self.sandbox or self.base_url or self.token_file or self.proxy:
             raise ValueError(
-                "--simulate cannot be combined with --sandbox, --base-url or --token-file"
+                "--simulate cannot be combined with --sandbox, --base-url, --token-file or --proxy"
             )
         return self._simulate()
 
@@ -187,7 +198,7 @@ class ContentOptions:
 
 
 def _read_token(file: Path) -> str:
-    token = read_text(file).strip()
+    token = Secret(read_text(file).strip())
     if not token:
         raise ValueError(f"{file} is empty; put the token in it")
     return token

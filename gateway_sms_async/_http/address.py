@@ -6,7 +6,14 @@ import ipaddress
 import os
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-__all__ = ["PRODUCTION", "SANDBOX", "check_address", "check_proxy", "choose_base_url"]
+__all__ = [
+    "PRODUCTION",
+    "SANDBOX",
+    "check_address",
+    "check_proxy",
+    "choose_base_url",
+    "is_loopback",
+]
 
 PRODUCTION = "https://ws.messaggisms.com"
 
@@ -45,7 +52,7 @@ def check_address(name: str, address: str) -> SplitResult:
         raise ValueError(f"{name} must not contain a user name or a password")
     if parts.query or parts.fragment or not address.isprintable() or " " in address:
         raise ValueError(f"{name} must not contain ?, # or spaces")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError(f"{name} must be https: http would expose the token and the numbers")
     return parts
 
@@ -59,7 +66,8 @@ def check_proxy(proxy: str) -> None:
         raise ValueError("proxy must be the address of an HTTP proxy, such as http://host:3128")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether this is a name or an address of this machine."""
     if host == "localhost":
         return True
     try:

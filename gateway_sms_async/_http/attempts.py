@@ -54,6 +54,9 @@ class AttemptContext(NamedTuple):
     path: str
     size: int
 
+    def __repr__(self) -> str:
+        return f"AttemptContext({self.operation}, {self.size} bytes)"
+
 
 class AttemptObserver:
     """Observes one attempt from its creation. Only the first of its possible ends is reported.

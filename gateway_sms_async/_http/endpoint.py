@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import msgspec
@@ -68,8 +68,8 @@ class CallState(Generic[T]):
     """One call while it lasts. `deadline` is on the loop's clock."""
 
     endpoint: Endpoint[T]
-    path: str
-    payload: bytes | None
+    path: str = field(repr=False)
+    payload: bytes | None = field(repr=False)
     wire_status: WireStatus
     accepts: Callable[[T], bool] | None
     deadline: float

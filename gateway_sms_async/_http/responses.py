@@ -32,6 +32,10 @@ T = TypeVar("T")
 _CODE_CLOSED = 212
 
 
+# White space and byte order marks, which some servers put before the JSON.
+_AROUND = b"\xef\xbb\xbf \t\r\n"
+
+
 _refusal = msgspec.json.Decoder(Refusal)
 
 
@@ -65,13 +69,21 @@ def judge(
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
-    """Decode a body, also one that was encoded twice; returns None if it has another shape."""
+    """Decode a body, also after byte order marks or if encoded twice.
+
+    Returns None if it has another shape.
+    """
     try:
-        if body[:1] == b'"':
-            return decoder.decode(msgspec.json.decode(body, type=str))
         return decoder.decode(body)
     # msgspec lets the last two through: bad UTF-8, and deep nesting, even in ignored fields.
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    bare = body.strip(_AROUND)
+    try:
+        if bare[:1] == b'"':
+            bare = msgspec.json.decode(bare, type=str).encode().strip(_AROUND)
+        return None if bare is body else decoder.decode(bare)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
 
 

@@ -7,6 +7,7 @@ the response. It is repeated only as the table in `retry` allows.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
@@ -329,7 +330,9 @@ class Session:
         error = _queued_too_long()
         if held > 0.0:
             error = RateLimitError(
-                f"the gateway asked to wait {held:.0f} s more", status=429, retry_after=held
+                f"the gateway asked to wait {math.ceil(held)} s more",
+                status=429,
+                retry_after=held,
             )
         raise AttemptFailed(AttemptResult.NOT_SENT, error)
 

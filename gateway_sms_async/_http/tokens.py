@@ -5,18 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol, runtime_checkable
 
-__all__ = ["StaticToken", "TokenKeeper", "TokenSource", "check_token"]
+from .credentials import check_token
+from .secret import Secret
 
-
-def check_token(token: str) -> str:
-    """Return the token; raises ValueError, without the token in it, if no header can hold it."""
-    if not isinstance(token, str):
-        raise TypeError("token must be a str or a token source")
-    if not token:
-        raise ValueError("the token is empty")
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise ValueError("the token contains a space or a character that no token has")
-    return token
+__all__ = ["StaticToken", "TokenKeeper", "TokenSource"]
 
 
 @runtime_checkable
@@ -54,7 +46,7 @@ class StaticToken:
     """A token that cannot be renewed."""
 
     def __init__(self, token: str) -> None:
-        self.fixed: str = check_token(token)
+        self.fixed: Secret = check_token(token)
 
     async def token(self) -> str:
         """Return the token."""
@@ -84,7 +76,8 @@ class TokenKeeper:
     def cached(self) -> str | None:
         """The token to use now; None if the source has to be awaited."""
         if self._cached is not None:
-            return self._cached.cached
+            cached = self._cached.cached
+            return cached if cached is None or isinstance(cached, Secret) else Secret(cached)
         return self._fixed
 
     async def current(self) -> str:

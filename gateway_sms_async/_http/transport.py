@@ -26,6 +26,8 @@ from ..errors import (
     GatewayTimeoutError,
     UnexpectedResponseError,
 )
+from .connecting import describe_certificate, proxy_hint
+from .secret import Secret
 
 __all__ = ["BaseConnector", "ConnectorLike", "Reply", "Transport", "TransportFault"]
 
@@ -63,6 +65,9 @@ class Reply(NamedTuple):
     status: int
     body: bytes
     retry_after: str | None
+
+    def __repr__(self) -> str:
+        return f"Reply(status={self.status}, {len(self.body)} bytes)"
 
 
 class TransportFault(Exception):  # noqa: N818 - it never leaves the session
@@ -237,7 +242,7 @@ class Transport:
         first byte. Raises TransportFault.
         """
         departure = _Departure(depart)
-        headers = {hdrs.AUTHORIZATION: f"{scheme} {token}"}
+        headers: dict[str, str] = {hdrs.AUTHORIZATION: Secret(f"{scheme} {token}")}
         if payload is not None:
             headers[hdrs.CONTENT_TYPE] = "application/json"
         fault: TransportFault
@@ -274,18 +279,27 @@ class Transport:
                     )
         except TimeoutError:
             fault = TransportFault(
-                GatewayTimeoutError(f"{method}: no complete response within {timeout:g} s"),
+                GatewayTimeoutError(
+                    f"{method}: no complete response within {timeout:g} s{self._hint(departure)}"
+                ),
                 sent=departure.sent,
             )
+        except asyncio.CancelledError as cancelled:
+            # Without aiohttp's functions, whose local variables hold the request.
+            raise cancelled.with_traceback(None)  # noqa: B904 - it is the same exception
         except (aiohttp.ClientError, OSError, _Dropped, _Unusable, _SentTwice) as error:
             fault = TransportFault(
-                GatewayConnectionError(f"{method}: {_describe(error)}"),
+                GatewayConnectionError(f"{method}: {_describe(error)}{self._hint(departure)}"),
                 sent=departure.sent,
                 permanent=isinstance(error, aiohttp.ClientSSLError | ssl.SSLError),
             )
         # Raised outside of the except blocks: aiohttp's exception can hold the token and the
         # numbers, so it must not even be the __context__ of ours.
         raise fault
+
+    def _hint(self, departure: _Departure) -> str:
+        """Return what may help if no connection was made."""
+        return "" if departure.sent or self._proxy is not None else proxy_hint(self.base_url)
 
 
 def _body(payload: bytes | None) -> bytes | io.BytesIO | None:
@@ -318,6 +332,8 @@ def _describe(error: Exception) -> str:
     for kind, words in _WORDS.items():
         if isinstance(error, kind):
             return words
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return describe_certificate(error.certificate_error)
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy refused (HTTP {error.status})"
     if isinstance(error, aiohttp.ClientConnectorError | OSError) and error.strerror:
@@ -326,7 +342,6 @@ def _describe(error: Exception) -> str:
 
 
 _WORDS: dict[type[Exception], str] = {
-    aiohttp.ClientConnectorCertificateError: "the server's certificate is not valid for this host",
     aiohttp.ClientConnectorDNSError: "the host name could not be resolved",
     _Dropped: "the connection broke before the response",
     _Unusable: "the connection was closed, or had received bytes, before the request left",

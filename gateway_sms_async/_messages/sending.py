@@ -59,6 +59,9 @@ class Post(NamedTuple):
     reference: str | None
     has_own_reference: bool
 
+    def __repr__(self) -> str:
+        return f"Post(reference={self.reference!r}, {len(self.payload)} bytes)"
+
 
 class MessageSender:
     """Sends messages whose fields are already checked."""

@@ -19,6 +19,9 @@ class Addressee(Struct, frozen=True, gc=False):
     number: str
     fields: dict[str, str]
 
+    def __repr__(self) -> str:
+        return "Addressee(...)"
+
 
 WireRecipients = str | Addressee | Sequence[str] | Sequence[Addressee]
 

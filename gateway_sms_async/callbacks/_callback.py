@@ -39,6 +39,20 @@ _MOST_WRAPPINGS = 5
 _PUNCTUATION = re.compile(r"[\s+().-]+")
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
 
+# White space, and byte order marks: a program in PHP sends one for each of its files that has one.
+_AROUND = b"\xef\xbb\xbf \t\r\n"
+
+# The encodings of forms besides UTF-8. Others are read as far as they are ASCII.
+_CODECS = {
+    "iso-8859-1": "latin-1",
+    "latin1": "latin-1",
+    "iso-8859-15": "iso8859-15",
+    "windows-1252": "cp1252",
+    "cp1252": "cp1252",
+}
+
+_CHARSET = re.compile(r"""[;\s]charset="?([\w.:-]{1,40})""", re.ASCII | re.IGNORECASE)
+
 # Both patterns are unambiguous, so matching takes linear time.
 _BOUNDARY = re.compile(
     r"""[;\s]boundary=(?:"([\w'()+,./:=? -]{1,70})"|([^\s;"]{1,70}))""", re.ASCII | re.IGNORECASE
@@ -103,8 +117,9 @@ def parse_callback(body: bytes, content_type: str | None, field: str | None = No
     - `content_type`: the Content-Type header, None if there is none.
     - `field`: the `callback_field` that the message was sent with, None if it had none.
 
-    Bare JSON is accepted even if a field was requested, or the content type is that of a form.
-    Raises CallbackError if the body is not a callback.
+    Bare JSON is accepted even if a field was requested, or the content type is that of a form. The
+    charset of the content type counts; text in an encoding that it does not name is no reason to
+    refuse a callback, because its id is ASCII. Raises CallbackError if the body is not a callback.
     """
     if not isinstance(body, bytes):
         raise TypeError("body must be bytes")
@@ -127,15 +142,49 @@ def _is_form(content_type: str) -> bool:
 
 def _document(body: bytes, content_type: str, field: str | None) -> bytes:
     """Return the JSON of the callback, from the form field if there is one."""
-    bare = body.removeprefix(b"\xef\xbb\xbf").strip()
+    codec = _codec(content_type)
+    bare = body.strip(_AROUND)
     if field is None or bare[:1] in {b"{", b"[", b'"'}:
-        return bare
+        return _to_utf8(bare, codec)
     if content_type.lower().startswith(_MULTIPART):
-        return _only(_in_parts(body, content_type, field))
+        values = _in_parts(body, content_type, field)
+    else:
+        values = _in_pairs(bare, codec, field)
+    [value] = values
+    return value.strip(_AROUND)
+
+
+def _codec(content_type: str) -> str | None:
+    """Return Python's name of the charset in a content type; None if it is UTF-8 or not known."""
+    charset = _CHARSET.search(content_type)
+    return None if charset is None else _CODECS.get(charset[1].lower())
+
+
+def _to_utf8(text: bytes, codec: str | None) -> bytes:
+    if text.isascii():
+        return text
+    try:
+        return text.decode(codec or "utf-8").encode()
+    except UnicodeDecodeError:
+        # Every byte is a character of this encoding, and what counts is ASCII.
+        return text.decode("latin-1").encode()
+
+
+def _in_pairs(body: bytes, codec: str | None, field: str) -> list[bytes]:
+    """Return the values of a field in an urlencoded form."""
+    # In latin-1 each character is one byte, so this only takes the form apart.
     pairs = parse_qsl(
-        bare.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
+        body.decode("latin-1"),
+        keep_blank_values=True,
+        encoding="latin-1",
+        max_num_fields=_MOST_FIELDS,
     )
-    return _only([value.encode() for name, value in pairs if name == field])
+    wanted = field.encode()
+    return [
+        _to_utf8(value.encode("latin-1"), codec)
+        for name, value in pairs
+        if _to_utf8(name.encode("latin-1"), codec) == wanted
+    ]
 
 
 def _in_parts(body: bytes, content_type: str, field: str) -> list[bytes]:
@@ -148,17 +197,16 @@ def _in_parts(body: bytes, content_type: str, field: str) -> list[bytes]:
         if part.startswith(b"--"):
             break
         head, _, content = part.partition(b"\r\n\r\n")
+        name, codec = b"", _codec(content_type)
         for line in head.split(b"\r\n"):
-            if line.lower().startswith(b"content-disposition:"):
-                name = _PART_NAME.search(line)
-                if name is not None and name[1] == field.encode():
-                    found.append(content)
+            key, _, value = line.partition(b":")
+            if key.lower() == b"content-disposition" and (named := _PART_NAME.search(line)):
+                name = named[1]
+            elif key.lower() == b"content-type":
+                codec = _codec(value.decode("latin-1")) or codec
+        if name and _to_utf8(name, codec) == field.encode():
+            found.append(_to_utf8(content, codec))
     return found
-
-
-def _only(values: list[bytes]) -> bytes:
-    [value] = values
-    return value.strip()
 
 
 class _Document(Struct, frozen=True):
@@ -183,7 +231,7 @@ def _callback(json: bytes) -> Callback:
     """Unwrap and decode a callback; raises ValueError or a msgspec error if it is not one."""
     for _ in range(_MOST_WRAPPINGS):
         if json.startswith(b'"'):
-            json = _read_text(json).encode().strip()
+            json = _read_text(json).encode().strip(_AROUND)
         elif json.startswith(b"["):
             json = bytes(_read_list(json)[0])
         else:

@@ -44,6 +44,9 @@ class CallbackSigner:
 
     - `secret`: at least 16 bytes, the same for all receivers of one account. Keep it like a
       password.
+    - `older`: earlier secrets, whose URLs are still accepted. To change the secret, make the new
+      one the first and keep the old one here for as long as its URLs live. Remove a secret that
+      others may know at once.
     - `lifetime`: seconds that a URL is valid, a week by default. It must cover the day of sending
       and the time for which carriers retry.
     - `clock`: returns the seconds since 1970.
@@ -59,15 +62,12 @@ class CallbackSigner:
     def __init__(
         self,
         secret: str | bytes,
-        *,
+        *older: str | bytes,
         lifetime: float = 7 * _DAYS,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if not isinstance(secret, str | bytes):
-            raise TypeError("secret must be a str or bytes")
-        self._secret = secret.encode() if isinstance(secret, str) else secret
-        if len(self._secret) < _MIN_SECRET:
-            raise ValueError(f"secret must have at least {_MIN_SECRET} bytes")
+        self._secrets = [_check_secret("secret", secret)]
+        self._secrets += [_check_secret("older", one) for one in older]
         if not 0 < check_number("lifetime", lifetime) < math.inf:
             raise ValueError("lifetime must be a positive, finite number of seconds")
         self._lifetime = lifetime
@@ -87,11 +87,14 @@ class CallbackSigner:
         parts = check_address("base", base)
         reference = check_reference(secrets.token_hex(8) if reference is None else reference)
         expires = str(math.ceil(self._clock() + self._lifetime))
-        ticket = f"{expires}.{self._signature(expires, reference, parts.path)}.{reference}"
+        signature = _signature(self._secrets[0], expires, reference, parts.path)
+        ticket = f"{expires}.{signature}.{reference}"
         return f"{base.partition('?')[0].partition('#')[0]}?{_PARAMETER}={quote(ticket, safe='')}"
 
     def verify(self, url: str) -> str | None:
-        """Return the reference of a URL that was signed here and has not expired, else None.
+        """Return the reference of a URL that was signed with one of the secrets and has not expired.
+
+        Returns None for any other URL.
 
         `url` is the whole URL as it was requested, or its path and query.
         """
@@ -106,16 +109,29 @@ class CallbackSigner:
         if len(tickets) != 1 or not (ticket := _TICKET.fullmatch(tickets[0])):
             return None
         expires, signature, reference = ticket.groups()
-        expected = self._signature(expires, reference, path)
-        if not hmac.compare_digest(signature.encode(), expected.encode()):
+        if self._clock() >= int(expires):
             return None
-        return reference if self._clock() < int(expires) else None
-
-    def _signature(self, expires: str, reference: str, path: str) -> str:
-        # Expiry and reference contain no line break, so the signed text is unambiguous.
-        signed = f"{expires}\n{reference}\n{unquote(path) or '/'}".encode(errors="surrogatepass")
-        digest = hmac.new(self._secret, signed, hashlib.sha256).digest()
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        for secret in self._secrets:
+            expected = _signature(secret, expires, reference, path)
+            if hmac.compare_digest(signature, expected):
+                return reference
+        return None
 
     def __repr__(self) -> str:
         return f"CallbackSigner(lifetime={self._lifetime})"
+
+
+def _check_secret(name: str, secret: str | bytes) -> bytes:
+    if not isinstance(secret, str | bytes):
+        raise TypeError(f"{name} must be a str or bytes")
+    encoded = secret.encode() if isinstance(secret, str) else secret
+    if len(encoded) < _MIN_SECRET:
+        raise ValueError(f"{name} must have at least {_MIN_SECRET} bytes")
+    return encoded
+
+
+def _signature(secret: bytes, expires: str, reference: str, path: str) -> str:
+    # Expiry and reference contain no line break, so the signed text is unambiguous.
+    signed = f"{expires}\n{reference}\n{unquote(path) or '/'}".encode(errors="surrogatepass")
+    digest = hmac.new(secret, signed, hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

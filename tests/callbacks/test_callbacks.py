@@ -139,6 +139,55 @@ def test_a_multipart_form(content_type: str) -> None:
     assert parse_callback(body, content_type, "f") == read(message())
 
 
+ACCENTED = json.dumps(message(body="Città è"), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1", "windows-1252", "iso-8859-15"])
+@pytest.mark.parametrize("named", [True, False], ids=["named", "not-named"])
+def test_text_in_other_encodings(encoding: str, named: bool) -> None:
+    body = ACCENTED.encode(encoding)
+    charset = f"; charset={encoding.upper()}" if named else ""
+    for sent, kind, field in (
+        (body, "application/json", None),
+        (b"f=" + quote_plus(body).encode(), FORM, "f"),
+        (b"a=%E8&f=" + body.replace(b" ", b"+"), FORM, "f"),
+        (multipart(("a", b"\xe8"), ("f", body)), "multipart/form-data; boundary=frontier", "f"),
+    ):
+        assert parse_callback(sent, kind + charset, field) == read(message()), kind
+
+
+def test_the_charset_of_a_part_counts() -> None:
+    body = multipart(("f", json.dumps(message(state="è"), ensure_ascii=False).encode("cp1252")))
+    body = body.replace(b'name="f"', b'name="f"\r\nContent-Type: text/plain; charset="cp1252"')
+    kind = "multipart/form-data; charset=utf-8; boundary=frontier"
+    assert parse_callback(body, kind, "f").state == "è"
+
+
+def test_the_charset_decides_what_a_word_is() -> None:
+    # The same bytes are a word in both encodings.
+    body = b'{"id":"a","state":"\xc3\xa8"}'
+    assert parse_callback(body, "application/json").state == "è"
+    assert parse_callback(body, "application/json; charset=latin1").state == "Ã¨"
+    assert parse_callback(body, "application/json; charset=x-none").state == "è"
+    form = b"%E8=" + quote_plus(body).encode()
+    assert parse_callback(form, FORM + "; charset=iso-8859-1", "è").state == "Ã¨"
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", "\ufeff\ufeff", "\r\n\ufeff \ufeff\n"])
+def test_byte_order_marks_before_the_json(mark: str) -> None:
+    marked = mark + json.dumps(message())
+    body = marked.encode()
+    for sent, kind, field in (
+        (body, None, None),
+        (body, FORM, "f"),
+        (b"f=" + quote_plus(body).encode(), FORM, "f"),
+        (multipart(("f", body)), "multipart/form-data; boundary=frontier", "f"),
+        (json.dumps(marked).encode(), None, None),
+        (json.dumps({"data": marked}).encode(), None, None),
+    ):
+        assert parse_callback(sent, kind, field) == read(message())
+
+
 def test_a_file_of_that_name_is_not_the_field() -> None:
     body = multipart(("f", json.dumps(message()).encode())).replace(b'name="', b'filename="')
     with pytest.raises(CallbackError):
@@ -570,6 +619,26 @@ def test_the_path_and_the_reference_cannot_be_cut_elsewhere() -> None:
 def test_a_base_that_is_no_safe_address_is_refused(base: str) -> None:
     with pytest.raises(ValueError, match="base"):
         CallbackSigner(SECRET).url(base)
+
+
+def test_the_secret_can_be_changed() -> None:
+    old, newer = "an older secret!", b"a newer secret!!"
+    before = CallbackSigner(old).url(BASE, reference="order-7")
+    signer = CallbackSigner(newer, old, SECRET)
+    assert signer.verify(before) == "order-7"
+    assert signer.verify(CallbackSigner(SECRET).url(BASE, reference="order-8")) == "order-8"
+    # New URLs are signed with the first one.
+    assert CallbackSigner(newer).verify(signer.url(BASE, reference="order-9")) == "order-9"
+    assert CallbackSigner(old).verify(signer.url(BASE)) is None
+    assert CallbackSigner(newer).verify(before) is None
+    for which in range(len(forged(before))):
+        assert signer.verify(forged(before)[which]) is None
+    for wrong in ("short", ""):
+        with pytest.raises(ValueError, match="older must have at least 16 bytes"):
+            CallbackSigner(newer, old, wrong)
+    with pytest.raises(TypeError, match="older"):
+        CallbackSigner(newer, None)  # type: ignore[arg-type]
+    assert old not in repr(signer)
 
 
 def test_a_signers_settings_are_checked() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import socket
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
@@ -28,10 +29,12 @@ Serve = Callable[[CallbackReceiver], AbstractAsyncContextManager[str]]
 
 
 @asynccontextmanager
-async def under_aiohttp(receiver: CallbackReceiver) -> AsyncIterator[str]:
+async def under_aiohttp(
+    receiver: CallbackReceiver, *, lingering_time: float = 0.1
+) -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_route("*", "/hooks/sms", callback_handler(receiver))
-    runner = web.AppRunner(app, lingering_time=0.1, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, lingering_time=lingering_time, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
@@ -315,6 +318,35 @@ async def test_a_packed_body_is_counted_unpacked(http: aiohttp.ClientSession) ->
         # ASGI servers do not decompress bodies.
         assert await post(http, url, gzip.compress(BODY), content_encoding="gzip") == 400
     assert receiver.queue.qsize() == 1
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("signed", [False, True], ids=["not-signed", "signed"])
+async def test_the_rest_of_a_packed_body_is_not_unpacked(encoding: str, signed: bool) -> None:
+    receiver = CallbackReceiver(signer=SIGNER)
+    packed = gzip.compress(b" " * 50 * MAX_BODY)
+    if encoding == "deflate":
+        packed = zlib.compress(b" " * 50 * MAX_BODY)
+    # The server would wait an hour for the rest of a body that is refused, and unpack it.
+    async with under_aiohttp(receiver, lingering_time=3600) as url:
+        head = f"Content-Encoding: {encoding}\r\nContent-Length: {2 * len(packed)}"
+        address = SIGNER.url(url) if signed else url
+        async with raw(address, head, packed) as (reader, _):
+            assert await status_of(reader) == (413 if signed else 404)
+            with suppress(ConnectionResetError):
+                assert b"Connection: close" in await reader.read()
+    assert receiver.queue.empty()
+
+
+async def test_the_connection_stays_after_a_packed_callback(http: aiohttp.ClientSession) -> None:
+    receiver = CallbackReceiver()
+    async with under_aiohttp(receiver, lingering_time=3600) as url:
+        for _ in range(3):
+            packed = gzip.compress(BODY)
+            async with http.post(url, data=packed, headers={"Content-Encoding": "gzip"}) as done:
+                assert done.status == 200
+                assert "Connection" not in done.headers
+    assert receiver.answers == {200: 3}
 
 
 async def test_many_at_once(serve: Serve, http: aiohttp.ClientSession) -> None:

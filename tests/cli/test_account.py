@@ -185,6 +185,89 @@ async def test_the_help_has_that_order() -> None:
     )
 
 
+WITHOUT_HOME = """
+import os
+os.path.expanduser = lambda path: path  # as if the user had no entry in the system's list
+import runpy, sys
+sys.argv = ["gateway-sms", *sys.argv[1:]]
+runpy.run_module("gateway_sms_async", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "given", "code", "words"),
+    [
+        ("list", "nothing", 2, "no token: run gateway-sms login, set OPENAPI_TOKEN"),
+        ("list", "token", 0, ""),
+        ("list", "pair", 0, ""),
+        ("login", "pair", 2, "set HOME or XDG_CONFIG_HOME"),
+        ("logout", "pair", 0, "Not logged in"),
+    ],
+)
+async def test_without_a_home(
+    simulator: Simulator, command: str, given: str, code: int, words: str
+) -> None:
+    variables = {
+        "nothing": {},
+        "token": {"OPENAPI_TOKEN": simulator.token},
+        "pair": env(simulator),
+    }[given]
+    kept = {"PATH", "PYTHONPATH", "LANG"}
+    inherited = {name: value for name, value in os.environ.items() if name in kept}
+    done = await anyio.run_process(
+        [sys.executable, "-c", WITHOUT_HOME, command],
+        env=inherited | {"GATEWAY_SMS_BASE_URL": simulator.url} | variables,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+    if command == "login":
+        assert not simulator.requests, "no token is made that cannot be kept"
+
+
+async def test_commands_go_through_a_proxy(simulator: Simulator, folder: Path) -> None:
+    seen: list[bytes] = []
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        seen.append(head.split(b" ")[1])
+        host, _, port = simulator.url.removeprefix("http://").partition(":")
+        up_reader, up_writer = await asyncio.open_connection(host, int(port))
+        body = await reader.readexactly(
+            int(
+                next(
+                    (
+                        line[15:]
+                        for line in head.split(b"\r\n")
+                        if line.lower().startswith(b"content-length")
+                    ),
+                    0,
+                )
+            )
+        )
+        path = head.replace(simulator.url.encode(), b"", 1)
+        up_writer.write(path.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) + body)
+        writer.write(await up_reader.read())
+        await writer.drain()
+        writer.close()
+        up_writer.close()
+
+    server = await asyncio.start_server(forward, "127.0.0.1", 0)
+    proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    for args in (("login",), ("list",), ("whoami",), ("logout",)):
+        seen.clear()
+        done = await run(*args, "--proxy", proxy, **env(simulator))
+        assert done.exit_code == 0, done.output
+        assert seen, args
+        assert all(one.startswith(simulator.url.encode()) for one in seen)
+        simulator.faults.clear()
+    server.close()
+    for args in (("login",), ("list",), ("logout",)):
+        wrong = await run(*args, "--proxy", "proxy.example:3128", **env(simulator))
+        assert (wrong.exit_code, "such as http://host:3128" in wrong.stderr) == (2, True)
+
+
 async def test_login_without_a_terminal(simulator: Simulator, folder: Path) -> None:
     for missing in ("OPENAPI_EMAIL", "OPENAPI_API_KEY"):
         variables = env(simulator)

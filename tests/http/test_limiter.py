@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from gateway_sms_async import GatewayClient
+from gateway_sms_async import GatewayClient, RateLimitError, RetryPolicy
 from gateway_sms_async._http.limiter import RateLimiter, Slot, TokenBucket
+from gateway_sms_async.testing import Simulator
 
 from ..support.virtual_time import VirtualLoop, run
 
@@ -588,3 +589,15 @@ async def test_a_clients_requests_leave_no_faster_than_its_rate(simulator):
     moments = [request.at for request in simulator.requests]
     assert len(moments) == 30
     assert moments[-1] - moments[0] >= 28 / 50
+
+
+async def test_a_short_rest_of_a_hold_is_not_called_zero_seconds(simulator: Simulator) -> None:
+    async with GatewayClient(simulator.token, base_url=simulator.url) as client:
+        await client.messages.list()
+        assert client._core.session is not None
+        client._core.session._shared.limiter.hold(0.4)
+        hurried = client.with_options(retry=RetryPolicy(max_elapsed=0.2))
+        with pytest.raises(RateLimitError, match="asked to wait 1 s more") as caught:
+            await hurried.messages.list()
+    assert caught.value.retry_after is not None
+    assert 0 < caught.value.retry_after <= 0.4

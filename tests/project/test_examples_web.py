@@ -50,7 +50,7 @@ class Service:
         self._listening.bind(("127.0.0.1", 0))
         self._listening.listen()
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        self._environment = {
+        self.environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
             "PYTHONUNBUFFERED": "1",
@@ -70,7 +70,7 @@ class Service:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-X", "dev", CHILD, self._app, str(descriptor)),
             cwd=self._folder,
-            env=self._environment,
+            env=self.environment,
             pass_fds=(descriptor,),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -157,6 +157,8 @@ async def test_a_lost_answer_is_202_and_the_message_is_found_later(
         simulator.fail_next("list", status=503, times=None)
         status, answer = await put(http, "/codes/login-1", code(NUMBER))
         assert (status, answer) == (202, {"look": "/sent/login-1"})
+        async with http.get("/sent/login-1") as response:
+            assert response.status == 503, "it is not known yet"
         simulator.faults.clear()
         assert await look(http, "login-1") == {"sent": True}
         assert (await put(http, "/codes/login-1", code(NUMBER)))[0] == 202
@@ -214,6 +216,14 @@ async def test_callbacks_need_no_redirect(
             async with http.post(url, json=callback, allow_redirects=False) as response:
                 assert response.status == status
     assert service.printed == ["spring is in state 2"]
+
+
+@pytest.mark.parametrize("address", ["", "http://sms.example.com/callbacks", "sms.example.com"])
+async def test_a_wrong_callback_url_stops_the_start(service: Service, address: str) -> None:
+    service.environment["CALLBACK_URL"] = address
+    with pytest.raises(AssertionError, match="base must"):
+        async with service.running() as process:
+            await asyncio.wait_for(process.wait(), 20)
 
 
 async def test_a_campaign_in_flight_at_sigterm_resumes_at_the_next_start(

@@ -17,11 +17,12 @@ from ..._auth.api_key import RenewedToken
 from ..._auth.environment import email_in_environment, key_in_environment, pair_in_environment
 from ..._auth.oauth import OAuth
 from ..._auth.token_file import KeptToken, keep_token
-from ..._http.address import PRODUCTION, SANDBOX, choose_base_url
+from ..._http.address import PRODUCTION, SANDBOX, check_proxy, choose_base_url
+from ..._http.secret import Secret
 from ..._http.tokens import StaticToken
 from ..app import command
 from ..login import LOGIN_TTL, FoundToken, Login, find_login, login_file
-from ..options import AccountOptions, connection_option
+from ..options import AccountOptions, Proxy, connection_option
 from ..terminal.console import print_json, print_lines, print_status
 
 _ENVIRONMENTS = {PRODUCTION: "production", SANDBOX: "sandbox"}
@@ -47,7 +48,13 @@ def _environment(base_url: str) -> str:
     return _ENVIRONMENTS.get(base_url, base_url)
 
 
-def _prompt_for_pair() -> tuple[str, str]:
+def _connection(proxy: str | None) -> ConnectionSettings:
+    if proxy is not None:
+        check_proxy(proxy)
+    return ConnectionSettings(proxy=proxy)
+
+
+def _prompt_for_pair() -> tuple[str, Secret]:
     email, key = email_in_environment(), key_in_environment()
     if (email is None or key is None) and not sys.stdin.isatty():
         raise ValueError(
@@ -56,7 +63,7 @@ def _prompt_for_pair() -> tuple[str, str]:
     if email is None:
         email = str(typer.prompt("E-mail of the account", err=True)).strip()
     if key is None:
-        key = str(typer.prompt("API key (not shown)", hide_input=True, err=True)).strip()
+        key = Secret(typer.prompt("API key (not shown)", hide_input=True, err=True).strip())
     return email, key
 
 
@@ -65,7 +72,7 @@ def _prompt_for_pair() -> tuple[str, str]:
     "gateway-sms login --sandbox",
     "OPENAPI_EMAIL=me@example.com OPENAPI_API_KEY=$(cat key) gateway-sms login",
 )
-def login(*, sandbox: Sandbox = False, base_url: BaseUrl = None) -> None:
+def login(*, sandbox: Sandbox = False, base_url: BaseUrl = None, proxy: Proxy = None) -> None:
     """Make a token from the account's e-mail and API key, and keep it for all commands.
 
     Asks for the e-mail and the key unless OPENAPI_EMAIL and OPENAPI_API_KEY are set. The key is not
@@ -75,12 +82,14 @@ def login(*, sandbox: Sandbox = False, base_url: BaseUrl = None) -> None:
     Exit codes: 0 logged in; 1 refused or failed; 2 wrong usage.
     """
     address = _address(base_url, sandbox=sandbox)
+    settings = _connection(proxy)
     email, key = _prompt_for_pair()
+    path = login_file(address, email)
     source = ApiKey(email, key, sandbox=address == SANDBOX, ttl=LOGIN_TTL)
     source.check_opens(address)
+    source.use(settings)
     token = asyncio.run(source.details())
     account = source.account
-    path = login_file(address, email)
     keep_token(
         path,
         KeptToken(oauth_url=account.oauth_url, email=email, sandbox=account.sandbox, token=token),
@@ -90,17 +99,18 @@ def login(*, sandbox: Sandbox = False, base_url: BaseUrl = None) -> None:
 
 
 @command("gateway-sms logout", "gateway-sms logout --sandbox")
-def logout(*, sandbox: Sandbox = False, base_url: BaseUrl = None) -> None:
+def logout(*, sandbox: Sandbox = False, base_url: BaseUrl = None, proxy: Proxy = None) -> None:
     """Delete the token that `login` has kept.
 
     If OPENAPI_EMAIL and OPENAPI_API_KEY are set, the token is revoked as well.
     """
     address = _address(base_url, sandbox=sandbox)
+    settings = _connection(proxy)
     found = find_login(address)
     if found is None:
         print_status(f"Not logged in to {_environment(address)}.")
         return
-    revoked = _revoke(found)
+    revoked = _revoke(found, settings)
     found.path.unlink(missing_ok=True)
     print_status(f"Logged out of {_environment(address)}.")
     if not revoked:
@@ -109,13 +119,13 @@ def logout(*, sandbox: Sandbox = False, base_url: BaseUrl = None) -> None:
         )
 
 
-def _revoke(login: Login) -> bool:
+def _revoke(login: Login, settings: ConnectionSettings) -> bool:
     if key_in_environment() is None or (pair := pair_in_environment()) is None:
         return False
     kept = login.kept
     account = ApiKey(*pair, sandbox=kept.sandbox, oauth_url=kept.oauth_url).account
     try:
-        asyncio.run(OAuth(account, ConnectionSettings()).delete(kept.token.value))
+        asyncio.run(OAuth(account, settings).delete(kept.token.value))
     except GatewayError as error:
         print_status(f"gateway-sms: {error}")
         return False
@@ -179,7 +189,7 @@ def _oauth(account: AccountOptions, found: FoundToken) -> OAuth | None:
             return None
         source = ApiKey(*pair, sandbox=account.address() == SANDBOX)
         source.check_opens(account.address())
-    settings = ConnectionSettings(timeout=account.timeout)
+    settings = ConnectionSettings(timeout=account.timeout, proxy=account.proxy)
     return None if source.account.api_key is None else OAuth(source.account, settings)
 
 
