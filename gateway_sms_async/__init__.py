@@ -186,4 +186,5 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     # Only public names, so that completion in a shell or an editor offers nothing else.
-    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
+    modules = {"callbacks", "errors", "models", "otel", "testing"} & globals().keys()
+    return sorted({*__all__, *modules, *(name for name in globals() if name.startswith("__"))})

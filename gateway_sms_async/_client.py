@@ -33,10 +33,10 @@ from ._messages.api import message_path
 from ._messages.draft import Draft, Options
 from ._messages.messages import Messages
 from ._receipt import Progress, Receipt
-from ._recipients.recipient import Recipients
+from ._recipients.recipient import Recipients, RowError
 from ._recipients.source import Source
 from ._transaction.transaction import Transaction
-from .errors import InvalidRequestError, NotFoundError
+from .errors import BulkSendError, InvalidRequestError, NotFoundError
 from .models import Message
 
 if TYPE_CHECKING:
@@ -326,7 +326,14 @@ class GatewayClient:
             on_progress=on_progress,
             total=total,
         )
-        return await self._core.run(campaign, stop)
+        try:
+            return await self._core.run(campaign, stop)
+        except BulkSendError as error:
+            if not isinstance(error.__cause__, RowError):
+                raise
+            row = error.__cause__
+        # The first item was already wrong, so nothing was sent.
+        raise row
 
     async def resume_bulk(
         self,

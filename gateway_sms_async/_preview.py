@@ -27,7 +27,8 @@ from ._recipients.batches import Batch, Batcher
 from ._recipients.numbers import calling_code
 from ._recipients.recipient import Recipient, Recipients
 from ._recipients.source import Source
-from ._text import Encoding, TextSize, fill, measure, not_gsm, to_gsm
+from ._template import fill
+from ._text import Encoding, TextSize, measure, not_gsm, to_gsm
 from ._transaction.reconcile import sizes_tell_apart
 from ._transaction.tuning import shrinking
 from .errors import RecipientsRejectedError

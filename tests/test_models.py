@@ -346,7 +346,7 @@ async def test_the_documented_requests_can_be_made() -> None:
 
     async with canned(200, encoded(example_of("update"))) as (server, client):
         await client.messages.update(
-            IDS["update"], recipients=[NUMBER], timestamp_send=date(2023, 12, 25)
+            IDS["update"], recipients=[NUMBER], timestamp_send=date(2093, 12, 25)
         )
     [(_, _, body)] = server.requests
     assert body == WIRE["update"]["request"] | {"recipients": [NUMBER]}

@@ -14,7 +14,8 @@ from .._preview import Preview, preview
 from .._receipt import InvalidRecipient
 from .._recipients.national import number_reader
 from .._recipients.recipient import RecipientLike
-from .._text import fill, measure, not_gsm, placeholders, replacements, to_gsm
+from .._template import fill, marked_name, placeholders
+from .._text import measure, not_gsm, replacements, to_gsm
 from .lists.recipient_list import RecipientList, open_list, read_exclusions
 from .options import ContentOptions, message_option, option, read_text
 from .terminal.preview import print_invalid, print_replacements
@@ -240,6 +241,11 @@ def open_campaign(
                     delimiter=recipients.delimiter,
                     on_read=on_read,
                 )
+            )
+        if name := marked_name(body, recipient_list.format.names()):
+            raise ValueError(
+                f"{recipient_list.name}: the text names the column {name!r} between other marks than "
+                f"{{{{ }}}}; write it as {{{{{name}}}}}, or rename the column to send it as written"
             )
         arguments = CampaignArguments(
             sender=content.sender,

@@ -22,7 +22,7 @@ from .._recipients.wire import WireRecipients, wire_recipients
 from ..errors import NotFoundError, OutcomeUnknownError, RecipientsRejectedError
 from ..models import Message, MessageSummary, RecipientReport
 from .api import MessagesAPI, response_to
-from .draft import Draft, MessageUpdate, Options, OptionsPatch, check_reference, encode, wire_date
+from .draft import Draft, MessageUpdate, Options, OptionsPatch, check_day, check_reference, encode
 from .sending import MessageSender, Post, check_accepted, count_recipients
 
 __all__ = ["Messages"]
@@ -122,7 +122,7 @@ class Messages:
         """
         deadline = self._session.deadline()
         draft = Draft(sender=sender, body=body, priority=priority, options=options, test=test)
-        wire = wire_recipients(recipients, draft.placeholders)
+        wire = wire_recipients(recipients, draft.placeholders, draft.body)
         if not wire:
             raise ValueError("recipients is empty: give at least one number")
         if draft.has_custom and reference is not None:
@@ -239,7 +239,7 @@ class Messages:
                 else check_flag("transaction", transaction),
                 options=UNSET
                 if timestamp_send is None
-                else OptionsPatch(timestamp_send=wire_date(timestamp_send)),
+                else OptionsPatch(timestamp_send=check_day(timestamp_send)),
             )
         )
         message = await self._api.put(message_id, payload, transaction, deadline=deadline)
@@ -264,7 +264,7 @@ class Messages:
         and `update`. Both requests together take at most `max_elapsed` seconds. (`GET`, then
         `PUT /messages/{id}`)
         """
-        wire_date(timestamp_send)
+        check_day(timestamp_send)
         deadline = self._session.deadline()
         seen = await self._api.get(message_id, deadline)
         return await self._update(message_id, [], seen.transaction, timestamp_send, deadline)

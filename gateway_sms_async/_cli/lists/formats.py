@@ -36,6 +36,10 @@ Record = tuple[int, str, dict[str, str] | None]
 class Format(Protocol):
     """One format of a list."""
 
+    def names(self) -> Sequence[str]:
+        """Return the names of the columns, or of the keys of the first row."""
+        ...
+
     def check_fields(self, fields: Sequence[str]) -> None:
         """Raise ListError if no row of this file can have one of the fields."""
 
@@ -94,6 +98,9 @@ class CSVTable:
 
     def _error(self, problem: str) -> ListError:
         return self._text.error(problem, self._header.line)
+
+    def names(self) -> Sequence[str]:
+        return self._names
 
     def check_fields(self, fields: Sequence[str]) -> None:
         for name in fields:
@@ -211,6 +218,10 @@ class JSONLines:
     def __init__(self, text: TextFile, number_column: NumberColumn) -> None:
         self._text = text
         self._number_column = number_column
+
+    def names(self) -> Sequence[str]:
+        first = next((item for _, item in self._read()), "")
+        return () if isinstance(first, str) else tuple(first)
 
     def check_fields(self, fields: Sequence[str]) -> None:
         pass
@@ -343,6 +354,9 @@ class PlainLines:
 
     def __init__(self, text: TextFile) -> None:
         self._text = text
+
+    def names(self) -> Sequence[str]:
+        return ()
 
     def check_fields(self, fields: Sequence[str]) -> None:
         first = next(self.rows(()), None)
