@@ -293,8 +293,11 @@ class GatewayClient:
         more. `source_exhausted` is False if recipients may be left in the source. With a journal,
         all are named.
 
-        Raises BulkSendError, with that receipt, if not all recipients were accepted; JournalError if the journal cannot be used and nothing was sent; ValueError or
-        TypeError before any request. (`POST /messages/`, `PUT /messages/{id}`, `GET /messages/{id}`,
+        Recipients may be invalid, even all of them: see `Receipt.all_accepted`.
+
+        Raises BulkSendError, with that receipt, if not all recipients were accepted; JournalError
+        if the journal cannot be used and nothing was sent; ValueError or TypeError before any
+        request, also if the source begins with a row, such as a dict. (`POST /messages/`, `PUT /messages/{id}`, `GET /messages/{id}`,
         `GET /messages/{id}/recipients/`, `DELETE /messages/{id}`)
         """
         source = Source(recipients)

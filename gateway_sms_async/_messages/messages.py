@@ -82,7 +82,9 @@ class Messages:
         ```
 
         - `sender`: 3 to 11 characters of the GSM-7 alphabet, or 3 to 14 digits.
-        - `body`: the text. `{{name}}` is filled from each recipient's field `name`.
+        - `body`: the text. `{{name}}` is filled from each recipient's field `name`. A text without
+          anything that a phone can show is refused, and one with braces that do not match or with
+          `{name}`, `%name%` or the like, which would go out as written.
         - `recipients`: a number, a `Recipient`, or several of them. A number that is given twice is
           sent to once.
         - `priority`: at least 1.00, the default. A higher one costs more.
@@ -213,7 +215,7 @@ class Messages:
         - `recipients`: are added to the message, in the same forms as in `send`.
         - `transaction`: False closes the message, which is then sent. True leaves it open. None
           leaves the field out of the request.
-        - `timestamp_send`: the new day to send on.
+        - `timestamp_send`: the new day to send on, which must not have passed.
 
         Raises TransactionClosedError if the message is already closed. Raises OutcomeUnknownError
         if it is not known whether the change was applied: look with `get` before you call again,
@@ -260,7 +262,8 @@ class Messages:
         await gateway.messages.reschedule(later.id, date(2099, 12, 27))
         ```
 
-        The gateway knows days, not hours: a datetime raises TypeError. Raises the errors of `get`
+        The gateway knows days, not hours: a datetime raises TypeError. A day that has passed raises
+        ValueError. Raises the errors of `get`
         and `update`. Both requests together take at most `max_elapsed` seconds. (`GET`, then
         `PUT /messages/{id}`)
         """

@@ -374,7 +374,7 @@ async def test_a_search_that_fails_leaves_the_send_unknown_with_the_first_fault(
 ) -> None:
     simulator.faults.add(Fault.truncate(), on="send")
     simulator.faults.add(fault, on=search, times=None)
-    with pytest.raises(OutcomeUnknownError) as caught:
+    with pytest.raises(OutcomeUnknownError, match="the search for its reference failed") as caught:
         await messages.send(**ALWAYS, recipients=A, reference="lost")
     assert caught.value.reference == "lost"
     assert isinstance(caught.value.__cause__, UnexpectedResponseError)
