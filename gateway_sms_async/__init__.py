@@ -186,5 +186,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     # Only public names, so that completion in a shell or an editor offers nothing else.
-    modules = {"callbacks", "errors", "models", "otel", "testing"} & globals().keys()
-    return sorted({*__all__, *modules, *(name for name in globals() if name.startswith("__"))})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
