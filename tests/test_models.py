@@ -1060,3 +1060,8 @@ def test_answers_and_receipts_travel_too(kind: str, how: str) -> None:
     assert type(again) is type(thing)
     assert without_addresses(again) == without_addresses(thing)
     assert same(thing, again) or isinstance(thing, msgspec.Struct)
+
+
+@pytest.mark.parametrize("module", [errors, models], ids=lambda module: module.__name__)
+def test_completion_offers_public_names_only(module: Any) -> None:
+    assert [name for name in dir(module) if not name.startswith("__")] == sorted(module.__all__)
