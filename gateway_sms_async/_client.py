@@ -34,10 +34,10 @@ from ._messages.api import message_path
 from ._messages.draft import Draft, Options
 from ._messages.messages import Messages
 from ._receipt import Progress, Receipt
-from ._recipients.recipient import Recipients
+from ._recipients.recipient import Recipients, RowError
 from ._recipients.source import Source
 from ._transaction.transaction import Transaction
-from .errors import InvalidRequestError, NotFoundError
+from .errors import BulkSendError, InvalidRequestError, NotFoundError
 from .models import Message
 
 if TYPE_CHECKING:
@@ -295,8 +295,11 @@ class GatewayClient:
         more. `source_exhausted` is False if recipients may be left in the source. With a journal,
         all are named.
 
-        Raises BulkSendError, with that receipt, if not all recipients were accepted; JournalError if the journal cannot be used and nothing was sent; ValueError or
-        TypeError before any request. (`POST /messages/`, `PUT /messages/{id}`, `GET /messages/{id}`,
+        Recipients may be invalid, even all of them: see `Receipt.all_accepted`.
+
+        Raises BulkSendError, with that receipt, if not all recipients were accepted; JournalError
+        if the journal cannot be used and nothing was sent; ValueError or TypeError before any
+        request, also if the source begins with a row, such as a dict. (`POST /messages/`, `PUT /messages/{id}`, `GET /messages/{id}`,
         `GET /messages/{id}/recipients/`, `DELETE /messages/{id}`)
         """
         source = Source(recipients)
@@ -328,7 +331,14 @@ class GatewayClient:
             on_progress=on_progress,
             total=total,
         )
-        return await self._core.run(campaign, stop)
+        try:
+            return await self._core.run(campaign, stop)
+        except BulkSendError as error:
+            if not isinstance(error.__cause__, RowError):
+                raise
+            row = error.__cause__
+        # The first item was already wrong, so nothing was sent.
+        raise row
 
     async def resume_bulk(
         self,

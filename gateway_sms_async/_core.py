@@ -6,6 +6,7 @@ Checks the settings of a session, opens and closes it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from dataclasses import dataclass
 
@@ -26,6 +27,8 @@ from ._http.transport import BaseConnector, ConnectorLike, Transport
 from ._receipt import Receipt
 
 __all__ = ["ClientCore", "SessionSettings"]
+
+_logger = logging.getLogger("gateway_sms_async")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # a repr would show secrets
@@ -112,9 +115,17 @@ class ClientCore:
             campaign.halt("the client was closed")
         self.campaigns.add(campaign)
         try:
-            return await campaign.run(stop)
+            receipt = await campaign.run(stop)
         finally:
             self.campaigns.discard(campaign)
+        if receipt.invalid and not receipt.accepted:
+            _logger.warning(
+                "no recipient was accepted; %d are invalid, the first at position %d: %s",
+                len(receipt.invalid),
+                receipt.invalid[0].position,
+                receipt.invalid[0].reason,
+            )
+        return receipt
 
 
 async def _open_session(settings: SessionSettings) -> Session:

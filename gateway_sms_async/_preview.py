@@ -27,7 +27,8 @@ from ._recipients.batches import Batch, Batcher
 from ._recipients.numbers import calling_code
 from ._recipients.recipient import Recipient, Recipients
 from ._recipients.source import Source
-from ._text import Encoding, TextSize, fill, measure, not_gsm, to_gsm
+from ._template import fill
+from ._text import Encoding, TextSize, measure, not_gsm, to_gsm
 from ._transaction.reconcile import sizes_tell_apart
 from ._transaction.tuning import shrinking
 from .errors import RecipientsRejectedError
@@ -235,10 +236,10 @@ class _Count:
             return
         places = (at for at, one in enumerate(codes) if one == code)
         for at in islice(places, _SAMPLES - len(samples)):
-            # A single send needs a value for every placeholder.
+            # A single send needs a value for every placeholder, and a text that can be seen.
             fields = batch.fields.get(at)
             if self._placeholders:
-                fields = dict.fromkeys(self._placeholders, "") | (fields or {})
+                fields = dict.fromkeys(self._placeholders, "-") | (fields or {})
             parts = measure(fill(self._body, fields)).parts
             samples.append(_Sample(Recipient(batch.numbers[at], fields), parts))
 

@@ -80,6 +80,13 @@ class Progress:
 class Receipt:
     """The outcome of every recipient taken from the source.
 
+    ```python
+    receipt = await gateway.send_bulk(recipients, sender="ACME", body="Ciao")
+    print(receipt.accepted, "of", receipt.total, "for", receipt.cost, "EUR")
+    for refused in receipt.invalid:
+        print("not sent, position", refused.position, refused.reason)
+    ```
+
     Always `accepted + len(invalid) + duplicates + excluded + len(doubled) + len(unknown) +
     len(unsent) == total`.
 
@@ -97,7 +104,8 @@ class Receipt:
       by themselves.
     - `requests`, `retries`: how many were made; `elapsed` is in seconds.
     - `cost`: the sum of the prices that the gateway named, None if it named none.
-    - `complete`: the whole source was taken and nothing is unknown, unsent or doubled.
+    - `complete`: the whole source was taken and nothing is unknown, unsent or doubled: nothing is
+      left to do. Recipients may be invalid, even all of them: `all_accepted` is False then.
     - `outcomes`: one `Outcome` for each recipient taken, in the order of the source, at four bytes
       each; `to_dict` leaves it out.
     """
@@ -119,6 +127,14 @@ class Receipt:
     complete: bool = False
     source_exhausted: bool = True
     outcomes: Sequence[Outcome] = ()
+
+    @property
+    def all_accepted(self) -> bool:
+        """Whether the whole source was taken, and every recipient to be sent to was accepted.
+
+        Duplicates and excluded recipients do not count. False if no recipient was accepted.
+        """
+        return self.complete and self.accepted > 0 and not self.invalid
 
     def to_dict(self) -> dict[str, object]:
         """Return plain types for JSON, with unmasked numbers; `cost` becomes text to stay exact."""

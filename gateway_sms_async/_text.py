@@ -1,29 +1,19 @@
-"""The text of a message: how many SMS parts it takes, its placeholders, and cheaper spellings.
+"""The text of a message: how many SMS parts it takes, and cheaper spellings.
 
-Pure functions on strings. All knowledge of how the gateway treats a text is here. The alphabet is
-the GSM 7-bit default alphabet with its extension table (3GPP TS 23.038), without national tables.
-Texts are split as in TS 23.040, 9.2.3.24.1.
+Pure functions on strings. The alphabet is the GSM 7-bit default alphabet with its extension table
+(3GPP TS 23.038), without national tables. Texts are split as in TS 23.040, 9.2.3.24.1.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from ._template import PLACEHOLDER
+
 Encoding = Literal["GSM-7", "UCS-2"]
-
-
-_PLACEHOLDER = re.compile(r"\{\{([^{}]+)\}\}")
-
-
-_APART = re.compile(r"(\{\{[^{}]+\}\})")  # splits into text, placeholder, text, placeholder, text
-
-
-def placeholders(body: str) -> tuple[str, ...]:
-    """Return the distinct names in `{{name}}`, in the order of first use, with their spaces."""
-    return tuple(dict.fromkeys(_PLACEHOLDER.findall(body))) if "{{" in body else ()
 
 
 def is_encodable(text: str) -> bool:
@@ -35,35 +25,6 @@ def is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def missing_field(names: Iterable[str], fields: Mapping[str, str] | None) -> str | None:
-    """Return the first name without a value in `fields`, None if each has one. "" is a value."""
-    if fields is None:
-        fields = {}
-    return next((name for name in names if name not in fields), None)
-
-
-def fill(body: str, fields: Mapping[str, str] | None) -> str:
-    """Return the text as the gateway fills it for one recipient.
-
-    A placeholder without a value is left as it is. A placeholder inside a value is not filled.
-    """
-    return _template(body)(fields) if fields else body
-
-
-@lru_cache(maxsize=16)  # a campaign fills the same body for every recipient
-def _template(body: str) -> Callable[[Mapping[str, str]], str]:
-    pieces = _PLACEHOLDER.split(body)  # text, name, text, name, text
-    names = pieces[1::2]
-    as_written = [f"{{{{{name}}}}}" for name in names]
-
-    def filled(fields: Mapping[str, str]) -> str:
-        text = pieces.copy()
-        text[1::2] = map(fields.get, names, as_written)
-        return "".join(text)
-
-    return filled
 
 
 _BASIC = (
@@ -113,6 +74,11 @@ class TextSize:
 
 def measure(text: str) -> TextSize:
     """Return the size of a text. A placeholder is measured as it is written.
+
+    ```python
+    size = measure("Ciao, ci vediamo alle 18")
+    print(size.parts, size.encoding, size.units_left)
+    ```
 
     The two units of one character are never split between two parts; the last unit of the first
     part is then left empty. Half of a surrogate pair, which cannot be sent, counts as one unit.
@@ -241,44 +207,102 @@ _REPLACEABLE = rf"[{_SINGLE}](?<![0-9][{_DOTS}](?=[0-9]))(?:(?<=\r)\n)?"
 _REPLACED = rf"[A-Za-z][\u0300\u0301\u0303\u0308\u030a\u0327]|{_REPLACEABLE}"
 
 
+# A letter and the accents that follow it, or the parts of a Korean syllable.
+_APART = r"[^\W\d_][\u0300-\u036f\u3099\u309a]+|[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?"
+
+
+# A run without blanks, and what makes it a web or mail address: any change leads elsewhere.
+_RUN = r"(?:\{\{[^{}]+\}\}|\S)+"
+
+
+_ADDRESS = r"\w://|\bwww\.|\w\.[^\W\d_]{2,}/|\w@\w"
+
+
+# The quotes and full stops around an address are no part of it.
+_AROUND = r"[^\w/{}]+"
+
+
 def to_gsm(text: str) -> str:
     """Return the text with typographic characters replaced, if that makes it GSM-7 and no longer.
 
+    ```python
+    body = to_gsm("Ciao\u2026 10\u00a0\u20ac")  # Ciao... 10 €, in GSM-7
+    print(measure(body).parts)
+    ```
+
     Quotes, dashes, dots, spaces, line ends, full-width forms, invisible characters, and a letter
     that is followed by its accent (`e` and U+0300) become their equivalents in GSM-7. A letter
-    that GSM-7 lacks is never replaced by another one.
+    that GSM-7 lacks is never replaced by another one. A web or mail address stays as it is.
 
     All or nothing: a text that would still be UCS-2, or take more parts (an ellipsis becomes three
     dots), is returned unchanged. So the joiners of emoji or of letters of other scripts are never
-    lost. A GSM-7 text is returned unchanged, except that CR LF and CR become LF.
+    lost. Of a text that stays UCS-2, only letters and the accents that follow them are put together,
+    if that saves a part. A GSM-7 text is returned unchanged, except that CR LF and CR become LF.
 
     A placeholder is neither changed nor measured. The values that fill it may be UCS-2 again.
     """
     if "\r" not in text and _is_gsm(text):
         return text
-    pieces = _APART.split(text)
-    before = "".join(pieces[::2])
-    pieces[::2] = map(_replaced, pieces[::2])
-    after = "".join(pieces[::2])
-    if not _is_gsm(after) or measure(after).parts > measure(before).parts:
-        return text
-    replaced = "".join(pieces)
-    # The replacement must not create a placeholder: full-width braces, or a joiner between two
-    # braces, may have prevented one.
-    return replaced if _APART.split(replaced)[1::2] == pieces[1::2] else text
+    replaced = _change(text, _replaced)
+    after = _without_placeholders(replaced)
+    parts = measure(_without_placeholders(text)).parts
+    if _is_gsm(after) and measure(after).parts <= parts:
+        # The replacement must not create a placeholder: full-width braces, or a joiner between two
+        # braces, may have prevented one.
+        return replaced if PLACEHOLDER.findall(replaced) == PLACEHOLDER.findall(text) else text
+    composed = _change(text, _composed)
+    return composed if measure(_without_placeholders(composed)).parts < parts else text
 
 
 def replacements(text: str) -> dict[str, str]:
     """Return what `to_gsm` replaces in this text, and by what, in the order of first use.
 
-    There is one entry for each distinct character, letter with accent, or CR LF. The value is
+    There is one entry for each distinct character, letter with accents, or CR LF. The value is
     empty for a character that is removed. Returns an empty dict if `to_gsm` returns the text
     unchanged.
     """
-    if to_gsm(text) == text:
+    new = to_gsm(text)
+    if new == text:
         return {}
-    literals = _APART.split(text)[::2]
-    return {one: _replaced(one) for literal in literals for one in re.findall(_REPLACED, literal)}
+    is_gsm = _is_gsm(_without_placeholders(new))
+    pattern, change = (_REPLACED, _replaced) if is_gsm else (_APART, _composed)
+    changes = {
+        one: change(one) for literal in _split(text)[::2] for one in re.findall(pattern, literal)
+    }
+    return {one: new for one, new in changes.items() if new != one}
+
+
+def _change(text: str, change: Callable[[str], str]) -> str:
+    pieces = _split(text)
+    pieces[::2] = map(change, pieces[::2])
+    return "".join(pieces)
+
+
+def _split(text: str) -> list[str]:
+    """Return the text as a part that may change, one that stays, one that may change, and so on."""
+    pieces: list[str] = []
+    end = 0
+    for start, stop in _staying(text):
+        pieces += text[end:start], text[start:stop]
+        end = stop
+    return [*pieces, text[end:]]
+
+
+def _staying(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where the addresses and the placeholders in a text are."""
+    for run in re.finditer(_RUN, text):
+        if re.search(_ADDRESS, run[0]):
+            before, after = re.match(_AROUND, run[0]), re.search(rf"(?:{_AROUND})\Z", run[0])
+            yield (
+                run.start() + (len(before[0]) if before else 0),
+                run.end() - (len(after[0]) if after else 0),
+            )
+        else:
+            yield from (one.span() for one in PLACEHOLDER.finditer(text, *run.span()))
+
+
+def _without_placeholders(text: str) -> str:
+    return PLACEHOLDER.sub("", text) if "{{" in text else text
 
 
 def _replaced(literal: str) -> str:
@@ -287,3 +311,7 @@ def _replaced(literal: str) -> str:
 
 def _equivalent(found: re.Match[str]) -> str:
     return _EQUIVALENTS[found[0]]
+
+
+def _composed(literal: str) -> str:
+    return re.sub(_APART, lambda found: unicodedata.normalize("NFC", found[0]), literal)

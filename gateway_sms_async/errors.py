@@ -74,6 +74,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    # Only public names, so that completion offers nothing else.
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
+
+
 def _rebuild(kind: type[Exception], message: str, attributes: dict[str, Any]) -> Exception:
     error = kind.__new__(kind, message)
     error.args = (message,)

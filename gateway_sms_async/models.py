@@ -35,6 +35,12 @@ __all__ = [
     "ValidCount",
 ]
 
+
+def __dir__() -> list[str]:
+    # Only public names, so that completion offers nothing else.
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
+
+
 T = TypeVar("T")
 
 

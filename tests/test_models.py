@@ -346,10 +346,12 @@ async def test_the_documented_requests_can_be_made() -> None:
 
     async with canned(200, encoded(example_of("update"))) as (server, client):
         await client.messages.update(
-            IDS["update"], recipients=[NUMBER], timestamp_send=date(2023, 12, 25)
+            IDS["update"], recipients=[NUMBER], timestamp_send=date(2093, 12, 25)
         )
     [(_, _, body)] = server.requests
-    assert body == WIRE["update"]["request"] | {"recipients": [NUMBER]}
+    # The day of the vendor's example has passed.
+    options = WIRE["update"]["request"]["options"] | {"timestamp_send": "2093-12-25"}
+    assert body == WIRE["update"]["request"] | {"recipients": [NUMBER], "options": options}
 
 
 # Oddities
@@ -1058,3 +1060,8 @@ def test_answers_and_receipts_travel_too(kind: str, how: str) -> None:
     assert type(again) is type(thing)
     assert without_addresses(again) == without_addresses(thing)
     assert same(thing, again) or isinstance(thing, msgspec.Struct)
+
+
+@pytest.mark.parametrize("module", [errors, models], ids=lambda module: module.__name__)
+def test_completion_offers_public_names_only(module: Any) -> None:
+    assert [name for name in dir(module) if not name.startswith("__")] == sorted(module.__all__)

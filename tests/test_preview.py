@@ -145,11 +145,14 @@ async def test_another_is_asked_about_when_the_first_of_a_country_is_refused(
     assert (await preview(numbers(4), **SAYING, gateway=gateway)).cost is None
 
 
-async def test_the_price_is_asked_for_though_a_field_may_be_missing(gateway: GatewayClient):
+@pytest.mark.parametrize("body", ["Ciao {{name}}", "{{name}}"])
+async def test_the_price_is_asked_for_though_a_field_may_be_missing(
+    body: str, gateway: GatewayClient
+):
     looked_at = await preview(
         [number(0), (number(1), {"name": "A"})],
         sender="ACME",
-        body="Ciao {{name}}",
+        body=body,
         allow_missing_fields=True,
         gateway=gateway,
     )

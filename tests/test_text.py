@@ -7,84 +7,15 @@ import unicodedata
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from gateway_sms_async._simulator.recipients import fill as fill_as_the_gateway
+from gateway_sms_async._template import placeholders
 from gateway_sms_async._text import (
     _EQUIVALENTS,
     TextSize,
-    fill,
     measure,
-    missing_field,
     not_gsm,
-    placeholders,
     replacements,
     to_gsm,
 )
-
-
-def test_placeholders_are_named_once_in_order_of_first_use():
-    body = "Ciao {{name}}, a {{city}} per {{name}}: {{code}}"
-    assert placeholders(body) == ("name", "city", "code")
-
-
-def test_what_is_no_placeholder():
-    assert placeholders("") == ()
-    assert placeholders("{name} {{}} {{name} {name}} { {name} }") == ()
-
-
-def test_a_name_is_taken_as_it_is_written():
-    assert placeholders("{{ name }}{{Città}}{{{code}}}") == (" name ", "Città", "code")
-
-
-@given(st.lists(st.text(st.characters(exclude_characters="{}"), min_size=1), unique=True))
-def test_every_name_comes_back(names):
-    assert placeholders(" ".join(f"{{{{{name}}}}}" for name in names)) == tuple(names)
-
-
-def test_missing_field_is_the_first_name_without_a_value():
-    names = ("name", "city")
-    assert missing_field(names, {"name": "Anna", "city": "Roma", "other": "x"}) is None
-    assert missing_field(names, {"city": "Roma"}) == "name"
-    assert missing_field(names, {"name": "Anna"}) == "city"
-    assert missing_field(names, {}) == "name"
-    assert missing_field(names, None) == "name"
-    assert missing_field((), None) is None
-
-
-def test_an_empty_text_is_a_value():
-    assert missing_field(("name",), {"name": ""}) is None
-
-
-# Filling
-
-
-def test_fill_puts_values_in_and_leaves_what_has_none():
-    body = "Ciao {{name}}, {{code}} a {{ city }}: {{name}}"
-    fields = {"name": "Anna", " city ": "Forlì", "other": "x"}
-    assert fill(body, fields) == "Ciao Anna, {{code}} a Forlì: Anna"
-    assert fill(body, {"name": ""}) == "Ciao , {{code}} a {{ city }}: "
-    assert fill(body, {}) == fill(body, None) == body
-    assert fill("", {"name": "Anna"}) == ""
-    assert fill("{{{a}}}", {"a": "1"}) == "{1}"
-
-
-def test_what_a_value_brings_is_not_filled_again():
-    assert fill("{{a}}{{b}}", {"a": "{{b}}", "b": "{{a}}"}) == "{{b}}{{a}}"
-    assert fill("{{a}}b}}", {"a": "{{", "{{b": "no"}) == "{{b}}"
-
-
-def test_bodies_do_not_get_into_one_another():
-    for _ in range(2):
-        for number in range(40):
-            assert fill(f"{number}: {{{{a}}}}", {"a": f"{number}"}) == f"{number}: {number}"
-
-
-@given(
-    st.text(st.sampled_from("{{{}}}ab ")) | st.text(),
-    st.dictionaries(st.text(st.sampled_from("ab "), max_size=2), st.text(max_size=5)),
-)
-def test_fill_is_what_the_simulator_does(body, fields):
-    assert fill(body, fields) == fill_as_the_gateway(body, fields)
-
 
 # Measuring. Against other counters: test_text_counter.py.
 
@@ -205,6 +136,43 @@ def test_three_dots_for_one_only_while_they_fit():
     assert to_gsm("…" * 71) == "..." * 71  # two parts either way
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://example.org/foto–estate",
+        "http://example.org/l’isola?a=“b”",
+        "www.example.org/caffe\u0301",
+        "example.org/foto–estate",
+        "https://example.org/{{code}}–x",
+        "anna’s@example.org",
+        "ftp://example.org/a\u200bb",
+    ],
+)
+def test_an_address_stays_as_it_is(address):
+    assert address in to_gsm(f"Vedi {address} – “subito”")
+    assert replacements(f"Vedi {address} – “subito”") == {}
+
+
+def test_what_stands_around_an_address_is_replaced():
+    text = "“https://example.org/foto” – «info@example.org»… www.example.org…"
+    assert to_gsm(text) == '"https://example.org/foto" - "info@example.org"... www.example.org...'
+    assert to_gsm("3·x… e 9–12, s.r.l.–ok") == "3-x... e 9-12, s.r.l.-ok"
+
+
+def test_a_text_that_stays_ucs2_is_put_together_where_that_saves_a_part():
+    apart = unicodedata.normalize("NFD", "é" * 40) + "\U0001f600"
+    assert to_gsm(apart) == "é" * 40 + "\U0001f600"
+    assert replacements(apart) == {"e\u0301": "é"}
+    korean = unicodedata.normalize("NFD", "안녕하세요" * 10)
+    assert (measure(korean).parts, measure(to_gsm(korean)).parts) == (2, 1)
+    one_part = unicodedata.normalize("NFD", "é") + "\U0001f600"
+    assert to_gsm(one_part) == one_part
+    with_quotes = unicodedata.normalize("NFD", "é" * 40) + "’\U0001f600"
+    assert to_gsm(with_quotes) == "é" * 40 + "’\U0001f600", "nothing but the accents changes"
+    name = unicodedata.normalize("NFD", "{{é}}" + "é" * 40) + "\U0001f600"
+    assert to_gsm(name).startswith("{{e\u0301}}é")
+
+
 def test_every_space_of_unicode_is_a_space():
     spaces = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) == "Zs"]
     assert len(spaces) == 17
@@ -300,7 +268,9 @@ def test_to_gsm_makes_a_text_gsm_and_no_longer_or_leaves_it(text):
     assume(not placeholders(text))
     replaced = to_gsm(text)
     if replaced != text:
-        assert not_gsm(replaced) == ()
+        if not_gsm(replaced):  # only put together
+            assert unicodedata.normalize("NFC", replaced) == unicodedata.normalize("NFC", text)
+            assert measure(replaced).parts < measure(text).parts
         assert measure(replaced).parts <= measure(text).parts
 
 

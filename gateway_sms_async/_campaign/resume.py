@@ -173,4 +173,5 @@ def _draft(settings: Settings) -> Draft:
         priority=settings.priority,
         options=Options.from_wire(settings.options),
         test=settings.test,
+        resumed=True,
     )

@@ -21,6 +21,7 @@ from .._receipt import Progress
 from .._recipients.batches import Batcher, read_excluded
 from .._recipients.national import number_reader, only_in_use
 from .._recipients.source import Source
+from .._template import field_check
 from .._transaction.results import Results
 from .backlog import Backlog
 from .campaign import Campaign
@@ -90,6 +91,7 @@ class CampaignSettings:
             read=only_in_use(read) if self.strict_numbers else read,
             # A number to exclude need not be in use.
             excluded=await read_excluded(self.exclude, read),
+            check=field_check(self.draft.body),
         )
 
     def stored(self, base_url: str) -> Settings:
@@ -98,7 +100,7 @@ class CampaignSettings:
         return Settings(
             base_url=base_url,
             sender=self.sender,
-            body=self.body,
+            body=self.draft.body,
             priority=None if self.priority is None else float(self.priority),
             options={} if self.options is None else self.options.to_wire(),
             test=self.test,

@@ -14,8 +14,10 @@ from .. import GatewayClient, Options
 from .._preview import Preview, preview
 from .._receipt import InvalidRecipient
 from .._recipients.national import number_reader
+from .._recipients.notations import in_any_notation
 from .._recipients.recipient import RecipientLike
-from .._text import fill, measure, not_gsm, placeholders, replacements, to_gsm
+from .._template import fill, marked_name, placeholders
+from .._text import measure, not_gsm, replacements, to_gsm
 from .lists.columns import NumberColumns
 from .lists.exclusions import Exclusions, read_exclusions
 from .lists.recipient_list import RecipientList, open_list
@@ -271,6 +273,11 @@ def open_campaign(
     read_number = number_reader(recipients.default_region)
     exclusions = recipients.read_exclusions(in_any_notation(read_number))
     with recipients.open_list(file, placeholders(body), exclusions) as recipient_list:
+        if name := marked_name(body, recipient_list.format.names()):
+            raise ValueError(
+                f"{recipient_list.name}: the text names the column {name!r} between other marks than "
+                f"{{{{ }}}}; write it as {{{{{name}}}}}, or rename the column to send it as written"
+            )
         arguments = CampaignArguments(
             sender=content.sender,
             body=body,

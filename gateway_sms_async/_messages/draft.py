@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Self
@@ -22,13 +22,15 @@ from msgspec import UNSET, Struct, UnsetType
 
 from .._arguments import check_flag
 from .._recipients.wire import WireRecipients
-from .._text import is_encodable, not_gsm, placeholders
+from .._template import PLACEHOLDER, canonical, is_visible, placeholders, unfilled
+from .._text import is_encodable, not_gsm
 
 __all__ = [
     "Draft",
     "MessageUpdate",
     "Options",
     "OptionsPatch",
+    "check_day",
     "check_reference",
     "encode",
     "wire_date",
@@ -39,9 +41,19 @@ __all__ = [
 class Options:
     """Options of a message to send.
 
+    ```python
+    from datetime import date
+
+    options = Options(timestamp_send=date(2099, 12, 24), custom="order-4711")
+    await gateway.messages.send(
+        sender="ACME", body="Buon Natale", recipients=recipients, options=options
+    )
+    ```
+
     - `flash`: show it as a pop-up on the phone.
     - `realtime`: an OTP, sent before all queued messages. The gateway accepts one per minute.
-    - `timestamp_send`: the day to send on; None sends now. The gateway knows days, not hours.
+    - `timestamp_send`: the day to send on; None sends now. The gateway knows days, not hours. A day
+      that has passed is refused when a message is sent with these options.
     - `custom`: any JSON value, for your own use. `messages.send` keeps its reference there if this
       is None.
     - `callback_url`: an http(s) address that receives a summary of the message each time its state
@@ -115,6 +127,20 @@ def wire_date(day: date) -> str:
     return day.isoformat()
 
 
+def check_day(day: date) -> str:
+    """Return a day to send on in the gateway's form; raises ValueError if it has passed.
+
+    The gateway would send at once. One day is allowed for time zones.
+    """
+    written = wire_date(day)
+    if day < datetime.now(UTC).date() - timedelta(days=1):
+        raise ValueError(
+            f"timestamp_send: the day {written} has passed, so the gateway would send at once; give "
+            "a day to come, or none to send now"
+        )
+    return written
+
+
 class OptionsPatch(Struct, frozen=True):
     """The only option that can change after the first request."""
 
@@ -156,7 +182,10 @@ def encode(body: NewMessage | MessageUpdate) -> bytes:
 
 
 class Draft:
-    """The content of a message, checked once. Recipients are added for each request."""
+    """The content of a message, checked once. Recipients are added for each request.
+
+    `resumed`: it is that of a campaign that has begun, which was checked by the rules of that day.
+    """
 
     def __init__(
         self,
@@ -166,18 +195,21 @@ class Draft:
         priority: float | Decimal | None = None,
         options: Options | None = None,
         test: bool = False,
+        resumed: bool = False,
     ) -> None:
-        self.sender: str = check_sender(sender)
-        self.body: str = check_body(body)
+        self.sender: str = sender if resumed else check_sender(sender)
+        self.body: str = body if resumed else canonical(check_body(body))
         self.priority = UNSET if priority is None else check_priority(priority)
         if options is not None and not isinstance(options, Options):
             raise TypeError("options must be an Options")
+        if options is not None and options.timestamp_send is not None and not resumed:
+            check_day(options.timestamp_send)
         self.options = (options.to_wire() if options is not None else {}) or UNSET
         self.custom: object = None if options is None else options.custom
         self.has_custom: bool = self.custom is not None
         self.test: bool = check_flag("test", test)
         self.is_realtime: bool = options is not None and options.realtime and not test
-        self.placeholders: tuple[str, ...] = placeholders(body)
+        self.placeholders: tuple[str, ...] = placeholders(self.body)
 
     def payload(
         self, recipients: WireRecipients, *, transaction: bool, reference: str | None = None
@@ -223,6 +255,12 @@ def _checked_sender(sender: str) -> str:
         raise ValueError(
             f"sender contains {' '.join(foreign[:3])}, which an SMS sender cannot; leave it out"
         )
+    if sender != sender.strip():
+        raise ValueError("sender has a blank at its beginning or end: remove it")
+    if not any(map(str.isalnum, sender)):
+        raise ValueError("sender has no letter and no digit: give a name or a number")
+    if PLACEHOLDER.search(sender) or unfilled(sender):
+        raise ValueError("sender has a placeholder, which no gateway fills: write the name itself")
     digits = sender.removeprefix("+")
     longest = 14 if digits.isascii() and digits.isdecimal() else 11
     if not 3 <= len(sender) <= longest:  # noqa: PLR2004 - the vendor's documentation
@@ -233,13 +271,20 @@ def _checked_sender(sender: str) -> str:
 
 
 def check_body(body: str) -> str:
-    """Return the text; raises ValueError if it is empty or not valid Unicode."""
+    """Return the text; raises ValueError if it cannot be sent, or if nobody would send it."""
     if not isinstance(body, str):
         raise TypeError("body must be a str")
     if not body:
         raise ValueError("body is empty")
     if not is_encodable(body):
         raise ValueError("body contains half of a surrogate pair")
+    if not is_visible(body):
+        raise ValueError("body has nothing that a phone can show: give a text")
+    if left := unfilled(body):
+        raise ValueError(
+            f"body has {left}, which would go out as written: write a placeholder as {{{{name}}}}, or "
+            "put what is meant as written in a field"
+        )
     return body
 
 

@@ -22,7 +22,7 @@ from .._recipients.wire import WireRecipients, wire_recipients
 from ..errors import NotFoundError, OutcomeUnknownError, RecipientsRejectedError
 from ..models import Message, MessageSummary, RecipientReport
 from .api import MessagesAPI, response_to
-from .draft import Draft, MessageUpdate, Options, OptionsPatch, check_reference, encode, wire_date
+from .draft import Draft, MessageUpdate, Options, OptionsPatch, check_day, check_reference, encode
 from .sending import MessageSender, Post, check_accepted, count_recipients
 
 __all__ = ["Messages"]
@@ -82,7 +82,9 @@ class Messages:
         ```
 
         - `sender`: 3 to 11 characters of the GSM-7 alphabet, or 3 to 14 digits.
-        - `body`: the text. `{{name}}` is filled from each recipient's field `name`.
+        - `body`: the text. `{{name}}` is filled from each recipient's field `name`. A text without
+          anything that a phone can show is refused, and one with braces that do not match or with
+          `{name}`, `%name%` or the like, which would go out as written.
         - `recipients`: a number, a `Recipient`, or several of them. A number that is given twice is
           sent to once.
         - `priority`: at least 1.00, the default. A higher one costs more.
@@ -122,7 +124,7 @@ class Messages:
         """
         deadline = self._session.deadline()
         draft = Draft(sender=sender, body=body, priority=priority, options=options, test=test)
-        wire = wire_recipients(recipients, draft.placeholders)
+        wire = wire_recipients(recipients, draft.placeholders, draft.body)
         if not wire:
             raise ValueError("recipients is empty: give at least one number")
         if draft.has_custom and reference is not None:
@@ -213,7 +215,7 @@ class Messages:
         - `recipients`: are added to the message, in the same forms as in `send`.
         - `transaction`: False closes the message, which is then sent. True leaves it open. None
           leaves the field out of the request.
-        - `timestamp_send`: the new day to send on.
+        - `timestamp_send`: the new day to send on, which must not have passed.
 
         Raises TransactionClosedError if the message is already closed. Raises OutcomeUnknownError
         if it is not known whether the change was applied: look with `get` before you call again,
@@ -239,7 +241,7 @@ class Messages:
                 else check_flag("transaction", transaction),
                 options=UNSET
                 if timestamp_send is None
-                else OptionsPatch(timestamp_send=wire_date(timestamp_send)),
+                else OptionsPatch(timestamp_send=check_day(timestamp_send)),
             )
         )
         message = await self._api.put(message_id, payload, transaction, deadline=deadline)
@@ -260,11 +262,12 @@ class Messages:
         await gateway.messages.reschedule(later.id, date(2099, 12, 27))
         ```
 
-        The gateway knows days, not hours: a datetime raises TypeError. Raises the errors of `get`
+        The gateway knows days, not hours: a datetime raises TypeError. A day that has passed raises
+        ValueError. Raises the errors of `get`
         and `update`. Both requests together take at most `max_elapsed` seconds. (`GET`, then
         `PUT /messages/{id}`)
         """
-        wire_date(timestamp_send)
+        check_day(timestamp_send)
         deadline = self._session.deadline()
         seen = await self._api.get(message_id, deadline)
         return await self._update(message_id, [], seen.transaction, timestamp_send, deadline)

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set as Abstra
 from itertools import chain, compress
 
 from .._receipt import InvalidRecipient, Marks, RecipientOutcome
-from .._text import is_encodable, missing_field
+from .._template import missing_field
+from .._text import is_encodable
 from ..errors import InvalidNumberError
 from .notations import in_any_notation, others
 from .number_set import NumberSet
 from .numbers import all_normalized, digits_key, digits_keys, normalize
-from .recipient import coerce
+from .recipient import RowError, coerce
 from .source import Held, Items, Refused, Taken, reason_of, written_of
 from .wire import WireRecipients, pack
 
@@ -107,8 +108,8 @@ class Batch:
 class Batcher:
     """Validates and deduplicates the recipients of a whole campaign, and counts them.
 
-    `read` turns a number as written into the gateway's form, or raises InvalidNumberError.
-    The argument `excluded` holds the digits of the numbers not to send to.
+    `read` turns a number as written into the gateway's form, or raises InvalidNumberError. `check`
+    says why a recipient with these fields cannot get the text, None if it can. The argument `excluded` holds the digits of the numbers not to send to.
 
     The attributes are the results so far. `total` (recipients read), `duplicates` and `excluded`
     are counts, `invalid` lists the refused recipients with the reasons, and `marks` holds the
@@ -122,9 +123,11 @@ class Batcher:
         allow_missing_fields: bool,
         read: Callable[[str], str] = normalize,
         excluded: AbstractSet[int] = frozenset(),
+        check: Callable[[Mapping[str, str]], str | None] | None = None,
     ) -> None:
         self._placeholders = () if allow_missing_fields else placeholders
         self._read = read
+        self._check = check
         self._excluded = excluded
         # Excluded numbers are added to `_seen` first, so the check for duplicates finds them. It
         # costs nothing for other recipients.
@@ -139,21 +142,33 @@ class Batcher:
         self.invalid: list[InvalidRecipient] = []
 
     def fill(self, items: Items, batch: Batch, size: int) -> bool:
-        """Read items until `batch` holds `size`, at most one slice; return True at their end."""
+        """Read items until `batch` holds `size`, at most one slice; return True at their end.
+
+        Raises RowError if the first item of all is a row: then surely all of them are.
+        """
         wanted = min(size - len(batch), _SLICE)
         if wanted <= 0:
             return False
         taken = Taken()
+        is_first = not self.total
         try:
-            return items.take(taken, wanted)
+            at_end = items.take(taken, wanted)
         finally:
             self._take(taken, batch)
+        if is_first and _begins_with_row(taken):
+            items.failed = True
+            raise RowError(f"recipients, position 0: {self.invalid[0].reason}")
+        return at_end
 
     def _take(self, taken: Taken, batch: Batch) -> None:
         """Validate some recipients: all at once if they are ordinary, else one by one."""
         numbers, fields = taken.numbers, taken.fields
         if fields:
-            plain = set(map(type, numbers)) == {str} and _are_plain(fields, self._placeholders)
+            plain = (
+                set(map(type, numbers)) == {str}
+                and _are_plain(fields, self._placeholders)
+                and (self._check is None or not any(map(self._check, fields)))
+            )
         else:
             plain = not self._placeholders
         if plain:
@@ -212,7 +227,7 @@ class Batcher:
         position = self.total
         self.total += 1
         if isinstance(item, Refused):
-            self._refuse(*item, position)
+            self._refuse(item.written, item.reason, position)
             return
         written = ""
         try:
@@ -223,6 +238,9 @@ class Batcher:
             return
         if self._placeholders and (missing := missing_field(self._placeholders, fields)):
             self._refuse(written, f"no field {missing!r}, which the text uses", position)
+            return
+        if self._check is not None and fields and (reason := self._check(fields)):
+            self._refuse(written, reason, position)
             return
         if not self._is_new(digits_key(number), position):
             return
@@ -265,6 +283,8 @@ async def read_excluded(exclude: Iterable[str] | None, read: Callable[[str], str
     for position, written in enumerate(exclude):
         try:
             number = read(coerce(written)[0])
+        except TypeError as error:
+            raise TypeError(f"exclude, position {position}: {error}") from None
         except InvalidNumberError as error:
             raise ValueError(
                 f"exclude, position {position}: {error.reason}; nothing is sent until every number "
@@ -275,6 +295,13 @@ async def read_excluded(exclude: Iterable[str] | None, read: Callable[[str], str
         if not position % _SLICE:
             await asyncio.sleep(0)
     return excluded
+
+
+def _begins_with_row(taken: Taken) -> bool:
+    if taken.numbers or not taken.others:
+        return False
+    first = taken.others[0]
+    return isinstance(first, Refused) and first.is_row
 
 
 def _joined(first: Sequence[int], following: Sequence[int]) -> Sequence[int]:

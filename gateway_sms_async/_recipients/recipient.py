@@ -37,10 +37,14 @@ RecipientLike = str | Recipient | tuple[str, Fields]
 Recipients = Iterable[RecipientLike] | AsyncIterable[RecipientLike]
 
 
+class RowError(TypeError):
+    """An item is a row with names, such as a dict, and no recipient."""
+
+
 def coerce(item: object) -> tuple[str, dict[str, str] | None]:
     """Return the number of a `RecipientLike`, as written, and a copy of its fields.
 
-    Raises TypeError for anything else; the message quotes no value.
+    Raises TypeError for anything else, RowError for a row; the message quotes no value.
     """
     if isinstance(item, str):
         return _plain_str(item, "a number"), None
@@ -54,6 +58,10 @@ def coerce(item: object) -> tuple[str, dict[str, str] | None]:
         fields = None if item.fields is None else _plain_fields(item.fields)
         return _plain_str(item.number, "a number"), fields
     wanted = "a recipient is a str, a Recipient or a tuple (number, fields)"
+    if hasattr(item, "keys"):
+        raise RowError(
+            f"{wanted}, not {_kind(item)}: take the number and the fields out of each row"
+        )
     raise TypeError(f"{wanted}, not {_kind(item)}")
 
 

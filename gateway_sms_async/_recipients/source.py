@@ -10,7 +10,7 @@ from itertools import groupby, islice
 from typing import Any, NamedTuple, cast
 
 from ..errors import InvalidNumberError
-from .recipient import Recipient, RecipientLike, Recipients, check_source, coerce
+from .recipient import Recipient, RecipientLike, Recipients, RowError, check_source, coerce
 
 __all__ = ["Held", "Items", "Refused", "Source", "Taken", "as_source", "reason_of", "written_of"]
 
@@ -22,6 +22,7 @@ class Refused(NamedTuple):
 
     written: str
     reason: str
+    is_row: bool = False
 
 
 class Taken:
@@ -100,7 +101,7 @@ def _held(item: object) -> Held | Refused:
     try:
         return coerce(item)
     except Exception as error:  # noqa: BLE001 - fields may be any mapping
-        return Refused(written_of(item), reason_of(error))
+        return Refused(written_of(item), reason_of(error), isinstance(error, RowError))
 
 
 class Source:

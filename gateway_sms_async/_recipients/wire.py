@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from .._text import missing_field
+from .._template import field_check, missing_field
 from .numbers import digits_key, normalize
 from .recipient import Fields, Recipient, RecipientLike, check_source, coerce
 
@@ -29,26 +29,35 @@ WireRecipients = str | Addressee | Sequence[str] | Sequence[Addressee]
 def wire_recipients(
     recipients: str | Recipient | Iterable[RecipientLike],
     placeholders: Sequence[str] = (),
+    body: str = "",
 ) -> WireRecipients:
     """Return recipients in the gateway's form, each number once.
 
-    Raises InvalidNumberError for a number that cannot be read, ValueError for a missing field that
-    the text uses.
+    `body` is the text that their fields fill, empty if it is not known. Raises InvalidNumberError
+    for a number that cannot be read, ValueError for a missing field that the text uses, or for
+    fields with which the text cannot be sent.
     """
     if type(recipients) is str and not placeholders:
         return normalize(recipients)
     if isinstance(recipients, str | Recipient):
         number, fields = coerce(recipients)
         _check_fields(placeholders, fields, 0)
+        _check_text(body, {0: fields} if fields else {})
         number = normalize(number)
         return number if fields is None else Addressee(number, fields)
     check_source(recipients)
     seen: set[int] = set()
     numbers: list[str] = []
     all_fields: list[dict[str, str]] = []
+    with_fields: dict[int, Fields] = {}
     plain = True
     for position, item in enumerate(recipients):
-        number, fields = coerce(item)
+        try:
+            number, fields = coerce(item)
+        except TypeError as error:
+            raise TypeError(f"recipients, position {position}: {error}") from None
+        if fields:
+            with_fields[position] = fields
         _check_fields(placeholders, fields, position)
         number = normalize(number)
         if (key := digits_key(number)) not in seen:
@@ -56,6 +65,7 @@ def wire_recipients(
             numbers.append(number)
             all_fields.append(fields or {})
             plain = plain and fields is None
+    _check_text(body, with_fields)
     return numbers if plain else pack(numbers, all_fields)
 
 
@@ -72,3 +82,13 @@ def _check_fields(placeholders: Sequence[str], fields: Fields | None, position: 
         raise ValueError(
             f"recipient {position} has no field {missing!r}, which the text uses as a placeholder"
         )
+
+
+def _check_text(body: str, with_fields: Mapping[int, Fields]) -> None:
+    """Raise ValueError if the text cannot be sent to one of these recipients with its fields."""
+    check = field_check(body) if with_fields else None
+    if check is None:
+        return
+    for position, fields in with_fields.items():
+        if reason := check(fields):
+            raise ValueError(f"recipient {position}: {reason}")

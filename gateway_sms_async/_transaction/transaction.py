@@ -20,6 +20,7 @@ from .._receipt import Receipt
 from .._recipients.batches import Batcher
 from .._recipients.recipient import RecipientLike, Recipients
 from .._recipients.source import as_source
+from .._template import field_check
 from ..errors import BulkSendError
 from .builder import MessageBuilder
 from .message import State
@@ -47,7 +48,9 @@ class Transaction:
     ) -> None:
         if session.emit is not None:
             session.emit = guarded(session.emit, self._failed)
-        batcher = Batcher(draft.placeholders, allow_missing_fields=False)
+        batcher = Batcher(
+            draft.placeholders, allow_missing_fields=False, check=field_check(draft.body)
+        )
         # All recipients go on one message, however many there are.
         tuning = Tuning(batch_size=batch_size, per_message=sys.maxsize)
         self._results = Results(batcher, session)

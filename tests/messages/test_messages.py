@@ -374,7 +374,7 @@ async def test_a_search_that_fails_leaves_the_send_unknown_with_the_first_fault(
 ) -> None:
     simulator.faults.add(Fault.truncate(), on="send")
     simulator.faults.add(fault, on=search, times=None)
-    with pytest.raises(OutcomeUnknownError) as caught:
+    with pytest.raises(OutcomeUnknownError, match="the search for its reference failed") as caught:
         await messages.send(**ALWAYS, recipients=A, reference="lost")
     assert caught.value.reference == "lost"
     assert isinstance(caught.value.__cause__, UnexpectedResponseError)
@@ -1085,10 +1085,24 @@ BAD_SENDS: dict[str, dict[str, Any]] = {
     "sender with NUL": {"sender": NUL_CANARY},
     "sender with a lone surrogate": {"sender": "Canary\ud800"},
     "sender with foreign digits": {"sender": "\u0663" * 13},
+    "sender of blanks": {"sender": "   "},
+    "sender after a blank": {"sender": " Canary"},
+    "sender before a blank": {"sender": "Canary "},
+    "sender without letter or digit": {"sender": "-.-"},
+    "sender with a placeholder": {"sender": "{{Canary}}"},
+    "sender with a name in braces": {"sender": "{Canary}"},
     "sender None": {"sender": None},
     "sender bytes": {"sender": b"Canary"},
     "sender number": {"sender": 12345},
     "body empty": {"body": ""},
+    "body of blanks": {"body": " \n\t\u3000"},
+    "body of joiners": {"body": "\u200b\ufeff"},
+    "body of NULs": {"body": "\0\0"},
+    "body with a name in braces": {"body": "Ciao {Canary}"},
+    "body with a brace too few": {"body": "Ciao {{Canary}"},
+    "body with three braces": {"body": "Ciao {{{Canary}}}"},
+    "body with a placeholder without a name": {"body": "Canary {{}}"},
+    "body with the marks of another system": {"body": "Ciao %Canary%"},
     "body None": {"body": None},
     "body bytes": {"body": b"Canary"},
     "body list": {"body": ["Canary"]},
@@ -1137,6 +1151,17 @@ BAD_SENDS: dict[str, dict[str, Any]] = {
         "body": "Ciao {{name}} Canary",
         "recipients": [(A, {"name": "x"}), (B, {"Name": "Canary"})],
     },
+    "a text that is empty with the fields": {
+        "body": "{{a}} {{b}}",
+        "recipients": [(A, {"a": "Canary", "b": ""}), (B, {"a": " ", "b": "\u200b"})],
+    },
+    "a text that is empty for one alone": {"body": "{{a}}", "recipients": Recipient(A, {"a": ""})},
+    "a field in other marks": {
+        "body": "Ciao [name]",
+        "recipients": [(A, {"name": "Canary"})],
+    },
+    "a row of a database": {"recipients": [{"number": A, "name": "Canary"}]},
+    "a day that has passed": {"options": Options(timestamp_send=date(2020, 1, 1))},
     "a missing field of one alone": {"body": "{{name}} Canary", "recipients": Recipient(A, {})},
 }
 
@@ -1177,6 +1202,67 @@ async def test_a_flag_that_is_not_a_bool_is_refused_before_any_request(
     with pytest.raises((ValueError, TypeError)):
         await messages.send(**ALWAYS, recipients=A, **bad)
     assert not simulator.requests
+
+
+@pytest.mark.parametrize(
+    ("recipients", "named"),
+    [
+        ([A, B, {"number": C}], "recipients, position 2: .* not dict: take the number"),
+        ([A, B, 5], "recipients, position 2: .* not int"),
+        ([(A, {"n": 5})], "recipients, position 0: field 'n' must be a str"),
+    ],
+)
+async def test_a_recipient_of_the_wrong_kind_is_named_by_its_position(
+    recipients: Any, named: str, messages: Messages
+) -> None:
+    with pytest.raises(TypeError, match=named):
+        await messages.send(**ALWAYS, recipients=recipients)
+
+
+TODAY = datetime.now(UTC).date()
+
+
+@pytest.mark.parametrize("days", [3, 2, 400])
+async def test_a_day_that_has_passed_is_refused(
+    days: int, simulator: Simulator, messages: Messages
+) -> None:
+    opened = await messages.send(**ALWAYS, recipients=A, transaction=True)
+    passed = TODAY - timedelta(days=days)
+    for call in (
+        messages.send(**ALWAYS, recipients=A, options=Options(timestamp_send=passed)),
+        messages.update(opened.id, timestamp_send=passed),
+        messages.reschedule(opened.id, passed),
+    ):
+        with pytest.raises(ValueError, match=f"timestamp_send: the day {passed} has passed"):
+            await call
+    assert len(simulator.requests) == 1
+
+
+@pytest.mark.parametrize("days", [0, 1])
+async def test_yesterday_may_be_today_elsewhere(days: int, messages: Messages) -> None:
+    day = TODAY - timedelta(days=days) + timedelta(days=datetime.now(UTC).date() != TODAY)
+    await messages.send(**ALWAYS, recipients=A, options=Options(timestamp_send=day))
+
+
+async def test_blanks_around_the_name_of_a_placeholder_do_not_count(
+    simulator: Simulator, messages: Messages
+) -> None:
+    await messages.send(
+        sender="ACME",
+        body="Ciao {{ name }}, {{name}}{{\u00a0city}}",
+        recipients=[(A, {"name": "Anna", "city": "!"})],
+    )
+    assert simulator.requests[-1].body["body"] == "Ciao {{name}}, {{name}}{{city}}"
+    assert [text.body for text in simulator.texts] == ["Ciao Anna, Anna!"]
+
+
+async def test_braces_go_out_as_they_are_from_a_field(
+    simulator: Simulator, messages: Messages
+) -> None:
+    await messages.send(
+        sender="ACME", body="{{text}}", recipients=Recipient(A, {"text": '{"a": {"b": "{c}"}}'})
+    )
+    assert [text.body for text in simulator.texts] == ['{"a": {"b": "{c}"}}']
 
 
 @pytest.mark.parametrize("flag", ["false", 0, 1, "", [], 2])
@@ -1255,5 +1341,5 @@ def test_any_text_goes_out_as_it_is_or_not_at_all(text: str, field_value: str) -
     except ValueError:
         return
     sent = json.loads(payload)
-    assert sent["body"] == text
+    assert sent["body"] == re.sub(r"\{\{\s*([^{}]*?)\s*\}\}", r"{{\1}}", text)
     assert sent["recipients"]["fields"]["x"] == field_value

@@ -41,9 +41,13 @@ REQUIRED = {
     "GatewayClient.send_bulk",
     "GatewayClient.transaction",
     "Messages.send",
+    "Options",
+    "Receipt",
     "Campaigns",
     "Simulator",
+    "measure",
     "preview",
+    "to_gsm",
 }
 LONGEST = 9
 # An example that continues what the example of another docstring began.

@@ -59,6 +59,9 @@ class CSVTable:
     def _error(self, problem: str) -> ListError:
         return self._text.error(problem, self._header.line)
 
+    def names(self) -> Sequence[str]:
+        return self._names
+
     def check_fields(self, fields: Sequence[str]) -> None:
         self._find_numbers(self._columns.find_single)
         for name in fields:

@@ -38,6 +38,10 @@ class Format(Protocol):
     number_names: list[str]
     """The columns, or keys, that numbers were read from, as far as rows were read."""
 
+    def names(self) -> Sequence[str]:
+        """Return the names of the columns, or of the keys of the first row."""
+        ...
+
     def check_fields(self, fields: Sequence[str]) -> None:
         """Raise ListError if no row of this file can have one of the fields."""
 
@@ -73,6 +77,9 @@ class PlainLines:
     def __init__(self, text: TextFile) -> None:
         self.number_names: list[str] = []
         self._text = text
+
+    def names(self) -> Sequence[str]:
+        return ()
 
     def check_fields(self, fields: Sequence[str]) -> None:
         first = next(self.rows(()), None)

@@ -50,6 +50,10 @@ class JSONLines:
         self._text = text
         self._columns = columns
 
+    def names(self) -> Sequence[str]:
+        first = next((item for _, item in self._read()), "")
+        return () if isinstance(first, str) else tuple(first)
+
     def check_fields(self, fields: Sequence[str]) -> None:
         pass
 
