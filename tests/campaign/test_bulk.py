@@ -24,6 +24,7 @@ from gateway_sms_async.testing import Fault, RecordedRequest, Simulator
 
 from ..support.accounting import check, number, numbers, tasks_of_ours
 from ..support.policy import QUICK
+from ..support.virtual_time import on_a_real_clock
 
 ACME: dict[str, Any] = {"sender": "ACME", "body": "Ciao"}
 
@@ -259,6 +260,7 @@ async def test_never_more_requests_at_once_than_concurrency(
     assert simulator.connections <= 3
 
 
+@on_a_real_clock
 async def test_an_endless_source_of_refused_numbers_does_not_stop_the_world(
     gateway: GatewayClient,
 ) -> None:

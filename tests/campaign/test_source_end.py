@@ -25,6 +25,7 @@ from gateway_sms_async.testing import Fault, Simulator
 
 from ..support.accounting import check, number, numbers
 from ..support.policy import QUICK
+from ..support.virtual_time import on_a_real_clock
 
 ACME: dict[str, Any] = {"sender": "ACME", "body": "Ciao"}
 
@@ -231,6 +232,7 @@ async def rest(source: Source, deadline: float, into: Batcher) -> int:
     return sum([len(batch) async for batch in read_rest(source, into, deadline)])
 
 
+@on_a_real_clock
 async def test_a_source_without_a_length_is_read_until_the_deadline() -> None:
     def endless() -> Iterator[str]:
         n = 0
@@ -246,6 +248,7 @@ async def test_a_source_without_a_length_is_read_until_the_deadline() -> None:
     assert await rest(source, clock() - 1, into) == 0
 
 
+@on_a_real_clock
 async def test_a_slow_source_is_not_read_far_beyond_the_deadline() -> None:
     def slow() -> Iterator[str]:
         for n in range(10_000):

@@ -38,6 +38,7 @@ from gateway_sms_async.errors import (
 from gateway_sms_async.testing import Fault, Simulator
 
 from ..support.raw_server import RawServer, envelope, http, message, say, until
+from ..support.virtual_time import on_a_real_clock
 
 Call = Callable[[GatewayClient, str], Awaitable[Any]]
 
@@ -718,6 +719,7 @@ async def test_a_wait_beyond_the_cap_is_an_error_even_where_there_is_time(scene)
     assert len(scene.operations) == 1
 
 
+@on_a_real_clock
 @pytest.mark.parametrize("header", ["seconds", "date"])
 async def test_a_429_stops_every_task_of_the_session(simulator, header):
     """This really waits one second, the shortest wait that the header can express."""

@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+import pytest
+
 T = TypeVar("T")
 
 # The least time of one round of the loop; without it, a wait that rounds to zero never ends.
@@ -55,6 +57,10 @@ class PatientLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._patient.now
+
+
+on_a_real_clock = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+"""For a test that measures how long work takes, or that compares with the wall clock."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
