@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +19,7 @@ from rich.text import Text
 from ..._delivery.state import DeliveryState
 from ..._delivery.summary import DeliverySummary, MessageDelivery
 from ..figures import Share
+from .console import make_console, printable
 from .deliveries import bar, is_plain
 
 # Widths in characters. From `_WIDE` on, ids are shown whole.
@@ -83,7 +83,7 @@ def is_known(message: MessageDelivery) -> bool:
 @contextmanager
 def show_deliveries(*, as_json: bool) -> Generator[Show]:
     """Yield a function that shows a summary on stdout each time it is called."""
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = make_console()
     if as_json or not console.is_terminal:
         yield _JSONPrinter().print
         return
@@ -151,7 +151,8 @@ class _LiveTable:
         if len(summary.messages) > 1:
             self._add(table, f"all {len(summary.messages):,}", count_all(summary), "")
         for message in summary.messages:
-            self._add(table, message.message_id, count_recipients(message), _remark(message))
+            name = printable(message.message_id)
+            self._add(table, name, count_recipients(message), _remark(message))
         return table
 
     def _add(self, table: Table, name: str, figures: MessageFigures, remark: str) -> None:
