@@ -542,7 +542,7 @@ async def test_rejects_that_cannot_be_written_do_not_hide_the_receipt(
 async def test_the_bar_is_on_stderr(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     result = await run(simulator, *BULK)
-    assert "Sending" in result.stderr
+    assert "Finished" in result.stderr
     assert "6 of 6 prepared, 3 accepted" in result.stderr
     json.loads(result.stdout)
 
