@@ -11,7 +11,7 @@ import os
 import select
 import sys
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 
 class _Output(io.RawIOBase):
@@ -60,12 +60,13 @@ def _nothing(mode: str) -> IO[str]:
     return Path(os.devnull).open(mode, encoding="utf-8")
 
 
-def _lasting(stream: IO[str] | None) -> IO[str]:
+def _lasting(stream: Any) -> Any:
     if stream is None:
         return _nothing("w")
     buffer = getattr(stream, "buffer", None)
     raw = getattr(buffer, "raw", buffer)
-    if not isinstance(stream, io.TextIOWrapper) or not isinstance(raw, io.RawIOBase):
+    if not isinstance(raw, io.RawIOBase):
+        # Not a file: something else has replaced it.
         return stream
     stream.flush()
     return io.TextIOWrapper(
