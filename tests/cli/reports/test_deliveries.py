@@ -205,13 +205,15 @@ def test_a_number_in_a_field_is_written_as_it_was(tmp_path: Path) -> None:
 
 # A text in typographic quotes may look split to the reader, which then refuses it.
 QUOTES = "“”„«»"
-values = st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters=QUOTES), max_size=12
-)
+values = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=QUOTES), max_size=12)
 hostile = st.sampled_from(
     ["=1+2", '="x"', "+5", "'a", '="', "Eve\r+44-7700900000", "a;=1+2", "a\n=1+2", "\0", "_x000D_"]
 )
-names = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"], exclude_characters=QUOTES), min_size=1, max_size=8)
+names = st.text(
+    st.characters(exclude_categories=["Cs", "Cc", "Z"], exclude_characters=QUOTES),
+    min_size=1,
+    max_size=8,
+)
 
 
 @given(
