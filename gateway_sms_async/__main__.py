@@ -4,22 +4,20 @@ The command line needs typer and rich, which the library itself does not. If the
 line on stderr explains how to install them.
 """
 
-import io
 import sys
 
 
 def main() -> None:
     """Run the command line."""
     try:
-        from ._cli.main import app  # noqa: PLC0415 - typer and rich may be missing
+        # Here because typer and rich may be missing.
+        from ._cli.main import app  # noqa: PLC0415
+        from ._cli.terminal.streams import make_streams_last  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name not in {"typer", "rich"}:
             raise
         sys.exit(_explain())
-    for stream in (sys.stdout, sys.stderr):
-        # Escape a character that the terminal's encoding lacks, instead of failing to print the line.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    make_streams_last()
     app(prog_name="gateway-sms")
 
 

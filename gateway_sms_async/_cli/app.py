@@ -1,6 +1,7 @@
-"""How a command is made and run: registration, exit codes, errors, signals.
+"""How a command is made and run: registration, errors, signals.
 
-`command` registers a function. Expected errors become one line on stderr and an exit code.
+`command` registers a function. Expected errors become one line on stderr and an exit code, which
+`exit_codes` chooses.
 """
 
 import asyncio
@@ -8,6 +9,7 @@ import inspect
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -17,7 +19,9 @@ from typing import Any, cast
 import typer
 
 from ..errors import GatewayError, OutcomeUnknownError
+from .exit_codes import after_error, by_signal, with_output
 from .terminal.console import print_lookup_hint, print_status
+from .terminal.streams import lost_output
 
 app: typer.Typer = typer.Typer(
     name="gateway-sms",
@@ -27,11 +31,6 @@ app: typer.Typer = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-FAILED, WRONG_USE, SOME_INVALID, UNKNOWN, RESUMABLE = 1, 2, 3, 4, 5
-
-INTERRUPTED = 128
-"""Added to the number of the signal that ended a command."""
 
 
 def command(
@@ -77,34 +76,44 @@ def join_lines(text: str) -> str:
 
 def run(function: Callable[[], int | None]) -> int:
     """Run a command and return its exit code; an expected error is printed as one line."""
+    code = _result_of(function)
+    lost = lost_output()
+    if lost is not None:
+        print_status(f"gateway-sms: stdout could not be written: {lost.strerror or lost}")
+    return with_output(code, written=lost is None)
+
+
+def _result_of(function: Callable[[], int | None]) -> int:
     try:
         return function() or 0
-    except OutcomeUnknownError as error:
-        print_status(f"gateway-sms: {error}")
-        print_lookup_hint(error.reference)
-        return UNKNOWN
-    except GatewayError as error:
-        print_status(f"gateway-sms: {error}")
-        return FAILED
-    except (ValueError, TypeError) as error:
-        print_status(f"gateway-sms: {error}")
-        return WRONG_USE
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        print_status(f"gateway-sms: {error}")
-        return FAILED
     except KeyboardInterrupt:
         print_status("gateway-sms: interrupted")
-        return INTERRUPTED + signal.SIGINT
+        return by_signal()
+    except (typer.Exit, typer.Abort):
+        raise
+    except (GatewayError, ValueError, TypeError, OSError) as error:
+        print_status(f"gateway-sms: {error}")
+        if isinstance(error, OutcomeUnknownError):
+            print_lookup_hint(error.reference)
+        return after_error(error)
+    except Exception as error:  # noqa: BLE001 - a traceback alone would end with the code 1
+        traceback.print_exc()
+        return after_error(error)
 
 
 @contextmanager
 def signal_handlers(handler: Callable[[int], None]) -> Generator[None]:
-    """Call `handler` on SIGINT and SIGTERM, where the system and the thread support it."""
-    numbers: tuple[signal.Signals, ...] = ()
+    """Call `handler` on SIGINT, SIGTERM and SIGHUP, where the system and the thread support it.
+
+    A signal that is ignored stays so, as SIGHUP does under nohup.
+    """
+    numbers: list[signal.Signals] = []
     if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        numbers = [
+            number
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(number) is not signal.SIG_IGN
+        ]
     loop = asyncio.get_running_loop()
     for number in numbers:
         loop.add_signal_handler(number, handler, number)

@@ -11,9 +11,10 @@ from typing import Any
 from .._client import GatewayClient
 from .._receipt import Progress, Receipt
 from ..errors import BulkSendError
-from .app import FAILED, INTERRUPTED, RESUMABLE, SOME_INVALID, UNKNOWN, signal_handlers
+from .app import signal_handlers
+from .exit_codes import UNKNOWN, after_campaign, by_signal, with_output
 from .terminal.console import print_status
-from .terminal.progress import show_progress
+from .terminal.progress import ProgressView, show_progress
 from .terminal.receipt import print_receipt, print_summary
 
 Send = Callable[
@@ -41,26 +42,31 @@ class CampaignRun:
     async def run(self, client: AbstractAsyncContextManager[GatewayClient]) -> None:
         """Send, and keep the receipt or the error."""
         async with client as gateway:
-            with show_progress(self._total) as show:
+            with show_progress(self._total) as view:
 
                 def report(progress: Progress) -> None:
                     self._progress = progress
-                    show(progress)
+                    view.show(progress)
 
                 sending = asyncio.create_task(self._send(gateway, report, self._stop))
-                with signal_handlers(partial(self._handle_signal, sending)):
+                with signal_handlers(partial(self._handle_signal, sending, view)):
                     await asyncio.wait([sending])
-        try:
-            self.receipt = sending.result()
-        except BulkSendError as error:
-            self.receipt, self._failure = error.receipt, error
-        except asyncio.CancelledError:
-            pass
+                try:
+                    self.receipt = sending.result()
+                except BulkSendError as error:
+                    self.receipt, self._failure = error.receipt, error
+                except asyncio.CancelledError:
+                    pass
+                if self.receipt is None or self._failure is not None:
+                    view.stopped()
 
-    def _handle_signal(self, sending: asyncio.Task[Receipt], number: int) -> None:
+    def _handle_signal(
+        self, sending: asyncio.Task[Receipt], view: ProgressView, number: int
+    ) -> None:
         if self._signal is None:
             self._signal = number
             self._stop.set()
+            view.stopping()
             print_status(
                 "Stopping: no request that adds recipients starts, those in flight are completed. "
                 "Press Ctrl-C again to abort."
@@ -68,9 +74,12 @@ class CampaignRun:
         else:
             sending.cancel()
 
-    def conclude(self) -> int:
-        """Print the receipt and what to do next, and return the exit code."""
-        interrupted = 0 if self._signal is None else INTERRUPTED + self._signal
+    def conclude(self, *, written: bool = True) -> int:
+        """Print the receipt and what to do next, and return the exit code.
+
+        `written` says whether all files were written that were asked for.
+        """
+        interrupted = 0 if self._signal is None else by_signal(self._signal)
         if self.receipt is None:
             last = self._progress
             print_status(
@@ -97,11 +106,7 @@ class CampaignRun:
                 "Do not send the same list again: some of it was sent. The option --unsent FILE "
                 "writes the recipients that remain."
             )
-        if self.receipt.unknown or self.receipt.doubled:
-            return UNKNOWN
-        if failure is not None:
-            return interrupted or (RESUMABLE if failure.resumable else FAILED)
-        return SOME_INVALID if self.receipt.invalid else 0
+        return with_output(after_campaign(self.receipt, failure, interrupted), written=written)
 
     def _print_resume_hint(self) -> None:
         if self._journal is not None:

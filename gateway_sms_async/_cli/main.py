@@ -1,6 +1,6 @@
 """The app with all its commands.
 
-`app` turns errors into exit codes; `campaign_run` decides the exit codes of `bulk` and `resume`.
+`exit_codes` chooses the exit code of each.
 """
 
 from typing import Annotated
@@ -30,9 +30,10 @@ def _print_version(value: bool) -> None:  # noqa: FBT001 - typer passes it by po
 
     Every command has its own help with examples: gateway-sms bulk --help
 
-    Exit codes: 0 success; 1 failure; 2 wrong usage; 3 some recipients are invalid or did not get
-    the text; 4 it is unknown whether something was sent; 5 not finished: resume, or ask again
-    later; 130 and 143 interrupted."""),
+    Exit codes: 0 success; 1 failure, and nothing was sent; 2 wrong usage; 3 some recipients are
+    invalid or did not get the text; 4 it is unknown whether something was sent; 5 not finished:
+    resume, or ask again later; 6 success, but a file or the output could not be written; 129, 130
+    and 143 interrupted."""),
     epilog="Try it without an account:\n\n"
     'gateway-sms bulk people.csv --sender ACME --body "Ciao {{name}}" --simulate',
 )

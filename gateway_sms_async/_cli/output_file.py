@@ -24,37 +24,45 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[str | Pat
 
 
 class Output:
-    """A file to write. It replaces what was there before only once it is complete."""
+    """A file to write. It replaces what was there before only once it is complete.
 
-    def __init__(self, path: Path, file: IO[str]) -> None:
+    Nothing is raised: a file that failed must not hide the result of a campaign.
+    """
+
+    def __init__(self, path: Path, file: IO[str], written: Path | None) -> None:
         self._path = path
         self._file = file
-        self.is_complete = False
+        self._written = written
         self._is_broken = False
 
     def write(self, write: Callable[[IO[str]], None]) -> bool:
-        """Write the whole file and return True, or print the error and return False.
-
-        Nothing is raised: a file that failed must not hide the result of a campaign.
-        """
+        """Write the whole file and return True, or print the error and return False."""
         self.write_part(write)
         return self.complete()
 
     def write_part(self, write: Callable[[IO[str]], None]) -> None:
         """Write a part of the file. After an error, which is printed, this does nothing."""
+        self._do(write)
+
+    def complete(self) -> bool:
+        """Put the file in its place once all parts are written; returns False if that failed."""
+
+        def put_in_place(file: IO[str]) -> None:
+            file.close()
+            if self._written is not None:
+                self._written.replace(self._path)
+
+        self._do(put_in_place)
+        return not self._is_broken
+
+    def _do(self, step: Callable[[IO[str]], None]) -> None:
         if self._is_broken:
             return
         try:
-            write(self._file)
-            self._file.flush()
+            step(self._file)
         except (OSError, ValueError, GatewayError) as error:
             print_status(f"gateway-sms: {self._path} could not be written: {error}")
             self._is_broken = True
-
-    def complete(self) -> bool:
-        """Declare that all parts are written; returns False if one of them failed."""
-        self.is_complete = not self._is_broken
-        return self.is_complete
 
 
 @contextmanager
@@ -66,26 +74,23 @@ def open_output(path: Path | None) -> Generator[Output | None]:
     if path is None:
         yield None
         return
-    # A pipe or a device cannot be replaced, so it is written directly.
-    is_file = not path.exists() or path.is_file()
-    new = path
+    written: Path | None = None
     try:
-        if is_file:
+        # A pipe or a device cannot be replaced, so it is written directly.
+        if not path.exists() or path.is_file():
             # A fixed name could be that of another file, which would be overwritten.
             number, name = tempfile.mkstemp(path.suffix, f".{path.stem}-", path.parent)
             os.close(number)
-            new = Path(name)
-        file = new.open("w", encoding="utf-8", newline="")
+            written = Path(name)
+        file = (written or path).open("w", encoding="utf-8", newline="")
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}; give a file to write to") from None
-    output = Output(path, file)
     try:
-        yield output
+        yield Output(path, file, written)
     finally:
         # Only around the close: an OSError of the block, such as a failed connection, must get out.
         with suppress(OSError):
             file.close()
-        if is_file:
-            if output.is_complete:
-                new.replace(path)
-            new.unlink(missing_ok=True)
+        if written is not None:
+            with suppress(OSError):
+                written.unlink()

@@ -450,6 +450,11 @@ async def test_no_confirmation_with_yes_or_test(
 # Files
 
 
+def in_a_table(number: str) -> str:
+    """Return a number as a table has it: a spreadsheet would add up the other form."""
+    return number.replace("-", " ")
+
+
 async def test_a_report_has_every_row(simulator: Simulator, list_file: str, tmp_path: Path) -> None:
     stop, report = tmp_path / "stop.txt", tmp_path / "report.csv"
     stop.write_text(f"{CARA}\n")
@@ -459,11 +464,11 @@ async def test_a_report_has_every_row(simulator: Simulator, list_file: str, tmp_
     [message_id] = json.loads(done.stdout)["message_ids"]
     rows = list(csv.DictReader(io.StringIO(report.read_text(encoding="utf-8"))))
     assert [(row["line"], row["number"], row["outcome"], row["message_id"]) for row in rows] == [
-        ("2", ANNA, "accepted", message_id),
-        ("3", BEA, "accepted", message_id),
+        ("2", in_a_table(ANNA), "accepted", message_id),
+        ("3", in_a_table(BEA), "accepted", message_id),
         ("4", "0039 340 123 4502", "duplicate", ""),
         ("5", "340 1234503", "invalid", ""),
-        ("6", CARA, "excluded", ""),
+        ("6", in_a_table(CARA), "excluded", ""),
     ]
     assert [row["position"] for row in rows] == list("01234")
     assert rows[3]["reason"].startswith("no international prefix")
@@ -504,11 +509,11 @@ async def test_the_report_of_a_journal(
     [message_id] = json.loads(resumed.stdout)["message_ids"]
     rows = list(csv.DictReader(io.StringIO(report.read_text())))
     assert [(row["number"], row["outcome"], row["message_id"]) for row in rows] == [
-        (ANNA, "accepted", message_id),
-        (BEA, "accepted", message_id),
+        (in_a_table(ANNA), "accepted", message_id),
+        (in_a_table(BEA), "accepted", message_id),
         ("", "duplicate", ""),
         ("340 1234503", "invalid", ""),
-        (CARA, "accepted", message_id),
+        (in_a_table(CARA), "accepted", message_id),
     ]
     shown = tmp_path / "shown.json"
     show = ("journal", "show", journal, "--report", str(shown))

@@ -164,7 +164,7 @@ async def test_limits_careful_and_verify_reach_the_library(
         "--max-cost",
         "6.00",
     )
-    assert limited.exit_code == 1, limited.output
+    assert limited.exit_code == 5, limited.output
     assert "max_cost" in limited.stderr
     assert json.loads(limited.stdout)["accepted"] == 200
     operations = [request.operation for request in simulator.requests]

@@ -262,7 +262,7 @@ def gateway_message() -> Any:
     return make
 
 
-@pytest.mark.parametrize("width", [60, 80, 110, 200])
+@pytest.mark.parametrize("width", [45, 60, 80, 110, 200])
 def test_the_table_fits(width: int, gateway_message: Any) -> None:
     counts = dict.fromkeys(DeliveryState, 0) | {DeliveryState.DELIVERED: 19_999}
     ids = [f"5af5ed8d1b6b8c0001b2c3d{at}" for at in range(3)]
@@ -276,6 +276,12 @@ def test_the_table_fits(width: int, gateway_message: Any) -> None:
     )
     Console(file=file, width=width).print(table)
     lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    if width < 60:
+        # The header may be broken over two lines, the figures may not.
+        assert "59,997/59,997" in lines[-4]
+        assert all("19,999/19,999" in line for line in lines[-3:])
+        return
     assert len(lines) == 5
     assert all(
         message.message_id[-8:] in line for message, line in zip(messages, lines[2:], strict=True)
@@ -283,5 +289,4 @@ def test_the_table_fits(width: int, gateway_message: Any) -> None:
     assert "59,997/59,997" in lines[1]
     assert ("100.0 %" in lines[1]) == (width > 60), "shown whole, or not at all"
     assert "under way" in lines[0]
-    assert max(map(len, lines)) <= width
     assert lines[4].rstrip().endswith("list incomplete" if width > 60 else "list incomple…")

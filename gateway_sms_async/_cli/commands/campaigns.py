@@ -1,7 +1,6 @@
 """The commands on campaigns: `check` previews one, `bulk` sends one."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import Collection
 from contextlib import nullcontext
@@ -16,7 +15,7 @@ from ..._journal.journal import Journal
 from ..._preview import Preview
 from ..._receipt import InvalidRecipient, Receipt
 from ..._text import to_gsm
-from ..app import FAILED, INTERRUPTED, SOME_INVALID, command
+from ..app import command
 from ..campaign_input import (
     CampaignInput,
     ListFile,
@@ -26,6 +25,7 @@ from ..campaign_input import (
     open_campaign,
 )
 from ..campaign_run import CampaignRun
+from ..exit_codes import FAILED, SOME_INVALID, by_signal, with_output
 from ..lists.recipient_list import write_rows
 from ..options import AccountOptions, ContentOptions, ReportFile, option
 from ..output_file import Output, check_outputs, open_output
@@ -67,7 +67,7 @@ def check(
     Without --ask-price no account is needed and no request is made.
 
     Exit codes: 0 all recipients can be sent to; 1 failure; 2 wrong usage, or the list cannot be
-    read; 3 some recipients are invalid.
+    read; 3 some recipients are invalid; 6 as 0, but a file was not written.
     """
     if ask_price and sending.price_per_part is not None:
         raise ValueError("give either --ask-price or --price-per-part")
@@ -100,9 +100,7 @@ def check(
         print_replacements(
             "It would replace", {old: new for old, new in similar.items() if new != old}
         )
-    if preview.invalid:
-        return SOME_INVALID
-    return 0 if written else FAILED
+    return with_output(SOME_INVALID if preview.invalid else 0, written=written)
 
 
 @command(
@@ -172,10 +170,10 @@ def bulk(
     The whole file is read first: if it is broken, nothing is sent. Invalid numbers do not
     stop the campaign: the receipt counts them, and --rejects writes their rows.
 
-    Exit codes: 0 all accepted; 1 failure, a file was not written, or you answered no to the
+    Exit codes: 0 all accepted; 1 failure, and nothing was sent, or you answered no to the
     confirmation; 2 wrong usage, or the list cannot be read; 3 some recipients are invalid; 4 some
-    outcomes are unknown, or some recipients got it twice; 5 stopped early, and `resume` can finish
-    it; 130 and 143 interrupted.
+    outcomes are unknown, or some recipients got it twice; 5 stopped early, with something sent or a
+    journal for `resume`; 6 as 0, but a file was not written; 129, 130 and 143 interrupted.
     """
     if simulate and journal is not None:
         raise ValueError(
@@ -243,7 +241,7 @@ def bulk(
         # Before the receipt is printed: a closed pipe on stdout must not prevent these files from
         # being written.
         written = _write_files(campaign, run.receipt, rejects_output, unsent_output, report_output)
-        return run.conclude() or (0 if written else FAILED)
+        return run.conclude(written=written)
 
 
 def _confirm(preview: Preview) -> int:
@@ -253,7 +251,7 @@ def _confirm(preview: Preview) -> int:
     try:
         agreed = typer.confirm(f"Send to {preview.recipients:,} recipients now?", err=True)
     except typer.Abort:
-        return INTERRUPTED + signal.SIGINT
+        return by_signal()
     return 0 if agreed else FAILED
 
 

@@ -8,8 +8,9 @@ import typer
 
 from ... import purge_journal, read_journal
 from ..._receipt import Receipt
-from ..app import FAILED, UNKNOWN, app, command
+from ..app import app, command
 from ..campaign_run import CampaignRun
+from ..exit_codes import UNKNOWN, with_output
 from ..options import AccountOptions, ReportFile, option
 from ..output_file import Output, check_outputs, open_output
 from ..reports.campaign import write_journal_report
@@ -55,9 +56,9 @@ def resume(
     A campaign that stopped at --max-cost or --max-recipients stops there again, unless a higher
     limit is given. What earlier runs have sent counts.
 
-    Exit codes: 0 all accepted; 1 failure, or the report was not written; 2 wrong usage; 3 some
-    recipients are invalid; 4 some outcomes are unknown, or some recipients got it twice; 5 not
-    finished, resume again; 130 and 143 interrupted.
+    Exit codes: 0 all accepted; 1 failure, and this run sent nothing; 2 wrong usage; 3 some recipients
+    are invalid; 4 some outcomes are unknown, or some recipients got it twice; 5 not finished, resume
+    again; 6 as 0, but the report was not written; 129, 130 and 143 interrupted.
     """
     campaign = CampaignRun(
         lambda gateway, progress, stop: gateway.resume_bulk(
@@ -77,7 +78,7 @@ def resume(
         written = True
         if campaign.receipt is not None:
             written = _write_report(report_output, journal, campaign.receipt)
-    return campaign.conclude() or (0 if written else FAILED)
+    return campaign.conclude(written=written)
 
 
 @command(
@@ -88,8 +89,8 @@ def resume(
 def show_(path: JournalPath, report: ReportFile = None) -> int:
     """Print the receipt of a campaign, as far as its journal has it. Makes no requests.
 
-    Exit codes: 0 printed; 1 the journal cannot be read, or the report was not written; 4 some
-    outcomes are unknown, or some recipients got it twice.
+    Exit codes: 0 printed; 1 the journal cannot be read; 4 some outcomes are unknown, or some
+    recipients got it twice; 6 as 0, but the report was not written.
     """
     receipt = asyncio.run(read_journal(path))
     check_outputs({"--report": report}, (path,))
@@ -97,9 +98,7 @@ def show_(path: JournalPath, report: ReportFile = None) -> int:
         written = _write_report(report_output, path, receipt)
     print_receipt(receipt)
     print_summary(receipt, resumable=not receipt.complete)
-    if receipt.unknown or receipt.doubled:
-        return UNKNOWN
-    return 0 if written else FAILED
+    return with_output(UNKNOWN if receipt.unknown or receipt.doubled else 0, written=written)
 
 
 @command("gateway-sms journal purge campaign.db", within=_journal)

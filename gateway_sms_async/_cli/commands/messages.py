@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..app import SOME_INVALID, UNKNOWN, command
+from ..app import command
+from ..exit_codes import SOME_INVALID, UNKNOWN
 from ..options import AccountOptions, ContentOptions, Id, message_option, option, parse_day
 from ..terminal.console import print_json, print_lookup_hint, print_status
 from ..terminal.messages import print_messages, print_recipients

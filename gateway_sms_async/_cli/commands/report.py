@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from ... import GatewayClient, GatewayError, NotFoundError
 from ..._delivery.listing import ListFilter
 from ..._delivery.statistics import DeliveryStatistics
-from ..app import FAILED, RESUMABLE, SOME_INVALID, command
+from ..app import command
+from ..exit_codes import FAILED, NOT_FINISHED, NOT_WRITTEN, SOME_INVALID
 from ..options import AccountOptions, option
 from ..output_file import Output, check_outputs, open_output
 from ..reports.deliveries import RetryList, write_deliveries, write_header
@@ -100,7 +101,7 @@ class _DeliveryReport:
         """0 all delivered, 1 a message was not found, 3 some failed, 5 some are under way."""
         total = self.statistics.total
         if total.undecided or self.statistics.unlisted:
-            return RESUMABLE
+            return NOT_FINISHED
         if self.not_found:
             return FAILED
         return SOME_INVALID if total.failed or self.statistics.invalid else 0
@@ -110,7 +111,7 @@ class _DeliveryReport:
         return {
             "message_ids": self.message_ids,
             "not_found": self.not_found,
-            "finished": self.exit_code not in {RESUMABLE, FAILED},
+            "finished": self.exit_code not in {NOT_FINISHED, FAILED},
             **self.statistics.to_dict(),
         }
 
@@ -174,9 +175,9 @@ def report(
     A recipient that was retried has more than one message: give all of them, so that --retry leaves
     out the recipients that have the text by now. Only the files of --csv and --retry hold numbers.
 
-    Exit codes: 0 all delivered; 1 failure, a file was not written, or a message does not exist;
-    2 wrong usage; 3 all are final and some were not delivered; 5 some are still under way: ask
-    again later.
+    Exit codes: 0 all delivered; 1 failure, or a message does not exist; 2 wrong usage; 3 all are
+    final and some were not delivered; 5 some are still under way: ask again later; 6 a file was not
+    written, whatever the deliveries are.
     """
     check_outputs({"--csv": csv_file, "--html": html_file, "--retry": retry_file}, journals or ())
     message_ids, account, unsettled = select_messages(ids, journals, account)
@@ -190,7 +191,6 @@ def report(
             retry.leave_out(unsettled)
         deliveries = _DeliveryReport(message_ids, csv_output, retry)
         asyncio.run(deliveries.read(account))
-        # Before the figures are printed: a closed pipe on stdout must not cost these files.
         written = [] if csv_output is None else [csv_output.complete()]
         if html_output is not None:
             page = partial(write_page, deliveries.statistics, deliveries.message_ids)
@@ -203,4 +203,4 @@ def report(
         print_statistics(deliveries.statistics, deliveries.message_ids)
     # A file that was not written outranks the other codes: a script would take an older file of
     # that name for the new one.
-    return deliveries.exit_code if all(written) else FAILED
+    return deliveries.exit_code if all(written) else NOT_WRITTEN

@@ -37,7 +37,9 @@ def simulator(
         sys.stdout.flush()
         print_status(
             "To use it, export both lines in another terminal and run gateway-sms there. "
-            "Ctrl-C stops it; all its messages are lost then.\n"
+            "Ctrl-C stops it; all its messages are lost then."
+        )
+        print_status(
             f"It also has an OAuth service: OPENAPI_OAUTH_URL={server.oauth_url} "
             f"OPENAPI_EMAIL={server.email} OPENAPI_API_KEY={server.api_key}"
         )

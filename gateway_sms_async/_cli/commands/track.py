@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from ..._delivery.summary import DeliverySummary
-from ..app import FAILED, INTERRUPTED, RESUMABLE, SOME_INVALID, command, signal_handlers
+from ..app import command, signal_handlers
+from ..exit_codes import FAILED, NOT_FINISHED, SOME_INVALID, by_signal
 from ..options import AccountOptions, option
 from ..selection import Ids, Journals, select_messages
 from ..terminal.console import print_status
@@ -57,7 +58,7 @@ class _Tracking:
     def conclude(self) -> int:
         """Print the last figures, and return the exit code."""
         summary = self._last
-        interrupted = 0 if self.signal is None else INTERRUPTED + self.signal
+        interrupted = 0 if self.signal is None else by_signal(self.signal)
         if summary is None:
             print_status("Interrupted before the first response.")
             return interrupted
@@ -85,7 +86,7 @@ class _Tracking:
             not (message.complete or message.unfinished in _CANNOT_BE_FOLLOWED)
             for message in summary.messages
         ):
-            return RESUMABLE
+            return NOT_FINISHED
         if some_impossible:
             return FAILED
         some_invalid = any(
@@ -115,8 +116,8 @@ def track(
     printed. Ctrl-C stops it and prints the last figures; `report` gives the reasons for failures.
 
     Exit codes: 0 all delivered; 1 a message cannot be followed; 2 wrong usage; 3 all are final and
-    some were not delivered; 5 stopped while some were still under way; 130 by Ctrl-C; 143 by
-    SIGTERM.
+    some were not delivered; 5 stopped while some were still under way; 130 by Ctrl-C; 129 and
+    143 by SIGHUP and SIGTERM.
     """
     message_ids, account, _ = select_messages(ids, journals, account)
     tracking = _Tracking(message_ids, account, seconds)

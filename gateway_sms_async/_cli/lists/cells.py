@@ -83,9 +83,3 @@ def _is_split(cells: Sequence[str]) -> bool:
             return True
         opened = opened or _OPENED.search(cell) is not None
     return False
-
-
-def needs_quotes(cells: Iterable[str]) -> bool:
-    """Whether a row must be written with all cells in quotes, so that it is read back as it is."""
-    # Python quotes a cell that begins with a space only from 3.13 on.
-    return any(cell.startswith(" ") for cell in cells)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, NamedTuple, TypeVar
 
-from .cells import BrokenRowError, needs_quotes, read_rows
+from ..cells import RowWriter, guard, unguard
+from .cells import BrokenRowError, read_rows
 from .columns import (
     NumberColumns,
     choose_one,
@@ -43,7 +43,7 @@ class CSVTable:
         self.number_names: list[str] = []
         self._text = text
         self._header = header
-        self._names = [name.strip() for name in header.columns]
+        self._names = [unguard(name.strip()) for name in header.columns]
         self._columns = columns
 
     def _find_numbers(self, find: Callable[[Sequence[str], str], _Found]) -> _Found:
@@ -88,7 +88,7 @@ class CSVTable:
             held = {name: cells[at] for name, at in wanted if at < len(cells)}
             for name, value in held.items():
                 if value and value[0] in _ODD_STARTS:
-                    held[name] = _without_formula(value.lstrip())
+                    held[name] = unguard(value.lstrip())
             yield line, number, held
 
     def _find(self, name: str) -> int | None:
@@ -140,34 +140,20 @@ class CSVTable:
         line_at, reason_at = map(names.index, additions)
         # Excel reads a file as UTF-8 only with a byte order mark, so keep it if there was one.
         file.write(("\ufeff" if self._text.marked else "") + self._header.excel)
-        self._write_row(columns, file)
+        writer = RowWriter(file, self._header.delimiter)
+        writer.write(columns)
         for (line, cells), reason in zip(self._read(), reasons, strict=False):
             if reason is not None:
                 cells.extend([""] * (len(columns) - len(cells)))
-                cells[line_at], cells[reason_at] = str(line), flatten(reason)
-                self._write_row(cells, file)
-
-    def _write_row(self, cells: Sequence[str], file: IO[str]) -> None:
-        csv.writer(
-            file,
-            delimiter=self._header.delimiter,
-            lineterminator="\n",
-            quoting=csv.QUOTE_ALL if needs_quotes(cells) else csv.QUOTE_MINIMAL,
-        ).writerow(cells)
+                cells[line_at], cells[reason_at] = str(line), guard(flatten(reason))
+                writer.write(cells)
 
 
 def _number_at(cells: Sequence[str], at: int) -> str:
     """Return the number in a cell, without the signs that keep Excel from reading an amount."""
     number = cells[at] if at < len(cells) else ""
-    return _without_formula(number).removeprefix("'") if number.startswith(("=", "'")) else number
+    return unguard(number).removeprefix("'") if number.startswith(("=", "'")) else number
 
 
 def _any(cells: list[str]) -> bool:
     return any(map(str.strip, cells))
-
-
-def _without_formula(cell: str) -> str:
-    """Return the text in `="text"`; any other cell is returned unchanged."""
-    if cell.startswith('="') and cell.endswith('"') and len(cell) > len('="'):
-        return cell[2:-1].replace('""', '"')
-    return cell

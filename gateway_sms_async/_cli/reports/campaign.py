@@ -5,16 +5,16 @@ Rows are written one at a time, so that a list of a million takes no memory.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from os import PathLike
 from pathlib import PurePath
-from typing import IO, Any, Self
+from typing import IO, Self
 
 from ..._campaign.stored import journal_numbers
 from ..._receipt import InvalidRecipient, Outcome, Receipt
 from ...errors import InvalidNumberError
+from ..cells import RowWriter, guard, guard_number
 from ..lists.recipient_list import Row
 
 _COLUMNS = ("position", "line", "number", "outcome", "message_id", "reason")
@@ -122,12 +122,12 @@ class _Writer:
     def __init__(self, file: IO[str]) -> None:
         self._file = file
         self._is_json = PurePath(file.name).suffix.lower() == ".json"
-        self._csv = csv.writer(file, lineterminator="\n")
+        self._csv = RowWriter(file)
         self._separator = "[\n"
 
     def __enter__(self) -> Self:
         if not self._is_json:
-            self._csv.writerow(_COLUMNS)
+            self._csv.write(_COLUMNS)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -135,10 +135,12 @@ class _Writer:
             self._file.write("[]\n" if self._separator == "[\n" else "\n]\n")
 
     def write(self, position: int, line: int | None, number: str, outcome: Outcome) -> None:
-        cells: tuple[Any, ...] = (position, line, number, *outcome)
         if not self._is_json:
-            self._csv.writerow(cells)
+            name, message_id, reason = outcome
+            texts = (name, guard(message_id or ""), guard(reason or ""))
+            self._csv.write((position, line, guard_number(number), *texts))
             return
+        cells = (position, line, number, *outcome)
         self._file.write(self._separator)
         self._file.write(json.dumps(dict(zip(_COLUMNS, cells, strict=True)), ensure_ascii=False))
         self._separator = ",\n"

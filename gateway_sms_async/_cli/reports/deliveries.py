@@ -5,7 +5,6 @@ Numbers are written whole.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -18,6 +17,7 @@ from ..._delivery.statistics import failure_of, seconds_to_deliver, times_of
 from ..._recipients.numbers import calling_code, digits_key, normalize
 from ...errors import InvalidNumberError
 from ...models import RecipientReport
+from ..cells import RowWriter, guard, guard_number
 from ..lists.columns import NUMBER_NAMES, plain_name
 
 _COLUMNS = (
@@ -35,24 +35,19 @@ _COLUMNS = (
     "seconds_to_deliver",
 )
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""How a cell begins that a spreadsheet may take for a formula."""
-
 _JSON_LINES = {".jsonl", ".ndjson", ".json"}
 
 
 def write_header(file: IO[str]) -> None:
     """Write the header of the columns of `write_deliveries`."""
-    _writer(file).writerow(_COLUMNS)
+    RowWriter(file).write(_COLUMNS)
 
 
 def write_deliveries(message_id: str, recipients: Iterable[RecipientReport], file: IO[str]) -> None:
     """Write one row of CSV for each recipient of a message; times in ISO 8601 and UTC."""
-    _writer(file).writerows(_row(message_id, recipient) for recipient in recipients)
-
-
-def _writer(file: IO[str]) -> Any:
-    return csv.writer(file, lineterminator="\n")
+    writer = RowWriter(file)
+    for recipient in recipients:
+        writer.write(_row(message_id, recipient))
 
 
 def _row(message_id: str, recipient: RecipientReport) -> tuple[Any, ...]:
@@ -60,12 +55,11 @@ def _row(message_id: str, recipient: RecipientReport) -> tuple[Any, ...]:
     sent, delivered = times_of(recipient)
     number = _read(recipient.number)
     return (
-        # Not guarded although it begins with "+": a program must be able to read it as a number.
-        _guarded(recipient.number) if number is None else number,
+        guard_number(recipient.number if number is None else number),
         "" if number is None else calling_code(number),
-        message_id,
+        guard(message_id),
         state_of(recipient).name.lower(),
-        "" if failure is None else _guarded(failure.reason),
+        "" if failure is None else guard(failure.reason),
         "" if failure is None else str(failure.permanent).lower(),
         recipient.sms,
         recipient.price,
@@ -74,14 +68,6 @@ def _row(message_id: str, recipient: RecipientReport) -> tuple[Any, ...]:
         _time(delivered),
         seconds_to_deliver(recipient),
     )
-
-
-def _guarded(text: str) -> str:
-    """Return text from the gateway so that a spreadsheet does not evaluate it as a formula."""
-    # Where the comma is the decimal separator, spreadsheets end cells at semicolons, so a formula
-    # could begin after one.
-    text = text.replace(";", ",")
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _time(moment: datetime | None) -> str:
@@ -161,10 +147,11 @@ class RetryList:
             for number, fields in self._recipients.values():
                 file.write(msgspec.json.encode({column: number, **fields}).decode() + "\n")
             return
-        writer = _writer(file)
-        writer.writerow((column, *names))
+        writer = RowWriter(file)
+        writer.write((column, *map(guard, names)))
         for number, fields in self._recipients.values():
-            writer.writerow((number, *(_as_cell(fields.get(name, "")) for name in names)))
+            cells = (guard(fields.get(name, "")) for name in names)
+            writer.write((guard_number(number), *cells))
 
     def _field_names(self) -> list[str]:
         return list(
@@ -192,11 +179,3 @@ def _fields(recipient: RecipientReport) -> dict[str, str]:
         for name, value in recipient.fields.items()
         if value is not None
     }
-
-
-def _as_cell(value: str) -> str:
-    """Return a value so that a spreadsheet does not evaluate it and `bulk` reads it unchanged."""
-    if not value.startswith(_FORMULA):
-        return value
-    quoted = value.replace('"', '""')
-    return f'="{quoted}"'

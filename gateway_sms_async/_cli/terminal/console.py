@@ -1,12 +1,13 @@
 """How the command line prints: status lines on stderr, results and JSON on stdout.
 
-Text from the gateway or a file reaches the terminal without its control characters.
+Text from the gateway or a file reaches the terminal only through `printable`, or in JSON.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,9 +18,30 @@ from rich.console import Console
 from rich.table import Table
 
 
+def printable(text: str) -> str:
+    """Return a text that a terminal shows as it is, on one line.
+
+    What it could obey, or show in another order than it stands, is replaced: escapes, the other
+    control characters, and the marks of writing directions. Every kind of blank becomes a space.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else _replacement(one) for one in text)
+
+
+def _replacement(character: str) -> str:
+    # Of the blanks, only the space is printable; a line break is a control character too.
+    return " " if unicodedata.category(character) == "Zs" else "\ufffd"
+
+
 def print_status(text: str) -> None:
     """Print one line to stderr."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Return a console that takes nothing in a text for markup, a link or an emoji."""
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
 def duration(seconds: float) -> str:
@@ -51,13 +73,13 @@ def print_lines(lines: Mapping[str, object]) -> None:
 
 def print_json(value: Any) -> None:
     """Print JSON: times in ISO 8601 and UTC, amounts as strings, absent values as null."""
-    ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-    print(json.dumps(_plain(value), indent=2, ensure_ascii=ascii_only), flush=True)  # noqa: T201
+    # In ASCII, so that no character of a text means something to a terminal or to its encoding.
+    print(json.dumps(_plain(value), indent=2, ensure_ascii=True), flush=True)  # noqa: T201
 
 
 def print_table(table: Table) -> None:
     """Print a table to stdout; nothing in its cells is taken for markup."""
-    Console(markup=False, emoji=False, highlight=False).print(table)
+    make_console().print(table)
 
 
 def cell(value: object) -> str:
@@ -68,8 +90,7 @@ def cell(value: object) -> str:
         case datetime():
             return f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         case _:
-            # Text from elsewhere could hold escape sequences, which the terminal would obey.
-            return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in str(value))
+            return "\n".join(map(printable, str(value).split("\n")))
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ..._delivery.statistics import DeliveryStatistics
 from ..figures import Share, countries, facts, failures, headline, outcomes, waits
+from .console import make_console, printable
 
 # Widths in characters.
 _BAR, _SHORTEST_BAR = 30, 10
@@ -53,7 +54,7 @@ def bar(share: float, width: int, *, plain: bool) -> str:
 
 def print_statistics(statistics: DeliveryStatistics, messages: Sequence[str]) -> None:
     """Print the outcomes of all recipients, how long delivery took, and what it cost."""
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = make_console()
     plain = is_plain(console)
     console.print(headline(statistics))
     _print_bars(console, "", outcomes(statistics), plain=plain)
@@ -70,7 +71,7 @@ def print_statistics(statistics: DeliveryStatistics, messages: Sequence[str]) ->
 def _print_bars(console: Console, title: str, shares: Sequence[Share], *, plain: bool) -> None:
     rows = [
         (
-            f"  {share.label}",
+            f"  {printable(share.label)}",
             f"{share.count:,}",
             {"yes": "retry", "no": "permanent"}.get(share.note, ""),
         )
@@ -106,7 +107,7 @@ def _print_countries(console: Console, statistics: DeliveryStatistics) -> None:
         table.add_column(name, justify="right")
     for country in lines:
         table.add_row(
-            f"  {country.code}",
+            f"  {printable(country.code)}",
             f"{country.delivered.of:,}",
             country.delivered.percent,
             country.half_within,

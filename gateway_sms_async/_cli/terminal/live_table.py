@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -20,10 +19,12 @@ from rich.text import Text
 from ..._delivery.state import DeliveryState
 from ..._delivery.summary import DeliverySummary, MessageDelivery
 from ..figures import Share
+from .console import make_console, printable
 from .deliveries import bar, is_plain
 
-# Widths in characters. From `_WIDE` on, ids are shown whole.
-_WIDE = 110
+# Widths in characters. From `_WIDE` on, ids are shown whole; below `_NARROW` there is no room for the
+# last change, and a figure that is cut off would be a wrong one.
+_WIDE, _NARROW = 110, 60
 _ID, _SHORT_ID = 24, 10
 _WITHOUT_BAR = 66
 _LONGEST_BAR = 30
@@ -83,7 +84,7 @@ def is_known(message: MessageDelivery) -> bool:
 @contextmanager
 def show_deliveries(*, as_json: bool) -> Generator[Show]:
     """Yield a function that shows a summary on stdout each time it is called."""
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = make_console()
     if as_json or not console.is_terminal:
         yield _JSONPrinter().print
         return
@@ -132,7 +133,7 @@ class _LiveTable:
 
     def __init__(self, width: int, *, plain: bool) -> None:
         self._plain = plain
-        self._is_wide = width >= _WIDE
+        self._is_wide, self._is_narrow = width >= _WIDE, width < _NARROW
         room = width - _WITHOUT_BAR - (_ID if self._is_wide else _SHORT_ID)
         # Without room for the share and its bar, both are left out rather than cut off.
         self._bar = max(0, min(room, _LONGEST_BAR))
@@ -146,12 +147,14 @@ class _LiveTable:
             table.add_column("", justify="right", no_wrap=True)
             table.add_column("", min_width=self._bar, no_wrap=True)
         for name in ("failed", "under way"):
-            table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("last change", no_wrap=True)
+            table.add_column(name, justify="right", no_wrap=not self._is_narrow)
+        if not self._is_narrow:
+            table.add_column("last change", no_wrap=True)
         if len(summary.messages) > 1:
             self._add(table, f"all {len(summary.messages):,}", count_all(summary), "")
         for message in summary.messages:
-            self._add(table, message.message_id, count_recipients(message), _remark(message))
+            name = printable(message.message_id)
+            self._add(table, name, count_recipients(message), _remark(message))
         return table
 
     def _add(self, table: Table, name: str, figures: MessageFigures, remark: str) -> None:
@@ -175,7 +178,7 @@ class _LiveTable:
             *share,
             f"{figures.failed:,}",
             f"{figures.undecided:,}",
-            remark or changed,
+            *(() if self._is_narrow else (remark or changed,)),
         )
 
 

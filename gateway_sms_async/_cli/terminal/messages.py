@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
-from rich.table import Table
+from rich.table import Column, Table
 
 from ...models import Message, MessageSummary, RecipientReport
 from .console import cell, print_lines, print_table
@@ -15,7 +15,8 @@ _MOST_NAMED = 20
 
 def print_messages(messages: Iterable[MessageSummary]) -> None:
     """Print the messages of an account as a table."""
-    table = Table("id", "sender", "created")
+    # An id and a number are copied, so neither is broken over two lines.
+    table = Table(Column("id", no_wrap=True), "sender", "created")
     for message in messages:
         table.add_row(*map(cell, (message.id, message.sender, message.timestamp)))
     print_table(table)
@@ -62,7 +63,7 @@ def _named(message: Message) -> str | None:
 
 def print_recipients(reports: Iterable[RecipientReport]) -> None:
     """Print the recipients of a message as a table, with whole numbers."""
-    table = Table("number", "state", "parts", "price", "sent", "delivered")
+    table = Table(Column("number", no_wrap=True), "state", "parts", "price", "sent", "delivered")
     for report in reports:
         row = (
             report.number,

@@ -1,13 +1,13 @@
 """Rows of cells: read as they are meant, or refused with their line; never in the wrong columns."""
 
-import csv
 import io
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, strategies as st
 
-from gateway_sms_async._cli.lists.cells import BrokenRowError, needs_quotes, read_rows
+from gateway_sms_async._cli.cells import RowWriter
+from gateway_sms_async._cli.lists.cells import BrokenRowError, read_rows
 
 BLANKS = ["", " ", "  ", "\t", "\u00a0", " \u00a0", "\u2003", "\u200b", "\ufeff"]
 
@@ -23,9 +23,9 @@ def cells_of(text: str, delimiter: str = ",") -> list[str]:
 
 def written(table: Sequence[Sequence[str]], delimiter: str) -> str:
     file = io.StringIO()
+    writer = RowWriter(file, delimiter)
     for cells in table:
-        quoting = csv.QUOTE_ALL if needs_quotes(cells) else csv.QUOTE_MINIMAL
-        csv.writer(file, delimiter=delimiter, lineterminator="\n", quoting=quoting).writerow(cells)
+        writer.write(cells)
     return file.getvalue()
 
 

@@ -10,11 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
-from gateway_sms_async._cli.lists.columns import NUMBER_NAMES, NumberColumns
+from gateway_sms_async._cli.lists.columns import NUMBER_NAMES, NumberColumns, plain_name
 from gateway_sms_async._cli.lists.recipient_list import Row, open_list
 from gateway_sms_async._cli.reports.deliveries import RetryList, write_deliveries, write_header
+from gateway_sms_async._recipients.numbers import normalize
 from gateway_sms_async.models import RecipientReport
 
 from ...support.recipients import ABSENT, ANNA, UNKNOWN, recipient
@@ -62,7 +63,8 @@ def test_one_line_for_each_recipient() -> None:
     )
     first, second = rows_of("abc", delivered, recipient("+44 7911 123456", **FAILED))
     assert first == {
-        "number": ANNA,
+        # A spreadsheet would add up +39-3401234567.
+        "number": "+39 3401234567",
         "country": "+39",
         "message_id": "abc",
         "state": "delivered",
@@ -75,22 +77,22 @@ def test_one_line_for_each_recipient() -> None:
         "delivered": "2023-11-14T22:13:22.500000Z",
         "seconds_to_deliver": "2.5",
     }
-    assert (second["number"], second["country"]) == ("+44-7911123456", "+44")
+    assert (second["number"], second["country"]) == ("+44 7911123456", "+44")
     assert (second["reason"], second["permanent"]) == ("Absent Subscriber", "false")
 
 
-@pytest.mark.parametrize("words", ["=1+2", "@SUM(A1)", "-2+3", "+cmd|' /C calc'!A0"])
+@pytest.mark.parametrize("words", ["=1+2", "@SUM(A1)", "-2+3*x", "+cmd|' /C calc'!A0"])
 def test_text_from_the_gateway_is_no_formula(words: str) -> None:
-    [row] = rows_of("abc", recipient(words, state="EXPIRED", state_detail=words))
-    assert row["reason"] == f"'{words}"
-    assert row["number"] == f"'{words}"
+    [row] = rows_of(words, recipient(words, state="EXPIRED", state_detail=words))
+    for name in ("reason", "number", "message_id"):
+        assert row[name] == f'="{words}"'
 
 
 def test_text_from_the_gateway_is_no_formula_after_a_semicolon() -> None:
     # An Italian spreadsheet takes semicolons for the delimiter.
     words = "none;=1+2"
     [row] = rows_of("abc", recipient(words, state="EXPIRED", state_detail=words))
-    assert (row["reason"], row["number"]) == ("none,=1+2", "none,=1+2")
+    assert row["reason"] == row["number"] == '="none_x003B_=1+2"'
 
 
 # Recipients to retry
@@ -110,7 +112,7 @@ def test_only_recipients_that_a_retry_may_reach() -> None:
     file = io.StringIO()
     file.name = "again.csv"
     retry_list.write(file)
-    assert file.getvalue() == "number\n+39-3400000001\n+39-3400000006\n"
+    assert file.getvalue() == "number\n+39 3400000001\n+39 3400000006\n"
 
 
 @pytest.mark.parametrize("other", [DELIVERED, HOPELESS, {"state": "QUEUED"}])
@@ -183,7 +185,7 @@ def test_a_field_named_like_the_number(tmp_path: Path) -> None:
     assert retry_list.number_column() == "mobile"
     for name in ("again.csv", "again.jsonl"):
         [row] = read_back(retry_list, tmp_path / name, ["number", "phone"])
-        assert row[1:] == (ANNA, {"number": "7", "phone": "8"})
+        assert (row.number.replace(" ", "-"), row.fields) == (ANNA, {"number": "7", "phone": "8"})
     assert retry(recipient(ANNA, **FAILED)).number_column() is None
 
 
@@ -192,7 +194,7 @@ def test_fields_may_have_every_name_of_the_number(tmp_path: Path) -> None:
     retry_list = retry(recipient(ANNA, fields=fields, **FAILED))
     assert retry_list.number_column() == "number3"
     [row] = read_back(retry_list, tmp_path / "again.csv", list(fields))
-    assert row[1:] == (ANNA, fields)
+    assert row[1:] == (ANNA.replace("-", " "), fields)
 
 
 def test_a_number_in_a_field_is_written_as_it_was(tmp_path: Path) -> None:
@@ -201,23 +203,37 @@ def test_a_number_in_a_field_is_written_as_it_was(tmp_path: Path) -> None:
     assert row.fields == {"sum": "12.5"}
 
 
-# A list has one kind of line break, and a text file has no NUL.
-values = st.text(st.characters(exclude_characters="\r\0", exclude_categories=["Cs"]), max_size=12)
+# A text in typographic quotes may look split to the reader, which then refuses it.
+QUOTES = "“”„«»"
+values = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=QUOTES), max_size=12)
+hostile = st.sampled_from(
+    ["=1+2", '="x"', "+5", "'a", '="', "Eve\r+44-7700900000", "a;=1+2", "a\n=1+2", "\0", "_x000D_"]
+)
+names = st.text(
+    st.characters(exclude_categories=["Cs", "Cc", "Z"], exclude_characters=QUOTES),
+    min_size=1,
+    max_size=8,
+)
 
 
 @given(
-    st.lists(
-        st.tuples(values, values | st.sampled_from(["=1+2", '="x"', "+5", "'a", '="'])), max_size=5
-    ),
+    st.lists(st.tuples(values | hostile, values | hostile), min_size=1, max_size=5),
+    st.sampled_from(["città", "=1+2", "a;=1", "-x"]) | names,
     st.sampled_from([".csv", ".jsonl"]),
 )
-def test_fields_are_read_back_unchanged(pairs: list[tuple[str, str]], suffix: str) -> None:
+@example([("a", "\r"), ("", "\x1f")], "=1+2", ".csv")
+def test_fields_are_read_back_unchanged(
+    pairs: list[tuple[str, str]], column: str, suffix: str
+) -> None:
+    kept = dict.fromkeys(["name", column])
+    if len(kept) == 1 or plain_name(column).lower() in {"name", *NUMBER_NAMES}:
+        return
     wanted = [
-        (f"+39-340{at:07}", {"name": name, "città": town}) for at, (name, town) in enumerate(pairs)
+        (f"+39 340{at:07}", dict(zip(kept, pair, strict=True))) for at, pair in enumerate(pairs)
     ]
     retry_list = retry(*(recipient(number, fields=held, **FAILED) for number, held in wanted))
-    if not wanted:
-        return
     with TemporaryDirectory() as folder:
-        rows = read_back(retry_list, Path(folder, f"again{suffix}"), ["name", "città"])
-    assert [(row.number, row.fields) for row in rows] == wanted
+        rows = read_back(retry_list, Path(folder, f"again{suffix}"), list(kept))
+    assert [(normalize(row.number), row.fields) for row in rows] == [
+        (normalize(number), fields) for number, fields in wanted
+    ]
