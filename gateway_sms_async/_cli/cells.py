@@ -13,7 +13,7 @@ from typing import IO
 
 # Blanks, quotes and invisible characters may stand before the sign that begins a formula. Those that
 # end a cell are not among them: each is looked at by itself, so that no text takes long.
-_BEGINS = r"[ \"'\v\f\x00-\x08\x0e-\x1f\x7f-\xa0\u2000-\u200f\u2060\u3000\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]"
+_BEGINS = r"[ \"'\v\f\x00-\x08\x0e-\x1f\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2069\u3000\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]"
 
 _ENDS = r"[;\t\n\r]"
 

@@ -48,6 +48,7 @@ def test_a_guarded_text_is_read_as_it_was(text: str) -> None:
 
 @given(TEXTS)
 @example("none;=1+2")
+@example(";\u2028=1")
 @example('x;"=1+1;')
 @example("Eve\n=1+1")
 def test_no_guarded_text_is_a_formula_whatever_ends_a_cell(text: str) -> None:
