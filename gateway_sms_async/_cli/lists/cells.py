@@ -19,6 +19,8 @@ _BLANKS = r"\s\u200b-\u200f\u2060\ufeff"
 
 _BLANK_BEFORE_QUOTE = re.compile(rf'(?! )[{_BLANKS}]+"')
 
+_EMPTY_AFTER_BLANK = re.compile(rf'[{_BLANKS}]+""')
+
 _OPENED = re.compile(rf'(?:^|[\s(])["“„«»]\s?[^\s{_QUOTES}][^{_QUOTES}]*\Z')
 
 _CLOSED = re.compile(rf'[^{_QUOTES}]*[^{_QUOTES}\s]\s?["”“«»](?=[\s).,;:!?]|\Z)')
@@ -40,19 +42,22 @@ def read_rows(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[
 
     Raises BrokenRowError.
     """
-    may_be_split = False
+    may_be_split = may_be_empty = False
     # Where a cell is quoted properly, a quote is beside a delimiter or beside another quote.
     beside = f'"\n{re.escape(delimiter)}'
     # The literal quote comes first, because a search for it is fast.
     inside_a_cell = re.compile(rf'"(?<=[^{beside}]")(?=[^{beside}])')
+    empty_after_blank = re.compile(rf'""(?<=[{_BLANKS}]"")(?=[\n{re.escape(delimiter)}]|\Z)')
 
     def watched() -> Iterator[str]:
-        nonlocal may_be_split
+        nonlocal may_be_split, may_be_empty
         for content in lines:
             if ('"' in content and inside_a_cell.search(content)) or (
                 not content.isascii() and _TYPOGRAPHIC.search(content)
             ):
                 may_be_split = True
+            if '""' in content and empty_after_blank.search(content):
+                may_be_empty = True
             yield content
 
     reader = csv.reader(
@@ -61,14 +66,15 @@ def read_rows(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[
     line = 1
     try:
         for cells in reader:
-            if may_be_split:
-                if _is_split(cells):
+            if may_be_split or may_be_empty:
+                is_odd = may_be_empty and any(map(_EMPTY_AFTER_BLANK.fullmatch, cells))
+                if is_odd or (may_be_split and _is_split(cells)):
                     raise BrokenRowError(
                         "a quote inside a cell, so its text may be in two columns",
                         "begin the cell with a straight quote, directly after the delimiter",
                         line,
                     )
-                may_be_split = False
+                may_be_split = may_be_empty = False
             yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:

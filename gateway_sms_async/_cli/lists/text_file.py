@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import os
 import re
 import sys
 import tempfile
@@ -147,7 +148,8 @@ def _check_encoding(encoding: str) -> str:
 def _open(path: str) -> IO[bytes] | nullcontext[IO[bytes]]:
     if path == "-":
         stdin = cast("TextIO | None", sys.stdin)
-        if stdin is None:
+        # The command line opens os.devnull in the place of a stream that is closed.
+        if stdin is None or stdin.name == os.devnull:
             raise ListError("standard input is closed; give a file, or send the list by a pipe")
         return nullcontext(stdin.buffer)
     try:

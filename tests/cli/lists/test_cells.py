@@ -71,6 +71,7 @@ def test_quotes_after_a_blank_are_read_as_meant_or_refused(
         '1,\u00a0"Rossi, Anna",Roma,',
         '1, \u00a0"Rossi",Roma,',
         '1,"a", \t"Rossi, Anna"',
+        '1,"",\t"",Roma',
         "1,“Rossi, Anna”,Roma,",
         "1,„Rossi, Anna“,Roma,",
         "1,« Rossi, Anna »,Roma,",
