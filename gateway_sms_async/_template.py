@@ -103,6 +103,10 @@ _OTHER_MARKS = (
     re.compile(r"\*\|[^|]*\|\*"),  # *|NAME|*
 )
 
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+
+_PERCENT_ENCODED = re.compile("%[0-9A-Fa-f]{2}")
+
 _PAIR = re.compile(r"\{[^{}]*\}")
 
 _LONE_BRACE = re.compile(r"\{(?=\w)|(?<=\w)\}")
@@ -126,6 +130,8 @@ def unfilled(text: str) -> str | None:
     ):
         return None
     plain = _narrow(PLACEHOLDER.sub(_hidden, text) if "{{" in text else text)
+    if "%" in plain:
+        plain = _ADDRESS.sub(_without_percents, plain)
     places = [at for sign in _UNMATCHED if (at := plain.find(sign)) >= 0]
     if places:
         return f"braces that do not match at character {min(places) + 1}"
@@ -137,6 +143,11 @@ def unfilled(text: str) -> str | None:
         if found := _LONE_BRACE.search(without_pairs):
             return f"a lone brace at character {found.start() + 1}"
     return None
+
+
+def _without_percents(address: re.Match[str]) -> str:
+    # In a web address, %C3%A8 is one letter.
+    return _PERCENT_ENCODED.sub("\1\1\1", address[0])
 
 
 def _hidden(placeholder: re.Match[str]) -> str:

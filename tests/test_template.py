@@ -153,6 +153,7 @@ UNFILLED = {
     "Ciao #{ user.name }": "a name between other marks than {{ }} at character 7",
     "Ciao {}": "a name between other marks than {{ }} at character 6",
     "Ciao {0}": "a name between other marks than {{ }} at character 6",
+    "https://example.com/%C3%A8/%name%": "a name between other marks than {{ }} at character 28",
     "Ciao %name%": "a name between other marks than {{ }} at character 6",
     "Ciao ％name％": "a name between other marks than {{ }} at character 6",
     "Ciao *|NAME|*": "a name between other marks than {{ }} at character 6",
@@ -180,6 +181,7 @@ def test_what_is_left_of_a_template(text, left):
         "{ciao a tutti}",
         "((ora)) <b> $5 [nome]",
         "è％",
+        "www.example.com/caff%C3%A8 https://example.com/?q=perch%c3%a9%20s%C3%AC",
     ],
 )
 def test_what_is_no_template(text):
