@@ -68,7 +68,7 @@ async def test_a_campaign_to_its_end(shell: Shell, width: int) -> None:
 
 @WIDTHS
 async def test_interrupted_once_and_resumed(shell: Shell, simulator: Simulator, width: int) -> None:
-    simulator.latency = 0.05
+    simulator.latency = 0.5
     async with shell.start(*SLOW, width=width) as terminal:
         await terminal.until(lambda: len(simulator.requests) > 8)
         terminal.press("\x03")
@@ -105,12 +105,13 @@ async def test_interrupted_twice(shell: Shell, simulator: Simulator) -> None:
 async def test_a_terminal_that_is_closed_stops_a_campaign(
     shell: Shell, simulator: Simulator, tmp_path: Path
 ) -> None:
-    simulator.latency = 0.05
+    simulator.latency = 0.5
     async with shell.start(*SLOW, "--report", "report.csv") as terminal:
         await terminal.until(lambda: len(simulator.requests) > 8)
         os.kill(shell.pid, signal.SIGHUP)
     assert shell.code == 129, terminal.screen.text
     assert len((tmp_path / "report.csv").read_text().splitlines()) == 301
+    simulator.latency = 0.0
     await shell.run("resume", "c.db", "--rate", "0")
     assert set(simulator.ledger.values()) == {1}
     assert len(simulator.ledger) == 300

@@ -149,7 +149,7 @@ def _open(path: str) -> IO[bytes] | nullcontext[IO[bytes]]:
     if path == "-":
         stdin = cast("TextIO | None", sys.stdin)
         # The command line opens os.devnull in the place of a stream that is closed.
-        if stdin is None or stdin.name == os.devnull:
+        if stdin is None or getattr(stdin, "name", None) == os.devnull:
             raise ListError("standard input is closed; give a file, or send the list by a pipe")
         return nullcontext(stdin.buffer)
     try:
