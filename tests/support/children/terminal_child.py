@@ -18,6 +18,8 @@ def become(command: dict[str, Any]) -> None:
     """Become a process that a user has started on a terminal."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # The tests themselves may run under nohup, which leaves SIGHUP ignored.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # The first terminal that the leader of a session opens is the one that Ctrl-C comes from.
     terminal = os.open(command["terminal"], os.O_RDWR)
     for number in (0, 1, 2):
