@@ -28,6 +28,12 @@ def examples():
 
 EXAMPLES = list(examples())
 
+# Metadata of before the end of Benin's old numbers has them as examples, and they are refused.
+needs_new_metadata = pytest.mark.skipif(
+    phonenumbers.is_valid_number(phonenumbers.parse("+22995123456")),
+    reason="this version of phonenumbers is older than the numbers in use",
+)
+
 # Short numbers of companies, dialled inside the country only. No text reaches them, and accepting
 # so few digits would let truncated numbers through.
 TOO_SHORT = {("CA", "UAN"), ("IR", "UAN"), ("NL", "UAN"), ("NO", "UAN"), ("SJ", "UAN")}
@@ -73,6 +79,7 @@ def outcome(read, written):
 # Agreement
 
 
+@needs_new_metadata
 @pytest.mark.parametrize(
     ("form", "how"),
     [
@@ -109,6 +116,7 @@ def test_every_example_is_read_as_phonenumbers_reads_it(form, how):
         assert re.match(reported, got)
 
 
+@needs_new_metadata
 def test_numbers_are_the_same_exactly_where_phonenumbers_says_so():
     pairs = set()
     for region, kind, example in EXAMPLES:
