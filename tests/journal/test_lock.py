@@ -79,6 +79,9 @@ async def running(
         if process.returncode is None:
             process.kill()
             await process.wait()
+        # A process that it forked may hold the other ends, so the pipes do not close by themselves.
+        process._transport.close()  # type: ignore[attr-defined]
+        await asyncio.sleep(0.01)
 
 
 # --- another process -------------------------------------------------------------------------
