@@ -263,9 +263,8 @@ class Messages:
         ```
 
         The gateway knows days, not hours: a datetime raises TypeError. A day that has passed raises
-        ValueError. Raises the errors of `get`
-        and `update`. Both requests together take at most `max_elapsed` seconds. (`GET`, then
-        `PUT /messages/{id}`)
+        ValueError. Raises the errors of `get` and `update`. Both requests together take at most
+        `max_elapsed` seconds. (`GET`, then `PUT /messages/{id}`)
         """
         check_day(timestamp_send)
         deadline = self._session.deadline()

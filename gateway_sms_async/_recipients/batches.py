@@ -109,7 +109,8 @@ class Batcher:
     """Validates and deduplicates the recipients of a whole campaign, and counts them.
 
     `read` turns a number as written into the gateway's form, or raises InvalidNumberError. `check`
-    says why a recipient with these fields cannot get the text, None if it can. The argument `excluded` holds the digits of the numbers not to send to.
+    says why a recipient with these fields cannot get the text, None if it can. The argument
+    `excluded` holds the digits of the numbers not to send to.
 
     The attributes are the results so far. `total` (recipients read), `duplicates` and `excluded`
     are counts, `invalid` lists the refused recipients with the reasons, and `marks` holds the
