@@ -299,8 +299,9 @@ class GatewayClient:
 
         Raises BulkSendError, with that receipt, if not all recipients were accepted; JournalError
         if the journal cannot be used and nothing was sent; ValueError or TypeError before any
-        request, also if the source begins with a row, such as a dict. (`POST /messages/`, `PUT /messages/{id}`, `GET /messages/{id}`,
-        `GET /messages/{id}/recipients/`, `DELETE /messages/{id}`)
+        request, also if the source begins with a row, such as a dict. (`POST /messages/`,
+        `PUT /messages/{id}`, `GET /messages/{id}`, `GET /messages/{id}/recipients/`,
+        `DELETE /messages/{id}`)
         """
         source = Source(recipients)
         settings = CampaignSettings(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any
 
 from .._client import GatewayClient
 from .._receipt import Progress, Receipt
-from ..errors import BulkSendError
+from ..errors import BulkSendError, GatewayError
 from .app import signal_handlers
 from .exit_codes import UNKNOWN, after_campaign, by_signal, with_output
 from .terminal.console import print_status
@@ -74,10 +75,12 @@ class CampaignRun:
         else:
             sending.cancel()
 
-    def conclude(self, *, written: bool = True) -> int:
-        """Print the receipt and what to do next, and return the exit code.
+    def conclude(self, write_files: Callable[[Receipt], bool] | None = None) -> int:
+        """Write the files, print the receipt and what to do next, and return the exit code.
 
-        `written` says whether all files were written that were asked for.
+        `write_files` returns False if a file that was asked for could not be written. Whatever it
+        raises, the code tells what happened to the recipients. It comes first, because what it
+        prints belongs before the receipt.
         """
         interrupted = 0 if self._signal is None else by_signal(self._signal)
         if self.receipt is None:
@@ -88,6 +91,7 @@ class CampaignRun:
             )
             self._print_resume_hint()
             return UNKNOWN if last.unknown else interrupted
+        written = write_files is None or _succeeds(write_files, self.receipt)
         print_receipt(self.receipt)
         failure = self._failure
         if failure is not None and not interrupted:
@@ -113,3 +117,14 @@ class CampaignRun:
             print_status(
                 f"To resume it: gateway-sms resume {self._journal} (do not send the list again)"
             )
+
+
+def _succeeds(write_files: Callable[[Receipt], bool], receipt: Receipt) -> bool:
+    try:
+        return write_files(receipt)
+    except (OSError, ValueError, GatewayError) as error:
+        # For example a list that was deleted while it was sent.
+        print_status(f"gateway-sms: the files were not all written: {error}")
+    except Exception:  # noqa: BLE001 - the recipients have got the text all the same
+        traceback.print_exc()
+    return False

@@ -7,11 +7,17 @@ import typer
 
 from gateway_sms_async import BulkSendError, OutcomeUnknownError, Receipt
 from gateway_sms_async._cli.app import run
+from gateway_sms_async._cli.campaign_run import CampaignRun
 from gateway_sms_async._cli.exit_codes import after_campaign, after_error, with_output
+from gateway_sms_async._cli.lists.text_file import ListError
 from gateway_sms_async._cli.output_file import open_output
 from gateway_sms_async.errors import JournalError
 
 NUMBERS = ("+39-3401234501",)
+
+
+async def never(*_: object) -> Receipt:
+    raise AssertionError
 
 
 def stopped(receipt: Receipt, *, resumable: bool = False) -> BulkSendError:
@@ -42,6 +48,21 @@ def test_a_campaign_is_1_only_if_nothing_was_sent(
 def test_a_lost_output_changes_no_code_but_0() -> None:
     assert [with_output(code, written=False) for code in range(7)] == [6, 1, 2, 3, 4, 5, 6]
     assert [with_output(code, written=True) for code in range(7)] == list(range(7))
+
+
+@pytest.mark.parametrize(
+    "error", [ListError("the list is gone"), OSError("no disk"), TypeError("a fault"), KeyError(1)]
+)
+@pytest.mark.parametrize(("unknown", "code"), [((), 6), (NUMBERS, 4)])
+def test_no_error_after_the_send_says_that_nothing_was_sent(
+    error: Exception, unknown: tuple[str, ...], code: int
+) -> None:
+    def fail(receipt: Receipt) -> bool:
+        raise error
+
+    ended = CampaignRun(never, total=2, journal=None)
+    ended.receipt = Receipt(total=2, accepted=2 - len(unknown), unknown=unknown)
+    assert run(lambda: ended.conclude(fail)) == code
 
 
 @pytest.mark.parametrize(

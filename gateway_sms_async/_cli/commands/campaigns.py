@@ -235,13 +235,12 @@ def bulk(
             journal=None if journal is None else str(journal),
         )
         asyncio.run(run.run(client))
-        if run.receipt is None:
-            return run.conclude()
-        _print_new_invalid(campaign, preview.invalid, run.receipt, rejects)
-        # Before the receipt is printed: a closed pipe on stdout must not prevent these files from
-        # being written.
-        written = _write_files(campaign, run.receipt, rejects_output, unsent_output, report_output)
-        return run.conclude(written=written)
+
+        def write_files(receipt: Receipt) -> bool:
+            _print_new_invalid(campaign, preview.invalid, receipt, rejects)
+            return _write_files(campaign, receipt, rejects_output, unsent_output, report_output)
+
+        return run.conclude(write_files)
 
 
 def _confirm(preview: Preview) -> int:

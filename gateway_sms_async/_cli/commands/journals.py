@@ -75,10 +75,7 @@ def resume(
     client = account.client()
     with open_output(report) as report_output:
         asyncio.run(campaign.run(client))
-        written = True
-        if campaign.receipt is not None:
-            written = _write_report(report_output, journal, campaign.receipt)
-    return campaign.conclude(written=written)
+        return campaign.conclude(partial(_write_report, report_output, journal))
 
 
 @command(
