@@ -109,7 +109,6 @@ async def test_an_attempt_is_a_client_span(simulator: Simulator, collected: Coll
         assert 0 < span.end_time - span.start_time < 5e9
         assert span.instrumentation_scope is not None
         assert span.instrumentation_scope.schema_url == "https://opentelemetry.io/schemas/1.29.0"
-    assert send.end_time <= get.start_time  # type: ignore[operator]
     assert dict(send.attributes or {}) == {
         "http.request.method": "POST",
         "http.response.status_code": 201,

@@ -81,6 +81,12 @@ class SavedMessage:
         return self.message_id is not None
 
     @property
+    def is_fillable(self) -> bool:
+        """Whether it is open, and nothing else was begun with it: it can take more recipients."""
+        begun = self.closing is not None or self.sending is not None or self.abandoning
+        return not (begun or self.closed_elsewhere)
+
+    @property
     def is_lost(self) -> bool:
         """Whether it may be closed and cannot be looked at, because its id is not known."""
         return self.message_id is None and self.closed_elsewhere

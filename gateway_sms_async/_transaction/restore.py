@@ -20,13 +20,17 @@ async def restore_message(builder: MessageBuilder, saved: SavedMessage, journal:
 
     Without a procedure the message is still open, and takes more recipients like any other.
     """
+    builder.message.is_own = saved.is_own
+    if saved.is_fillable and not builder.requests.is_identified:
+        # It may hold the recipients of another open. A batch in doubt keeps others off it, until
+        # the list shows whose recipients it holds.
+        saved.batches[0].count = None
     assigned: list[tuple[int, Batch, int | None]] = []
     for number, batch in sorted(saved.batches.items()):
         assigned.append((number, await journal.recipients(batch.recipients), batch.count))
     assert saved.message_id is not None
     builder.restore(saved.message_id, assigned)
     builder.message.deleting = saved.abandoning
-    builder.message.is_own = saved.is_own
     if saved.sending is not None:
         _resume_single(builder, saved.sending.reference)
     elif saved.closing is not None:

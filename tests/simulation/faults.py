@@ -37,6 +37,17 @@ class Line(NamedTuple):
         )
 
 
+class HeldCopy(NamedTuple):
+    """A copy of a refused close that arrives after its process has ended.
+
+    `at_close`: right before the next close, otherwise between the two processes.
+    """
+
+    request: RecordedRequest
+    process: int
+    at_close: bool
+
+
 class FaultInjector:
     """Decides about each request, by its operation and number alone, and records it."""
 
@@ -57,12 +68,17 @@ class FaultInjector:
         self.faultless = False
         self.process = 0
         self.cells: Counter[Cell] = Counter()
+        self._held: list[HeldCopy] = []
+        self.closed_late: set[str] = set()
+        """The recipients of messages that a copy has closed after their process ended."""
 
     def fault(self, request: RecordedRequest) -> Fault | None:
         """Return the fault for this request, None for no fault."""
         operation = request.operation
         index = self._seen[operation]
         self._seen[operation] += 1
+        if operation == "close":
+            self.land_copies(at_close=True)
         name, side, rng = self._decide(operation, index)
         if name in Guard.KINDS and not self.guard.allows(name, request, self.process):
             name = ""
@@ -75,7 +91,20 @@ class FaultInjector:
         if not name:
             return None
         self.cells[operation, name, side] += 1
+        if name == "copy held":
+            self._held.append(HeldCopy(request, self.process, at_close=side == "after"))
         return KINDS[name].make(rng, side == "after")
+
+    def land_copies(self, *, at_close: bool) -> None:
+        """Let the gateway have the copies that are due now."""
+        for copy in list(self._held):
+            if copy.process >= self.process or copy.at_close != at_close:
+                continue
+            self._held.remove(copy)
+            message_id = copy.request.path.split("/")[2]
+            gateway = self.guard.simulator.gateway
+            if gateway.put(message_id, copy.request.body).body["success"]:
+                self.closed_late.update(gateway.messages[message_id].numbers)
 
     def record_response(
         self,

@@ -19,7 +19,8 @@ _NAMING = frozenset({"append", "close"})
 class Guard:
     """Decides whether a fault of these kinds may affect a request now.
 
-    `interruptible`: the process that runs may end before it sees what it was answered.
+    - `interruptible`: the process that runs may end before it sees what it was answered.
+    - `stops_at_first_look`: the process cannot close anything, because its first look is refused.
     """
 
     KINDS = frozenset({"mixed up", "closed by others"})
@@ -28,6 +29,7 @@ class Guard:
         self._records = records
         self.simulator: Any = None
         self.interruptible = False
+        self.stops_at_first_look = False
 
     def allows(self, kind: str, request: RecordedRequest, process: int) -> bool:
         """Whether a client can withstand this kind of fault at this request."""
@@ -45,6 +47,9 @@ class Guard:
             return False
         [*documents] = before.body["data"]
         if request.operation == "open":
+            if self.stops_at_first_look:
+                # Before a resume closes anything, it is known that the other open was lost.
+                return True
             # A client that named a message knows that its id is in use.
             known = (one for one in self._records if _names(one) or one.process == process)
             return documents[0]["id"] in {_message_id(one.request) for one in known}

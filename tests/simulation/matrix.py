@@ -10,8 +10,18 @@ from typing import Any
 
 from gateway_sms_async.testing import Fault
 
-OPERATIONS = ("open", "append", "close", "send", "get", "recipients", "list", "delete")
-READS = frozenset({"get", "recipients", "list"})
+OPERATIONS = (
+    "open",
+    "append",
+    "close",
+    "send",
+    "get",
+    "recipients",
+    "list",
+    "delete",
+    "recipient",
+)
+READS = frozenset({"get", "recipients", "list", "recipient"})
 WRITES = frozenset(OPERATIONS) - READS
 PUTS = frozenset({"append", "close"})
 
@@ -79,6 +89,8 @@ _STRAYS: tuple[Callable[[float], Fault], ...] = (
 )
 _REFUSED = b'{"success": false, "message": "refused", "error": 302, "data": null}'
 
+_FINAL = ((400, 400), (402, 201), (403, 403))
+
 _DELAYS = (0.3, 2.0, 8.0, 31.0, 70.0, 200.0, 600.0)
 
 KINDS: dict[str, Kind] = {
@@ -122,6 +134,7 @@ KINDS: dict[str, Kind] = {
     "repeat": Kind(lambda rng, _: Fault.repeat(rng.choice((0.0, *_DELAYS))), ("after",), PUTS),
     "repeat soon": Kind(lambda _, __: Fault.repeat(0.15), ("after",), frozenset({"append"})),
     "mixed up": Kind(lambda _, __: Fault.mixed_up(), ("after",), MIXED_UP),
+    "copy held": Kind(lambda rng, _: Fault.status(*rng.choice(_FINAL)), on=frozenset({"close"})),
     "closed by others": Kind(
         lambda _, __: Fault.closed_by_others(), ("before",), frozenset({"append", "close", "get"})
     ),

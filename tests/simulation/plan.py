@@ -108,6 +108,12 @@ class Schedule:
     delay: float = 0.0
     processes: tuple[Interruption | None, ...] = (None,)
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether the first look at a message is refused, after which nothing is closed."""
+        refused = {Pin("get", 0, kind, "before") for kind in ("401", "403")}
+        return not refused.isdisjoint(self.pins)
+
     def describe(self) -> str:
         """Return the options that differ from the default schedule, one per line."""
         lines: list[str] = []
@@ -232,6 +238,55 @@ def _draw_closed_elsewhere(rng: Random, schedule: Schedule) -> Schedule:
     )
 
 
+def _draw_held_copies(rng: Random, schedule: Schedule) -> Schedule:
+    """Draw refused closes of which a copy arrives later, between two processes or in the next one."""
+    pins = [
+        Pin("close", index, "copy held", rng.choice(("before", "after")))
+        for index in rng.sample(range(3), rng.randint(1, 2))
+    ]
+    ends = [
+        _draw_interruption(rng, journal=True, may_be_none=0.7) for _ in range(rng.randint(1, 2))
+    ]
+    return dataclasses.replace(
+        schedule, journal=True, ceiling=None, pins=tuple(pins), processes=tuple(ends)
+    )
+
+
+def _draw_anonymous(rng: Random, schedule: Schedule) -> Schedule:
+    """Draw opens side by side whose answers name nothing that tells one from another."""
+    size = rng.randint(1, 3)
+    dialect: list[tuple[str, Any]] = [("custom_returned", False)]
+    if rng.random() < 0.2:
+        dialect.append(("list_while_open", False))
+    slow = rng.choice(("drip", "drip", "hang", "late"))
+    pins = [
+        Pin("open", 0, slow, "before" if slow == "late" else "after"),
+        Pin("open", rng.choice((1, 1, 2, 3)), "mixed up", "after"),
+    ]
+    if rng.random() < 0.8:
+        # It ends before it has closed anything, so that a resume has to decide.
+        pins.append(Pin("get", 0, rng.choice(("403", "401")), "before"))
+    return dataclasses.replace(
+        schedule,
+        source=line(rng.randint(8, 30)),
+        unroutable=(),
+        body="Ciao",
+        batch_size=size,
+        recipients_per_message=size * rng.randint(2, 4),
+        concurrency=rng.randint(3, 4),
+        mode=_pick(rng, {"plain": 3, "careful": 2, "verify": 1}),
+        dialect=tuple(dialect),
+        # One open after the other, so that the next batch names the message before another opens.
+        rate=10.0,
+        timeout=30.0,
+        delay=rng.choice((0.0, 0.1, 1.0)),
+        journal=True,
+        share=0.0,
+        pins=tuple(pins),
+        processes=(_draw_interruption(rng, journal=True, may_be_none=0.7), None),
+    )
+
+
 def _draw_raise(rng: Random, schedule: Schedule) -> Schedule:
     """Draw an exception right after the answer to a close, and what follows."""
     error = Interruption(
@@ -308,7 +363,9 @@ _SPECIAL: dict[Callable[[Random, Schedule], Schedule] | None, float] = {
     _draw_closed_elsewhere: 0.02,
     _draw_pages: 0.02,
     _draw_raise: 0.04,
-    None: 0.765,
+    _draw_held_copies: 0.03,
+    _draw_anonymous: 0.03,
+    None: 0.705,
 }
 
 
@@ -390,8 +447,16 @@ def direct(index: int) -> Schedule:
     if operation in {"send", "list", "delete"}:
         # One recipient and no empty close: the message is deleted, and a single send replaces it.
         options = {"source": line(1), "dialect": (("empty_close", False),)}
+    if operation == "recipient":
+        # It seems that the list leaves out the invalid recipients, which the answers do not name.
+        options |= {
+            "unroutable": tuple(item.number for item in line(2)),
+            "dialect": (("invalid_named", 0),),
+        }
     if operation == "list":
         pins.insert(0, Pin("send", 0, "reset", "after"))
+    if kind == "copy held":
+        options |= {"journal": True, "processes": (None, None)}
     if kind == "mixed up":
         # Another message must come before.
         options |= {"concurrency": 1, "recipients_per_message": 5, "source": line(24)}

@@ -57,6 +57,26 @@ FOUND = {
         pins=(Pin("open", 0, "late", "before"), Pin("append", 0, "422/212", "before")),
         timeout=30.0,
     ),
+    # A resume added recipients to a message that held them already, because its open had got the
+    # answer of another one.
+    "added to a message that may be another one": Schedule(
+        seed=5038,
+        source=line(13),
+        batch_size=3,
+        concurrency=3,
+        recipients_per_message=9,
+        journal=True,
+        rate=10.0,
+        timeout=30.0,
+        dialect=(("custom_returned", False),),
+        pins=(
+            Pin("open", 0, "hang", "after"),
+            Pin("open", 1, "mixed up", "after"),
+            Pin("get", 0, "403", "before"),
+        ),
+        delay=1.0,
+        processes=(None, None),
+    ),
     # A close that was refused, and was too large for the message, was sent again at each resume.
     "refused, and then too large": Schedule(
         seed=4,

@@ -41,7 +41,7 @@ from tests.support.virtual_time import DeadlockError, EndlessError, ReplayLoop
 from .faults import FaultInjector, Line
 from .hooks import EPOCH, hooked
 from .matrix import Cell, may_block, may_stop
-from .oracle import Oracle
+from .oracle import Oracle, key_of
 from .plan import LIFTED, Interruption, Schedule
 from .process import CampaignProcess, CuttableConnector, InterruptError
 from .wire_rules import WireRules
@@ -157,8 +157,10 @@ class Run:
         for number, end in enumerate(processes):
             self._last = number > 0 and number == len(processes) - 1
             self._injector.process = number
+            self._injector.land_copies(at_close=False)
             self._injector.faultless = self._last
             self._injector.guard.interruptible = end is not None
+            self._injector.guard.stops_at_first_look = not number and self.schedule.is_blind
             receipt, done = await self._run_process(number, end)
             if done or not (self.schedule.journal):
                 break
@@ -361,6 +363,9 @@ class Run:
         cells = self._injector.cells
         self._oracle.repeated |= any(name in {"repeat", "repeat soon"} for _, name, _ in cells)
         ledger = self._simulator.ledger
+        # Until a resume has looked, no client can know of it.
+        late = set[str]() if self._last else self._injector.closed_late
+        self._oracle.closed_late = {key_of(number) for number in late}
         self._oracle.closed_by_others |= any(name == "closed by others" for _, name, _ in cells)
         wrong = self._oracle.check_doubles(ledger, None)
         if receipt is not None:

@@ -22,7 +22,14 @@ from gateway_sms_async._http import (
     transport as _transport,
 )
 from gateway_sms_async._journal import journal, replay
-from gateway_sms_async._journal.records import Appended, CloseRefused, Ended, Record, Resumed
+from gateway_sms_async._journal.records import (
+    Appended,
+    CloseRefused,
+    Ended,
+    Opened,
+    Record,
+    Resumed,
+)
 from gateway_sms_async._journal.replay import Position
 from gateway_sms_async._receipt import RecipientOutcome
 from gateway_sms_async._recipients.batches import Batch, Batcher
@@ -379,6 +386,30 @@ def resume_sends_intents_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(journal, "replay", replayed)
 
 
+def resume_believes_every_open(patch: pytest.MonkeyPatch) -> None:
+    """Believe at a resume that each message holds what it was opened with."""
+
+    def opened(*args: Any, **_: Any) -> Opened:
+        return Opened(*args)
+
+    patch.setattr(_requests, "Opened", opened)
+
+
+def resume_replaces_refused_closes(patch: pytest.MonkeyPatch) -> None:
+    """Give the recipients of a refused close to another message at a resume."""
+    original = journal.replay
+
+    def replayed(records: Iterator[Record], people: int) -> Position:
+        position = original(records, people)
+        for number, message in list(position.messages.items()):
+            if message.refused and message.is_unfinished:
+                position._mark(message.recipients, replay._PENDING)
+                del position.messages[number]
+        return position
+
+    patch.setattr(journal, "replay", replayed)
+
+
 def resume_forgets_resumes(patch: pytest.MonkeyPatch) -> None:
     """Release recipients of unanswered messages at every resume, wherever they are meanwhile."""
     original = Position.apply
@@ -550,6 +581,8 @@ PLANTS: list[Plant] = [
     a_list_of_any_length,
     numbers_as_written_and_strangers_ignored,
     resume_sends_intents_again,
+    resume_believes_every_open,
+    resume_replaces_refused_closes,
     resume_forgets_resumes,
     ends_not_written,
     a_message_to_be_finished_takes_more,
