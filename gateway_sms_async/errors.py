@@ -200,7 +200,7 @@ class UnexpectedResponseError(GatewayError):
 class OutcomeUnknownError(GatewayError):
     """The request may or may not have been applied: its response was lost.
 
-    A text may have gone out, so do not simply call again. Look first, by `messages.find` with
+    Or the response counts fewer recipients than were sent, and does not say which ones. A text may have gone out, so do not simply call again. Look first, by `messages.find` with
     the `reference` of the message (None if it has no reference), or by `messages.get`. The
     fault itself is the `__cause__`.
     """

@@ -119,7 +119,7 @@ class Messages:
 
         Raises ValueError or TypeError before any request, RecipientsRejectedError if the gateway
         accepted none of the recipients, and OutcomeUnknownError if a text may have been sent and was
-        not found. After any other GatewayError, nothing was sent and calling again is safe.
+        not found, or if the gateway counts fewer recipients than it was sent. After any other GatewayError, nothing was sent and calling again is safe.
         (`POST /messages/`)
         """
         deadline = self._session.deadline()
@@ -145,7 +145,8 @@ class Messages:
                 draft=draft,
                 opened_ids=self._session.opened_ids,
             )
-            return check_accepted(await self._api.open_transaction(payload, accepts=accepts))
+            opened = await self._api.open_transaction(payload, accepts=accepts)
+            return check_accepted(opened, count, reference)
         turn: float | None = None
         waits = check_flag("wait_realtime", wait_realtime)
         if draft.is_realtime:

@@ -120,9 +120,10 @@ class MessageSender:
         started = time.time()
         reference = post.reference
         custom = post.draft.custom if reference is None else reference
+        count = count_recipients(post.recipients)
         accepts = response_to(
             custom,
-            count_recipients(post.recipients),
+            count,
             draft=post.draft,
             opened_ids=self._session.opened_ids,
             sends=True,
@@ -146,7 +147,7 @@ class MessageSender:
         if post.draft.is_realtime:
             # The gateway's minute begins when it arrives.
             self._session.realtime.sent(asyncio.get_running_loop().time())
-        return check_accepted(message)
+        return check_accepted(message, count, reference)
 
     async def find(
         self,
@@ -264,10 +265,21 @@ def count_recipients(recipients: WireRecipients) -> int:
     return 1 if isinstance(recipients, str | Addressee) else len(recipients)
 
 
-def check_accepted(message: Message) -> Message:
-    """Return the message; raises RecipientsRejectedError if it has no valid recipient."""
+def check_accepted(message: Message, count: int, reference: str | None) -> Message:
+    """Return the message that was sent to so many recipients.
+
+    Raises RecipientsRejectedError if none of them is valid, and OutcomeUnknownError if the gateway
+    counts fewer: it does not say which ones.
+    """
     if message.valid == 0:
         raise RecipientsRejectedError(
             f"the gateway took none of the recipients of message {message.id}", message=message
+        )
+    counted = message.valid + message.invalid
+    if counted < count:
+        raise OutcomeUnknownError(
+            f"POST: the gateway counts {counted} of {count} recipients on message {message.id}; "
+            "messages.recipients shows which of them it sends to",
+            reference=reference,
         )
     return message

@@ -17,7 +17,6 @@ from ..errors import (
     AuthenticationError,
     GatewayError,
     InvalidRequestError,
-    LimitReachedError,
     NotFoundError,
 )
 from ..models import Message
@@ -100,14 +99,9 @@ class MessageCloser:
         seen = message.seen
         assert seen is not None
         if refused:
-            message.close_in_doubt, message.was_refused = False, True
+            requests.close_refused()
         await requests.wait_for_turn()
-        try:
-            self._reserve(seen, 0 if last is None else len(last.batch))
-        except LimitReachedError:
-            if refused:
-                requests.close_refused()
-            raise
+        self._reserve(seen, 0 if last is None else len(last.batch))
         if refused:
             # From here on it may be applied, as it may be after any other intent.
             await requests.intend_close(last, before, proven=proven, cost=self._cost())

@@ -38,6 +38,9 @@ async def restore_message(builder: MessageBuilder, saved: SavedMessage, journal:
         last = await journal.recipients(closing.recipients) if closing.recipients else None
         # Also if it is to be deleted: the recipients of its close are on no other message.
         _resume_close(builder, closing, last, refused=saved.refused)
+        if saved.refused:
+            # A copy of it may have arrived since the message was seen open: it is in doubt again.
+            journal.note(closing)
     elif saved.abandoning and not saved.closed_elsewhere:
         builder.finish_with(_delete)
     elif saved.closed_elsewhere:

@@ -41,7 +41,7 @@ ALL = os.environ.get("GATEWAY_SMS_PROOF") == "all"
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(3_600 if ALL else 300)]
 
 RANDOM_KILLS = int(os.environ.get("GATEWAY_SMS_KILLS", "100"))
-RACES = 200
+RACES = 200 if ALL else 80
 CHUNKS = 2
 RESUME_TIME = 2.0
 """The most seconds that a resume after a kill may take."""
@@ -216,7 +216,7 @@ async def test_killed_and_then_killed_again(
     name: str, chunk: int, zygote: Zygote, kill_folder: Path
 ) -> None:
     count = Count()
-    step = 1 if ALL else 23
+    step = 1 if ALL else 53
     for first in itertools.count(1 + chunk, CHUNKS):
         killed = False
         # Each second point is combined with some first point, and each first with some second.

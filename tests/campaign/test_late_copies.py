@@ -98,6 +98,24 @@ async def test_a_close_refused_as_too_large_is_replaced_only_if_its_message_is_d
         assert set(receipt.unknown) == simulator.ledger.keys()
 
 
+async def test_until_a_resume_has_looked_a_refused_close_is_in_doubt(tmp_path: Path) -> None:
+    journal = tmp_path / "campaign.db"
+    async with pair() as (simulator, gateway):
+        held = refusing_the_first_close(simulator, Fault.status(402, 201), then=lambda _: None)
+        receipt, _ = await send(gateway, 20, concurrency=1, journal=journal)
+        assert len(receipt.unsent) == 20
+        simulator.gateway.put(*held.pop())
+        simulator.faults.clear()
+        simulator.faults.add(Fault.status(403), on="GET", times=None)
+        receipt = await resumed(gateway, journal)
+        assert len(receipt.unknown) == 20
+        assert (await read_journal(journal)).unknown == receipt.unknown
+        simulator.faults.clear()
+        receipt = await resumed(gateway, journal)
+        assert receipt.accepted == 20
+        check(receipt, simulator, set(numbers(20)))
+
+
 async def test_a_refused_close_is_refused_again_at_resume_and_stays_unsent(
     tmp_path: Path,
 ) -> None:

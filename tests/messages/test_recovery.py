@@ -31,6 +31,35 @@ def client_of(simulator: Simulator) -> GatewayClient:
     return GatewayClient(simulator.token, base_url=simulator.url, rate=None, retry=QUICK)
 
 
+# Fewer recipients than were sent
+
+
+@pytest.mark.parametrize("reference", [None, "r"])
+@pytest.mark.parametrize("then", [None, Fault.reset(after_apply=True)], ids=["answered", "lost"])
+async def test_a_message_with_fewer_recipients_than_were_sent_is_no_success(
+    then: Fault | None, reference: str | None, gateway: GatewayClient, simulator: Simulator
+):
+    simulator.faults.add(Fault.partial(then=then), on="send")
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await gateway.messages.send(
+            sender="ACME", body="Ciao", recipients=[A, B], reference=reference
+        )
+    assert simulator.ledger.total() == 1
+    if then is None or reference is None:
+        assert "counts 1 of 2 recipients" in str(caught.value)
+    assert caught.value.reference is not None
+
+
+async def test_an_opened_message_with_fewer_recipients_is_no_success(
+    gateway: GatewayClient, simulator: Simulator
+):
+    simulator.faults.add(Fault.partial(), on="open")
+    with pytest.raises(OutcomeUnknownError, match="counts 1 of 2 recipients"):
+        await gateway.messages.send(
+            sender="ACME", body="Ciao", recipients=[A, B], transaction=True
+        )
+
+
 # One reference for two messages
 
 OTHERS: dict[str, dict[str, Any]] = {

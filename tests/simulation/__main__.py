@@ -32,6 +32,8 @@ def _show(seed: int) -> int:
     _write()
     for label, receipt in outcome.receipts:
         _write(f"{label}: {receipt}")
+    for line in outcome.lines:
+        _write(line)
     texted_twice = {number: n for number, n in outcome.ledger.items() if n > 1}
     _write(f"ledger: {len(outcome.ledger)} texted, twice: {texted_twice or 'none'}")
     _write(f"events: {dict(outcome.events)}")

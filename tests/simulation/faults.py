@@ -40,7 +40,7 @@ class Line(NamedTuple):
 class HeldCopy(NamedTuple):
     """A copy of a refused close that arrives after its process has ended.
 
-    `at_close`: right before the next close, otherwise between the two processes.
+    `at_close`: right before the next close of this message, otherwise between the two processes.
     """
 
     request: RecordedRequest
@@ -78,7 +78,7 @@ class FaultInjector:
         index = self._seen[operation]
         self._seen[operation] += 1
         if operation == "close":
-            self.land_copies(at_close=True)
+            self.land_copies(before=request)
         name, side, rng = self._decide(operation, index)
         if name in Guard.KINDS and not self.guard.allows(name, request, self.process):
             name = ""
@@ -95,9 +95,10 @@ class FaultInjector:
             self._held.append(HeldCopy(request, self.process, at_close=side == "after"))
         return KINDS[name].make(rng, side == "after")
 
-    def land_copies(self, *, at_close: bool) -> None:
-        """Let the gateway have the copies that are due now."""
+    def land_copies(self, *, before: RecordedRequest | None = None) -> None:
+        """Let the gateway have the copies that are due between processes, or before this close."""
         for copy in list(self._held):
+            at_close = before is not None and before.path == copy.request.path
             if copy.process >= self.process or copy.at_close != at_close:
                 continue
             self._held.remove(copy)

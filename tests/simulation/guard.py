@@ -20,7 +20,7 @@ class Guard:
     """Decides whether a fault of these kinds may affect a request now.
 
     - `interruptible`: the process that runs may end before it sees what it was answered.
-    - `stops_at_first_look`: the process cannot close anything, because its first look is refused.
+    - `is_blind`: the process cannot close anything, because its looks are refused.
     """
 
     KINDS = frozenset({"mixed up", "closed by others"})
@@ -29,7 +29,7 @@ class Guard:
         self._records = records
         self.simulator: Any = None
         self.interruptible = False
-        self.stops_at_first_look = False
+        self.is_blind = False
 
     def allows(self, kind: str, request: RecordedRequest, process: int) -> bool:
         """Whether a client can withstand this kind of fault at this request."""
@@ -47,7 +47,7 @@ class Guard:
             return False
         [*documents] = before.body["data"]
         if request.operation == "open":
-            if self.stops_at_first_look:
+            if self.is_blind:
                 # Before a resume closes anything, it is known that the other open was lost.
                 return True
             # A client that named a message knows that its id is in use.

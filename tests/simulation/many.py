@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
+from .draw import direct, draw
 from .matrix import CELLS, Cell
-from .plan import Schedule, direct, draw
+from .plan import Schedule
 from .run import Outcome, run
 
 _CHUNK = 100

@@ -77,6 +77,28 @@ FOUND = {
         delay=1.0,
         processes=(None, None),
     ),
+    # A resume saw a message closed by a copy of a close that had been refused, and stopped before it
+    # could tell whom it holds: its receipt said unknown, and its journal unsent.
+    "unsent in the journal of a resume that saw it closed": Schedule(
+        seed=12518,
+        source=line(18),
+        batch_size=3,
+        concurrency=4,
+        recipients_per_message=15,
+        mode="verify",
+        journal=True,
+        journal_rounds=5,
+        timeout=30.0,
+        max_elapsed=10.0,
+        dialect=(
+            ("strict_slashes", True),
+            ("list_pages", 2),
+            ("list_limit", 3),
+            ("empty_close", False),
+        ),
+        pins=(Pin("close", 0, "copy held", "before"),),
+        processes=(None, None),
+    ),
     # A close that was refused, and was too large for the message, was sent again at each resume.
     "refused, and then too large": Schedule(
         seed=4,
