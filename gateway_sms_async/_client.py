@@ -283,11 +283,11 @@ class GatewayClient:
         deleted, count towards `max_cost`. Recipients that are sent with a close are estimated at
         the price of those already on the message.
 
-        `on_progress` is called with a Progress at most four times a second and once at the end;
-        with `total`, the number of recipients in the source, it includes the time left. Setting
-        `stop` ends the campaign: nothing new is sent, requests in flight have five seconds to
-        complete. Cancelling does the same but returns no receipt, only a last report of progress
-        (and the journal). To stop on purpose, set `stop`.
+        `on_progress` is called with a Progress at most four times a second and once at the end; it
+        includes the time left if the source has a length, or with `total`, the number of its
+        recipients. Setting `stop` ends the campaign: nothing new is sent, requests in flight have
+        five seconds to complete. Cancelling does the same but returns no receipt, only a last report
+        of progress (and the journal). To stop on purpose, set `stop`.
 
         Whenever a campaign ends early, its receipt names every recipient of a source that has a
         length, such as a list: those that were not read yet are `unsent`. Another iterable may be

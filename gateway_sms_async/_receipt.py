@@ -58,7 +58,7 @@ class Outcome(NamedTuple):
 class Progress:
     """The progress of a campaign: counts of recipients, seconds, recipients a second.
 
-    - `total`: what the caller announced, None if unknown.
+    - `total`: the length of the source, or what the caller announced; None if unknown.
     - `accepted`: changes when a message is closed.
     - `rate`: recipients that were acknowledged by the gateway or refused, a second since the start.
     - `eta`: seconds left at that rate, None if it cannot be estimated yet.

@@ -132,7 +132,11 @@ async def read_rest(source: Source, batcher: Batcher, deadline: float) -> AsyncI
     clock = asyncio.get_running_loop().time
     items = source.rest()
     size = 1
-    while items is not None and not source.exhausted and (source.sized or clock() < deadline):
+    while (
+        items is not None
+        and not source.exhausted
+        and (source.size is not None or clock() < deadline)
+    ):
         started = clock()
         batch = Batch()
         try:

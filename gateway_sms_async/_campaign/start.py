@@ -147,5 +147,5 @@ async def new_campaign(
         journal=opened,
         concurrency=stored.concurrency,
         on_progress=on_progress,
-        total=total,
+        total=source.size if total is None else total,
     )

@@ -107,13 +107,14 @@ def _held(item: object) -> Held | Refused:
 class Source:
     """A sync or async iterable. `exhausted` is set at its end.
 
-    `sized`: it has a length, like a list, so that it has an end and can be read without waiting.
+    `size`: its length if it has one, like a list; it then has an end and can be read without
+    waiting. Otherwise None.
     """
 
     def __init__(self, recipients: Recipients) -> None:
         check_source(recipients)
         self.exhausted: bool = False
-        self.sized: bool = isinstance(recipients, Sized)
+        self.size: int | None = len(recipients) if isinstance(recipients, Sized) else None
         self._items: Items | None = None
         self._async_iterator: AsyncIterator[RecipientLike] | None = None
         if isinstance(recipients, AsyncIterable):

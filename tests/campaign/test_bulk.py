@@ -447,7 +447,6 @@ class TestProgress:
             batch_size=10,
             recipients_per_message=100,
             on_progress=reported.append,
-            total=502,
         )
         assert all(a.accepted <= b.accepted for a, b in itertools.pairwise(reported))
         last = reported[-1]
@@ -459,10 +458,19 @@ class TestProgress:
     async def test_at_most_four_a_second(self, gateway: GatewayClient) -> None:
         reported: list[Progress] = []
         receipt = await gateway.send_bulk(
-            numbers(5_000), **ACME, batch_size=10, on_progress=reported.append
+            iter(numbers(5_000)), **ACME, batch_size=10, on_progress=reported.append
         )
         assert len(reported) <= 2 + receipt.elapsed * 4
         assert reported[-1].eta is None, "no total, no time left"
+
+    @pytest.mark.parametrize("announced", [None, 7])
+    async def test_the_total_is_the_length_of_the_source_unless_it_is_announced(
+        self, gateway: GatewayClient, announced: int | None
+    ) -> None:
+        for source in (numbers(5), tuple(numbers(5)), dict.fromkeys(numbers(5)).keys()):
+            reported: list[Progress] = []
+            await gateway.send_bulk(source, **ACME, on_progress=reported.append, total=announced)
+            assert {one.total for one in reported} == {announced or 5}
 
     async def test_an_awaitable_is_awaited_in_a_task_of_its_own(
         self, gateway: GatewayClient

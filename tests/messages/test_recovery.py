@@ -55,9 +55,7 @@ async def test_an_opened_message_with_fewer_recipients_is_no_success(
 ):
     simulator.faults.add(Fault.partial(), on="open")
     with pytest.raises(OutcomeUnknownError, match="counts 1 of 2 recipients"):
-        await gateway.messages.send(
-            sender="ACME", body="Ciao", recipients=[A, B], transaction=True
-        )
+        await gateway.messages.send(sender="ACME", body="Ciao", recipients=[A, B], transaction=True)
 
 
 # One reference for two messages
