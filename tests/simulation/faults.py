@@ -95,6 +95,16 @@ class FaultInjector:
             self._held.append(HeldCopy(request, self.process, at_close=side == "after"))
         return KINDS[name].make(rng, side == "after")
 
+    def still_allows(self, fault: Fault, request: RecordedRequest) -> bool:
+        """Whether a fault may still affect its request, which took some time to arrive."""
+        if fault.kind != "closed_by_others" or self.guard.all_known(request, self.process):
+            return True
+        for record in self.records:
+            if record.request is request:
+                self.cells -= Counter([(request.operation, "closed by others", "before")])
+                record.fault = ""
+        return False
+
     def land_copies(self, *, before: RecordedRequest | None = None) -> None:
         """Let the gateway have the copies that are due between processes, or before this close."""
         for copy in list(self._held):

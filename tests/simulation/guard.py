@@ -38,7 +38,7 @@ class Guard:
         # Once in a schedule: a message may be closed after the client has looked at it for the
         # last time, which no client could know.
         again = any(record.fault.startswith(kind) for record in self._records)
-        return not (self.interruptible or again) and self._all_known(request, process)
+        return not (self.interruptible or again) and self.all_known(request, process)
 
     def _differs(self, request: RecordedRequest, process: int) -> bool:
         """Whether the response to the request before can be told from the right one."""
@@ -64,7 +64,7 @@ class Guard:
             message is not None and listed and listed.isdisjoint(map(_digits, message.numbers))
         )
 
-    def _all_known(self, request: RecordedRequest, process: int) -> bool:
+    def all_known(self, request: RecordedRequest, process: int) -> bool:
         """Whether the process has named every open message, and gave up none of them.
 
         The response shows that the message of the request is closed. From that a client must

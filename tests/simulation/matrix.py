@@ -200,9 +200,11 @@ def may_block(
     patience: float,
 ) -> bool:
     """Whether a campaign in this dialect may stop before it is complete, even without faults."""
+    # A batch that was lost leaves only the list to tell.
+    needs_list = verify or "lose_concurrent" in dialect
     return (
         # A list that is truncated, or late, cannot verify anything.
-        (("list_limit" in dialect or "list_pages" in dialect) and verify)
+        (("list_limit" in dialect or "list_pages" in dialect) and needs_list)
         or dialect.get("list_grows", 0.0) >= patience
         # Invalid recipients that are not named cannot be identified.
         or ("invalid_named" in dialect and unroutable)

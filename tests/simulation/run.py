@@ -30,7 +30,6 @@ from gateway_sms_async import (
     GatewayClient,
     GatewayError,
     JournalError,
-    Progress,
     Receipt,
     RetryPolicy,
     read_journal,
@@ -38,9 +37,10 @@ from gateway_sms_async import (
 from gateway_sms_async.testing import Dialect, Simulator
 from tests.support.virtual_time import DeadlockError, EndlessError, ReplayLoop
 
+from .completion import check_completion, check_progress, most_requests
 from .faults import FaultInjector, Line
 from .hooks import EPOCH, hooked
-from .matrix import Cell, may_block, may_stop
+from .matrix import Cell
 from .oracle import Oracle, key_of
 from .plan import LIFTED, Interruption, Schedule
 from .process import CampaignProcess, CuttableConnector, InterruptError
@@ -58,7 +58,6 @@ _LONGEST = 3600.0 * 24
 _CEILINGS_AT_RESUME = "max_recipients" in signature(GatewayClient.resume_bulk).parameters
 _SAYS_EXHAUSTED = hasattr(Receipt(), "source_exhausted")
 _MOST_ROUNDS = 400_000
-_UNIDENTIFIED = "holds its recipients cannot be known"
 
 
 @dataclass
@@ -136,7 +135,13 @@ class Run:
             last = await self._run_processes()
             simulator.land_late()
             self._check_receipt("at the very end", last)
-            self._check_completion(last)
+            self.outcome.wrong += check_completion(
+                schedule,
+                last,
+                cells=self._injector.cells,
+                events=self.outcome.events,
+                lifted=self._was_raised and schedule.raised == LIFTED,
+            )
             await asyncio.sleep(0)
             if schedule.stubborn:
                 self._released = True
@@ -161,6 +166,8 @@ class Run:
         dispatch = simulator._dispatcher.dispatch
 
         def recording(arrival: Any, fault: Any) -> Any:
+            if fault is not None and not self._injector.still_allows(fault, arrival.record):
+                fault = None
             response, remaining_fault = dispatch(arrival, fault)
             own, lost = response, remaining_fault
             if fault is not None and fault.kind == "mixed_up":
@@ -230,14 +237,16 @@ class Run:
             self._journal = process.journal
             receipt, done = None, False
         requests = len(self._simulator.requests) - before
-        if requests > self._most_requests():
+        if requests > most_requests(self.schedule):
             self._complain(number, f"{requests} requests")
         self._check_receipt(f"after process {number}", receipt)
         if self.schedule.journal:
             written = await self._check_journal(number)
             receipt = receipt or written
         elif receipt is None and not process.killed and not process.raised:
-            self._check_progress(number, process)
+            for last in process.reports[-1:]:
+                for words in check_progress(last, len(self._simulator.ledger)):
+                    self._complain(number, words)
         return receipt, done
 
     def _make_client(self) -> tuple[GatewayClient, CuttableConnector]:
@@ -394,54 +403,6 @@ class Run:
             wrong = self._oracle.check(receipt, ledger)
         self.outcome.wrong += [f"{label}: {words}" for words in wrong]
 
-    def _check_progress(self, number: int, process: CampaignProcess) -> None:
-        """Check the last progress report of a process that returned no receipt."""
-        if not process.reports:
-            return
-        last: Progress = process.reports[-1]
-        texted = len(self._simulator.ledger)
-        if not last.accepted <= texted <= last.accepted + last.unknown:
-            self._complain(number, f"{texted} were texted, but the last report was {last}")
-        parts = last.accepted + last.invalid + last.duplicates + last.unknown + last.unsent
-        if parts != last.read:
-            self._complain(number, f"the parts of {last} add up to {parts}")
-
-    def _check_completion(self, receipt: Receipt | None) -> None:
-        """Check that the campaign is complete, unless a fault or the dialect may prevent it."""
-        schedule = self.schedule
-        journal = schedule.journal
-        quiet = not self._injector.cells and schedule.processes == (None,)
-        quiet = quiet and schedule.delay < schedule.timeout
-        blocked = may_block(
-            dict(schedule.dialect),
-            verify=schedule.mode == "verify",
-            unroutable=bool(schedule.unroutable),
-            with_fields="{{" in schedule.body,
-            patience=schedule.max_elapsed,
-        )
-        if schedule.cell is not None and not may_stop(schedule.cell):
-            quiet = True
-        # A campaign has ten rounds: a recipient that is missing after them stays unsent.
-        out_of_rounds = any("rounds" in event for event in self.outcome.events)
-        # Once the answer to an open was lost, nothing may show which message another answer is about.
-        is_anonymous = "custom_returned" in dict(schedule.dialect)
-        unidentified = is_anonymous and any(_UNIDENTIFIED in event for event in self.outcome.events)
-        if (ceiling := schedule.ceiling) is not None:
-            # What costs nothing, or less, has no cost that could be limited.
-            priceless = ceiling.cost is not None and schedule.price <= 0
-            blocked = blocked or priceless or not self._lifted
-        if blocked or out_of_rounds or unidentified or not (journal or quiet):
-            return
-        if receipt is None or not (receipt.complete or receipt.unknown or receipt.doubled):
-            self.outcome.wrong.append(f"did not complete: {receipt}")
-        elif quiet and not receipt.complete:
-            self.outcome.wrong.append(f"did not complete, though nothing prevented it: {receipt}")
-
-    @property
-    def _lifted(self) -> bool:
-        """Whether the last process was resumed with ceilings that cannot be reached."""
-        return self._was_raised and self.schedule.raised == LIFTED
-
     def _check_source(
         self,
         number: int,
@@ -464,17 +425,6 @@ class Run:
             self._complain(number, f"read the source to its end, and found {receipt.total}")
         if self._sized and not exhausted and not process.fails:
             self._complain(number, "did not read the rest of a list")
-
-    def _most_requests(self) -> int:
-        schedule = self.schedule
-        size = min(schedule.batch_size, schedule.recipients_per_message)
-        dialect = dict(schedule.dialect)
-        alone = dialect.get("object_lists") is False and "{{" in schedule.body
-        if alone or "max_recipients" in dialect:
-            # One by one, or halved until the gateway takes it.
-            size = 1
-        batches = len(schedule.source) // size
-        return 150 + 40 * (batches + 2)
 
     def _finish(self) -> None:
         outcome = self.outcome
