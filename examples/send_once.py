@@ -34,7 +34,9 @@ async def _look(gateway: sms.GatewayClient, references: ReferenceStore, referenc
     try:
         message = await gateway.messages.find(reference)
     except sms.GatewayError as error:
-        raise sms.OutcomeUnknownError("the search failed", reference=reference) from error
+        raise sms.OutcomeUnknownError(
+            "the search for the text failed", reference=reference
+        ) from error
     if message is None or message.valid == 0:
-        raise sms.OutcomeUnknownError("not found, or not yet", reference=reference)
+        raise sms.OutcomeUnknownError("the text was not found", reference=reference)
     await references.mark_sent(reference)

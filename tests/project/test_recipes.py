@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,7 @@ def start(simulator: Simulator, tmp_path: Path) -> Start:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=file,
+                start_new_session=True,
             )
         try:
             yield Process(process, errors)
@@ -99,9 +100,9 @@ def start(simulator: Simulator, tmp_path: Path) -> Start:
             sys.stderr.write(errors.read_text(encoding="utf-8"))
             raise
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            with suppress(ProcessLookupError):  # the processes of a pool would outlive their parent
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
     return start
 
