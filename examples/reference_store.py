@@ -36,6 +36,11 @@ class ReferenceStore:
         statement = "UPDATE sent SET state = 'sent' WHERE reference = ?"
         await asyncio.to_thread(self._execute, statement, reference)
 
+    async def release(self, reference: str) -> None:
+        """Forget a reference for which nothing was sent, so that it can be used again."""
+        statement = "DELETE FROM sent WHERE reference = ? AND state = 'reserved'"
+        await asyncio.to_thread(self._execute, statement, reference)
+
     async def state(self, reference: str) -> ReferenceState:
         """Return "reserved" if it is not known here whether the message was sent."""
         statement = "SELECT state FROM sent WHERE reference = ?"

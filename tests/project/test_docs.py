@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import json
 import re
 import shlex
 import shutil
@@ -199,10 +200,19 @@ async def test_commands(page: str, folder: Path) -> None:
             assert printed or shlex.split(line)[1:3] == ["journal", "purge"]
 
 
+def program_of(file: Path) -> str:
+    """Return the text of a program; of a notebook, its cells with a blank line between two."""
+    text = file.read_text(encoding="utf-8")
+    if file.suffix != ".ipynb":
+        return text
+    cells = [one for one in json.loads(text)["cells"] if one["cell_type"] == "code"]
+    return "\n\n".join("".join(one["source"]) for one in cells) + "\n"
+
+
 def test_programs_that_are_files_are_word_for_word() -> None:
     for block in FILES:
         assert block.file is not None
-        assert block.text == (ROOT / block.file).read_text(encoding="utf-8"), block
+        assert block.text == program_of(ROOT / block.file), block
 
 
 def anchors(page: Path) -> set[str]:

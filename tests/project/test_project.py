@@ -122,6 +122,7 @@ def test_the_sdist_holds_the_whole_checkout_and_nothing_else(tmp_path: Path) -> 
             ".css",
             ".csv",
             ".db",
+            ".ipynb",
             ".jinja2",
             ".json",
             ".jsonl",
