@@ -278,7 +278,7 @@ def test_the_locked_tools_are_those_of_the_extra() -> None:
     assert asked.split() == project["optional-dependencies"]["release"]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.proof
 @pytest.mark.parametrize("path", LOCKED, ids=lambda path: path.stem)
 def test_the_locked_tools_can_be_installed(path: Path) -> None:
