@@ -59,6 +59,19 @@ class Dialect:
     invalid_named: int | None = None
     """The most numbers in `recipients.invalid.list`; None: all that its total counts."""
 
+    max_sender: int = 11
+    """The most characters of a sender with letters. The vendor's words are 11; its example of a
+    list has a sender of 17."""
+    millis_dates: bool = False
+    """`options.timestamp_send` may also be milliseconds in a string, as responses have it; False:
+    only a date, and 422 for anything else."""
+    surcharge_on: Literal["both", "flash", "realtime"] | None = "both"
+    """The option, or both together, that makes a message cost a fifth more: the vendor's only
+    example with a surcharge has both, and costs 0.036 at a base of 0.03. None: none does."""
+    unknown_as_page: bool = False
+    """A path or method that the documentation does not name, HEAD and OPTIONS too, gets an HTML
+    page with 404 or 405; False: a refusal in the envelope, and HEAD and OPTIONS work."""
+
     opens_send_after: float | None = None
     """Breaks an assumption: a message that was open for this many seconds sends itself."""
     closed_takes_puts: bool = False

@@ -35,7 +35,9 @@ encode: Final = msgspec.json.Encoder().encode
 
 
 def respond(response: Response) -> web.Response:
-    """Return the gateway's response unchanged."""
+    """Return the gateway's response unchanged; without a body if it has none."""
+    if not response.body:
+        return web.Response(status=response.status)
     return web.Response(body=encode(response.body), status=response.status, content_type=_JSON)
 
 

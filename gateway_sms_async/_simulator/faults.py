@@ -211,8 +211,8 @@ class Faults:
 
         - `on`: an HTTP method in capitals ("PUT"); an operation in lower case ("list", "get",
           "recipients", "recipient", "send", "open", "append", "close", "delete", or, for the OAuth
-          service, "create_token", "get_token", "refresh_token", "delete_token", "list_scopes",
-          "get_wallet"); or "*".
+          service, "create_token", "get_token", "list_tokens", "refresh_token", "update_token",
+          "delete_token", "list_scopes", "get_wallet"); or "*".
         - `times`: None means every time.
 
         If several faults match, the one added first applies.

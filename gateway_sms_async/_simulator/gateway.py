@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
 from functools import wraps
-from typing import Any, Concatenate, Final, ParamSpec
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from . import responses
 from .deliveries import Deliveries, Timeline
@@ -47,6 +47,7 @@ _REALTIME_PAUSE: Final = 60.0
 # faults that do the same are in the dispatcher.
 _REFUSALS_THAT_APPLY_HALF: Final = frozenset({402, 413, 422})
 _P = ParamSpec("_P")
+_Default = TypeVar("_Default")
 
 
 def _refusals_as_responses(
@@ -140,7 +141,8 @@ class Gateway:
         """`POST /messages/`: send a message, or open it with `transaction: true`."""
         request = read_object(body)
         now = self._clock()
-        sender, text = read_sender(request), read_text(request)
+        sender = read_sender(request, longest=self.dialect.max_sender)
+        text = read_text(request)
         options = read_options(request)
         message = StoredMessage(
             id=self._next_id(now),
@@ -151,7 +153,7 @@ class Gateway:
             options=options,
             created_at=now,
             updated_at=now,
-            send_at=read_date(options, default=now),
+            send_at=self._send_at(options, default=now),
             terms=self._terms,
         )
         batch = self._read_batch(request, message)
@@ -315,7 +317,24 @@ class Gateway:
         elif self.dialect.closed_takes_puts and brings_recipients(request):
             self._accept(message, batch, closes=False, now=now)
         else:
-            _change_closed(message, request, batch, now)
+            self._change_closed(message, request, batch, now)
+
+    def _change_closed(
+        self, message: StoredMessage, request: JSON, batch: ReceivedBatch, now: float
+    ) -> None:
+        """Apply a PUT to a closed message: change its date, or refuse the PUT as "already closed".
+
+        The date is the only change that a PUT may still make, and only while it is in the future.
+        """
+        send_at = self._send_at(read_options(request), default=None)
+        is_more = len(batch) > 0 or read_bool(request, "transaction")
+        if send_at is None or is_more or not message.is_waiting(now):
+            raise RefusedError(422, responses.ALREADY_CLOSED, "Transaction already closed")
+        message.send_at = send_at
+        message.released_at = now
+
+    def _send_at(self, options: JSON, *, default: _Default) -> float | _Default:
+        return read_date(options, default=default, millis=self.dialect.millis_dates)
 
     def _append(
         self, message: StoredMessage, request: JSON, batch: ReceivedBatch, now: float
@@ -326,7 +345,7 @@ class Gateway:
             raise RefusedError(422, responses.EMPTY_CLOSE, "'recipients' must not be empty")
         if self.dialect.split_close and brings_recipients(request):
             closes = False
-        send_at = read_date(read_options(request), default=message.send_at)
+        send_at = self._send_at(read_options(request), default=message.send_at)
         self._accept(message, batch, closes=closes, now=now)
         message.send_at = send_at
 
@@ -406,19 +425,6 @@ def _check_limit(count: int, limit: int | None, container: str) -> None:
     if limit is not None and count > limit:
         wording = f"at most {limit} recipients in one {container}"
         raise RefusedError(413, responses.TOO_MANY_RECIPIENTS, wording)
-
-
-def _change_closed(message: StoredMessage, request: JSON, batch: ReceivedBatch, now: float) -> None:
-    """Apply a PUT to a closed message: change its date, or refuse the PUT as "already closed".
-
-    The date is the only change that a PUT may still make, and only while it is in the future.
-    """
-    send_at = read_date(read_options(request), default=None)
-    is_more = len(batch) > 0 or read_bool(request, "transaction")
-    if send_at is None or is_more or not message.is_waiting(now):
-        raise RefusedError(422, responses.ALREADY_CLOSED, "Transaction already closed")
-    message.send_at = send_at
-    message.released_at = now
 
 
 def _results(count: int) -> str:

@@ -24,6 +24,7 @@ _QUEUED: Final = ("QUEUED", "QUEUED", "Message queued")
 _SENT: Final = ("SENT", "PENDING_ENROUTE", "Message sent to next instance")
 _INVALID: Final = ("INVALID", "INVALID_NUMBER", "Number not valid")
 _TICK: Final = 1e-6
+_SURCHARGE: Final = Decimal("1.2")
 _ID_SPACE: Final = 1 << 24  # the last six digits of an id are for the recipients
 
 
@@ -94,7 +95,15 @@ class StoredMessage:
 
     def cost(self, parts: int) -> Decimal:
         """Return the price of `parts` SMS of this message in EUR, simulated or not."""
-        return self.terms.price * parts * self.priority
+        price = self.terms.price * parts * self.priority
+        return price * _SURCHARGE if self._has_surcharge else price
+
+    @property
+    def _has_surcharge(self) -> bool:
+        on = self.terms.dialect.surcharge_on
+        if on == "both":
+            return bool(self.options.get("flash") and self.options.get("realtime"))
+        return on is not None and bool(self.options.get(on))
 
     def add(self, batch: ReceivedBatch, parts: int) -> None:
         """Append the recipients of one request, `parts` SMS in total."""

@@ -1,7 +1,8 @@
 """The vendor's OAuth service: an account, its scopes, and the tokens created for it.
 
-The server checks tokens here; tests remove scopes or tokens. No I/O. Error codes are those of the
-vendor's "OAuth" page where it names one.
+The server checks tokens here; tests remove scopes or tokens. No I/O. The calls are those of the
+service's version 2 (`/tokens`); `oauth_v1` has the older ones. Error codes are those of the vendor's
+"OAuth" page where it names one.
 """
 
 from __future__ import annotations
@@ -16,18 +17,20 @@ from decimal import Decimal
 from typing import Any, Final
 
 from . import responses
-from .requests import OAUTH_PREFIX
+from .requests import OAuthRequest
 from .responses import JSON, RefusedError, Response, failure, is_list, is_object
 
 _METHODS: Final = ("GET", "POST", "PUT", "DELETE")
 _DOMAINS: Final = ("ws.messaggisms.com", "test.ws.messaggisms.com")
 _DAY: Final = 24 * 60 * 60
 _YEAR: Final = 365 * _DAY
+_MOST_LISTED: Final = 100
 INVALID_TOKEN: Final = 60
 MISSING_SCOPES: Final = 70
 INVALID_SCOPES_FORMAT: Final = 80
 INVALID_SCOPES: Final = 90
 PATCH_INVALID_SCOPES: Final = 110
+NO_TOKEN_ID: Final = {"refresh_token": 150, "delete_token": 170}
 NO_TOKEN: Final = {"get_token": 120, "refresh_token": 160, "delete_token": 180}
 WRONG_REFRESH: Final = 130
 WRONG_ACCOUNT: Final = 140
@@ -94,31 +97,54 @@ class OAuthService:
 
     def refusal(self, token: str, method: str) -> Response | None:
         """Return the refusal if `token` does not allow a request by `method`, else None."""
-        known = self._valid(token)
+        known = self.find(token)
         if known is None:
             return failure(401, responses.UNAUTHORIZED, "Unauthorized")
         if not {f"{method}:{domain}/messages" for domain in _DOMAINS} & set(known.scopes):
             return failure(403, responses.FORBIDDEN, "Forbidden")
         return None
 
-    def call(self, operation: str, token: str, authorization: str, body: object) -> Response:
-        """Apply one of the service's operations, and return its response."""
+    @property
+    def credit(self) -> float:
+        """The account's credit, in EUR."""
+        return float(self._credit())
+
+    def find(self, token: str) -> IssuedToken | None:
+        """Return the token, None if it is unknown or has expired."""
+        known = self.tokens.get(token)
+        return None if known is None or self._clock() >= known.expires_at else known
+
+    def valid_tokens(self) -> list[IssuedToken]:
+        """Return the tokens that have not expired, oldest first."""
+        return [known for known in self.tokens.values() if self._clock() < known.expires_at]
+
+    def call(self, request: OAuthRequest) -> Response:
+        """Apply one of the calls, and return its response."""
+        target, _, query, authorization, body = request
+        _, operation, token = target
         try:
             if operation != "refresh_token":
-                self._check_account(authorization, responses.UNAUTHORIZED)
+                self.check_account(authorization, responses.UNAUTHORIZED)
+            if not token and operation in NO_TOKEN_ID:
+                raise RefusedError(400, NO_TOKEN_ID[operation], "Token ID is required")
             match operation:
                 case "refresh_token":
                     response = self._patch(token, authorization, body)
                 case "create_token":
                     response = self._create(body)
+                case "list_tokens":
+                    listed = self.valid_tokens()[_read_count(query.get("skip"), 0) :]
+                    limit = _read_count(query.get("limit"), _MOST_LISTED)
+                    listed = listed[: min(limit, _MOST_LISTED)]
+                    response = enveloped([self._describe(known) for known in listed])
                 case "list_scopes":
-                    response = _enveloped(self._list_scopes())
+                    response = enveloped(self._list_scopes())
                 case "get_wallet":
-                    response = _enveloped({"credit": float(self._credit())})
+                    response = enveloped({"credit": self.credit})
                 case "delete_token":
                     self._find(token, operation)
                     del self.tokens[token]
-                    response = _enveloped(None, "Deleted")
+                    response = enveloped(None, "Deleted")
                 case _:
                     response = self._show(self._find(token, operation))
         except RefusedError as refused:
@@ -139,7 +165,7 @@ class OAuthService:
         if "scopes" not in requested:
             raise RefusedError(422, MISSING_SCOPES, "missing scopes array")
         scopes = self._checked_scopes(requested["scopes"], INVALID_SCOPES)
-        return self._show(self._issue(scopes, str(requested.get("name", "")), requested.get("ttl")))
+        return self._show(self.issue(scopes, str(requested.get("name", "")), requested.get("ttl")))
 
     def _patch(self, token: str, authorization: str, body: Any) -> Response:
         requested = body if is_object(body) else {}
@@ -149,33 +175,34 @@ class OAuthService:
             if known.refresh_token is None or credentials != known.refresh_token:
                 raise RefusedError(401, WRONG_REFRESH, "Unauthorized")
             del self.tokens[token]
-            return self._show(self._issue(known.scopes, known.name, requested.get("ttl")))
-        self._check_account(authorization, WRONG_ACCOUNT)
+            return self._show(self.issue(known.scopes, known.name, requested.get("ttl")))
+        self.check_account(authorization, WRONG_ACCOUNT)
         known = replace(self._find(token, "refresh_token"))
         if "scopes" in requested:
             known.scopes = self._checked_scopes(requested["scopes"], PATCH_INVALID_SCOPES)
         if "ttl" in requested:
-            known.expires_at = self._clock() + self._ttl(requested["ttl"])
+            known.expires_at = self.expiry(requested["ttl"])
         known.name = str(requested.get("name", known.name))
         self.tokens[token] = known
         return self._show(known)
 
-    def _issue(self, scopes: list[str], name: str, ttl: Any) -> IssuedToken:
-        now = self._clock()
+    def issue(self, scopes: list[str], name: str, ttl: Any) -> IssuedToken:
+        """Make a token with these scopes, without those in `dropped`."""
         issued = IssuedToken(
             token=secrets.token_hex(12),
             refresh_token=secrets.token_hex(12) if self.refreshable else None,
             name=name,
             scopes=[scope for scope in scopes if scope not in self.dropped],
-            created_at=now,
-            expires_at=now + self._ttl(ttl),
+            created_at=self._clock(),
+            expires_at=self.expiry(ttl),
         )
         self.tokens[issued.token] = issued
         return issued
 
-    def _ttl(self, requested: Any) -> float:
-        lifetime = requested if isinstance(requested, int) and requested > 0 else self.default_ttl
-        return min(lifetime, self.max_ttl)
+    def expiry(self, ttl: Any) -> float:
+        """Return when a token with this `ttl` expires; one that cannot be used is the default."""
+        lifetime = ttl if isinstance(ttl, int) and ttl > 0 else self.default_ttl
+        return self._clock() + min(lifetime, self.max_ttl)
 
     def _checked_scopes(self, requested: Any, code: int) -> list[str]:
         if not is_list(requested) or not all(isinstance(scope, str) for scope in requested):
@@ -184,7 +211,8 @@ class OAuthService:
             raise RefusedError(422, code, "Invalid scopes specified or API not enabled")
         return list(requested)
 
-    def _check_account(self, authorization: str, code: int) -> None:
+    def check_account(self, authorization: str, code: int) -> None:
+        """Raise a refusal with the error `code` unless these are the account's credentials."""
         scheme, _, credentials = authorization.partition(" ")
         try:
             pair = base64.b64decode(credentials, validate=True).decode()
@@ -193,12 +221,8 @@ class OAuthService:
         if scheme.lower() != "basic" or pair != f"{self.email}:{self.api_key}":
             raise RefusedError(401, code, "Unauthorized")
 
-    def _valid(self, token: str) -> IssuedToken | None:
-        known = self.tokens.get(token)
-        return None if known is None or self._clock() >= known.expires_at else known
-
     def _find(self, token: str, operation: str) -> IssuedToken:
-        known = self._valid(token)
+        known = self.find(token)
         if known is None:
             raise RefusedError(404, NO_TOKEN[operation], "Not Found")
         return known
@@ -219,6 +243,10 @@ class OAuthService:
         ]
 
     def _show(self, issued: IssuedToken) -> Response:
+        detail = self._describe(issued)
+        return enveloped(detail) if self.enveloped else Response(200, detail)
+
+    def _describe(self, issued: IssuedToken) -> JSON:
         detail: JSON = {
             "token": issued.token,
             "name": issued.name,
@@ -229,27 +257,17 @@ class OAuthService:
         }
         if issued.refresh_token is not None:
             detail["refreshToken"] = issued.refresh_token
-        return _enveloped(detail) if self.enveloped else Response(200, detail)
+        return detail
 
     def _format_time(self, moment: float) -> str:
         return datetime.fromtimestamp(moment + self.clock_ahead, UTC).isoformat()
 
 
-def _enveloped(data: Any, message: str = "") -> Response:
+def _read_count(text: str | None, default: int) -> int:
+    """Return a count in a query, `default` if it is none."""
+    return int(text) if text and text.isascii() and text.isdecimal() else default
+
+
+def enveloped(data: Any, message: str = "") -> Response:
+    """Return a success with `data` in the envelope of both versions."""
     return Response(200, {"data": data, "success": True, "message": message, "error": None})
-
-
-_CALLS: Final = {
-    ("POST", "tokens", 0): "create_token",
-    ("GET", "tokens", 1): "get_token",
-    ("PATCH", "tokens", 1): "refresh_token",
-    ("DELETE", "tokens", 1): "delete_token",
-    ("GET", "scopes", 0): "list_scopes",
-    ("GET", "wallet", 0): "get_wallet",
-}
-
-
-def read_path(method: str, path: str) -> tuple[str, str]:
-    """Return the operation of a path under the service's prefix, and the token in it."""
-    name, *more = path.removeprefix(OAUTH_PREFIX).strip("/").split("/")
-    return _CALLS.get((method, name, len(more)), "unknown"), more[0] if more else ""

@@ -21,7 +21,10 @@ from .responses import (
     is_object,
 )
 
-_is_sender: Final = re.compile(r"\+?[0-9]{3,14}|(?!\+?[0-9]+$)[^\x00-\x1f]{3,11}").fullmatch
+_is_numeric: Final = re.compile(r"\+?[0-9]+").fullmatch
+_is_number: Final = re.compile(r"\+?[0-9]{3,14}").fullmatch
+_is_name: Final = re.compile(r"[^\x00-\x1f]{3,}").fullmatch
+_is_millis: Final = re.compile(r"[0-9]{1,15}").fullmatch
 _year_first: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})").fullmatch
 _day_first: Final = re.compile(r"(\d{2})-(\d{2})-(\d{4})").fullmatch
 _Default = TypeVar("_Default")
@@ -34,14 +37,20 @@ def read_object(body: object) -> JSON:
     return body
 
 
-def read_sender(request: JSON) -> str:
-    """Return the sender of the message."""
+def read_sender(request: JSON, *, longest: int) -> str:
+    """Return the sender of the message; `longest` is for one with letters."""
     sender = request.get("sender")
     if sender is None or sender == "":
         raise RefusedError(422, MISSING_SENDER, "missing 'sender' parameter")
-    if not isinstance(sender, str) or not _is_sender(sender):
-        raise invalid("'sender' must have 3-11 characters, or 3-14 if numeric")
+    if not isinstance(sender, str) or not _is_usable(sender, longest):
+        raise invalid(f"'sender' must have 3-{longest} characters, or 3-14 if numeric")
     return sender
+
+
+def _is_usable(sender: str, longest: int) -> bool:
+    if _is_numeric(sender):
+        return _is_number(sender) is not None
+    return _is_name(sender) is not None and len(sender) <= longest
 
 
 def read_text(request: JSON) -> str:
@@ -79,15 +88,23 @@ def read_options(request: JSON) -> JSON:
         raise invalid("'options' must be an object")
     read_bool(options, "flash")
     read_bool(options, "realtime")
+    for name in ("callback_url", "callback_field"):
+        if not isinstance(options.get(name), str | None):
+            raise invalid(f"'{name}' must be a string")
     return options
 
 
-def read_date(options: JSON, *, default: _Default) -> float | _Default:
-    """Return midnight in Italy of `options.timestamp_send` in wall seconds, else `default`."""
+def read_date(options: JSON, *, default: _Default, millis: bool) -> float | _Default:
+    """Return `options.timestamp_send` in wall seconds, else `default`.
+
+    A date is midnight in Italy. With `millis`, milliseconds in a string are accepted too.
+    """
     text = options.get("timestamp_send")
     if text is None:
         return default
     if isinstance(text, str):
+        if millis and _is_millis(text):
+            return int(text) / 1000
         year_first, day_first = _year_first(text), _day_first(text)
         digits = year_first.groups() if year_first else day_first and day_first.groups()[::-1]
         if digits:

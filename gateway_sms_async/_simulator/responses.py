@@ -30,6 +30,8 @@ EMPTY_CLOSE: Final = 307  # own
 TOO_MANY_RECIPIENTS: Final = 308  # own
 UNAUTHORIZED: Final = 401  # own
 FORBIDDEN: Final = 403  # own
+UNKNOWN_PATH: Final = 404  # own
+WRONG_METHOD: Final = 405  # own
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,9 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, Final, Self
 
-import msgspec
 from aiohttp import web
 
-from . import fault_effects, outbox
+from . import fault_effects, outbox, undocumented
 from .callbacks import CallbackSender, RecordedCallback
 from .deliveries import Deliveries
 from .dialect import Dialect
@@ -26,9 +25,18 @@ from .faults import Fault, Faults
 from .gateway import DEFAULT_CREDIT, DEFAULT_PRICE, Gateway
 from .home_loop import HomeLoop
 from .listener import Listener
-from .oauth import OAuthService, read_path
+from .oauth import OAuthService
+from .oauth_v1 import call_v1
 from .outbox import Text
-from .requests import OAUTH_PREFIX, UNKNOWN, RecordedRequest, read_target
+from .requests import (
+    OAUTH_PREFIX,
+    UNKNOWN,
+    OAuthRequest,
+    RecordedRequest,
+    read_body,
+    read_oauth_target,
+    read_target,
+)
 from .responses import Response
 
 DEFAULT_TOKEN: Final = "simulator-token"  # noqa: S105 - opens nothing but the simulator
@@ -39,8 +47,6 @@ _SUMMARY_PATH: Final = "/_simulator"
 # These faults concern messages. At the OAuth service the request is applied once, or lost, and the
 # response is the usual one.
 _SILENT_AT_OAUTH: Final = ("partial", "lost", "repeat", "mixed_up", "closed_by_others")
-
-_decode = msgspec.json.Decoder().decode
 
 
 class Simulator:
@@ -312,8 +318,7 @@ class Simulator:
             arrival = self._arrive(request, raw)
             record = arrival.record
             if arrival.target is UNKNOWN:
-                record.status = 404
-                return fault_effects.page(404)
+                return self._refuse(record, self._is_call(record.path))
             fault = self.faults.take(record)
             before, after = self._waits(arrival, fault)
             if before:
@@ -343,18 +348,21 @@ class Simulator:
         return before, self.latency
 
     async def _serve_oauth(self, request: web.BaseRequest, raw: bytes) -> web.StreamResponse:
-        operation, token = read_path(request.method, request.path)
-        path = request.path.replace(token, "...") if token else request.path
-        record = self._record(request, path, operation, _read_body(raw))
-        if operation == "unknown":
-            record.status = 404
-            return fault_effects.page(404)
+        method = self._method(request)
+        target = read_oauth_target(method, request.path)
+        path = request.path.replace(f"/{target.token}", "/...") if target.token else request.path
+        record = self._record(request, path, target.operation, read_body(raw))
+        if target.operation == "unknown":
+            return self._refuse(
+                record, lambda other: read_oauth_target(other, request.path).operation != "unknown"
+            )
         fault = self.faults.take(record)
         if wait := self.latency + (self.delay(record) if self.delay else 0):
             await asyncio.sleep(wait)
         undo = self.oauth.checkpoint()
         authorization = request.headers.get("authorization", "")
-        response = self.oauth.call(operation, token, authorization, record.body)
+        call = OAuthRequest(target, method, request.query, authorization, record.body)
+        response = call_v1(self.oauth, call) if target.version == 1 else self.oauth.call(call)
         if fault is None or fault.after_apply:
             record.applied = response.body.get("success", True)
         else:
@@ -364,8 +372,24 @@ class Simulator:
             return fault_effects.respond(response)
         return await fault_effects.play(fault, request, response)
 
+    def _method(self, request: web.BaseRequest) -> str:
+        """Return the method that a request counts as: a HEAD is a GET, unless it is refused."""
+        is_get = request.method == "HEAD" and not self.gateway.dialect.unknown_as_page
+        return "GET" if is_get else request.method
+
+    def _refuse(self, record: RecordedRequest, is_call: Callable[[str], bool]) -> web.Response:
+        """Answer a request that is no call; `is_call`: whether another method would make it one."""
+        as_page = self.gateway.dialect.unknown_as_page
+        answer = undocumented.answer(record.method, is_call, as_page=as_page)
+        record.status = answer.status
+        return answer
+
+    def _is_call(self, path: str) -> Callable[[str], bool]:
+        strict = self.gateway.dialect.strict_slashes
+        return lambda method: read_target(method, path, None, strict_slashes=strict) is not UNKNOWN
+
     def _arrive(self, request: web.BaseRequest, raw: bytes) -> Arrival:
-        method, path, body = request.method, request.path, _read_body(raw)
+        method, path, body = self._method(request), request.path, read_body(raw)
         strict_slashes = self.gateway.dialect.strict_slashes
         target = read_target(method, path, body, strict_slashes=strict_slashes)
         record = self._record(request, path, target.operation, body)
@@ -378,7 +402,7 @@ class Simulator:
         is_bearer = scheme.lower() == "bearer"
         if is_bearer and token in self.tokens:
             return None
-        return self.oauth.refusal(token if is_bearer else "", request.method)
+        return self.oauth.refusal(token if is_bearer else "", self._method(request))
 
     def _record(
         self, request: web.BaseRequest, path: str, operation: str, body: Any
@@ -400,10 +424,3 @@ class Simulator:
             if self._keep_requests is not None:
                 del self.requests[: -self._keep_requests]
         return record
-
-
-def _read_body(raw: bytes) -> Any:
-    try:
-        return _decode(raw) if raw else None
-    except msgspec.DecodeError:
-        return None

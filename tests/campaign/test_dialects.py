@@ -69,6 +69,11 @@ OTHER_ANSWERS: dict[str, dict[str, Any]] = {
     "Q19 lists end after three": {"list_limit": 3},
     "Q19 pages overlap": {"list_pages": 5},
     "Q20 a close only adds": {"split_close": True},
+    "senders of 17 characters": {"max_sender": 17},
+    "dates in milliseconds": {"millis_dates": True},
+    "flash costs a fifth more": {"surcharge_on": "flash"},
+    "nothing costs a fifth more": {"surcharge_on": None},
+    "a page for what is not documented": {"unknown_as_page": True},
 }
 
 AXIOM_BREAKERS = {

@@ -122,6 +122,7 @@ def test_the_sdist_holds_the_whole_checkout_and_nothing_else(tmp_path: Path) -> 
             ".css",
             ".csv",
             ".db",
+            ".in",
             ".ipynb",
             ".jinja2",
             ".json",
@@ -193,13 +194,106 @@ def test_workflows_use_pinned_actions_and_least_privilege(workflow: Path) -> Non
     assert text.count("persist-credentials: false") == text.count("actions/checkout@")
 
 
-def test_the_published_files_are_those_that_were_checked() -> None:
-    text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
-    build, publish = text.partition("\n  publish:\n")[::2]
-    assert "bash .ci/run" in build
-    assert "bash .ci/dist" in build
-    # The job with the right to publish runs no code of this project.
-    assert "run:" not in publish
-    assert "actions/checkout@" not in publish
-    assert "id-token: write" in publish
+def jobs_of(name: str) -> dict[str, str]:
+    """Return the text of each job of a workflow."""
+    text = (ROOT / ".github" / "workflows" / name).read_text(encoding="utf-8")
+    _, *pieces = re.split(r"^  ([a-z]+):\n", text.partition("\njobs:\n")[2], flags=re.MULTILINE)
+    return dict(zip(pieces[::2], pieces[1::2], strict=True))
+
+
+def needs(job: str) -> set[str]:
+    """Return the jobs that a job waits for."""
+    found = re.search(r"^    needs: (.+)$", job, re.MULTILINE)
+    return set(re.findall(r"[a-z]+", found[1])) if found else set()
+
+
+def permissions(job: str) -> set[str]:
+    [block] = re.findall(r"^    permissions:\n((?:      .+\n)+)", job, re.MULTILINE)
+    return {line.split(" #")[0].strip() for line in block.splitlines()}
+
+
+def test_a_release_is_built_alone_with_locked_tools() -> None:
+    jobs = jobs_of("release.yml")
+    build, sbom = jobs["build"], jobs["sbom"]
+    # Nothing that another job made gets in, and the tests run elsewhere.
+    assert not needs(build)
+    assert "download-artifact" not in build
+    assert "bash .ci/run" not in build
+    assert "bash .ci/build dist" in build
+    assert "bash .ci/sbom dist sbom" in sbom
+    for job in (build, sbom):
+        assert permissions(job) == {"contents: read"}
+        assert "cache" not in job
+        assert "secrets" not in job
+        assert "environment:" not in job
+        # No tool comes from elsewhere.
+        assert "pip" not in job
+        assert job.count("bash .ci/release-tools") == 1
+    install = (ROOT / ".ci" / "release-tools").read_text(encoding="utf-8")
+    assert "--require-hashes --no-deps --only-binary :all: -r .github/release-tools.txt" in install
+
+
+def test_only_what_has_passed_is_published() -> None:
+    jobs = jobs_of("release.yml")
+    assert "bash .ci/run" in jobs["test"]
+    assert not needs(jobs["test"])
+    assert needs(jobs["attest"]) == {"test", "build", "sbom"}
+    publish = jobs["publish"]
+    assert needs(publish) == {"test", "build", "sbom", "attest"}
+    assert permissions(jobs["test"]) == {"contents: read"}
+    assert permissions(jobs["attest"]) == {"id-token: write", "attestations: write"}
+    assert permissions(publish) == {"id-token: write"}
+    # The jobs with these rights run no code of this project.
+    for job in (jobs["attest"], publish):
+        assert "run:" not in job
+        assert "actions/checkout@" not in job
+    assert "attestations: true" in publish
     assert "environment:" in publish
+
+
+LOCKED = sorted((ROOT / ".github").glob("*-tools.txt"))
+
+
+@pytest.mark.parametrize("path", LOCKED, ids=lambda path: path.stem)
+def test_every_tool_is_pinned_with_hashes(path: Path) -> None:
+    text = re.sub(r"#.*", "", path.read_text(encoding="utf-8")).replace("\\\n", " ")
+    entries = [line.split() for line in text.splitlines() if line.strip()]
+    names = set()
+    for pin, *hashes in entries:
+        name, equals, pinned = pin.partition("==")
+        assert equals, pin
+        assert re.fullmatch(r"[\w.]+", pinned), pin
+        assert hashes, pin
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one) for one in hashes), pin
+        names.add(name)
+    wanted = path.with_suffix(".in").read_text(encoding="utf-8")
+    asked = set(re.findall(r"^([a-z-]+)>=", wanted, re.MULTILINE))
+    assert asked
+    assert asked <= names
+
+
+def test_the_locked_tools_are_those_of_the_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = (ROOT / ".github" / "release-tools.in").read_text(encoding="utf-8")
+    asked = re.sub(r"^#.*\n", "", asked, flags=re.MULTILINE)
+    assert asked.split() == project["optional-dependencies"]["release"]
+
+
+def test_dependencies_are_audited_every_day() -> None:
+    text = (ROOT / ".github" / "workflows" / "audit.yml").read_text(encoding="utf-8")
+    assert re.search(r'cron: "\d+ \d+ \* \* \*"', text)
+    [job] = jobs_of("audit.yml").values()
+    assert permissions(job) == {"contents: read"}
+    assert "--require-hashes --no-deps --only-binary :all: -r .github/audit-tools.txt" in job
+    assert {path.name for path in LOCKED} == set(re.findall(r"[a-z]+-tools\.txt", job))
+
+
+def test_new_versions_of_tools_wait_a_week() -> None:
+    text = (ROOT / ".github" / "dependabot.yml").read_text(encoding="utf-8")
+    updates = text.split("- package-ecosystem: ")[1:]
+    assert [one.split()[0] for one in updates] == ["github-actions", "pip"]
+    for one in updates:
+        [days] = re.findall(r"cooldown:\n      default-days: (\d+)", one)
+        assert int(days) >= 7
+    [folder] = re.findall(r"directory: (.+)", updates[1])
+    assert sorted((ROOT / folder.lstrip("/")).glob("*-tools.txt")) == LOCKED

@@ -869,6 +869,99 @@ def test_unroutable_numbers_count_as_invalid() -> None:
     assert gateway.ledger == {"+39-1": 1, "+39-3": 1, "+39-6": 1, "+39-5": 1}
 
 
+# Where the vendor's examples differ from its words, or say more
+
+
+def test_flash_with_realtime_costs_a_fifth_more_as_in_the_vendors_example() -> None:
+    gateway = make(credit=Decimal("90.97149999999986") + Decimal("0.036"))
+    message_id = sent(gateway, options={"flash": True, "realtime": True})
+    answer = gateway.get(message_id).body
+    message = answer["data"][0]
+    assert (message["base_price"], message["price"]) == (0.03, 0.036)
+    assert Decimal(answer["credit"]) == Decimal("90.97149999999986")
+
+
+@pytest.mark.parametrize(
+    ("surcharge_on", "surcharged"),
+    [
+        ("both", {(True, True)}),
+        ("flash", {(True, True), (True, False)}),
+        ("realtime", {(True, True), (False, True)}),
+        (None, set()),
+    ],
+)
+@pytest.mark.parametrize("flash", [False, True])
+@pytest.mark.parametrize("realtime", [False, True])
+def test_the_surcharge(
+    surcharge_on: Any, surcharged: set[tuple[bool, bool]], flash: bool, realtime: bool
+) -> None:
+    gateway = make(surcharge_on=surcharge_on)
+    options = {"flash": flash, "realtime": realtime}
+    message_id = sent(gateway, ["+39-1", "+39-2"], options=options, priority=1.5)
+    price = Decimal("0.108") if (flash, realtime) in surcharged else Decimal("0.09")
+    assert gateway.get(message_id).body["data"][0]["price"] == float(price)
+    assert gateway.credit == Decimal(1_000_000) - price
+
+
+def test_a_sender_of_a_vendors_example() -> None:
+    sender = "Nome del mittente"
+    fails(make().post(request(sender=sender)), 422, 304)
+    gateway = make(max_sender=17)
+    message_id = sent(gateway, sender=sender)
+    assert gateway.list_messages().body["data"][0]["sender"] == sender
+    assert gateway.get(message_id).body["data"][0]["sender"] == sender
+    for other in (sender + "x", "AB", "123456789012345", "Nome\tdel mittente"):
+        fails(gateway.post(request(sender=other)), 422, 304)
+
+
+@pytest.mark.parametrize("written", ["1703458800000", "326152800000"])
+def test_a_time_in_milliseconds(written: str) -> None:
+    options = {"timestamp_send": written}
+    fails(make().post(request(options=options)), 422, 304)
+    gateway = make(millis_dates=True)
+    message_id = sent(gateway, options=options)
+    shown = gateway.get(message_id).body["data"][0]["options"]
+    assert shown["timestamp_send"] == written
+    is_later = written.startswith("17")
+    assert gateway.delete(message_id).status == (200 if is_later else 422)
+
+
+def test_a_time_in_milliseconds_moves_a_message() -> None:
+    move = {"recipients": [], "options": {"timestamp_send": "1703545200000"}}
+    for dialect, status in (({}, 422), ({"millis_dates": True}, 200)):
+        gateway = make(**dialect)
+        message_id = sent(gateway, options={"timestamp_send": "2023-12-25"})
+        assert gateway.put(message_id, move).status == status
+        opened_id = opened(gateway, ["+39-1"])
+        assert gateway.put(opened_id, {**move, "transaction": True}).status == status
+
+
+@pytest.mark.parametrize("written", [1703458800000, "-5", "1.5e12", "", "9" * 30, "٣٢٦١٥٢٨٠٠٠٠٠"])
+def test_what_is_no_time_in_milliseconds(written: Any) -> None:
+    gateway = make(millis_dates=True)
+    fails(gateway.post(request(options={"timestamp_send": written})), 422, 304)
+    assert not gateway.messages
+
+
+@pytest.mark.parametrize("name", ["callback_url", "callback_field"])
+@pytest.mark.parametrize("value", [5, True, 0, False, ["https://example.com/"], {"url": "x"}, []])
+def test_a_callback_option_that_is_no_string(name: str, value: Any) -> None:
+    gateway = make()
+    fails(gateway.post(request(options={name: value})), 422, 304)
+    assert not gateway.messages
+    message_id = opened(gateway, ["+39-1"])
+    body = {"recipients": ["+39-2"], "transaction": True, "options": {name: value}}
+    fails(gateway.put(message_id, body), 422, 304)
+    assert gateway.messages[message_id].numbers == ["+39-1"]
+
+
+@pytest.mark.parametrize("value", [None, "", "https://example.com/"])
+def test_a_callback_option_may_be_absent(value: str | None) -> None:
+    gateway = make()
+    sent(gateway, options={"callback_url": value, "callback_field": value})
+    assert bool(gateway.watched) is bool(value)
+
+
 # Broken assumptions
 
 

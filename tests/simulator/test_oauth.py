@@ -157,10 +157,30 @@ async def test_scopes_and_wallet(service: Service) -> None:
     assert (await service.ask("GET", "/wallet"))[1]["data"] == {"credit": 7.0}
 
 
-async def test_what_is_no_call_is_a_page(service: Service) -> None:
-    for method, path in (("GET", "/tokens/a/b"), ("PUT", "/tokens/a"), ("GET", "/x"), ("GET", "/")):
-        with pytest.raises(aiohttp.ContentTypeError):
-            await service.ask(method, path)
+async def test_what_is_no_call_is_refused(service: Service) -> None:
+    for method, path in (("GET", "/tokens/a/b"), ("GET", "/x"), ("GET", "/")):
+        assert (await service.ask(method, path))[0] == 404
+    assert (await service.ask("PUT", "/tokens/a"))[0] == 405
+    paths = [record.path for record in service.simulator.requests]
+    assert paths == ["/oauth/tokens/.../b", "/oauth/x", "/oauth/", "/oauth/tokens/..."]
+
+
+async def test_the_list_of_tokens_has_pages(service: Service) -> None:
+    assert (await service.ask("GET", "/tokens"))[1]["data"] == []
+    made = [await service.make(name=str(n)) for n in range(3)]
+    await service.make(ttl=60)
+    await service.simulator.advance(60)
+    assert (await service.ask("GET", "/tokens"))[1]["data"] == made
+    assert (await service.ask("GET", "/tokens?skip=1&limit=1"))[1]["data"] == made[1:2]
+    assert (await service.ask("GET", "/tokens?skip=x&limit=-1"))[1]["data"] == made
+    assert service.simulator.requests[0].operation == "list_tokens"
+    assert (await service.ask("GET", "/tokens", by="Basic x"))[0] == 401
+
+
+async def test_a_token_missing_from_the_path(service: Service) -> None:
+    for method, code in (("PATCH", 150), ("DELETE", 170)):
+        status, answer = await service.ask(method, "/tokens", {})
+        assert (status, answer["error"], answer["message"]) == (400, code, "Token ID is required")
 
 
 async def test_faults_strike_before_or_after(service: Service) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import json
 import time
 import zlib
+from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -226,25 +227,101 @@ async def test_the_summary_needs_no_token(simulator: Simulator) -> None:
     assert len(simulator.requests) == 3
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/"),
-        ("GET", "/tokens"),
-        ("GET", "/messages/5cf7cc139f272546624d3795/senders/"),
-        ("GET", "/messages/5cf7cc139f272546624d3795/recipients/+39-1/more"),
-        ("PATCH", "/messages/5cf7cc139f272546624d3795"),
-        ("POST", "/messages/5cf7cc139f272546624d3795"),
-        ("DELETE", "/messages/5cf7cc139f272546624d3795/recipients/"),
-    ],
-)
-async def test_unknown_paths_get_a_page_not_an_envelope(
+ID = "5cf7cc139f272546624d3795"
+UNDOCUMENTED = {
+    ("GET", "/"): (404, None),
+    ("GET", "/tokens"): (404, None),
+    ("POST", "/v1/messages/"): (404, None),
+    ("HEAD", "/nothing"): (404, None),
+    ("OPTIONS", "/nothing"): (404, None),
+    ("GET", f"/messages/{ID}/senders/"): (404, None),
+    ("GET", f"/messages/{ID}/recipients/+39-1/more"): (404, None),
+    ("PATCH", f"/messages/{ID}"): (405, "DELETE, GET, HEAD, OPTIONS, PUT"),
+    ("POST", f"/messages/{ID}"): (405, "DELETE, GET, HEAD, OPTIONS, PUT"),
+    ("PATCH", "/messages/"): (405, "DELETE, GET, HEAD, OPTIONS, POST, PUT"),
+    ("DELETE", f"/messages/{ID}/recipients/"): (405, "GET, HEAD, OPTIONS"),
+    ("TRACE", f"/messages/{ID}/recipients/+39-1"): (405, "GET, HEAD, OPTIONS"),
+    ("PUT", "/oauth/wallet"): (405, "GET, HEAD, OPTIONS"),
+    ("GET", "/oauth/"): (404, None),
+    ("GET", "/oauth/tokens/a/b"): (404, None),
+}
+
+
+@pytest.mark.parametrize(("method", "path"), UNDOCUMENTED)
+async def test_what_is_not_documented_is_refused_in_the_gateways_envelope(
     simulator: Simulator, method: str, path: str
 ) -> None:
-    status, headers, body = parse(await exchange(simulator, method, path))
-    assert (status, headers["content-type"]) == (404, "text/html; charset=utf-8")
-    assert body.startswith(b"<html>")
-    assert simulator.requests[0].operation == "unknown"
+    status, allow = UNDOCUMENTED[method, path]
+    answer = parse(await exchange(simulator, method, path, token="wrong"))
+    assert (answer[0], answer[1].get("allow")) == (status, allow)
+    assert answer[1]["content-type"] == "application/json"
+    if method == "HEAD":
+        assert answer[2] == b""
+    else:
+        envelope = json.loads(answer[2])
+        assert (envelope["success"], envelope["error"], envelope["data"]) == (False, status, None)
+    (record,) = simulator.requests
+    assert (record.operation, record.status, record.applied) == ("unknown", status, False)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [*UNDOCUMENTED, ("HEAD", "/messages/"), ("OPTIONS", "/oauth/wallet")]
+)
+async def test_what_is_not_documented_may_get_a_web_servers_page(method: str, path: str) -> None:
+    async with Simulator(dialect=Dialect(unknown_as_page=True)) as simulator:
+        status, headers, body = parse(await exchange(simulator, method, path))
+        assert status in {404, 405}
+        assert headers["content-type"] == "text/html; charset=utf-8"
+        assert body.startswith(b"<html>") is (method != "HEAD")
+        assert simulator.requests[0].operation == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/messages/", "DELETE, GET, HEAD, OPTIONS, POST, PUT"),
+        (f"/messages/{ID}", "DELETE, GET, HEAD, OPTIONS, PUT"),
+        (f"/messages/{ID}/recipients/", "GET, HEAD, OPTIONS"),
+        ("/oauth/tokens", "DELETE, GET, HEAD, OPTIONS, PATCH, POST"),
+        ("/oauth/token/x", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
+    ],
+)
+async def test_options_names_the_methods(simulator: Simulator, path: str, allow: str) -> None:
+    status, headers, body = parse(await exchange(simulator, "OPTIONS", path, token="wrong"))
+    assert (status, headers["allow"], body) == (204, allow, b"")
+    assert (simulator.requests[0].operation, simulator.requests[0].status) == ("unknown", 204)
+
+
+async def test_head_is_answered_as_get_without_the_body(simulator: Simulator) -> None:
+    assert parse(await exchange(simulator, "HEAD", "/messages/"))[0] == 404
+    message_id = await opened(simulator)
+    operations = ["list", "open"]
+    for path, operation in (
+        ("/messages/", "list"),
+        (f"/messages/{message_id}", "get"),
+        (f"/messages/{message_id}/recipients/", "recipients"),
+        (f"/messages/{message_id}/recipients/+39-0", "recipient"),
+    ):
+        got, head = [parse(await exchange(simulator, method, path)) for method in ("GET", "HEAD")]
+        assert got[0] == head[0] == 200
+        assert head[1]["content-type"] == "application/json"
+        assert (head[1]["content-length"], head[2]) == (str(len(got[2])), b"")
+        operations += [operation, operation]
+    assert [record.operation for record in simulator.requests] == operations
+    assert simulator.requests[-1].method == "HEAD"
+    assert parse(await exchange(simulator, "HEAD", "/messages/", token="wrong"))[0] == 401
+
+
+async def test_head_needs_the_scope_of_get(simulator: Simulator) -> None:
+    pair = b64encode(f"{simulator.email}:{simulator.api_key}".encode()).decode()
+    async with aiohttp.ClientSession(headers={"Authorization": f"Basic {pair}"}) as session:
+        for method, status in (("GET", 404), ("POST", 403)):
+            scopes = [f"{method}:ws.messaggisms.com/messages"]
+            async with session.post(
+                f"{simulator.oauth_url}/tokens", json={"scopes": scopes}
+            ) as answer:
+                token = (await answer.json())["token"]
+            assert parse(await exchange(simulator, "HEAD", "/messages/", token=token))[0] == status
 
 
 async def test_slashes_at_the_end() -> None:
