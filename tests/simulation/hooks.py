@@ -17,7 +17,10 @@ EPOCH = 1_700_000_000.0
 """The wall time when the loop's clock is zero."""
 
 PointCallback = Callable[[str, str], None]
-"""Called with the point ("request", "answer", "close answer", "commit") and its side ("before", "after")."""
+"""Called with the point ("request", "answer", "close answer", "commit") and its side ("before", "after").
+
+And with the method and path of each request that was "answered".
+"""
 
 
 @contextlib.contextmanager
@@ -40,6 +43,7 @@ def hooked(loop: ReplayLoop, passing: PointCallback) -> Iterator[None]:
                 loop.call_soon(passing, "request", "after")
 
             reply = await attempt(self, *args, depart=leaving, **kwargs)
+            passing(f"{args[0]} {args[1]}", "answered")
             # The answer is here, and nobody has seen it yet.
             passing("answer", "before")
             if b'"transaction":false' in (args[2] or b""):

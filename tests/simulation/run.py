@@ -101,6 +101,7 @@ class Run:
         self._injector = FaultInjector(schedule, loop)
         self._simulator: Any = None
         self._process: CampaignProcess | None = None
+        self._answered: dict[tuple[int, str], float] = {}
         self._last = False
         self._read_to_end = False
         self._released = False
@@ -110,7 +111,9 @@ class Run:
 
     def passing(self, what: str, side: str) -> None:
         """Pass on a request that leaves, or a commit of the journal."""
-        if self._process is not None:
+        if side == "answered":
+            self._answered[self._injector.process, what] = self.loop.time()
+        elif self._process is not None:
             self._process.passing(what, side)
 
     # The campaign
@@ -135,12 +138,17 @@ class Run:
             last = await self._run_processes()
             simulator.land_late()
             self._check_receipt("at the very end", last)
-            self.outcome.wrong += check_completion(
-                schedule,
-                last,
-                cells=self._injector.cells,
-                events=self.outcome.events,
-                lifted=self._was_raised and schedule.raised == LIFTED,
+            may_end_early = bool(self._closed_unseen())
+            self.outcome.wrong += (
+                ()
+                if may_end_early
+                else check_completion(
+                    schedule,
+                    last,
+                    cells=self._injector.cells,
+                    events=self.outcome.events,
+                    lifted=self._was_raised and schedule.raised == LIFTED,
+                )
             )
             await asyncio.sleep(0)
             if schedule.stubborn:
@@ -395,6 +403,8 @@ class Run:
         ledger = self._simulator.ledger
         # Until a resume has looked, no client can know of it.
         late = set[str]() if self._last else self._injector.closed_late
+        if self._injector.process in self._closed_unseen():
+            late = set(ledger)
         self._oracle.closed_late = {key_of(number) for number in late}
         self._oracle.closed_by_others |= any(name == "closed by others" for _, name, _ in cells)
         wrong = self._oracle.check_doubles(ledger, None)
@@ -402,6 +412,17 @@ class Run:
             self.outcome.receipts.append((label, receipt))
             wrong = self._oracle.check(receipt, ledger)
         self.outcome.wrong += [f"{label}: {words}" for words in wrong]
+
+    def _closed_unseen(self) -> set[int]:
+        """Return the processes that ended before the answer came that shows a message closed by others."""
+        unseen: set[int] = set()
+        for record in self._injector.records:
+            request = record.request
+            what = f"{request.method} {request.path}"
+            answered = self._answered.get((record.process, what), -1.0)
+            if record.fault.startswith("closed by others") and answered < record.at:
+                unseen.add(record.process)
+        return unseen
 
     def _check_source(
         self,
