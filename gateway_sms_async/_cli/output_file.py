@@ -114,7 +114,7 @@ def _open(path: Path) -> tuple[IO[str], Path | None]:
         number = os.dup(stream)
     # By its number: another file may be at the name by now. The name's suffix says what to write.
     name = str(written or path)
-    file = open(name, "w", encoding="utf-8", newline="", opener=lambda *_: number)  # noqa: SIM115
+    file = open(name, "w", encoding="utf-8", newline="", opener=lambda _, __: number)  # noqa: SIM115
     return file, written
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from itertools import count
-from typing import Annotated, Generic, TypeVar, cast
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 import msgspec
 from msgspec import Meta, Struct
@@ -37,7 +37,8 @@ class ListDecoder(Generic[S]):
     def __init__(self, entry: type[S], *, most: int, key: str) -> None:
         self._most = most
         self._key = f'"{key}"'.encode()
-        bounded = Annotated[list[entry], Meta(max_length=most)]  # type: ignore[valid-type]  # ours
+        entries: Any = list[entry]  # type: ignore[valid-type]
+        bounded = Annotated[entries, Meta(max_length=most)]
         self._decoder = cast(
             "msgspec.json.Decoder[Envelope[list[S]]]", msgspec.json.Decoder(Envelope[bounded])
         )
