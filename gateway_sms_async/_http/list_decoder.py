@@ -38,7 +38,7 @@ class ListDecoder(Generic[S]):
         self._most = most
         self._key = f'"{key}"'.encode()
         entries: Any = list[entry]  # type: ignore[valid-type]
-        bounded = Annotated[entries, Meta(max_length=most)]  # pyright: ignore[reportInvalidTypeForm]
+        bounded: Any = Annotated[entries, Meta(max_length=most)]
         self._decoder = cast(
             "msgspec.json.Decoder[Envelope[list[S]]]", msgspec.json.Decoder(Envelope[bounded])
         )
