@@ -11,14 +11,14 @@ def main() -> None:
     """Run the command line."""
     try:
         # Here because typer and rich may be missing.
-        from ._cli.main import app  # noqa: PLC0415
+        from ._cli.main import start  # noqa: PLC0415
         from ._cli.terminal.streams import make_streams_last  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name not in {"typer", "rich"}:
             raise
         sys.exit(_explain())
     make_streams_last()
-    app(prog_name="gateway-sms")
+    start()
 
 
 def _explain() -> int:

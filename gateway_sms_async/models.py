@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 __all__ = [
     "DeliveryError",
@@ -56,6 +56,17 @@ _EMPTY = {b"[]", b"null"}
 _MOST_MONEY = 10**12
 
 
+_prefix: msgspec.json.Decoder[str | int | None] = msgspec.json.Decoder(str | int | None)
+
+
+_LARGEST_PART = 1024 * 1024
+"""Bytes: decoding a part of a response to any JSON values may take 50 times as many."""
+
+
+_MOST_INVALID = 100_000
+"""Twice the most recipients of a message. The list of the invalid ones is not decoded beyond."""
+
+
 # What none of these can be is not a response of the gateway.
 MessageId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 
@@ -63,20 +74,32 @@ MessageId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 Count = Annotated[int, Meta(ge=0, le=10**9)]
 
 
+class _WireDate(Struct, frozen=True):
+    """A time as MongoDB writes it."""
+
+    date: _Moment | UnsetType = msgspec.field(default=UNSET, name="$date")
+    number: _Moment = msgspec.field(default=None, name="$numberLong")
+
+
+_Moment = str | int | float | _WireDate | None
+
+
+_moment: msgspec.json.Decoder[_Moment] = msgspec.json.Decoder(_Moment)
+
+
 def parse_time(wire: Raw) -> datetime | None:
     """Return a time in any of the gateway's forms, in UTC; None if absent or unreadable.
 
     The forms are milliseconds as text or number, `{"$date": {"$numberLong": "…"}}`, and ISO 8601.
     """
-    value = _loads(wire)
-    while isinstance(value, dict):
-        nested = cast("dict[str, Any]", value)
-        value = nested.get("$date", nested.get("$numberLong"))
+    value = _decode(wire, _moment)
+    while isinstance(value, _WireDate):
+        value = value.number if value.date is UNSET else value.date
     try:
         if isinstance(value, str) and not value.lstrip("-").isdecimal():
             moment = datetime.fromisoformat(value)
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-        if isinstance(value, str | int | float) and not isinstance(value, bool):
+        if isinstance(value, str | int | float):
             return datetime.fromtimestamp(int(value) / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         pass
@@ -98,23 +121,31 @@ def _whole(wire: Raw) -> int | None:
     return int(amount) if amount is not None and amount == amount.to_integral_value() else None
 
 
-def _loads(wire: Raw) -> Any:
+def _decode(wire: Raw, decoder: msgspec.json.Decoder[T]) -> T | None:
+    """Return an extra part; None if absent or of another shape (the gateway sends `[]` if empty)."""
     try:
-        return msgspec.json.decode(wire)
+        return decoder.decode(wire)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
 def _convert(wire: Raw, kind: type[T]) -> T | None:
-    """Return an extra part; None if absent or of another shape (the gateway sends `[]` if empty)."""
+    """Do the same for a part of this type."""
     try:
         return msgspec.json.decode(wire, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
+def _is_too_large(wire: Raw) -> bool:
+    """Return whether a part that may hold any JSON values would take too much memory."""
+    return len(memoryview(wire)) > _LARGEST_PART
+
+
 def _convert_parts(wire: Raw, kind: type[S]) -> S:
     """Return an extra part whose fields are all optional. A bad field does not hide the others."""
+    if _is_too_large(wire):
+        return kind()
     whole = _convert(wire, kind)
     if whole is not None:
         return whole
@@ -143,7 +174,12 @@ class Refusal(Struct, frozen=True):
 
     success: bool
     error: int
-    message: Any = None
+    message: Raw = _NOTHING
+
+    @property
+    def text(self) -> str | None:
+        """What the gateway says in words; None if it is no text."""
+        return _convert(self.message, str)
 
 
 class MessageSummary(Struct, frozen=True, kw_only=True):
@@ -179,14 +215,30 @@ class InvalidCount(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         # Decoding an empty list would cost more than the rest of a response.
-        if bytes(self.wire_list) not in _EMPTY and self.total < len(self.list):
+        wire = bytes(self.wire_list)
+        if wire in _EMPTY:
+            return
+        # Each entry but one needs a comma, also those that are no numbers.
+        if wire.count(b",") > _MOST_INVALID:
+            raise ValueError("more invalid recipients are listed than a message can hold")
+        if self.total < len(self.list):
             raise ValueError("more invalid recipients are listed than counted")
 
     @property
     def list(self) -> tuple[str, ...]:
         """The numbers that the gateway lists, in its own form."""
-        named = _convert(self.wire_list, tuple[Any, ...]) or ()
-        return tuple(one for one in named if isinstance(one, str))
+        try:
+            return msgspec.json.decode(self.wire_list, type=tuple[str, ...])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass
+        try:
+            # What is no number stays undecoded: it could be anything.
+            named = msgspec.json.decode(self.wire_list, type=tuple[Raw, ...])
+            return tuple(
+                msgspec.json.decode(one, type=str) for one in named if bytes(one)[:1] == b'"'
+            )
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return ()
 
     def __repr__(self) -> str:
         return f"InvalidCount(total={self.total})"
@@ -410,8 +462,8 @@ class RecipientReport(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def prefix(self) -> str | None:
         """The international prefix, such as `+39`."""
-        prefix = _loads(self.wire_prefix)
-        return str(prefix) if isinstance(prefix, str | int) else None
+        prefix = _decode(self.wire_prefix, _prefix)
+        return None if prefix is None else str(prefix)
 
     @property
     def sms(self) -> int | None:
@@ -426,7 +478,8 @@ class RecipientReport(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def fields(self) -> dict[str, object]:
         """The values of the placeholders for this recipient."""
-        return _convert(self.wire_fields, dict[str, object]) or {}
+        wire = self.wire_fields
+        return (None if _is_too_large(wire) else _convert(wire, dict[str, object])) or {}
 
     @property
     def price(self) -> Decimal | None:

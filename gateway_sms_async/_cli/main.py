@@ -3,17 +3,23 @@
 `exit_codes` chooses the exit code of each.
 """
 
+import sys
 from typing import Annotated
 
 import typer
 
 from .. import __version__
-from .app import app, join_lines
+from .app import app, join_lines, run
+from .exit_codes import NOT_WRITTEN
+from .terminal.console import print_status
+from .terminal.streams import stdout_was_closed
 
 # Importing a module registers its commands; `--help` lists them in this order.
 from .commands import messages, campaigns, journals, report, track, account, simulator  # isort: skip
 
-__all__ = ["app"]
+__all__ = ["app", "start"]
+
+_PRINTS_ONLY = frozenset({"-h", "--help", "--version"})
 
 _COMMANDS = (messages, campaigns, journals, report, track, account, simulator)
 
@@ -47,3 +53,20 @@ def _main(
     ] = False,
 ) -> None:
     """Handle the options that come before a command."""
+
+
+def start() -> None:
+    """Run the command line. Help that could not be written has an exit code that says so."""
+    try:
+        app(prog_name="gateway-sms")
+    except SystemExit as ended:
+        if ended.code or _PRINTS_ONLY.isdisjoint(sys.argv):
+            raise
+        sys.exit(run(_after_printing))
+
+
+def _after_printing() -> int:
+    if not stdout_was_closed():
+        return 0
+    print_status("gateway-sms: stdout is closed, so nothing was printed")
+    return NOT_WRITTEN

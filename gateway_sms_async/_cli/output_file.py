@@ -1,6 +1,12 @@
-"""Files that a command writes: whole, or not at all."""
+"""Files that a command writes: whole, or not at all.
+
+They hold numbers and texts, so they go only where the user means them to go. Others may have put a
+pipe or a link at the place, in a folder that they can write to.
+"""
 
 import os
+import re
+import stat
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
@@ -74,15 +80,8 @@ def open_output(path: Path | None) -> Generator[Output | None]:
     if path is None:
         yield None
         return
-    written: Path | None = None
     try:
-        # A pipe or a device cannot be replaced, so it is written directly.
-        if not path.exists() or path.is_file():
-            # A fixed name could be that of another file, which would be overwritten.
-            number, name = tempfile.mkstemp(path.suffix, f".{path.stem}-", path.parent)
-            os.close(number)
-            written = Path(name)
-        file = (written or path).open("w", encoding="utf-8", newline="")
+        file, written = _open(path)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}; give a file to write to") from None
     try:
@@ -94,3 +93,57 @@ def open_output(path: Path | None) -> Generator[Output | None]:
         if written is not None:
             with suppress(OSError):
                 written.unlink()
+
+
+_STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
+
+_STREAM = re.compile(r"/dev/fd/([0-9]{1,9})", re.ASCII)
+
+
+def _open(path: Path) -> tuple[IO[str], Path | None]:
+    """Return what to write to, and its path if it has yet to be put in the place of `path`."""
+    stream = _stream_at(path)
+    written: Path | None = None
+    if stream is None:
+        _check_place(path)
+        # A fixed name could be that of another file, which would be overwritten.
+        number, temporary = tempfile.mkstemp(path.suffix, f".{path.stem}-", path.parent)
+        written = Path(temporary)
+    else:
+        # Opened by its name, a file would be written from its beginning, over what is in it.
+        number = os.dup(stream)
+    # By its number: another file may be at the name by now. The name's suffix says what to write.
+    name = str(written or path)
+    file = open(name, "w", encoding="utf-8", newline="", opener=lambda _, __: number)  # noqa: SIM115
+    return file, written
+
+
+def _stream_at(path: Path) -> int | None:
+    """Return the number of the open stream that a path names, such as /dev/stdout."""
+    name = str(path)
+    if found := _STREAM.fullmatch(name):
+        return int(found[1])
+    return _STREAMS.get(name)
+
+
+def _check_place(path: Path) -> None:
+    """Raise ValueError if something is at a place that must not be replaced."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    kind = next((name for is_kind, name in _KINDS.items() if is_kind(found.st_mode)), None)
+    if kind is not None:
+        raise ValueError(f"{path}: this is {kind}; give a file, or /dev/stdout")
+    if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+        raise ValueError(f"{path}: this file belongs to another user; give another file")
+
+
+_KINDS = {
+    stat.S_ISLNK: "a symbolic link",
+    stat.S_ISFIFO: "a named pipe",
+    stat.S_ISDIR: "a directory",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+}

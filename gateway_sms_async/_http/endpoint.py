@@ -10,22 +10,26 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-import msgspec
-
 from ..errors import GatewayTimeoutError
 from ..models import Envelope
 from .attempts import AttemptObserver
+from .responses import Decoder
 from .retry import AttemptFailed, AttemptResult, Operation
 
-__all__ = ["CONTROL_CAP", "LIST_CAP", "CallState", "Endpoint", "WireStatus"]
+__all__ = ["CONTROL_CAP", "LIST_CAP", "MESSAGE_CAP", "CallState", "Endpoint", "WireStatus"]
 
 T = TypeVar("T")
 
 CONTROL_CAP = 1024 * 1024
+"""The maximum size of a response in bytes, once unpacked."""
+
+
+MESSAGE_CAP = 8 * 1024 * 1024
+"""The same of one message: the gateway may list all of its recipients as invalid."""
 
 
 LIST_CAP = 64 * 1024 * 1024
-"""The maximum size of a response in bytes, once unpacked: of one message, and of a list."""
+"""The same of a list: 50,000 recipients take about 50 MB."""
 
 
 class Endpoint(Generic[T]):
@@ -37,12 +41,12 @@ class Endpoint(Generic[T]):
         self,
         method: str,
         operation: Operation,
-        decoder: msgspec.json.Decoder[Envelope[T]],
+        decoder: Decoder[Envelope[T]],
         cap: int = CONTROL_CAP,
     ) -> None:
         self.method: str = method
         self.operation: Operation = operation
-        self.decoder: msgspec.json.Decoder[Envelope[T]] = decoder
+        self.decoder: Decoder[Envelope[T]] = decoder
         self.cap: int = cap
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -24,9 +24,18 @@ from ..models import Envelope, Refusal
 from .retry import AttemptFailed, AttemptResult, parse_retry_after
 from .transport import Reply
 
-__all__ = ["decode", "judge", "refused"]
+__all__ = ["Decoder", "decode", "judge", "refused"]
 
 T = TypeVar("T")
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Decoder(Protocol[T_co]):
+    """Decodes a body; raises msgspec.DecodeError if it has another shape."""
+
+    def decode(self, body: bytes, /) -> T_co: ...
 
 
 _CODE_CLOSED = 212
@@ -42,7 +51,7 @@ _refusal = msgspec.json.Decoder(Refusal)
 def judge(
     reply: Reply,
     method: str,
-    decoder: msgspec.json.Decoder[Envelope[T]],
+    decoder: Decoder[Envelope[T]],
     accepts: Callable[[T], bool] | None,
 ) -> Envelope[T]:
     """Return the envelope of a yes; raises AttemptFailed for a no and for everything else.
@@ -68,7 +77,7 @@ def judge(
     return envelope
 
 
-def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
+def decode(decoder: Decoder[T], body: bytes) -> T | None:
     """Decode a body, also after byte order marks or if encoded twice.
 
     Returns None if it has another shape.
@@ -120,7 +129,7 @@ def refused(
     retry_after = parse_retry_after(reply.retry_after, now=time.time())
     kind = _REFUSALS.get(status)
     text = f"{request}: HTTP {status}" + ("" if code is None else f", error {code}")
-    detail = refusal.message if refusal is not None and isinstance(refusal.message, str) else None
+    detail = None if refusal is None else refusal.text
     hint = hints.get((status, code), hints.get((status, None), "")).replace("{request}", request)
     if kind is not None and (refusal is not None or status in _REFUSED_BY_STATUS):
         if (status, code) == (422, _CODE_CLOSED):

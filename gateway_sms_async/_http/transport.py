@@ -59,6 +59,10 @@ _CHUNK = 64 * 1024
 _LARGE = 1024 * 1024
 
 
+_REFUSAL_CAP = 1024 * 1024
+"""The maximum size in bytes of a response that is no success, however large a success may be."""
+
+
 class Reply(NamedTuple):
     """A complete response: status, body, and the one header that matters."""
 
@@ -89,7 +93,7 @@ class _Unusable(Exception):  # noqa: N818
 
 
 class _TooLarge(Exception):  # noqa: N818
-    """The body is larger than its cap."""
+    """The body is larger than its cap in bytes, the argument."""
 
 
 class _SentTwice(Exception):  # noqa: N818
@@ -266,7 +270,7 @@ class Transport:
                 except (aiohttp.ClientPayloadError, _TooLarge) as error:
                     response.close()
                     why = (
-                        f"is larger than {cap} bytes"
+                        f"is larger than {error.args[0]} bytes"
                         if isinstance(error, _TooLarge)
                         else "was cut off or cannot be unpacked"
                     )
@@ -310,19 +314,20 @@ def _body(payload: bytes | None) -> bytes | io.BytesIO | None:
 async def _read(response: aiohttp.ClientResponse, cap: int) -> Reply:
     encoding = response.headers.get(hdrs.CONTENT_ENCODING)
     length = response.content_length
+    if not response.ok:
+        cap = min(cap, _REFUSAL_CAP)
     if length is not None and length > cap:
-        raise _TooLarge
-    if length is not None and encoding is None:
+        raise _TooLarge(cap)
+    if length is not None and length < _LARGE and encoding is None:
         body = await response.read()
     else:
-        parts: list[bytes] = []
-        size = 0
+        # To join the parts of a large body would take its memory twice.
+        whole = io.BytesIO()
         async for part in response.content.iter_chunked(_CHUNK):
-            size += len(part)
-            if size > cap:
-                raise _TooLarge
-            parts.append(part)
-        body = b"".join(parts)
+            whole.write(part)
+            if whole.tell() > cap:
+                raise _TooLarge(cap)
+        body = whole.getvalue()
     retry_after = None if response.ok else response.headers.get(hdrs.RETRY_AFTER)
     return Reply(response.status, body, retry_after)
 

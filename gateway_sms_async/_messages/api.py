@@ -13,12 +13,12 @@ import builtins
 import re
 from collections.abc import Callable
 from html import unescape
-from typing import Any
 from unicodedata import normalize
 
 import msgspec
 
-from .._http.endpoint import LIST_CAP, Endpoint, WireStatus
+from .._http.endpoint import LIST_CAP, MESSAGE_CAP, Endpoint, WireStatus
+from .._http.list_decoder import ListDecoder
 from .._http.opened_ids import OpenedIds
 from .._http.retry import Operation
 from .._http.session import Session
@@ -47,31 +47,34 @@ _ONE = msgspec.json.Decoder(Envelope[tuple[Message] | Message])
 Accepts = Callable[[tuple[Message] | Message], bool]
 
 
-_REPORTS = msgspec.json.Decoder(Envelope[list[RecipientReport]])
+# No message holds more recipients.
+_REPORTS = ListDecoder(RecipientReport, most=50_000, key="number")
 
 
-_LIST = Endpoint(
-    "GET", Operation.READ, msgspec.json.Decoder(Envelope[list[MessageSummary]]), LIST_CAP
-)
+# As many as fit in the cap in the gateway's form.
+_SUMMARIES = ListDecoder(MessageSummary, most=1_000_000, key="id")
 
 
-_GET = Endpoint("GET", Operation.READ, _ONE)
+_LIST = Endpoint("GET", Operation.READ, _SUMMARIES, LIST_CAP)
 
 
-SEND = Endpoint("POST", Operation.SEND, _ONE)
+_GET = Endpoint("GET", Operation.READ, _ONE, MESSAGE_CAP)
 
 
-_OPEN = Endpoint("POST", Operation.OPEN, _ONE)
+SEND = Endpoint("POST", Operation.SEND, _ONE, MESSAGE_CAP)
+
+
+_OPEN = Endpoint("POST", Operation.OPEN, _ONE, MESSAGE_CAP)
 
 
 _PUT = {
-    True: Endpoint("PUT", Operation.APPEND, _ONE),
-    False: Endpoint("PUT", Operation.CLOSE, _ONE),
-    None: Endpoint("PUT", Operation.UPDATE, _ONE),
+    True: Endpoint("PUT", Operation.APPEND, _ONE, MESSAGE_CAP),
+    False: Endpoint("PUT", Operation.CLOSE, _ONE, MESSAGE_CAP),
+    None: Endpoint("PUT", Operation.UPDATE, _ONE, MESSAGE_CAP),
 }
 
 
-_DELETE = Endpoint("DELETE", Operation.DELETE, msgspec.json.Decoder(Envelope[Any]))
+_DELETE = Endpoint("DELETE", Operation.DELETE, msgspec.json.Decoder(Envelope[msgspec.Raw]))
 
 
 _RECIPIENTS = Endpoint("GET", Operation.READ, _REPORTS, LIST_CAP)

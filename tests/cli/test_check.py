@@ -16,7 +16,7 @@ from gateway_sms_async import RetryPolicy
 from gateway_sms_async._cli.campaign_input import TextOptions
 from gateway_sms_async.testing import Fault, Simulator
 
-from ..support.cli import invoke, one_line, run
+from ..support.cli import full_disk, invoke, one_line, run
 
 pytestmark = pytest.mark.anyio
 
@@ -636,9 +636,10 @@ async def test_a_report_that_cannot_be_written_does_not_hide_the_receipt(
         simulator.faults.add(Fault.status(402), on="close")
         await run(simulator, *args, "--journal", journal)
         args = ("resume", journal)
-    done = await run(simulator, *args, "--report", "/dev/full")
+    with full_disk() as full:
+        done = await run(simulator, *args, "--report", full)
     assert json.loads(done.stdout)["accepted"] == 3
-    assert "/dev/full could not be written" in done.stderr
+    assert f"{full} could not be written" in done.stderr
     assert done.exit_code == 3
 
 

@@ -20,7 +20,7 @@ from gateway_sms_async._simulator.message import StoredMessage as SimulatedMessa
 from gateway_sms_async.testing import Deliveries, Dialect, Fault, Simulator
 
 from ..support.accounting import numbers
-from ..support.cli import Page, env, finish, invoke, one_line, run, send, start, until
+from ..support.cli import Page, env, finish, full_disk, invoke, one_line, run, send, start, until
 
 RECIPIENTS = 200
 VARIED = Deliveries(spread=600.0, undelivered=0.2, pending=0.05, operator=0.1)
@@ -360,7 +360,8 @@ async def test_a_retry_list_that_was_not_written_is_6(list_file: str, tmp_path: 
         ids = await send(simulator, list_file)
         await simulator.advance(10)
         assert (await run(simulator, "report", *ids)).exit_code == 3
-        assert (await run(simulator, "report", *ids, "--retry", "/dev/full")).exit_code == 6
+        with full_disk() as full:
+            assert (await run(simulator, "report", *ids, "--retry", full)).exit_code == 6
 
 
 async def test_the_journals_of_a_campaign_and_of_its_retry(
@@ -447,8 +448,9 @@ async def test_a_file_that_cannot_be_written_does_not_hide_the_figures(
     simulator: Simulator, list_file: str
 ) -> None:
     ids = await send(simulator, list_file)
-    done = await run(simulator, "report", *ids, "--json", "--csv", "/dev/full")
-    assert done.stderr.count("/dev/full could not be written") == 1
+    with full_disk() as full:
+        done = await run(simulator, "report", *ids, "--json", "--csv", full)
+    assert done.stderr.count(f"{full} could not be written") == 1
     assert json.loads(done.stdout)["recipients"] == RECIPIENTS
     assert done.exit_code == 6
 

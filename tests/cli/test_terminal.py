@@ -275,11 +275,21 @@ async def test_the_other_ends_without_stdout(shell: Shell, place: str, lost: int
         (("resume", "c.db"), lost),
         (("journal", "show", "c.db"), lost),
         (("bulk", "none.csv", *ACME), 2),
-        (("--version",), 0),
     ):
         screen = await shell.run(*args, streams={1: place})
         assert shell.code == code, (args, screen.text)
         assert "Traceback" not in screen.text
+
+
+@pytest.mark.parametrize(("place", "code"), [("closed", 6), ("/dev/full", 6), ("gone", 0)])
+@pytest.mark.parametrize("args", [("--version",), ("--help",), ("bulk", "--help"), ("send", "-h")])
+async def test_help_that_is_not_written_is_no_success(
+    shell: Shell, args: tuple[str, ...], place: str, code: int
+) -> None:
+    screen = await shell.run(*args, streams={1: place})
+    assert shell.code == code, screen.text
+    assert ("gateway-sms: stdout " in screen.text) is (code == 6)
+    assert "Traceback" not in screen.text
 
 
 async def test_all_streams_are_closed(shell: Shell, simulator: Simulator, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ import aiohttp
 import pytest
 
 from gateway_sms_async import GatewayClient, RetryPolicy
-from gateway_sms_async._http.endpoint import CONTROL_CAP, LIST_CAP
+from gateway_sms_async._http.endpoint import LIST_CAP, MESSAGE_CAP
 from gateway_sms_async._http.transport import Transport, TransportFault
 from gateway_sms_async.errors import (
     GatewayConnectionError,
@@ -416,15 +416,15 @@ def answers_too_large(cap: int) -> dict[str, Play]:
 
 
 @pytest.mark.parametrize("kind", answers_too_large(0))
-async def test_an_answer_above_a_mebibyte_is_refused_at_once(kind):
-    play = answers_too_large(CONTROL_CAP)[kind]
+async def test_an_answer_above_eight_mebibytes_is_refused_at_once(kind):
+    play = answers_too_large(MESSAGE_CAP)[kind]
     async with RawServer(play) as server, client(server.url) as gateway:
         async with asyncio.timeout(4):
             error = await fault_of(gateway)
             await until(lambda: server.ended >= 1)
     assert type(error) is UnexpectedResponseError
     assert error.status == 200
-    assert str(CONTROL_CAP) in str(error)
+    assert str(MESSAGE_CAP) in str(error)
 
 
 @pytest.mark.parametrize("kind", ["declared", "chunked", "endless", "gzip bomb", "endless gzip"])
@@ -437,7 +437,7 @@ async def test_a_list_above_sixty_four_mebibytes_is_refused(kind):
 
 async def test_an_answer_that_is_too_large_is_not_asked_for_again():
     """It would be as large the next time, and a list at its cap is 64 MiB each time."""
-    play = answers_too_large(CONTROL_CAP)["declared"]
+    play = answers_too_large(MESSAGE_CAP)["declared"]
     async with RawServer(play) as server, client(server.url, attempts=5) as gateway:
         assert isinstance(await fault_of(gateway), UnexpectedResponseError)
         assert len(server.requests) == 1
@@ -445,7 +445,7 @@ async def test_an_answer_that_is_too_large_is_not_asked_for_again():
 
 async def test_an_answer_up_to_its_bound_is_read():
     body = envelope()
-    for content in (body + b" " * (CONTROL_CAP - len(body)), body):
+    for content in (body + b" " * (MESSAGE_CAP - len(body)), body):
         for answer in (
             http(content),
             http(gzip.compress(content), "Content-Encoding: gzip"),
@@ -1002,7 +1002,7 @@ PARTING = {
             status="422 No",
         )
     ),
-    "too large": answers_too_large(CONTROL_CAP)["declared"],
+    "too large": answers_too_large(LIST_CAP)["declared"],
     "gzip": say(SPOILT["gzip that is none"]),
 }
 

@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -49,6 +51,13 @@ async def run(simulator: Simulator, *args: str, **keywords: Any) -> Any:
     return await anyio.to_thread.run_sync(
         lambda: invoke(*args, env=env(simulator), **keywords), abandon_on_cancel=True
     )
+
+
+@contextmanager
+def full_disk() -> Generator[str]:
+    """Yield the name of an open stream that has no room for a byte."""
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        yield f"/dev/fd/{full.fileno()}"
 
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and their children too.

@@ -88,3 +88,8 @@ def lost_output() -> OSError | None:
     if not isinstance(raw, _Output) or isinstance(raw.error, BrokenPipeError):
         return None
     return raw.error
+
+
+def stdout_was_closed() -> bool:
+    """Return whether the command was started without a stdout."""
+    return getattr(sys.stdout, "name", None) == os.devnull
