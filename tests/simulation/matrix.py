@@ -173,8 +173,6 @@ KNOBS: dict[str, tuple[Any, ...]] = {
     "list_limit": (3, 20),
     "list_pages": (2, 4, 10),
     "split_close": (True,),
-    "surcharge_on": ("flash", "realtime", None),
-    "unknown_as_page": (True,),
 }
 """The dialect settings other than the defaults, without those that break an assumption."""
 
