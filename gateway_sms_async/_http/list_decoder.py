@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from itertools import count
-from typing import Annotated, Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -39,9 +39,9 @@ class ListDecoder(Generic[S]):
         self._key = f'"{key}"'.encode()
         entries: Any = list[entry]  # type: ignore[valid-type]
         bounded: Any = Annotated[entries, Meta(max_length=most)]
-        self._decoder = cast(
-            "msgspec.json.Decoder[Envelope[list[S]]]", msgspec.json.Decoder(Envelope[bounded])
-        )
+        envelope: Any = Envelope
+        self._decoder: msgspec.json.Decoder[Envelope[list[S]]]
+        self._decoder = msgspec.json.Decoder(envelope[bounded])
 
     def decode(self, body: bytes, /) -> Envelope[list[S]]:
         """Decode a body; raises msgspec.DecodeError, also for too many entries."""
