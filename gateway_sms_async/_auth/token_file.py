@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from .._private_folder import create_private_folder
+from .._private_folder import create_private_folder, foreign_access
 from ..errors import GatewayError
 from .account import Account, Token
 
@@ -50,13 +50,19 @@ _decoder = msgspec.json.Decoder(KeptToken)
 def read_token(path: Path) -> KeptToken | None:
     """Return the content of the file; None if the file does not exist.
 
-    Raises GatewayError if other users can read the file, or if it holds something else.
+    Raises GatewayError if other users can read the file or own it, or if it holds something else.
     """
     try:
         with path.open("rb") as file:
-            if os.name == "posix" and os.fstat(file.fileno()).st_mode & _OTHERS:
+            status = os.fstat(file.fileno())
+            if os.name == "posix" and status.st_mode & _OTHERS:
                 raise GatewayError(
                     f"{path}: other users can read this token; delete the file, and a new token is made"
+                )
+            if (how := foreign_access(status)) is not None:
+                raise GatewayError(
+                    f"{path}: this token may not be yours: {how}; delete the file, and a new token "
+                    "is made"
                 )
             content = file.read()
     except FileNotFoundError:

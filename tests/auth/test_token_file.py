@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway_sms_async import ApiKey, Campaigns, GatewayClient
+from gateway_sms_async import ApiKey, Campaigns, GatewayClient, GatewayError
 from gateway_sms_async.testing import Simulator
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX's")
@@ -65,3 +65,21 @@ async def test_a_folder_that_exists_stays_as_it_is(simulator: Simulator, opened:
     )
     await source.token()
     assert mode(opened) == 0o755
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+async def test_a_token_that_another_user_owns_is_refused(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    file = tmp_path / "token.json"
+
+    def source() -> ApiKey:
+        return ApiKey(simulator.email, simulator.api_key, oauth_url=simulator.oauth_url, file=file)
+
+    await source().token()
+    os.chown(file, 65_534, -1)
+    with pytest.raises(GatewayError, match="another user owns it; delete the file") as caught:
+        await source().token()
+    assert str(caught.value).startswith(f"{file}: ")
+    os.chown(file, os.geteuid(), -1)
+    assert await source().token()
