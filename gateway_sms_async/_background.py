@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import stat
 from collections.abc import Coroutine, Iterable, Sized
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -18,10 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack
 
+from ._campaign.stored import read_progress
 from ._cancellation import GRACE_PERIOD, drain
 from ._client import GatewayClient
+from ._journal.lock import JournalLock
 from ._messages.draft import Options
-from ._private_folder import create_private_folder
+from ._private_folder import create_private_folder, foreign_access
 from ._receipt import Progress, Receipt
 from ._recipients.recipient import Recipients
 from ._transaction.results import shortfall
@@ -37,7 +40,12 @@ _CHECK_EVERY = 0.02
 
 
 _RETRY_EVERY = 1.0
-"""Seconds between attempts to open a journal that another process has locked."""
+"""Seconds between attempts to open a journal that another process has locked, and between looks for
+campaigns that other processes have started."""
+
+
+_LOOK_EVERY = 0.1
+"""Seconds between looks whether another process has read the list of its campaign."""
 
 
 _LEAVING = 2 * GRACE_PERIOD
@@ -51,7 +59,7 @@ _logger = logging.getLogger("gateway_sms_async")
 class CampaignStatus:
     """The status of a campaign.
 
-    - `running`: it sends, or waits to.
+    - `running`: it sends, or waits to. If another process runs it, `reason` says so.
     - `complete`: all recipients are accepted, or left out for a reason that the receipt names.
     - `stopped`: because of `reason`. The next start resumes it, unless a resume cannot change
       anything for the recipients that are left.
@@ -97,14 +105,19 @@ class Campaigns:
         print(started, campaigns.status("spring"))
     ```
 
-    `folder` holds their journals, `NAME.db`, and is created if it does not exist. Entering resumes
-    the campaigns that an earlier process left. Leaving stops those that run and waits until their
+    `folder` holds their journals, `NAME.db`, and is created if it does not exist. Every campaign in
+    it is resumed and paid for, so the folder and the journals must be this user's (or root's), and
+    no other user may write to them: entering raises JournalError for such a folder, and the campaign
+    of such a journal is `stopped` for that reason. Entering resumes the campaigns that an earlier
+    process left. Leaving stops those that run and waits until their
     requests in flight have completed. The journal of a complete campaign stays, so that its name
     is not used again by mistake; `purge_journal` deletes it. What a listener of the client raises
     that is no Exception, such as the failure of a test, stops a campaign and is raised on leaving.
 
-    Several processes may share a folder. The first one locks a journal; in the others its campaign
-    is `stopped` for that reason until the lock is released, and then one of them resumes it.
+    Several processes may share a folder. The one that starts a campaign runs it. In the others it
+    is `running` with the reason that another process uses its journal, and with the progress that
+    the journal shows. When that process leaves or is killed, one of the others resumes the campaign
+    within a few seconds. A campaign that another process starts is known within a second.
     """
 
     def __init__(self, gateway: GatewayClient, folder: str | PathLike[str]) -> None:
@@ -113,6 +126,7 @@ class Campaigns:
         self._stop = asyncio.Event()
         self._status: dict[str, CampaignStatus] = {}
         self._tasks: dict[str, asyncio.Task[BaseException | None]] = {}
+        self._watch: asyncio.Task[None] | None = None
 
     async def start(
         self,
@@ -127,7 +141,9 @@ class Campaigns:
 
         Returns True once the whole list is in the journal: from then on no recipient is lost,
         whatever happens to this process. Returns False, and starts nothing, if there is a campaign
-        of this name: calling twice sends once. If the call is cancelled, its campaign continues.
+        of this name, also one of another process: calling twice sends once, and `status` says how
+        it goes. If another process is reading the list of such a campaign, the call waits for that.
+        If the call is cancelled, its campaign continues.
 
         Raises ValueError or TypeError for what `send_bulk` refuses and for a name that is not 1 to
         64 letters, digits, "-" or "_"; a GatewayError if the journal cannot be kept: then nothing
@@ -136,7 +152,10 @@ class Campaigns:
         if not _NAME.fullmatch(name):
             raise ValueError('the name of a campaign is 1 to 64 letters, digits, "-" or "_"')
         journal = self._folder / f"{name}.db"
-        if self._is_running(name) or journal.exists():
+        if self._is_running(name):
+            return False
+        if journal.exists():
+            self._take_up(name, journal)
             return False
         if isinstance(recipients, Sized):
             keywords.setdefault("total", len(recipients))
@@ -155,26 +174,28 @@ class Campaigns:
         # reports progress, and so changes its status.
         while not task.done() and not (self._status[name] is not begun and journal.exists()):
             await asyncio.wait([task], timeout=_CHECK_EVERY)
-        if not task.done():
-            return True
-        failure = GatewayError("it was cancelled") if task.cancelled() else task.result()
-        if failure is not None and not journal.exists():
-            raise failure
-        if isinstance(failure, JournalError):
-            # Another process was first, so this one could not create its journal.
-            self._run(name, journal, self._resume(name, journal))
-            return False
-        return True
+        return True if not task.done() else await self._is_begun_here(name, journal, task)
 
     def status(self, name: str) -> CampaignStatus | None:
-        """Return the status of a campaign; None if there is none of this name."""
+        """Return the status of a campaign; None if there is none of this name.
+
+        The first status of a campaign that another process has just started may have no counts yet.
+        """
+        if self._watch is not None and _NAME.fullmatch(name):
+            journal = self._folder / f"{name}.db"
+            if journal.exists():
+                self._take_up(name, journal)
         return self._status.get(name)
 
     async def __aenter__(self) -> Self:
         create_private_folder(self._folder)
-        for journal in sorted(self._folder.glob("*.db")):
-            name = journal.stem
-            self._run(name, journal, self._resume(name, journal))
+        if (how := foreign_access(self._folder.stat())) is not None:
+            raise JournalError(
+                f"{self._folder}: {how}, and every campaign in this folder is resumed; make the "
+                "folder yours with chown and chmod 700, or use another one"
+            )
+        self._take_up_all()
+        self._watch = asyncio.create_task(self._look_for_others())
         return self
 
     async def __aexit__(
@@ -185,7 +206,10 @@ class Campaigns:
     ) -> None:
         self._stop.set()
         deadline = asyncio.get_running_loop().time() + _LEAVING
-        tasks = [task for task in self._tasks.values() if not task.done()]
+        tasks: list[asyncio.Task[Any]] = [one for one in self._tasks.values() if not one.done()]
+        if self._watch is not None:
+            tasks.append(self._watch)
+            self._watch = None
         try:
             if tasks:
                 await asyncio.wait(tasks, timeout=_LEAVING)
@@ -246,8 +270,46 @@ class Campaigns:
         task = self._tasks[name] = asyncio.create_task(run())
         return task
 
+    async def _is_begun_here(
+        self, name: str, journal: Path, task: asyncio.Task[BaseException | None]
+    ) -> bool:
+        """Return whether a campaign that has ended was this process's; raise why there is none."""
+        failure = GatewayError("it was cancelled") if task.cancelled() else task.result()
+        if isinstance(failure, JournalLockedError):
+            while _is_being_read(journal) and not await self._stopped_within(_LOOK_EVERY):
+                pass
+        if failure is not None and not journal.exists():  # noqa: ASYNC240 - one look
+            raise failure
+        if not isinstance(failure, JournalError):
+            return True
+        # Another process was first, so this one could not create its journal.
+        if not self._is_running(name):
+            self._run(name, journal, self._resume(name, journal))
+        return False
+
+    def _take_up(self, name: str, journal: Path) -> None:
+        """Resume a campaign of another process as soon as that is gone, unless it is known here."""
+        if name not in self._status and not self._stop.is_set():
+            self._run(name, journal, self._resume(name, journal))
+
+    def _take_up_all(self) -> None:
+        """Take up what is new in the folder, and free the names whose journal was purged."""
+        found = {journal.stem: journal for journal in sorted(self._folder.glob("*.db"))}
+        for name in [one for one in self._status if one not in found]:
+            if not self._is_running(name):
+                del self._status[name]
+        for name, journal in found.items():
+            self._take_up(name, journal)
+
+    async def _look_for_others(self) -> None:
+        """Take up what other processes start."""
+        while not await self._stopped_within(_RETRY_EVERY):
+            with suppress(OSError):
+                self._take_up_all()
+
     async def _resume(self, name: str, journal: Path) -> Receipt:
         """Resume a campaign as soon as no other process has locked its journal."""
+        _check_owner(journal)
         while True:
             try:
                 return await self._gateway.resume_bulk(
@@ -255,12 +317,22 @@ class Campaigns:
                 )
             except JournalLockedError as error:
                 locked = error
-            self._end(name, "stopped", str(locked))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_RETRY_EVERY):
-                    await self._stop.wait()
-            if self._stop.is_set():
+            await self._show_elsewhere(name, journal, str(locked))
+            if await self._stopped_within(_RETRY_EVERY):
                 raise locked
+
+    async def _show_elsewhere(self, name: str, journal: Path, reason: str) -> None:
+        """Show the progress of a campaign that another process runs, as its journal has it."""
+        progress = self._status[name].progress
+        with suppress(JournalError):
+            progress = await read_progress(journal)
+        self._status[name] = CampaignStatus(reason=reason, progress=progress)
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        return self._stop.is_set()
 
     def _forget_unpublished(self, name: str, journal: Path) -> None:
         """Free the name of a campaign that cannot be resumed, because it has no journal."""
@@ -290,3 +362,27 @@ class Campaigns:
                 unsent=len(receipt.unsent),
             )
         self._status[name] = CampaignStatus(state=state, reason=reason, progress=progress)
+
+
+def _is_being_read(journal: Path) -> bool:
+    """Whether another process is reading the list of a new campaign into this journal."""
+    try:
+        JournalLock(journal).release()
+    except JournalLockedError:
+        return not journal.exists()
+    except (JournalError, OSError):
+        pass
+    return False
+
+
+def _check_owner(journal: Path) -> None:
+    """Raise JournalError for a journal that another user may have put into the folder, or changed."""
+    try:
+        status = journal.lstat()
+    except FileNotFoundError:
+        return  # to open it says so
+    how = (
+        foreign_access(status) if stat.S_ISREG(status.st_mode) else "it is a link, or no plain file"
+    )
+    if how is not None:
+        raise JournalError(f"{journal}: this journal is not resumed: {how}")

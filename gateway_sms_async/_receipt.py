@@ -106,6 +106,8 @@ class Receipt:
     - `cost`: the sum of the prices that the gateway named, None if it named none.
     - `complete`: the whole source was taken and nothing is unknown, unsent or doubled: nothing is
       left to do. Recipients may be invalid, even all of them: `all_accepted` is False then.
+    - `running`: read from a journal whose campaign another process is running, so that the counts
+      are those of the moment.
     - `outcomes`: one `Outcome` for each recipient taken, in the order of the source, at four bytes
       each; `to_dict` leaves it out.
     """
@@ -126,6 +128,7 @@ class Receipt:
     cost: Decimal | None = None
     complete: bool = False
     source_exhausted: bool = True
+    running: bool = False
     outcomes: Sequence[Outcome] = ()
 
     @property
@@ -158,6 +161,7 @@ class Receipt:
             "cost": None if self.cost is None else str(self.cost),
             "complete": self.complete,
             "source_exhausted": self.source_exhausted,
+            "running": self.running,
         }
 
     def __repr__(self) -> str:

@@ -28,7 +28,7 @@ from ..errors import JournalError
 from .backlog import Backlog
 from .campaign import Campaign
 from .state import CampaignState, new_spending, new_tuning
-from .stored import accepted_on, count_of, stored_receipt, stored_results
+from .stored import accepted_on, check_accounts, count_of, stored_receipt, stored_results
 
 __all__ = ["load_campaign"]
 
@@ -61,14 +61,16 @@ async def load_campaign(
             receipt = await stored_receipt(journal, saved)
             await journal.close()
             return receipt
-        return await _from_saved(
-            session,
-            journal,
-            saved,
-            replace(saved.settings, **limits),
-            concurrency=min(saved.settings.concurrency, concurrency),
-            on_progress=on_progress,
-        )
+        with journal.checked():
+            check_accounts(journal, saved)
+            return await _from_saved(
+                session,
+                journal,
+                saved,
+                replace(saved.settings, **limits),
+                concurrency=min(saved.settings.concurrency, concurrency),
+                on_progress=on_progress,
+            )
     except BaseException:
         await journal.close()
         raise

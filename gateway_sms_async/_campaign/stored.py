@@ -13,18 +13,20 @@ from .._journal.journal import Journal
 from .._journal.records import without
 from .._journal.replay import SavedMessage
 from .._journal.schema import Saved
-from .._receipt import Marks, Receipt, RecipientOutcome
+from .._receipt import Marks, Progress, Receipt, RecipientOutcome
 from .._recipients.batches import Batcher
 from .._transaction.results import Results, shortfall, unaccounted
 from ..errors import JournalCorruptError, JournalError
 
 __all__ = [
     "accepted_on",
+    "check_accounts",
     "count_of",
     "journal_numbers",
     "purge_journal",
     "read_campaign",
     "read_journal",
+    "read_progress",
     "stored_receipt",
     "stored_results",
 ]
@@ -33,18 +35,37 @@ __all__ = [
 async def read_journal(path: str | PathLike[str]) -> Receipt:
     """Return the receipt of a campaign from its journal. Makes no request.
 
+    ```python
+    receipt = await read_journal("campaign.db")
+    print(receipt.accepted, "of", receipt.total, "is running" if receipt.running else "")
+    ```
+
     Recipients on a message that may have been closed are `unknown`; recipients on no message are
-    `unsent`. Raises JournalError if the file cannot be read, JournalLockedError while its campaign
-    is running.
+    `unsent`. While another process has locked the journal, `running` is True, and the receipt is
+    that of the moment: `unsent` then means not sent yet.
+
+    Raises JournalError if the file cannot be read, JournalCorruptError if it is damaged.
     """
     return (await read_campaign(path))[1]
 
 
 async def read_campaign(path: str | PathLike[str]) -> tuple[str, Receipt]:
     """Return the base URL that a journal's campaign was sent to, and its receipt."""
-    journal, saved = await Journal.open(path)
+    journal, saved = await Journal.read(path)
     try:
-        return saved.settings.base_url, await stored_receipt(journal, saved)
+        receipt = await stored_receipt(journal, saved)
+    finally:
+        await journal.close()
+    running = journal.running and saved.position.finished is None
+    return saved.settings.base_url, replace(receipt, running=running)
+
+
+async def read_progress(path: str | PathLike[str]) -> Progress:
+    """Return how far a campaign has come that another process runs. Reads no recipients."""
+    journal, saved = await Journal.snapshot(path)
+    try:
+        with journal.checked():
+            return _progress(saved)
     finally:
         await journal.close()
 
@@ -52,8 +73,9 @@ async def read_campaign(path: str | PathLike[str]) -> tuple[str, Receipt]:
 async def purge_journal(path: str | PathLike[str]) -> None:
     """Delete the journal of a finished campaign, with the numbers and texts in it.
 
-    Raises JournalError if the file cannot be read, or if its campaign is not finished: then resume
-    it first, or delete the file yourself if its outcome does not matter.
+    Raises JournalError if the file cannot be read, if `path` is a link to it, or if its campaign is
+    not finished: then resume it first, or delete the file yourself if its outcome does not matter.
+    Raises JournalLockedError while its campaign is running.
     """
     journal, saved = await Journal.open(path)
     try:
@@ -73,7 +95,7 @@ async def journal_numbers(path: str | PathLike[str]) -> AsyncIterator[tuple[int,
     A journal keeps no duplicates and no excluded numbers. Raises JournalError if the file cannot be
     read.
     """
-    journal, saved = await Journal.open(path)
+    journal, saved = await Journal.read(path)
     try:
         refused = deque(saved.invalid)
         async for batch in journal.batches([(0, saved.recipients)]):
@@ -93,6 +115,11 @@ async def stored_receipt(journal: Journal, saved: Saved) -> Receipt:
 
     Raises JournalCorruptError if it does not account for every recipient.
     """
+    with journal.checked():
+        return await _stored_receipt(journal, saved)
+
+
+async def _stored_receipt(journal: Journal, saved: Saved) -> Receipt:
     results = await stored_results(journal, saved, None)
     for message in saved.position.messages.values():
         if message.ended is not None:
@@ -196,6 +223,51 @@ def accepted_on(message: SavedMessage) -> int:
         return ended.accepted
     others = (*ended.invalid, *ended.doubled, *ended.unknown, *ended.unsent)
     return count_of(message.recipients) - count_of(others)
+
+
+def check_accounts(journal: Journal, saved: Saved) -> None:
+    """Raise JournalCorruptError if the log does not account for every recipient, each once.
+
+    Counts only; `stored_receipt` does the same with the recipients themselves.
+    """
+    counted = saved.duplicates + count_of(saved.excluded) + len(saved.invalid)
+    counted += count_of(saved.position.pending())
+    for message in saved.position.messages.values():
+        ended = message.ended
+        if ended is not None:
+            others = count_of((*ended.invalid, *ended.doubled, *ended.unknown))
+            counted += accepted_on(message) + others
+        elif message.may_be_closed or message.message_id is not None:
+            counted += count_of(message.recipients)
+    if counted != saved.total:
+        raise JournalCorruptError(
+            f"{journal.path}: the journal is damaged: it accounts for {counted:,} recipients of "
+            f"{saved.total:,}"
+        )
+
+
+def _progress(saved: Saved) -> Progress:
+    """Return the counts of a campaign as its log has them."""
+    accepted = invalid = doubled = unknown = 0
+    for message in saved.position.messages.values():
+        ended = message.ended
+        if ended is not None:
+            accepted += accepted_on(message)
+            invalid += count_of(ended.invalid)
+            doubled += count_of(ended.doubled)
+            unknown += count_of(ended.unknown)
+        elif message.may_be_closed:
+            unknown += count_of(message.recipients)
+    return Progress(
+        total=saved.total,
+        read=saved.total,
+        accepted=accepted,
+        invalid=len(saved.invalid) + invalid,
+        duplicates=saved.duplicates,
+        unknown=unknown,
+        unsent=max(0, saved.recipients - accepted - invalid - doubled - unknown),
+        elapsed=saved.position.runs[-1].elapsed if saved.position.runs else 0.0,
+    )
 
 
 def count_of(ranges: Sequence[tuple[int, int]]) -> int:

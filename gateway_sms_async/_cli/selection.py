@@ -80,7 +80,9 @@ def _at(base_url: str, account: AccountOptions) -> AccountOptions:
 def _print_unfinished(journal: Path, receipt: Receipt) -> None:
     counts = {"not sent": len(receipt.unsent), "unknown": len(receipt.unknown)}
     remaining = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-    if remaining:
+    if receipt.running:
+        print_status(f"Another process is running the campaign; at this moment: {remaining}")
+    elif remaining:
         print_status(
             f"The campaign is not finished: {remaining}; to resume it: gateway-sms resume {journal}"
         )

@@ -1,55 +1,57 @@
 """SQLite connections to journals: locked, durable, and with errors that name the file.
 
 SQLite's own exclusive lock is taken before the first read, and kept: older versions of this library
-know only that one.
+know only that one. The content of a file is not trusted: SQLite runs nothing that its schema names.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import JournalCorruptError, JournalError, JournalLockedError
+from .file_check import APPLICATION_ID, check_journal_file, check_plain, is_foreign_database
 
 __all__ = [
     "APPLICATION_ID",
     "close_connection",
     "connect",
     "connect_new",
+    "connect_unlocked",
     "explained",
     "pragma",
     "rollback_of",
     "unlink_empty",
 ]
 
-APPLICATION_ID = 0x47534D53
-"""What SQLite's header of a journal says that the file is."""
-
 
 def connect_new(path: Path) -> sqlite3.Connection:
-    """Connect to a new file, or to one that a killed process has left; both hold nothing sent."""
-    _touch(path)
+    """Create a file, readable by its owner only, and connect to it.
+
+    A file that a killed process has left under this name is deleted: nothing of it was sent.
+    """
+    _discard(path)
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
+    os.close(os.open(path, flags, 0o600))
     try:
         return connect(path)
-    except JournalCorruptError:
-        path.unlink()
-        _touch(path)
-        return connect(path)
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
 
 
-def connect(path: Path, *, known: bool = False) -> sqlite3.Connection:
-    """Connect to an existing file; `known`: it must be a journal already."""
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0.05, isolation_level=None
-    )
+def connect(path: Path) -> sqlite3.Connection:
+    """Connect to an existing file, and lock it."""
+    # SQLite writes this file too, and a link may have been put in its place.
+    check_plain(rollback_of(Path(os.path.realpath(path))))
+    connection = _open(path, "mode=rw")
     try:
-        # A file that is not a journal must not be changed.
-        if known and pragma(connection, "application_id") != APPLICATION_ID:
-            raise JournalCorruptError(f"{path}: this is not a journal of gateway_sms_async")
         # Lock before reading, and keep the lock: an older version of this library looks at it.
         # EXCLUSIVE mode only from here: set earlier, two processes each holding a shared lock would
         # deadlock.
@@ -62,12 +64,21 @@ def connect(path: Path, *, known: bool = False) -> sqlite3.Connection:
         if pragma(connection, "synchronous") != 2:  # noqa: PLR2004 - FULL
             raise JournalError(f"{path}: this SQLite cannot write durably")
         return connection
-    except (sqlite3.Error, UnicodeDecodeError) as error:
+    except sqlite3.Error as error:
         connection.close()
         raise _explain(path, error) from error
     except BaseException:
         connection.close()
         raise
+
+
+def connect_unlocked(path: Path) -> sqlite3.Connection:
+    """Connect to a journal that another process may be writing, to read it without any lock.
+
+    Pages that are read may be of different moments, so what they say has to be checked.
+    """
+    check_journal_file(path)
+    return _open(path, "mode=ro&immutable=1")
 
 
 def close_connection(connection: sqlite3.Connection, path: Path | None) -> None:
@@ -87,7 +98,7 @@ def explained(path: Path) -> Generator[None]:
     """Raise an error of SQLite or of the file system as a JournalError that names the file."""
     try:
         yield
-    except (sqlite3.Error, UnicodeDecodeError) as error:
+    except sqlite3.Error as error:
         raise _explain(path, error) from error
     except OSError as error:
         raise JournalError(f"{path}: the journal cannot be used: {error.strerror}") from error
@@ -111,25 +122,53 @@ def unlink_empty(path: Path) -> None:
             path.unlink()
 
 
-def _touch(path: Path) -> None:
-    """Create the file if it does not exist, readable by its owner only."""
-    # Opened only if it is new: closing a handle releases all locks of this process on the file.
+def _open(path: Path, parameters: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{parameters}", uri=True, timeout=0.05, isolation_level=None
+    )
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        path.chmod(0o600)
+        # Text of a damaged file may be in no encoding; it is only compared.
+        connection.text_factory = _decode
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        if sys.version_info >= (3, 12):
+            connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
+        return connection
+    except BaseException:
+        connection.close()
+        raise
 
 
-def _explain(path: Path, error: Exception) -> JournalError:
-    """Return an error that explains this one; SQLite's own text contains no data."""
-    if isinstance(error, UnicodeDecodeError):
-        return JournalCorruptError(f"{path}: the journal is damaged (its text is unreadable)")
+def _decode(text: bytes) -> str:
+    return text.decode(errors="replace")
+
+
+def _discard(path: Path) -> None:
+    """Delete a new journal that a killed process has left, unless it is something else."""
+    rollback = rollback_of(path)
+    check_plain(rollback)
+    if check_plain(path):
+        if is_foreign_database(path):
+            raise JournalError(
+                f"{path}: a new journal is first written to this name, and it is the database of "
+                "another program; move it, or name another journal"
+            )
+        # An older version of this library may be writing it.
+        with suppress(JournalCorruptError):
+            connect(path).close()
+        path.unlink()
+    with suppress(FileNotFoundError):
+        rollback.unlink()
+
+
+def _explain(path: Path, error: sqlite3.Error) -> JournalError:
+    """Return an error that explains this one, without any text of the file."""
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return JournalLockedError(f"{path}: another process is using this journal")
         case sqlite3.SQLITE_NOTADB:
             return JournalCorruptError(f"{path}: this is not a journal of gateway_sms_async")
-        case sqlite3.SQLITE_CORRUPT:
-            return JournalCorruptError(f"{path}: the journal is damaged ({error})")
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_ERROR:
+            return JournalCorruptError(f"{path}: the journal is damaged ({error.sqlite_errorname})")
         case _:
             return JournalError(f"{path}: the journal cannot be used: {error}")

@@ -9,9 +9,10 @@ after a failed write, nothing more is written.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import chain
 from os import PathLike, fspath
 from pathlib import Path
@@ -22,21 +23,22 @@ import msgspec
 from .._cancellation import wait_shielded
 from .._receipt import InvalidRecipient, RecipientOutcome
 from .._recipients.batches import Batch, Batcher
-from ..errors import JournalCorruptError, JournalError
-from .records import Ranges, Record, check_within, decode, encode, ranges, recipients_of
+from ..errors import JournalCorruptError, JournalError, JournalLockedError
+from .checks import check_record, check_row, check_settings, check_source
+from .reading import JournalFile
+from .records import Ranges, Record, decode, encode, ranges
 from .replay import replay
 from .schema import (
     Saved,
     Settings,
     StoredRow,
     StoredSource,
-    check_row,
-    check_source,
     decode_row,
     decode_settings,
     decode_source,
     encode_value,
 )
+from .snapshot import Snapshot
 from .store import Store, check_new
 
 __all__ = ["Journal", "NullJournal"]
@@ -44,20 +46,33 @@ __all__ = ["Journal", "NullJournal"]
 T = TypeVar("T")
 
 
-_INCONSISTENT = (msgspec.MsgspecError, LookupError, AssertionError, OverflowError)
+_INCONSISTENT = (
+    msgspec.MsgspecError,
+    LookupError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    AssertionError,
+    RecursionError,
+)
 """What is raised where the content of a journal is read that no campaign can have written."""
 
 
 class Journal:
-    """One open journal at `path`; `published` if it holds a whole source."""
+    """One open journal at `path`.
+
+    - `published`: it holds a whole source.
+    - `running`: another process has locked it, and it was read all the same.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.published = False
+        self.running = False
         self.recipients_written: int = 0
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="gateway-sms-journal")
         self._loop = asyncio.get_running_loop()
-        self._store: Store | None = None
+        self._store: Store | Snapshot | None = None
         self._closed = False
         self._closing: asyncio.Future[None] | None = None
         self._error: JournalError | None = None
@@ -67,6 +82,8 @@ class Journal:
         self._served: list[asyncio.Future[None]] = []
         self._writing: asyncio.Future[None] | None = None
         self._row: tuple[int, Batch] | None = None
+        # The positions in its rows are below this.
+        self._total = sys.maxsize
 
     @classmethod
     async def create(cls, path: str | PathLike[str]) -> Self:
@@ -84,15 +101,30 @@ class Journal:
     async def open(cls, path: str | PathLike[str]) -> tuple[Self, Saved]:
         """Open a journal and read its content; raises JournalError if that fails."""
         self = cls(_absolute(path))
-        await self._start(lambda: Store.open(self.path))
+        return self, await self._load(lambda: Store.open(self.path))
+
+    @classmethod
+    async def read(cls, path: str | PathLike[str]) -> tuple[Self, Saved]:
+        """Open a journal only to read it, also while another process writes it."""
         try:
-            saved = await self._run(self._read)
-            self.published = True
-            self.recipients_written = saved.recipients
-            return self, saved
-        except BaseException:
-            await self.close()
-            raise
+            return await cls.open(path)
+        except JournalLockedError:
+            return await cls.snapshot(path)
+
+    @classmethod
+    async def snapshot(cls, path: str | PathLike[str]) -> tuple[Self, Saved]:
+        """Read a journal without locking it, as it is while another process writes it."""
+        self = cls(_absolute(path))
+        self.running = True
+        return self, await self._load(lambda: Snapshot.open(self.path))
+
+    @contextmanager
+    def checked(self) -> Generator[None]:
+        """Raise what its content raises, where it is used, as a JournalCorruptError."""
+        try:
+            yield
+        except _INCONSISTENT as error:
+            raise self._inconsistent() from error
 
     # The source
 
@@ -147,9 +179,10 @@ class Journal:
             while at < end:
                 start, row = await self._row_of(at)
                 stop = min(end, start + len(row))
-                if stop <= at:
+                # After the first one, a row begins where the one before it ends.
+                if stop <= at or (at > first and start != at):
                     raise JournalCorruptError(
-                        f"{self.path}: the journal is damaged: recipients are missing"
+                        f"{self.path}: the journal is damaged: recipients are missing, or there twice"
                     )
                 # A copy: the row is cached for the next call.
                 yield row.cut(at - start, stop - start)
@@ -197,6 +230,11 @@ class Journal:
 
     @property
     def _opened(self) -> Store:
+        assert isinstance(self._store, Store), "the journal is closed, or not to be written"
+        return self._store
+
+    @property
+    def _file(self) -> JournalFile:
         assert self._store is not None, "the journal is closed"
         return self._store
 
@@ -262,7 +300,20 @@ class Journal:
                 waiter.set_exception(JournalError(str(self._error)))
                 waiter.exception()  # its task may be gone, and nothing is logged for that
 
-    async def _start(self, make: Callable[[], Store]) -> None:
+    async def _load(self, make: Callable[[], Store | Snapshot]) -> Saved:
+        """Open the file and return its content."""
+        await self._start(make)
+        try:
+            saved = await self._run(self._read)
+            self.published = True
+            self.recipients_written = saved.recipients
+            self._total = saved.total
+            return saved
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _start(self, make: Callable[[], Store | Snapshot]) -> None:
         def start() -> None:
             self._store = make()
 
@@ -309,21 +360,20 @@ class Journal:
 
     def _read(self) -> Saved:
         """Read settings, source and log; on the journal's thread."""
-        store = self._opened
-        try:
-            meta = store.meta()
+        file = self._file
+        with self.checked():
+            meta = file.meta()
             settings = decode_settings(meta["settings"])
+            check_settings(settings)
             taken = decode_source(meta["taken"])
-            check_source(taken)
+            check_source(taken, file.size())
             if taken.people:
                 # Memory is taken for as many, so they must be there.
-                first, row = store.recipients(taken.people - 1)
+                first, row = file.recipients(taken.people - 1)
                 if first + len(decode_row(row).numbers) != taken.people:
                     raise IndexError("recipients are missing")
             with closing(self._records(taken.people)) as records:
                 position = replay(records, taken.people)
-        except _INCONSISTENT as error:
-            raise self._inconsistent() from error
         return Saved(
             settings,
             taken.total,
@@ -335,10 +385,10 @@ class Journal:
         )
 
     def _records(self, recipients: int) -> Generator[Record]:
-        """Yield the records of the log; raises IndexError for recipients beyond the source."""
-        with closing(self._opened.log()) as log:
+        """Yield the records of the log; raises ValueError for one that no campaign writes."""
+        with closing(self._file.log()) as log:
             for record in map(decode, log):
-                check_within(recipients_of(record), recipients)
+                check_record(record, recipients)
                 yield record
 
     def _inconsistent(self) -> JournalCorruptError:
@@ -349,12 +399,10 @@ class Journal:
     async def _row_of(self, ordinal: int) -> tuple[int, Batch]:
         """Return the stored batch that has this ordinal, and its first ordinal; the last one is cached."""
         if self._row is None or not 0 <= ordinal - self._row[0] < len(self._row[1]):
-            first, value = await self._run(self._opened.recipients, ordinal)
-            try:
+            first, value = await self._run(self._file.recipients, ordinal)
+            with self.checked():
                 row = decode_row(value)
-                check_row(row)
-            except _INCONSISTENT as error:
-                raise self._inconsistent() from error
+                check_row(row, self._total)
             batch = Batch()
             batch.numbers = row.numbers
             batch.written = row.numbers

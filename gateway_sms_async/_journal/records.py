@@ -29,11 +29,9 @@ __all__ = [
     "Resumed",
     "RunSummary",
     "SingleSendIntent",
-    "check_within",
     "decode",
     "encode",
     "ranges",
-    "recipients_of",
 ]
 
 Ranges = list[tuple[int, int]]
@@ -197,24 +195,6 @@ encode: Callable[[Record], bytes] = msgspec.msgpack.Encoder().encode
 
 
 decode: Callable[[bytes], Record] = msgspec.msgpack.Decoder(Record).decode
-
-
-def recipients_of(record: Record) -> Ranges:
-    """Return the recipients that a record names, some perhaps twice."""
-    match record:
-        case OpenIntent() | AppendIntent() | CloseIntent():
-            return record.recipients
-        case Ended():
-            return record.invalid + record.doubled + record.unknown + record.unsent
-        case _:
-            return []
-
-
-def check_within(recipients: Ranges, count: int) -> None:
-    """Raise IndexError for a range that is empty, or not one of `count` recipients."""
-    for first, end in recipients:
-        if not 0 <= first < end <= count:
-            raise IndexError("a range is not one of the source")
 
 
 def ranges(ordinals: Sequence[int]) -> Ranges:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from .._receipt import InvalidRecipient
-from .records import Ranges, check_within
+from .records import Ranges
 from .replay import Position
 
 __all__ = [
@@ -18,8 +17,6 @@ __all__ = [
     "Settings",
     "StoredRow",
     "StoredSource",
-    "check_row",
-    "check_source",
     "decode_row",
     "decode_settings",
     "decode_source",
@@ -79,24 +76,6 @@ class Saved:
     recipients: int
     invalid: list[InvalidRecipient]
     position: Position
-
-
-def check_source(source: StoredSource) -> None:
-    """Raise IndexError for counts and positions that no source has."""
-    if not 0 <= source.people <= source.total or not 0 <= source.duplicates <= source.total:
-        raise IndexError("the counts of the source are impossible")
-    check_within(source.excluded, source.total)
-    check_within([(position, position + 1) for _, _, position in source.invalid], source.total)
-
-
-def check_row(row: StoredRow) -> None:
-    """Raise IndexError for positions or fields that are not those of its numbers."""
-    check_within(row.positions, sys.maxsize)
-    count = len(row.numbers)
-    if sum(end - first for first, end in row.positions) != count:
-        raise IndexError("recipients and positions are not as many")
-    if any(not 0 <= one < count for one in (*row.written, *row.fields)):
-        raise IndexError("a recipient is not one of the row")
 
 
 decode_settings = msgspec.msgpack.Decoder(Settings).decode

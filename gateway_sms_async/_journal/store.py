@@ -10,57 +10,37 @@ from __future__ import annotations
 import os
 import sqlite3
 import zlib
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from ..errors import JournalCorruptError, JournalError, JournalExistsError, JournalLockedError
+from ..errors import JournalError, JournalExistsError
 from .connection import (
     APPLICATION_ID,
     close_connection,
     connect,
     connect_new,
     explained,
-    pragma,
     rollback_of,
     unlink_empty,
 )
+from .file_check import check_journal_file
 from .lock import JournalLock
+from .reading import CHECKSUM, FORMAT, TABLES, JournalFile, sealed
 
 __all__ = ["Store", "check_new"]
 
-FORMAT = 1
-"""Increase this number whenever the format changes. Journals of older formats must still resume."""
 
-
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE people (first INTEGER PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE log (number INTEGER PRIMARY KEY, value BLOB NOT NULL);
-"""
-
-
-_CHECKSUM = 4
-
-
-class Store:
-    """One journal file.
-
-    Values are bytes, each stored with a checksum. The checksums of the log are chained, so that a
-    record missing between two others is detected. Each row of recipients holds several, keyed by
-    the ordinal of the first.
-    """
+class Store(JournalFile):
+    """One journal file, which this process alone writes."""
 
     def __init__(
         self, path: Path, connection: sqlite3.Connection, lock: JournalLock | None
     ) -> None:
-        self.path = path
-        self._connection = connection
+        super().__init__(path, connection)
         self._lock = lock
         self._file = path.stat()
         self._published = path
-        self._number = 0
-        self._chain = 0
         self._broken = False
 
     @classmethod
@@ -98,34 +78,32 @@ class Store:
         try:
             connection = connect_new(partial)
             connection.execute("BEGIN IMMEDIATE")
-            for table in ("meta", "people", "log"):
-                connection.execute(f"DROP TABLE IF EXISTS {table}")
-            for statement in filter(str.strip, _SCHEMA.split(";")):
+            for statement in TABLES.values():
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {FORMAT}")
             store = cls(partial, connection, lock)
             store._published = path
             return store
-        except JournalLockedError:
-            # An older version of this library is writing this file.
-            raise
         except BaseException:
+            # Without a connection the file is not this campaign's.
             if connection is not None:
                 close_connection(connection, partial)
-            for file in (partial, rollback_of(partial)):
-                with suppress(OSError):
-                    file.unlink()
+                for file in (partial, rollback_of(partial)):
+                    with suppress(OSError):
+                        file.unlink()
             raise
 
     @classmethod
     def _open(cls, path: Path, lock: JournalLock | None) -> Store:
-        connection = connect(path, known=True)
+        # A file that is not a journal, or has another name, must not be changed.
+        check_journal_file(path)
+        _unlink_partial(path)
+        _check_names(path)
+        connection = connect(path)
         try:
             store = cls(path, connection, lock)
             store._check()
-            _unlink_partial(path)
-            store._check_names()
             return store
         except BaseException:
             close_connection(connection, path)
@@ -134,13 +112,13 @@ class Store:
     def add_recipients(self, first: int, value: bytes) -> None:
         """Store some recipients of the source; only before `publish`."""
         with explained(self._published):
-            row = (first, _sealed(value, first))
+            row = (first, sealed(value, first))
             self._connection.execute("INSERT INTO people VALUES (?, ?)", row)
 
     def publish(self, meta: dict[str, bytes]) -> None:
         """Make the whole source durable, and give the file its final name if that is still free."""
         with explained(self._published):
-            rows = [(name, _sealed(value, 0)) for name, value in meta.items()]
+            rows = [(name, sealed(value, 0)) for name, value in meta.items()]
             self._connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
             self._connection.execute("COMMIT")
             self._check_lock()
@@ -165,7 +143,7 @@ class Store:
             for value in values:
                 number += 1
                 chain = zlib.crc32(value, chain)
-                rows.append((number, chain.to_bytes(_CHECKSUM) + value))
+                rows.append((number, chain.to_bytes(CHECKSUM) + value))
             self._connection.executemany("INSERT INTO log VALUES (?, ?)", rows)
             self._connection.execute("COMMIT")
             # A process that locks the journal after this reads what was just written.
@@ -173,44 +151,15 @@ class Store:
             self._number, self._chain = number, chain
             self._broken = False
 
-    def meta(self) -> dict[str, bytes]:
-        """Return the settings and the counts of the source."""
-        rows: Iterable[tuple[str, bytes]] = self._connection.execute(
-            "SELECT * FROM meta"
-        ).fetchall()
-        return {name: self._opened(value, 0) for name, value in rows}
-
-    def recipients(self, ordinal: int) -> tuple[int, bytes]:
-        """Return the first ordinal of the row that has this ordinal, and the row."""
-        with explained(self.path):
-            row: tuple[int, bytes] | None = self._connection.execute(
-                "SELECT first, value FROM people WHERE first <= ? ORDER BY first DESC LIMIT 1",
-                (ordinal,),
-            ).fetchone()
-            if row is None:
-                raise self._damaged("recipients are missing")
-            return row[0], self._opened(row[1], row[0])
-
-    def log(self) -> Generator[bytes]:
-        """Yield the records of the log from its beginning."""
-        self._number = self._chain = 0
-        with (
-            explained(self.path),
-            closing(
-                self._connection.execute("SELECT number, value FROM log ORDER BY number")
-            ) as rows,
-        ):
-            for number, value in rows:
-                self._number += 1
-                self._chain = zlib.crc32(value[_CHECKSUM:], self._chain)
-                if number != self._number or value[:_CHECKSUM] != self._chain.to_bytes(_CHECKSUM):
-                    raise self._damaged("records are missing from its log, or damaged")
-                yield value[_CHECKSUM:]
-
     def remove(self) -> None:
         """Delete the file."""
         with explained(self.path):
             self._check_lock()
+            if self.path.is_symlink():
+                raise JournalError(
+                    f"{self.path}: this is a symbolic link, and only the link would be deleted; "
+                    f"purge the journal itself: {os.path.realpath(self.path)}"
+                )
             self.path.unlink()
 
     def close(self) -> None:
@@ -251,44 +200,21 @@ class Store:
                 "written. Put the file back before you resume it"
             )
 
-    def _check_names(self) -> None:
-        """Raise JournalError if the file has a second name, which has a lock of its own."""
-        if self.path.stat().st_nlink > 1:
-            raise JournalError(
-                f"{self.path}: the journal has a second name (a hard link), under which another "
-                "process could use it; delete one of the two names"
-            )
-
     def _check(self) -> None:
-        connection = self._connection
-        if pragma(connection, "application_id") != APPLICATION_ID:
-            raise JournalCorruptError(f"{self.path}: this is not a journal of gateway_sms_async")
-        version = pragma(connection, "user_version")
-        if version > FORMAT:
-            raise JournalError(
-                f"{self.path}: written by a newer version of gateway_sms_async (format {version}, "
-                f"this one knows {FORMAT}); resume it with that one"
-            )
-        size = pragma(connection, "page_size") * pragma(connection, "page_count")
-        if self.path.stat().st_size != size:
-            raise self._damaged("it is cut short")
-        if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise self._damaged("it fails SQLite's own check")
+        self.check_tables()
+        if self.path.stat().st_size != self.size():
+            raise self.damaged("it is cut short")
+        if self._connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise self.damaged("it fails SQLite's own check")
 
-    def _opened(self, value: bytes, salt: int) -> bytes:
-        if _sealed(value[_CHECKSUM:], salt) != value:
-            raise self._damaged("a checksum is wrong")
-        return value[_CHECKSUM:]
 
-    def _damaged(self, how: str) -> JournalCorruptError:
-        return JournalCorruptError(
-            f"{self.path}: the journal is damaged ({how}); do not send its list again before you "
-            "have looked at the messages of the account"
+def _check_names(path: Path) -> None:
+    """Raise JournalError if the file has a second name, which has a lock of its own."""
+    if path.stat().st_nlink > 1:
+        raise JournalError(
+            f"{path}: the journal has a second name (a hard link), under which another "
+            "process could use it; delete one of the two names"
         )
-
-
-def _sealed(value: bytes, salt: int) -> bytes:
-    return zlib.crc32(value, salt & 0xFFFFFFFF).to_bytes(_CHECKSUM) + value
 
 
 def _unlink_partial(path: Path) -> None:

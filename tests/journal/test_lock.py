@@ -24,6 +24,7 @@ from gateway_sms_async import (
     JournalError,
     JournalExistsError,
     JournalLockedError,
+    purge_journal,
     read_journal,
 )
 from gateway_sms_async._journal.lock import JournalLock
@@ -93,9 +94,14 @@ async def test_no_other_process_resumes_it_whatever_its_own_process_reads(
 ) -> None:
     async with running(simulator, journal, "sending", what) as campaign:
         before = len(simulator.requests)
-        for use in (gateway.resume_bulk, read_journal):
+        for use in (gateway.resume_bulk, purge_journal):
             with pytest.raises(JournalLockedError):
                 await use(journal)
+        now = await read_journal(journal)
+        assert now.running
+        # The end of the first message is written with the next commit.
+        assert now.accepted + len(now.unknown) == 10
+        assert len(now.unsent) == 30
         with pytest.raises(JournalExistsError):
             await gateway.send_bulk(ALL_NUMBERS, **ACME, journal=journal)
         assert len(simulator.requests) == before
@@ -218,7 +224,7 @@ async def test_another_process_that_took_over_keeps_its_files(
     store.close()
     assert winner.is_held
     with pytest.raises(JournalLockedError):
-        await read_journal(journal)
+        await purge_journal(journal)
     winner.release()
     assert not lock.exists()
     assert (await read_journal(journal)).total == 18
@@ -240,7 +246,8 @@ async def test_a_symbolic_link_has_the_lock_of_its_file(journal: Path, tmp_path:
     assert lock.path == journal.with_name("campaign.db.lock")
     for name in (link, journal):
         with pytest.raises(JournalLockedError):
-            await read_journal(name)
+            await purge_journal(name)
+        assert (await read_journal(name)).running
     lock.release()
     assert (await read_journal(link)).total == 18
     assert not list(tmp_path.rglob("*.lock"))

@@ -33,6 +33,7 @@ KEYS = [
     "cost",
     "complete",
     "source_exhausted",
+    "running",
 ]
 
 

@@ -86,8 +86,11 @@ def resume(
 def show_(path: JournalPath, report: ReportFile = None) -> int:
     """Print the receipt of a campaign, as far as its journal has it. Makes no requests.
 
-    Exit codes: 0 printed; 1 the journal cannot be read; 4 some outcomes are unknown, or some
-    recipients got it twice; 6 as 0, but the report was not written.
+    While another process runs the campaign, the receipt is that of the moment, and "running" is
+    true. A message that is being closed then counts as unknown.
+
+    Exit codes: 0 printed, or it is running; 1 the journal cannot be read; 4 some outcomes are
+    unknown, or some recipients got it twice; 6 as 0, but the report was not written.
     """
     receipt = asyncio.run(read_journal(path))
     check_outputs({"--report": report}, (path,))
@@ -95,14 +98,16 @@ def show_(path: JournalPath, report: ReportFile = None) -> int:
         written = _write_report(report_output, path, receipt)
     print_receipt(receipt)
     print_summary(receipt, resumable=not receipt.complete)
-    return with_output(UNKNOWN if receipt.unknown or receipt.doubled else 0, written=written)
+    in_doubt = not receipt.running and (receipt.unknown or receipt.doubled)
+    return with_output(UNKNOWN if in_doubt else 0, written=written)
 
 
 @command("gateway-sms journal purge campaign.db", within=_journal)
 def purge(path: JournalPath) -> None:
     """Delete the journal of a finished campaign, with the numbers and texts in it.
 
-    Exit codes: 0 deleted; 1 the campaign is not finished, or the file is not a journal.
+    Exit codes: 0 deleted; 1 the campaign is not finished or is running, the file is not a journal, or
+    the name is a link to it.
     """
     asyncio.run(purge_journal(path))
     print_status(f"{path} is deleted.")

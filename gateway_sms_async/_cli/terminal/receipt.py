@@ -33,6 +33,7 @@ def print_receipt(receipt: Receipt) -> None:
             "cost": receipt.cost,
             "complete": receipt.complete,
             "source_exhausted": receipt.source_exhausted,
+            "running": receipt.running,
         }
     )
 
@@ -62,7 +63,12 @@ def print_summary(receipt: Receipt, *, resumable: bool) -> None:
     print_status(
         f"Accepted {receipt.accepted:,} of {receipt.total:,}{others}{cost}; {receipt.elapsed:.1f} s."
     )
-    if resumable:
+    if receipt.running:
+        print_status(
+            "Another process is running this campaign: these are the counts of this moment, and it "
+            "goes on by itself."
+        )
+    if resumable or receipt.running:
         return
     if receipt.unsent:
         print_status(
