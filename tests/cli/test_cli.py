@@ -265,7 +265,10 @@ def test_wrong_usage_is_2(args: tuple[str, ...]) -> None:
         ),
         (("--simulate", "--body-file", "x"), "give either --body or --body-file"),
         (("--simulate", "--rejects", NAMES), "--rejects would overwrite a file that is read"),
-        (("--simulate", "--rejects", str(DATA)), "this is a directory; give a file, or /dev/stdout"),
+        (
+            ("--simulate", "--rejects", str(DATA)),
+            "this is a directory; give a file, or /dev/stdout",
+        ),
         (("--simulate", "--callback-field", "x"), "callback_field needs callback_url"),
         (("--token-file", str(DATA / "none")), "No such file or directory; give a file"),
         (("--token-file", os.devnull), "is empty; put the token in it"),
