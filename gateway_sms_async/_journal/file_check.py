@@ -21,10 +21,14 @@ APPLICATION_ID = 0x47534D53
 _MAGIC = b"SQLite format 3\0"
 
 
-_HEADER = 100
+_HEADER = 105
 
 
 _ID = slice(68, 72)
+
+
+# The page of the schema follows the header: a leaf without entries.
+_NO_TABLES = (b"\x0d", b"\x00\x00")
 
 
 def check_journal_file(path: Path) -> None:
@@ -35,9 +39,13 @@ def check_journal_file(path: Path) -> None:
 
 
 def is_foreign_database(path: Path) -> bool:
-    """Whether a file is an SQLite database of another program."""
+    """Whether a file is an SQLite database of another program.
+
+    A new journal has neither an id nor tables while its recipients are written to it.
+    """
     header = _header_of(path)
-    return _is_database(header) and _id_of(header) != APPLICATION_ID
+    is_new = _id_of(header) == 0 and (header[100:101], header[103:105]) == _NO_TABLES
+    return _is_database(header) and _id_of(header) != APPLICATION_ID and not is_new
 
 
 def check_plain(path: Path) -> bool:

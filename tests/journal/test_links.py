@@ -18,6 +18,7 @@ from gateway_sms_async import (
     purge_journal,
     read_journal,
 )
+from gateway_sms_async._journal.connection import connect_new
 from gateway_sms_async._journal.records import Finished, encode
 from gateway_sms_async.testing import Simulator
 
@@ -115,6 +116,16 @@ async def test_a_database_of_another_program_is_not_emptied(
         await gateway.send_bulk(numbers(3), **ACME, journal=journal)
     assert planted.read_bytes() == before
     assert not simulator.requests
+
+
+async def test_a_new_journal_of_a_killed_process_is_replaced(
+    gateway: GatewayClient, journal: Path
+) -> None:
+    """It was killed while it wrote its recipients, so that nothing is in the file yet."""
+    with contextlib.closing(connect_new(journal.with_name("campaign.db.partial"))):
+        pass
+    assert journal.with_name("campaign.db.partial").stat().st_size > 0
+    assert (await gateway.send_bulk(numbers(3), **ACME, journal=journal)).complete
 
 
 async def test_a_file_of_a_killed_process_that_became_a_journal_elsewhere_is_kept(
