@@ -47,6 +47,9 @@ _ONE = msgspec.json.Decoder(Envelope[tuple[Message] | Message])
 Accepts = Callable[[tuple[Message] | Message], bool]
 
 
+_NO_MESSAGES = 203
+
+
 # No message holds more recipients.
 _REPORTS = ListDecoder(RecipientReport, most=50_000, key="number")
 
@@ -106,7 +109,9 @@ class MessagesAPI:
         """Return the messages of the account; an empty account is an empty list."""
         try:
             return await self.session.call(_LIST, MESSAGES, deadline=deadline)
-        except NotFoundError:
+        except NotFoundError as error:
+            if error.code != _NO_MESSAGES:
+                raise
             return []
 
     async def get(self, message_id: str, deadline: float | None = None) -> Message:

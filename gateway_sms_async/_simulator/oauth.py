@@ -186,7 +186,7 @@ class OAuthService:
         self.tokens[token] = known
         return self._show(known)
 
-    def issue(self, scopes: list[str], name: str, ttl: Any) -> IssuedToken:
+    def issue(self, scopes: list[str], name: str, ttl: object) -> IssuedToken:
         """Make a token with these scopes, without those in `dropped`."""
         issued = IssuedToken(
             token=secrets.token_hex(12),
@@ -199,7 +199,7 @@ class OAuthService:
         self.tokens[issued.token] = issued
         return issued
 
-    def expiry(self, ttl: Any) -> float:
+    def expiry(self, ttl: object) -> float:
         """Return when a token with this `ttl` expires; one that cannot be used is the default."""
         lifetime = ttl if isinstance(ttl, int) and ttl > 0 else self.default_ttl
         return self._clock() + min(lifetime, self.max_ttl)

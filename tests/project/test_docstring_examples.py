@@ -51,7 +51,10 @@ REQUIRED = {
 }
 LONGEST = 9
 # An example that continues what the example of another docstring began.
-AFTER = {"GatewayClient.resume_bulk": "GatewayClient.send_bulk"}
+AFTER = {
+    "GatewayClient.resume_bulk": "GatewayClient.send_bulk",
+    "read_journal": "GatewayClient.send_bulk",
+}
 # Their examples send to all recipients before they end.
 SENDING = {name for name in REQUIRED if name.startswith("GatewayClient")}
 
