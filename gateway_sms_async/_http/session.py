@@ -21,6 +21,7 @@ from ..models import parse_money
 from .attempts import AttemptContext, AttemptObserver
 from .endpoint import CallState, Endpoint, WireStatus
 from .limiter import RateLimiter, RealtimePace, Slot
+from .open_messages import OpenMessages
 from .opened_ids import OpenedIds
 from .responses import judge
 from .retry import (
@@ -69,6 +70,7 @@ class _SharedState:
         self.budget = RetryBudget()
         self.realtime = RealtimePace()
         self.opened_ids = OpenedIds()
+        self.open_messages = OpenMessages()
         self.credit = msgspec.Raw(b"null")
         self.loop = asyncio.get_running_loop()
 
@@ -135,6 +137,11 @@ class Session:
     def opened_ids(self) -> OpenedIds:
         """The ids of the messages that this client has opened."""
         return self._shared.opened_ids
+
+    @property
+    def open_messages(self) -> OpenMessages:
+        """The messages that this client fills."""
+        return self._shared.open_messages
 
     @property
     def credit(self) -> Decimal | None:

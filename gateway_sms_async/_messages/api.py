@@ -22,7 +22,12 @@ from .._http.list_decoder import ListDecoder
 from .._http.opened_ids import OpenedIds
 from .._http.retry import Operation
 from .._http.session import Session
-from ..errors import InvalidRequestError, NotFoundError, OutcomeUnknownError
+from ..errors import (
+    InvalidRequestError,
+    NotFoundError,
+    OutcomeUnknownError,
+    TransactionClosedError,
+)
 from ..models import Envelope, Message, MessageSummary, RecipientReport
 from .draft import Draft
 
@@ -117,9 +122,12 @@ class MessagesAPI:
     async def get(self, message_id: str, deadline: float | None = None) -> Message:
         """Return one message."""
         path = message_path(message_id)
-        return only_message(
+        message = only_message(
             await self.session.call(_GET, path, accepts=_about(message_id), deadline=deadline)
         )
+        if not message.transaction:
+            self.session.open_messages.seen_closed(message_id)
+        return message
 
     async def open_transaction(
         self,
@@ -147,16 +155,23 @@ class MessagesAPI:
     ) -> Message:
         """Send a PUT. `transaction` is the value of this field in `payload`, None if left out."""
         path = message_path(message_id)
-        return only_message(
-            await self.session.call(
-                _PUT[transaction],
-                path,
-                payload,
-                wire_status=wire_status,
-                accepts=_about(message_id),
-                deadline=deadline,
+        try:
+            message = only_message(
+                await self.session.call(
+                    _PUT[transaction],
+                    path,
+                    payload,
+                    wire_status=wire_status,
+                    accepts=_about(message_id),
+                    deadline=deadline,
+                )
             )
-        )
+        except TransactionClosedError:
+            self.session.open_messages.seen_closed(message_id)
+            raise
+        if not message.transaction:
+            self.session.open_messages.seen_closed(message_id)
+        return message
 
     async def delete(self, message_id: str, deadline: float | None = None) -> None:
         """Delete a message. If a response is lost, look at the message before deleting it again.
@@ -172,6 +187,8 @@ class MessagesAPI:
                 if lost is None:
                     raise
             except InvalidRequestError:
+                # It is closed, so that it cannot be deleted.
+                self.session.open_messages.seen_closed(message_id)
                 raise
             except OutcomeUnknownError as error:
                 lost = error

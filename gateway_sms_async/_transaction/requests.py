@@ -127,6 +127,7 @@ class MessageRequests:
             self._opened_ids.lost += wire_status.on_wire
         message.opened(answer.id)
         message.is_own = reference is not None and answer.options.custom == reference
+        self._api.session.open_messages.add(message.id, self)
         self._own_lost = wire_status.lost
         message.acknowledge(assigned, answer)
         self.tuning.taken(len(payload))
@@ -375,6 +376,20 @@ class MessageRequests:
     def seen_open_since(self) -> bool:
         """Whether it was seen open after the last time that a message was found closed elsewhere."""
         return self.message.seen_open_after == self.tuning.closed_elsewhere
+
+    def seen_closed(self) -> None:
+        """Record that an answer showed the message closed, no matter what asked for it.
+
+        It is no news if this process has begun to close the message, or knew that it is closed.
+        """
+        message = self.message
+        if message.close_begun or message.closed_elsewhere:
+            return
+        if message.state in {"open", "closing"}:
+            self.note_closed_elsewhere()
+        elif message.state == "left_open":
+            # It is in doubt once the campaign ends, as is each other message that was left open.
+            self.tuning.closed_elsewhere += 1
 
     def check_settled(self) -> None:
         """Raise GatewayError if the recipients of a message closed elsewhere are still not known."""

@@ -71,6 +71,8 @@ class FaultInjector:
         self._held: list[HeldCopy] = []
         self.closed_late: set[str] = set()
         """The recipients of messages that a copy has closed after their process ended."""
+        self.closed_by_others: set[str] = set()
+        """The recipients of messages that others have closed."""
 
     def fault(self, request: RecordedRequest) -> Fault | None:
         """Return the fault for this request, None for no fault."""
@@ -97,7 +99,13 @@ class FaultInjector:
 
     def still_allows(self, fault: Fault, request: RecordedRequest) -> bool:
         """Whether a fault may still affect its request, which took some time to arrive."""
-        if fault.kind != "closed_by_others" or self.guard.all_known(request, self.process):
+        if fault.kind != "closed_by_others":
+            return True
+        if self.guard.all_known(request, self.process):
+            messages = self.guard.simulator.gateway.messages.values()
+            for message in messages:
+                if message.is_open:
+                    self.closed_by_others.update(message.numbers)
             return True
         for record in self.records:
             if record.request is request:

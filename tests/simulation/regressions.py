@@ -99,6 +99,25 @@ FOUND = {
         pins=(Pin("close", 0, "copy held", "before"),),
         processes=(None, None),
     ),
+    # The search for a lost single send read a message of the same campaign that others had closed,
+    # and nobody took notice: its recipient was called unsent, though texted.
+    "seen closed by the search for a lost send": Schedule(
+        seed=1,
+        source=line(4),
+        concurrency=4,
+        recipients_per_message=1,
+        mode="careful",
+        journal=True,
+        timeout=30.0,
+        max_elapsed=10.0,
+        dialect=(("empty_close", False),),
+        pins=(
+            Pin("get", 0, "hang", "before"),
+            Pin("send", 0, "reset", "before"),
+            Pin("get", 14, "closed by others", "before"),
+        ),
+        processes=(None,),
+    ),
     # A close that was refused, and was too large for the message, was sent again at each resume.
     "refused, and then too large": Schedule(
         seed=4,

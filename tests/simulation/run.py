@@ -101,7 +101,7 @@ class Run:
         self._injector = FaultInjector(schedule, loop)
         self._simulator: Any = None
         self._process: CampaignProcess | None = None
-        self._answered: dict[tuple[int, str], float] = {}
+        self._shown_closed: dict[tuple[int, str], float] = {}
         self._last = False
         self._read_to_end = False
         self._released = False
@@ -111,8 +111,8 @@ class Run:
 
     def passing(self, what: str, side: str) -> None:
         """Pass on a request that leaves, or a commit of the journal."""
-        if side == "answered":
-            self._answered[self._injector.process, what] = self.loop.time()
+        if side == "shown closed":
+            self._shown_closed[self._injector.process, what] = self.loop.time()
         elif self._process is not None:
             self._process.passing(what, side)
 
@@ -138,18 +138,15 @@ class Run:
             last = await self._run_processes()
             simulator.land_late()
             self._check_receipt("at the very end", last)
-            may_end_early = bool(self._closed_unseen())
-            self.outcome.wrong += (
-                ()
-                if may_end_early
-                else check_completion(
+            # A resume that is the first to see such a message stops, and the next one goes on.
+            if not self._closed_unseen():
+                self.outcome.wrong += check_completion(
                     schedule,
                     last,
                     cells=self._injector.cells,
                     events=self.outcome.events,
                     lifted=self._was_raised and schedule.raised == LIFTED,
                 )
-            )
             await asyncio.sleep(0)
             if schedule.stubborn:
                 self._released = True
@@ -404,7 +401,7 @@ class Run:
         # Until a resume has looked, no client can know of it.
         late = set[str]() if self._last else self._injector.closed_late
         if self._injector.process in self._closed_unseen():
-            late = set(ledger)
+            late = late | self._injector.closed_by_others
         self._oracle.closed_late = {key_of(number) for number in late}
         self._oracle.closed_by_others |= any(name == "closed by others" for _, name, _ in cells)
         wrong = self._oracle.check_doubles(ledger, None)
@@ -419,8 +416,8 @@ class Run:
         for record in self._injector.records:
             request = record.request
             what = f"{request.method} {request.path}"
-            answered = self._answered.get((record.process, what), -1.0)
-            if record.fault.startswith("closed by others") and answered < record.at:
+            shown = self._shown_closed.get((record.process, what), -1.0)
+            if record.fault.startswith("closed by others") and shown < record.at:
                 unseen.add(record.process)
         return unseen
 
