@@ -64,9 +64,7 @@ class MessageCloser:
         message, requests = self._message, self._requests
         await requests.wait_for_turn()
         before, proven = await self._verifier.look(last)
-        # Without one valid recipient it shows no price, and the close could cost anything.
-        unpriced = self._spending is not None and self._spending.price_missing
-        if before.valid == 0 and (last is None or unpriced):
+        if before.valid == 0 and (last is None or self._is_unpriced(before)):
             if not proven or before.invalid != sum(map(len, message.batches)):
                 raise self._verifier.start_carefully(
                     "does not hold the recipients that were acknowledged"
@@ -98,6 +96,9 @@ class MessageCloser:
             raise RestartMessageError(f"message {message.id} was not closed; it was deleted")
         seen = message.seen
         assert seen is not None
+        if self._is_unpriced(seen):
+            await requests.delete()
+            raise RestartMessageError(f"message {message.id} shows no price; it was deleted")
         if refused:
             requests.close_refused()
         await requests.wait_for_turn()
@@ -197,6 +198,10 @@ class MessageCloser:
         self._tuning.orphans += 1
         self._reserve(seen, 0)
         await requests.single.send(alone)
+
+    def _is_unpriced(self, seen: Message) -> bool:
+        """Return whether the close could cost anything: without a valid recipient there is no price."""
+        return seen.valid == 0 and self._spending is not None and self._spending.price_missing
 
     def _cost(self) -> Decimal | None:
         """Return what is reserved for the close, None if its cost is not limited."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .plan import Interruption, Pin, Schedule, line
+from .plan import LIFTED, Ceiling, Interruption, Pin, Schedule, line
 
 _LEFT_CLOSING: dict[str, Any] = {
     "source": line(9),
@@ -117,6 +117,20 @@ FOUND = {
             Pin("get", 14, "closed by others", "before"),
         ),
         processes=(None,),
+    ),
+    # A resume with max_cost stopped each time before a message without a valid recipient, because it
+    # shows no price: an earlier close of it was refused, so its last batch was on no other message.
+    "no price on a message whose close was refused": Schedule(
+        seed=1,
+        source=line(2),
+        unroutable=tuple(item.number for item in line(2) if item.number),
+        batch_size=1,
+        recipients_per_message=9,
+        journal=True,
+        ceiling=Ceiling(recipients=2),
+        raised=LIFTED,
+        pins=(Pin("close", 0, "402", "before"),),
+        processes=(Interruption(how="stop", at="time", when=60.0),),
     ),
     # A close that was refused, and was too large for the message, was sent again at each resume.
     "refused, and then too large": Schedule(
