@@ -172,7 +172,6 @@ class MessageBuilder:
         The count is the one in the gateway's response to this batch; None if it was lost.
         """
         self._message.restore(message_id, assigned)
-        self._session.open_messages.add(message_id, self._requests)
         self._accumulator.taken = sum(len(batch) for _, batch, _ in assigned)
         self._sender.opened.set()
 

@@ -127,7 +127,9 @@ class MessageCloser:
             # Until the message is seen, do not report its recipients as unsent.
             message.closed_elsewhere = True
             found_so_far = self._tuning.closed_elsewhere
-            if not (await self._look_again()).transaction:
+            seen = await self._look_again()
+            # Another answer may have come after this one was made.
+            if message.shown_closed or not seen.transaction:
                 break
             message.closed_elsewhere = False
             message.seen_open_after = found_so_far

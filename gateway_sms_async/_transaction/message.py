@@ -89,6 +89,7 @@ class OutgoingMessage:
     - `number`: its number in the journal.
     - `assigned`: the batches that were meant for it, in order, without those that were released.
     - `closed_elsewhere`: it is closed, or may be, though this process did not close it.
+    - `shown_closed`: an answer has shown so, or the journal says so; otherwise it is only feared.
     - `seen_open_after`: how often another message had been found closed elsewhere when this one was
       last looked at for that reason, and was open.
     - `final`: the message as seen closed; `seen`: as seen last.
@@ -108,6 +109,7 @@ class OutgoingMessage:
         self.message_id: str | None = None
         self.assigned: list[AssignedBatch] = []
         self.closed_elsewhere = False
+        self.shown_closed = False
         self.seen_open_after = 0
         self.final: Message | None = None
         self.seen: Message | None = None

@@ -127,7 +127,7 @@ class MessageRequests:
             self._opened_ids.lost += wire_status.on_wire
         message.opened(answer.id)
         message.is_own = reference is not None and answer.options.custom == reference
-        self._api.session.open_messages.add(message.id, self)
+        self.watch()
         self._own_lost = wire_status.lost
         message.acknowledge(assigned, answer)
         self.tuning.taken(len(payload))
@@ -377,17 +377,22 @@ class MessageRequests:
         """Whether it was seen open after the last time that a message was found closed elsewhere."""
         return self.message.seen_open_after == self.tuning.closed_elsewhere
 
-    def seen_closed(self) -> None:
-        """Record that an answer showed the message closed, no matter what asked for it.
+    def watch(self) -> None:
+        """Take note of each answer that shows the message closed, no matter what asked for it."""
+        self._api.session.open_messages.add(self.message.id, self)
 
-        It is no news if this process has begun to close the message, or knew that it is closed.
+    def seen_closed(self) -> None:
+        """Record that an answer showed the message closed.
+
+        It is no news if it was shown before, or if this process has begun to close the message.
         """
         message = self.message
-        if message.close_begun or message.closed_elsewhere:
+        if message.close_begun or message.shown_closed:
             return
         if message.state in {"open", "closing"}:
             self.note_closed_elsewhere()
         elif message.state == "left_open":
+            message.shown_closed = True
             # It is in doubt once the campaign ends, as is each other message that was left open.
             self.tuning.closed_elsewhere += 1
 
@@ -398,6 +403,7 @@ class MessageRequests:
 
     def note_closed_elsewhere(self) -> None:
         """Record that the message is closed though this process did not close it."""
+        self.message.shown_closed = True
         self.tuning.closed_elsewhere += 1
         self.doubt()
 

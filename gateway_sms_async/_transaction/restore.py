@@ -44,8 +44,10 @@ async def restore_message(builder: MessageBuilder, saved: SavedMessage, journal:
     elif saved.abandoning and not saved.closed_elsewhere:
         builder.finish_with(_delete)
     elif saved.closed_elsewhere:
-        builder.message.closed_elsewhere = True
+        builder.message.closed_elsewhere = builder.message.shown_closed = True
         builder.finish_with(_settle_closed_elsewhere)
+    # Not before: until here it seems that no close of it has begun.
+    builder.requests.watch()
 
 
 def _resume_single(builder: MessageBuilder, reference: str | None) -> None:

@@ -7,6 +7,7 @@ answer is here, no recipient of that message may be reported as unsent.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,19 @@ from gateway_sms_async import (
     GatewayClient,
     InvalidRequestError,
     Receipt,
+    RetryPolicy,
     TransactionClosedError,
     read_journal,
 )
-from gateway_sms_async.testing import Fault, Simulator
+from gateway_sms_async._journal.journal import Journal
+from gateway_sms_async.testing import Fault, RecordedRequest, Simulator
 
 from ..support.accounting import check, numbers
 from ..support.policy import QUICK
 
 pytestmark = pytest.mark.anyio
 
+BRIEF = RetryPolicy(max_attempts=2, base_delay=0.001, max_delay=0.01, max_elapsed=0.5)
 ACME: dict[str, Any] = {"sender": "ACME", "body": "Ciao"}
 
 
@@ -89,10 +93,16 @@ async def test_a_message_that_any_answer_shows_closed_is_never_unsent(
             assert simulator.ledger == dict.fromkeys(numbers(5), 1)
 
 
-async def _send(gateway: GatewayClient, journal: Path | None, stop: asyncio.Event) -> Receipt:
-    settings: dict[str, Any] = {"batch_size": 2, "recipients_per_message": 5, "stop": stop}
+async def _send(
+    gateway: GatewayClient,
+    journal: Path | None,
+    stop: asyncio.Event,
+    count: int = 5,
+    **more: Any,
+) -> Receipt:
+    settings: dict[str, Any] = {"batch_size": 2, "recipients_per_message": 5, "stop": stop, **more}
     try:
-        return await gateway.send_bulk(numbers(5), **ACME, journal=journal, **settings)
+        return await gateway.send_bulk(numbers(count), **ACME, journal=journal, **settings)
     except BulkSendError as error:
         return error.receipt
 
@@ -102,3 +112,112 @@ async def _resume(gateway: GatewayClient, journal: Path) -> Receipt:
         return await gateway.resume_bulk(journal)
     except BulkSendError as error:
         return error.receipt
+
+
+async def test_a_look_made_before_another_answer_does_not_outweigh_it(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    """The answer "open" to a slow look comes after another one has shown the message closed."""
+    stop, journal, looked = asyncio.Event(), tmp_path / "campaign.db", asyncio.Event()
+    second = ""
+    simulator.faults.add(Fault.hang(after_apply=True), on="append", times=2)
+    prompt = simulator.latency
+
+    def delay(request: RecordedRequest) -> float:
+        is_slow = stop.is_set() and request.path.endswith(second) and not looked.is_set()
+        simulator.latency = 0.3 if is_slow else prompt
+        if is_slow:
+            looked.set()
+        return 0.0
+
+    simulator.delay = delay
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, timeout=1, retry=QUICK
+    ) as gateway:
+        sending = asyncio.create_task(_send(gateway, journal, stop, count=10))
+        while [one.operation for one in simulator.requests].count("append") < 2:
+            await asyncio.sleep(0.001)
+        first, second = simulator.gateway.messages
+        simulator.gateway.messages[first].close(time.time())
+        await gateway.messages.get(first)
+        stop.set()
+        await looked.wait()
+        await asyncio.sleep(0.05)
+        simulator.gateway.close_all()
+        assert not (await gateway.messages.get(second)).transaction
+        check(await sending, simulator)
+        assert len(simulator.ledger) == 6
+        check(await read_journal(journal), simulator)
+        receipt = await _resume(gateway, journal)
+        assert receipt.complete
+        assert simulator.ledger == dict.fromkeys(numbers(10), 1)
+
+
+async def test_a_message_is_shown_closed_once_however_often_it_is_read(
+    simulator: Simulator,
+) -> None:
+    """Each time would be a reason to look at every other open message again."""
+    stop = asyncio.Event()
+    simulator.faults.add(Fault.hang(after_apply=True), on="append")
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, timeout=1, retry=QUICK
+    ) as gateway:
+        sending = asyncio.create_task(_send(gateway, None, stop, count=40))
+        while [one.operation for one in simulator.requests].count("append") < 2:
+            await asyncio.sleep(0.001)
+        stop.set()
+        await asyncio.sleep(0.05)
+        first, *others = simulator.gateway.messages
+        for one in others:
+            simulator.gateway.messages[one].close(time.time())
+        while not sending.done():
+            for one in others:
+                await gateway.messages.get(one)
+        check(await sending, simulator)
+        looks = sum(one.path.endswith(first) for one in simulator.requests)
+        assert looks <= 3
+
+
+async def test_a_close_of_an_earlier_run_is_not_that_of_another_client(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The closed message is read while the resume is still restoring it."""
+    journal, resuming = tmp_path / "campaign.db", False
+
+    def plan(request: RecordedRequest) -> Fault | None:
+        [first, *_] = simulator.gateway.messages or [""]
+        begun = any(one.operation == "close" for one in simulator.requests)
+        if request.operation == "close" and not resuming:
+            return Fault.hang(after_apply=True)
+        # Not readable by the campaign, so that what was closed stays unknown.
+        is_look = request.operation == "get" and begun and first in request.path
+        return Fault.status(503) if is_look and not reading else None
+
+    simulator.faults.plan = plan
+    reading, restored = False, 0
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, timeout=0.3, retry=BRIEF
+    ) as gateway:
+        receipt = await _send(
+            gateway, journal, asyncio.Event(), count=8, concurrency=1, recipients_per_message=3
+        )
+        assert receipt.unknown
+        resuming = True
+        recipients = Journal.recipients
+
+        async def read_meanwhile(self: Journal, ranges: Any) -> Any:
+            nonlocal reading, restored
+            restored += 1
+            if restored == 2:
+                # The batch of its close, after those that were on it before.
+                reading = True
+                [first, *_] = simulator.gateway.messages
+                assert not (await gateway.messages.get(first)).transaction
+                reading = False
+            return await recipients(self, ranges)
+
+        monkeypatch.setattr(Journal, "recipients", read_meanwhile)
+        resumed = await _resume(gateway, journal)
+        assert resumed.unknown == receipt.unknown
+        assert resumed.accepted == 8 - len(receipt.unknown)
+        check(resumed, simulator, set(numbers(8)))

@@ -96,7 +96,12 @@ def _names(record: RequestRecord) -> bool:
 
 
 def _message_id(request: RecordedRequest) -> str:
-    pieces = request.path.strip("/").split("/")
+    return message_in(request.path)
+
+
+def message_in(path: str) -> str:
+    """Return the id of the message in a path, or an empty text."""
+    pieces = path.strip("/").split("/")
     return pieces[1] if len(pieces) > 1 else ""
 
 

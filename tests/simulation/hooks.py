@@ -20,7 +20,7 @@ EPOCH = 1_700_000_000.0
 PointCallback = Callable[[str, str], None]
 """Called with the point ("request", "answer", "close answer", "commit") and its side ("before", "after").
 
-And with the method and path of each request whose answer has "shown closed" its message.
+And with the path of each request whose answer has "shown closed" its message.
 """
 
 
@@ -44,8 +44,8 @@ def hooked(loop: ReplayLoop, passing: PointCallback) -> Iterator[None]:
                 loop.call_soon(passing, "request", "after")
 
             reply = await attempt(self, *args, depart=leaving, **kwargs)
-            if _shows_closed(reply.status, reply.body):
-                passing(f"{args[0]} {args[1]}", "shown closed")
+            if _shows_closed(args[0], reply.status, reply.body):
+                passing(args[1], "shown closed")
             # The answer is here, and nobody has seen it yet.
             passing("answer", "before")
             if b'"transaction":false' in (args[2] or b""):
@@ -72,14 +72,14 @@ def _watched(write: Callable[..., Any], passing: PointCallback) -> Callable[...,
     return watched
 
 
-def _shows_closed(status: int, body: bytes) -> bool:
+def _shows_closed(method: str, status: int, body: bytes) -> bool:
     """Return whether an answer to a request about one message shows that it is closed."""
     try:
         document = json.loads(body)
         if isinstance(document, str):
             document = json.loads(document)
         if status == 422:
-            return bool(document["error"] == 212)
+            return bool(method == "DELETE" or document["error"] == 212)
         data = document["data"]
         one = data[0] if isinstance(data, list) else data
         return bool(status < 300 and one["transaction"] is False)

@@ -39,6 +39,7 @@ from tests.support.virtual_time import DeadlockError, EndlessError, ReplayLoop
 
 from .completion import check_completion, check_progress, most_requests
 from .faults import FaultInjector, Line
+from .guard import message_in
 from .hooks import EPOCH, hooked
 from .matrix import Cell
 from .oracle import Oracle, key_of
@@ -112,7 +113,7 @@ class Run:
     def passing(self, what: str, side: str) -> None:
         """Pass on a request that leaves, or a commit of the journal."""
         if side == "shown closed":
-            self._shown_closed[self._injector.process, what] = self.loop.time()
+            self._shown_closed[self._injector.process, message_in(what)] = self.loop.time()
         elif self._process is not None:
             self._process.passing(what, side)
 
@@ -414,9 +415,8 @@ class Run:
         """Return the processes that ended before the answer came that shows a message closed by others."""
         unseen: set[int] = set()
         for record in self._injector.records:
-            request = record.request
-            what = f"{request.method} {request.path}"
-            shown = self._shown_closed.get((record.process, what), -1.0)
+            message_id = message_in(record.request.path)
+            shown = self._shown_closed.get((record.process, message_id), -1.0)
             if record.fault.startswith("closed by others") and shown < record.at:
                 unseen.add(record.process)
         return unseen
