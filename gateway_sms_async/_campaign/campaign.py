@@ -102,6 +102,7 @@ class Campaign:
         self._set_aside: list[MessageBuilder] = []
         self._returned: list[Batch] = []
         self._left_open: list[MessageBuilder] = []
+        self._replaced: list[MessageBuilder] = []
         self._feeder: asyncio.Task[None] | None = None
         self._reason: str | None = None
         self._cause: BaseException | None = None
@@ -163,9 +164,12 @@ class Campaign:
         finally:
             self._reporter.close()
             try:
-                await self._bookkeeping.close()
+                self._doubt_left_open()
             finally:
-                self.done.set()
+                try:
+                    await self._bookkeeping.close()
+                finally:
+                    self.done.set()
 
     def halt(self, reason: str, cause: BaseException | None = None) -> None:
         """Send nothing new; requests in flight complete, and `run` ends."""
@@ -357,6 +361,10 @@ class Campaign:
         replaced = self._reason is None and isinstance(builder.fault, RestartMessageError)
         if message.state in {"closed", "abandoned"} or (replaced and message.state == "left_open"):
             self._bookkeeping.note_ended(message)
+            if message.state == "left_open":
+                # If it is shown closed, so may be others: it is watched as long as it is in use.
+                builder.requests.outside_close.is_replaced = True
+                self._replaced.append(builder)
         elif message.state != "unknown" and not replaced:
             self._left_open.append(builder)
 
@@ -397,8 +405,9 @@ class Campaign:
 
     def _doubt_left_open(self) -> None:
         """Count as unknown what messages hold that may have been closed after their end."""
-        for builder in self._left_open:
+        for builder in list(self._left_open):
             if doubted := builder.doubt():
+                self._left_open.remove(builder)
                 unsent = {id(batch) for batch in doubted}
                 self._returned = [one for one in self._returned if id(one) not in unsent]
                 message = builder.message
@@ -406,15 +415,12 @@ class Campaign:
                     {RecipientOutcome.UNKNOWN: doubted}, message.message_id
                 )
                 self._spending.ended(message.number, builder.taken, None)
-        self._left_open.clear()
 
     async def _collect(self) -> None:
-        """Count as unsent the recipients that will not be put on another message.
+        """Count as unsent the recipients that were put on no message.
 
         Among them are those that the source can still name without being waited for.
         """
-        self._results.add_unsent(self._returned)
-        self._returned = []
         try:
             while (batch := await self._backlog.take(self._settings.batch_size)) is not None:
                 self._results.add_unsent([batch])
@@ -429,6 +435,10 @@ class Campaign:
             self._results.add_unsent([batch])
 
     async def _conclude(self) -> Receipt:
+        # Only now: until here, an answer could show that a message left open is closed.
+        self._doubt_left_open()
+        self._results.add_unsent(self._returned)
+        self._returned = []
         # A stop that arrives when everything has been sent changes nothing: the receipt is complete.
         receipt = completed(self._results.receipt(), source_exhausted=self._source.exhausted)
         if self._bookkeeping.unpublished:

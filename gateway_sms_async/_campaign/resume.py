@@ -6,7 +6,7 @@ the result is known. All other recipients are still to be sent to.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from decimal import Decimal
 from os import PathLike
 from typing import Any
@@ -50,30 +50,33 @@ async def load_campaign(
     the journal cannot be used, or its campaign was sent to another base URL.
     """
     limits = _limits(max_cost, max_recipients)
-    journal, saved = await Journal.open(path)
-    try:
-        if saved.settings.base_url != base_url:
-            raise JournalError(
-                f"{journal.path}: this campaign was sent to {saved.settings.base_url}; resume it "
-                "with a client of that address"
-            )
-        if saved.position.finished is not None:
-            receipt = await stored_receipt(journal, saved)
+    with session.open_messages.message_coming() as shown_closed:
+        journal, saved = await Journal.open(path)
+        try:
+            if saved.settings.base_url != base_url:
+                raise JournalError(
+                    f"{journal.path}: this campaign was sent to {saved.settings.base_url}; resume "
+                    "it with a client of that address"
+                )
+            if saved.position.finished is not None:
+                receipt = await stored_receipt(journal, saved)
+                await journal.close()
+                return receipt
+            with journal.checked():
+                check_accounts(journal, saved)
+                campaign = await _from_saved(
+                    session,
+                    journal,
+                    saved,
+                    replace(saved.settings, **limits),
+                    concurrency=min(saved.settings.concurrency, concurrency),
+                    on_progress=on_progress,
+                )
+                await _restore_messages(campaign, session, journal, saved, shown_closed)
+                return campaign
+        except BaseException:
             await journal.close()
-            return receipt
-        with journal.checked():
-            check_accounts(journal, saved)
-            return await _from_saved(
-                session,
-                journal,
-                saved,
-                replace(saved.settings, **limits),
-                concurrency=min(saved.settings.concurrency, concurrency),
-                on_progress=on_progress,
-            )
-    except BaseException:
-        await journal.close()
-        raise
+            raise
 
 
 def _limits(max_cost: Decimal | float | str | None, max_recipients: int | None) -> dict[str, Any]:
@@ -99,7 +102,7 @@ async def _from_saved(
     # The whole source is in the journal: nothing more is read.
     source = Source(())
     source.exhausted = True
-    campaign = Campaign(
+    return Campaign(
         session,
         _draft(settings),
         source,
@@ -116,6 +119,15 @@ async def _from_saved(
         on_progress=on_progress,
         total=saved.total,
     )
+
+
+async def _restore_messages(
+    campaign: Campaign,
+    session: Session,
+    journal: Journal,
+    saved: Saved,
+    shown_closed: Container[str],
+) -> None:
     session.opened_ids.lost += saved.position.has_lost_opens
     journal.note(Resumed())
     for message in saved.position.messages.values():
@@ -123,9 +135,8 @@ async def _from_saved(
             session.opened_ids.claim(message.message_id)
         if message.is_unfinished:
             builder = campaign.new_message(message.number)
-            await restore_message(builder, message, journal)
+            await restore_message(builder, message, journal, shown_closed)
             campaign.adopt(builder)
-    return campaign
 
 
 def _tuning(saved: Saved) -> Tuning:

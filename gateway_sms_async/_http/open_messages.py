@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -25,6 +27,7 @@ class OpenMessages:
 
     def __init__(self) -> None:
         self._by_id: WeakValueDictionary[str, OpenMessage] = WeakValueDictionary()
+        self._coming: dict[object, set[str]] = {}
 
     def add(self, message_id: str, message: OpenMessage) -> None:
         """Add a message, for as long as it is in use."""
@@ -34,3 +37,19 @@ class OpenMessages:
         """Tell the message with this id, if this client fills it, that an answer showed it closed."""
         if (message := self._by_id.get(message_id)) is not None:
             message.seen_closed()
+            return
+        for shown_closed in self._coming.values():
+            shown_closed.add(message_id)
+
+    @contextmanager
+    def message_coming(self) -> Generator[set[str]]:
+        """Collect the ids that answers show closed while a message cannot be added yet.
+
+        Its open is not answered, for example; but others may read it already.
+        """
+        key = object()
+        shown_closed = self._coming[key] = set()
+        try:
+            yield shown_closed
+        finally:
+            del self._coming[key]

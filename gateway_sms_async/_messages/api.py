@@ -122,12 +122,9 @@ class MessagesAPI:
     async def get(self, message_id: str, deadline: float | None = None) -> Message:
         """Return one message."""
         path = message_path(message_id)
-        message = only_message(
+        return self._noticed(
             await self.session.call(_GET, path, accepts=_about(message_id), deadline=deadline)
         )
-        if not message.transaction:
-            self.session.open_messages.seen_closed(message_id)
-        return message
 
     async def open_transaction(
         self,
@@ -156,22 +153,18 @@ class MessagesAPI:
         """Send a PUT. `transaction` is the value of this field in `payload`, None if left out."""
         path = message_path(message_id)
         try:
-            message = only_message(
-                await self.session.call(
-                    _PUT[transaction],
-                    path,
-                    payload,
-                    wire_status=wire_status,
-                    accepts=_about(message_id),
-                    deadline=deadline,
-                )
+            data = await self.session.call(
+                _PUT[transaction],
+                path,
+                payload,
+                wire_status=wire_status,
+                accepts=_about(message_id),
+                deadline=deadline,
             )
         except TransactionClosedError:
             self.session.open_messages.seen_closed(message_id)
             raise
-        if not message.transaction:
-            self.session.open_messages.seen_closed(message_id)
-        return message
+        return self._noticed(data)
 
     async def delete(self, message_id: str, deadline: float | None = None) -> None:
         """Delete a message. If a response is lost, look at the message before deleting it again.
@@ -215,6 +208,13 @@ class MessagesAPI:
         return await self.session.call(
             _RECIPIENT, f"{message_path(message_id)}/recipients/{number}"
         )
+
+    def _noticed(self, data: tuple[Message] | Message) -> Message:
+        """Return the message in a response; the client must know if it is closed."""
+        message = only_message(data)
+        if not message.transaction:
+            self.session.open_messages.seen_closed(message.id)
+        return message
 
     async def _is_there(self, message_id: str, deadline: float | None) -> bool:
         try:

@@ -210,15 +210,17 @@ class MessageBuilder:
         ]
 
     def count(self) -> None:
-        """Count all recipients, once; the running tasks must have ended."""
+        """Count all recipients, once; the running tasks must have ended.
+
+        A transaction counts those of its only message whenever it makes a receipt.
+        """
         if self._counted:
             return
         self._counted = True
         self._requests.end(replaced=isinstance(self.fault, RestartMessageError))
-        self._left_on_message = self._results.add(self._message)
-        self.left_over = [*self._left_on_message, *filter(len, self.unplaced())]
-        if not self._replaceable:
-            self._results.add_unsent(self.left_over)
+        if self._replaceable:
+            self._left_on_message = self._results.add(self._message)
+            self.left_over = [*self._left_on_message, *filter(len, self.unplaced())]
         try:
             if self._session.emit is not None and self._message.message_id is not None:
                 self._session.emit(close_event(self._message))
@@ -228,11 +230,12 @@ class MessageBuilder:
     def doubt(self) -> list[Batch]:
         """Return the recipients of an ended message that are unsent no more, but unknown.
 
-        Another message was found closed elsewhere after this one had ended.
+        After it had ended, it was found closed elsewhere, or another message was.
         """
-        if not self._requests.may_be_closed_unseen():
-            return []
-        self._requests.doubt()
+        if not self._message.closed_elsewhere:
+            if not self._requests.outside_close.may_be_unseen():
+                return []
+            self._requests.outside_close.doubt()
         return self._left_on_message
 
     def skip(self) -> None:

@@ -123,7 +123,7 @@ class MessageCloser:
     async def settle_if_closed_elsewhere(self) -> None:
         """Find out whether this message was closed elsewhere, as another one was."""
         message, requests = self._message, self._requests
-        while not requests.seen_open_since():
+        while not requests.outside_close.seen_open_since():
             # Until the message is seen, do not report its recipients as unsent.
             message.closed_elsewhere = True
             found_so_far = self._tuning.closed_elsewhere
@@ -135,7 +135,7 @@ class MessageCloser:
             message.seen_open_after = found_so_far
         else:
             return
-        requests.note_closed_elsewhere()
+        requests.outside_close.note()
         await self.settle_closed_elsewhere()
 
     # The close and after
@@ -289,7 +289,7 @@ class MessageCloser:
             return
         brought = outcomes[self._message.batches.index(last.batch)]
         if set(brought) == {RecipientOutcome.UNSENT}:
-            raise self._requests.closed_elsewhere()
+            raise self._requests.outside_close.error()
 
     async def _outcomes_by_list(
         self, final: Message, *, once: bool = False

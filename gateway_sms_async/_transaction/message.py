@@ -152,6 +152,11 @@ class OutgoingMessage:
         return BatchState.IN_DOUBT in map(_state_of, self.assigned)
 
     @property
+    def is_lost(self) -> bool:
+        """Whether it may exist though its id is not known: the answer to its open was lost."""
+        return self._state == "new" and self.in_doubt
+
+    @property
     def counts_by_batch(self) -> list[tuple[int, int]]:
         """For each acknowledged batch: what its answer counted, and its size."""
         return [

@@ -21,7 +21,6 @@ from .._journal.records import (
     Appended,
     AppendIntent,
     BatchReleased,
-    ClosedElsewhere,
     CloseIntent,
     CloseRefused,
     Opened,
@@ -46,6 +45,7 @@ from ..errors import (
 )
 from ..models import Message
 from .message import AssignedBatch, BatchState, OutgoingMessage, RestartMessageError
+from .outside_close import OutsideClose
 from .reconcile import Counts, entries_are_distinct
 from .single import SingleSend
 from .tuning import Tuning
@@ -88,7 +88,9 @@ class MessageRequests:
         self._journal = NullJournal() if journal is None else journal
         self._allowed = tuning.limit
         self._opened_ids = api.session.opened_ids
+        self._open_messages = api.session.open_messages
         self._own_lost = 0
+        self.outside_close = OutsideClose(self.message, tuning, self._journal, self._open_messages)
         self.single = SingleSend(self.message, api, draft, self._sender, self._journal)
 
     # Its batches
@@ -105,9 +107,10 @@ class MessageRequests:
             assigned.batch.to_wire(), transaction=True, reference=reference
         )
         try:
-            answer = await self._api.open_transaction(
-                payload, wire_status, accepts=self._response_to_open(reference, assigned.batch)
-            )
+            with self._open_messages.message_coming() as shown_closed:
+                answer = await self._api.open_transaction(
+                    payload, wire_status, accepts=self._response_to_open(reference, assigned.batch)
+                )
         except GatewayError as error:
             if wire_status.lost:
                 # It is on a message that never sends, unless another client closes that message.
@@ -127,7 +130,6 @@ class MessageRequests:
             self._opened_ids.lost += wire_status.on_wire
         message.opened(answer.id)
         message.is_own = reference is not None and answer.options.custom == reference
-        self.watch()
         self._own_lost = wire_status.lost
         message.acknowledge(assigned, answer)
         self.tuning.taken(len(payload))
@@ -140,7 +142,8 @@ class MessageRequests:
                 lost=wire_status.lost,
             )
         )
-        self.check_open(answer)
+        self.outside_close.watch(shown_closed)
+        self.outside_close.check_open(answer)
         self._check_objects(assigned.batch, answer)
 
     async def append(self, assigned: AssignedBatch, wire_status: WireStatus | None = None) -> None:
@@ -164,7 +167,7 @@ class MessageRequests:
             # An earlier copy of it may have been applied before the close: the list decides.
             assigned.state = BatchState.IN_DOUBT
             raise TransactionClosedError(
-                str(self.closed_elsewhere()), status=error.status, code=error.code
+                str(self.outside_close.error()), status=error.status, code=error.code
             ) from error
         except NotFoundError as error:
             self._not_applied(assigned)
@@ -186,7 +189,7 @@ class MessageRequests:
             self._journal.note(Appended(message.number, assigned.number, assigned.count))
             return
         assigned.state = BatchState.IN_DOUBT
-        self.check_open(answer)
+        self.outside_close.check_open(answer)
 
     # Reading it
 
@@ -291,7 +294,7 @@ class MessageRequests:
                 await self._api.delete(message.id)
         except InvalidRequestError:
             # Too late: it is closed.
-            self.note_closed_elsewhere()
+            self.outside_close.note()
             raise
         if await self._is_still_there():
             raise GatewayError(
@@ -338,82 +341,17 @@ class MessageRequests:
         self.message.gone()
         return RestartMessageError(f"message {self.message.id} is gone: {error}")
 
-    def check_open(self, seen: Message) -> None:
-        """Raise GatewayError if the message is closed though this process did not close it."""
-        if not seen.transaction:
-            raise self.closed_elsewhere()
-
     def end(self, *, replaced: bool) -> None:
         """Record that no more requests are made for the message.
 
         `replaced`: its recipients go to another message.
         """
         message = self.message
-        if self.may_be_closed_unseen():
-            self.doubt()
-        elif replaced and self._is_lost:
+        if self.outside_close.may_be_unseen():
+            self.outside_close.doubt()
+        elif replaced and message.is_lost:
             self._journal.note(BatchReleased(message.number, message.assigned[0].number))
         message.end()
-
-    def may_be_closed_unseen(self) -> bool:
-        """Whether it may be closed because another message was, and was not looked at since.
-
-        So may a message whose id is not known, because the answer to its open was lost.
-        """
-        message = self.message
-        is_open = message.state in {"open", "closing", "left_open"} and not self.seen_open_since()
-        return self.tuning.closed_elsewhere > 0 and (is_open or self._is_lost)
-
-    def doubt(self) -> None:
-        """Record that the message may be closed, though this process did not close it."""
-        self.message.closed_elsewhere = True
-        self._journal.note(ClosedElsewhere(self.message.number))
-
-    @property
-    def _is_lost(self) -> bool:
-        return self.message.state == "new" and self.message.in_doubt
-
-    def seen_open_since(self) -> bool:
-        """Whether it was seen open after the last time that a message was found closed elsewhere."""
-        return self.message.seen_open_after == self.tuning.closed_elsewhere
-
-    def watch(self) -> None:
-        """Take note of each answer that shows the message closed, no matter what asked for it."""
-        self._api.session.open_messages.add(self.message.id, self)
-
-    def seen_closed(self) -> None:
-        """Record that an answer showed the message closed.
-
-        It is no news if it was shown before, or if this process has begun to close the message.
-        """
-        message = self.message
-        if message.close_begun or message.shown_closed:
-            return
-        if message.state in {"open", "closing"}:
-            self.note_closed_elsewhere()
-        elif message.state == "left_open":
-            message.shown_closed = True
-            # It is in doubt once the campaign ends, as is each other message that was left open.
-            self.tuning.closed_elsewhere += 1
-
-    def check_settled(self) -> None:
-        """Raise GatewayError if the recipients of a message closed elsewhere are still not known."""
-        if not self.message.is_settled:
-            raise self.closed_elsewhere()
-
-    def note_closed_elsewhere(self) -> None:
-        """Record that the message is closed though this process did not close it."""
-        self.message.shown_closed = True
-        self.tuning.closed_elsewhere += 1
-        self.doubt()
-
-    def closed_elsewhere(self) -> GatewayError:
-        """Record that it is closed though this process did not close it; return the error for it."""
-        self.note_closed_elsewhere()
-        return GatewayError(
-            f"message {self.message.id} is closed though this process did not close it: another "
-            "process or the console did, or the gateway does not keep transactions open"
-        )
 
     def check_size(self, error: GatewayError, payload: bytes, batch: Batch) -> None:
         """Raise RestartMessageError if a request was too large and a smaller one may succeed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from .._journal.journal import Journal
 from .._journal.records import CloseIntent
 from .._journal.replay import SavedMessage
@@ -15,10 +17,13 @@ from .requests import MessageRequests
 __all__ = ["restore_message"]
 
 
-async def restore_message(builder: MessageBuilder, saved: SavedMessage, journal: Journal) -> None:
+async def restore_message(
+    builder: MessageBuilder, saved: SavedMessage, journal: Journal, shown_closed: Container[str]
+) -> None:
     """Give a new builder the state of a saved message, and the procedure that finishes it.
 
     Without a procedure the message is still open, and takes more recipients like any other.
+    `shown_closed` are the ids that answers have shown closed since the journal was read.
     """
     builder.message.is_own = saved.is_own
     if saved.is_fillable and not builder.requests.is_identified:
@@ -47,7 +52,7 @@ async def restore_message(builder: MessageBuilder, saved: SavedMessage, journal:
         builder.message.closed_elsewhere = builder.message.shown_closed = True
         builder.finish_with(_settle_closed_elsewhere)
     # Not before: until here it seems that no close of it has begun.
-    builder.requests.watch()
+    builder.requests.outside_close.watch(shown_closed)
 
 
 def _resume_single(builder: MessageBuilder, reference: str | None) -> None:
@@ -79,7 +84,7 @@ async def _settle_closed_elsewhere(requests: MessageRequests, closer: MessageClo
         await requests.delete()
         message.closed_elsewhere = False
         raise RestartMessageError(f"message {message.id} was open after all; it was deleted")
-    requests.check_settled()
+    requests.outside_close.check_settled()
 
 
 async def _delete(requests: MessageRequests, _: MessageCloser) -> None:

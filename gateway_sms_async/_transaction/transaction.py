@@ -78,12 +78,14 @@ class Transaction:
     @property
     def receipt(self) -> Receipt:
         """The outcome of each recipient so far."""
-        exhausted = not self._unread
-        if not self._builder.counted:
-            receipt = self._results.receipt((self._builder.message, self._builder.unplaced()))
+        builder, exhausted = self._builder, not self._unread
+        if builder.counted:
+            builder.doubt()
+        receipt = self._results.receipt((builder.message, builder.unplaced()))
+        if not builder.counted:
             return replace(receipt, source_exhausted=exhausted)
-        receipt = completed(self._results.receipt(), source_exhausted=exhausted)
-        return receipt if self._builder.fault is None else replace(receipt, complete=False)
+        receipt = completed(receipt, source_exhausted=exhausted)
+        return receipt if builder.fault is None else replace(receipt, complete=False)
 
     async def add(self, recipients: RecipientLike | Recipients) -> None:
         """Add one recipient, or a sync or async iterable of them.

@@ -51,7 +51,7 @@ class OpenMessageVerifier:
         except NotFoundError as error:
             # It was never closed and does not exist, so it cannot go out any more.
             raise requests.gone(error) from error
-        requests.check_open(seen)
+        requests.outside_close.check_open(seen)
         self._check_objects(seen)
         sizes = [len(batch) for batch in (*message.batches, *([] if last is None else [last]))]
         counted = not message.in_doubt and counts_add_up(message.counts_by_batch, count(seen).total)
@@ -156,7 +156,7 @@ class OpenMessageVerifier:
         for _ in range(_LOOKS_AT_AN_OPEN_LIST):
             numbers = await requests.list_numbers()
             before, seen = seen, await requests.look()
-            requests.check_open(seen)
+            requests.outside_close.check_open(seen)
             listing = None
             if numbers is not None:
                 listing = read_list(seen, message.batches, numbers, once=once)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from gateway_sms_async import (
     BulkSendError,
     GatewayClient,
     InvalidRequestError,
+    Progress,
     Receipt,
     RetryPolicy,
     TransactionClosedError,
@@ -98,11 +99,13 @@ async def _send(
     journal: Path | None,
     stop: asyncio.Event,
     count: int = 5,
+    source: Iterable[str] | None = None,
     **more: Any,
 ) -> Receipt:
+    recipients = numbers(count) if source is None else source
     settings: dict[str, Any] = {"batch_size": 2, "recipients_per_message": 5, "stop": stop, **more}
     try:
-        return await gateway.send_bulk(numbers(count), **ACME, journal=journal, **settings)
+        return await gateway.send_bulk(recipients, **ACME, journal=journal, **settings)
     except BulkSendError as error:
         return error.receipt
 
@@ -221,3 +224,165 @@ async def test_a_close_of_an_earlier_run_is_not_that_of_another_client(
         assert resumed.unknown == receipt.unknown
         assert resumed.accepted == 8 - len(receipt.unknown)
         check(resumed, simulator, set(numbers(8)))
+
+
+async def test_a_message_shown_closed_while_the_rest_of_the_source_is_counted_is_not_unsent(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    """After the last request of a campaign, its receipt is not made yet."""
+    stop, reading, shown = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    def source() -> Iterator[str]:
+        yield from numbers(5)
+        # Without a length, it is read to its end or for a few seconds when the campaign has stopped.
+        for number in numbers(100_000, start=1000):
+            if asyncio.current_task() is sending:
+                # Not its feeder, which is another task: all its requests have ended.
+                reading.set()
+                time.sleep(0.0005)
+            if shown.is_set():
+                return
+            yield number
+
+    simulator.faults.add(Fault.hang(after_apply=True), on="append")
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, timeout=0.3, retry=QUICK
+    ) as gateway:
+        sending = asyncio.create_task(
+            _send(gateway, None, stop, source=source(), concurrency=1, recipients_per_message=50)
+        )
+        while [one.operation for one in simulator.requests] != ["open", "append"]:
+            await asyncio.sleep(0.001)
+        stop.set()
+        await reading.wait()
+        simulator.gateway.close_all()
+        [message_id] = simulator.gateway.messages
+        await gateway.messages.get(message_id)
+        assert not sending.done()
+        shown.set()
+        receipt = await sending
+        assert simulator.ledger
+        assert not simulator.ledger.keys() & set(receipt.unsent)
+        assert simulator.ledger.keys() <= set(receipt.unknown)
+        check(receipt, simulator)
+
+
+async def test_a_message_shown_closed_before_its_open_is_answered_is_not_unsent(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    """Its id is not known yet to the campaign, but to the reader."""
+    stop, journal, prompt = asyncio.Event(), tmp_path / "campaign.db", simulator.latency
+
+    def delay(request: RecordedRequest) -> float:
+        simulator.latency = 0.3 if request.operation == "open" else prompt
+        return 0.0
+
+    simulator.delay = delay
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, timeout=5, retry=QUICK
+    ) as gateway:
+        sending = asyncio.create_task(_send(gateway, journal, stop))
+        while not simulator.gateway.messages:
+            await asyncio.sleep(0.001)
+        [message_id] = simulator.gateway.messages
+        simulator.gateway.close_all()
+        await gateway.messages.get(message_id)
+        assert [one.status for one in simulator.requests if one.operation == "open"] == [None]
+        stop.set()
+        receipt = await sending
+        assert simulator.ledger == dict.fromkeys(numbers(2), 1)
+        check(receipt, simulator)
+        check(await read_journal(journal), simulator)
+        receipt = await _resume(gateway, journal)
+        assert receipt.complete
+        assert simulator.ledger == dict.fromkeys(numbers(5), 1)
+
+
+async def test_a_message_shown_closed_while_a_resume_restores_it_is_not_unsent(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal has named the message, and the campaign does not watch it yet."""
+    stop, journal = asyncio.Event(), tmp_path / "campaign.db"
+    simulator.faults.add(Fault.hang(after_apply=True), on="append")
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, timeout=0.3, retry=QUICK
+    ) as gateway:
+        sending = asyncio.create_task(_send(gateway, journal, stop))
+        while [one.operation for one in simulator.requests] != ["open", "append"]:
+            await asyncio.sleep(0.001)
+        stop.set()
+        receipt = await sending
+        assert set(receipt.unsent) == set(numbers(5))
+        [message_id] = receipt.open_message_ids
+        recipients, again = Journal.recipients, asyncio.Event()
+
+        async def read_meanwhile(self: Journal, ranges: Any) -> Any:
+            if not again.is_set():
+                again.set()
+                simulator.gateway.close_all()
+                assert not (await gateway.messages.get(message_id)).transaction
+            return await recipients(self, ranges)
+
+        monkeypatch.setattr(Journal, "recipients", read_meanwhile)
+        try:
+            receipt = await gateway.resume_bulk(journal, stop=again)
+        except BulkSendError as error:
+            receipt = error.receipt
+        assert simulator.ledger
+        check(receipt, simulator)
+        check(await read_journal(journal), simulator)
+
+
+async def test_a_message_shown_closed_after_a_cancelled_campaigns_last_request_is_not_unsent(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    """There is no receipt, and the journal is not closed before the last report has ended."""
+    stop, journal, shown, last = asyncio.Event(), tmp_path / "campaign.db", asyncio.Event(), False
+
+    async def report(_: Progress) -> None:
+        if last:
+            await shown.wait()
+
+    simulator.faults.add(Fault.hang(after_apply=True), on="append", times=2)
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, timeout=0.3, retry=QUICK
+    ) as gateway:
+        sending = asyncio.create_task(_send(gateway, journal, stop, count=10, on_progress=report))
+        while [one.operation for one in simulator.requests].count("append") < 2:
+            await asyncio.sleep(0.001)
+        last = True
+        sending.cancel()
+        await asyncio.sleep(1)
+        assert not sending.done()
+        simulator.gateway.close_all()
+        first, *_ = simulator.gateway.messages
+        # One of them: the other was not looked at since, so it may be closed too.
+        await gateway.messages.get(first)
+        shown.set()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        assert simulator.ledger
+        check(await read_journal(journal), simulator)
+
+
+async def test_the_receipt_of_a_transaction_left_open_says_unknown_once_it_is_shown_closed(
+    simulator: Simulator,
+) -> None:
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, retry=QUICK
+    ) as gateway:
+        transaction = gateway.transaction(**ACME, batch_size=2)
+        with pytest.raises(KeyError):
+            async with transaction:
+                await transaction.add(numbers(5))
+                while transaction.message_id is None:
+                    await asyncio.sleep(0.001)
+                raise KeyError
+        assert set(transaction.receipt.unsent) == set(numbers(5))
+        simulator.gateway.close_all()
+        await gateway.messages.get(transaction.message_id or "")
+        receipt = transaction.receipt
+        assert simulator.ledger
+        assert simulator.ledger.keys() <= set(receipt.unknown)
+        assert len(receipt.unknown) + len(receipt.unsent) == 5
+        assert transaction.receipt.unknown == receipt.unknown

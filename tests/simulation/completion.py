@@ -36,6 +36,7 @@ def check_completion(
     """
     journal = schedule.journal
     quiet = not cells and schedule.processes == (None,) and schedule.delay < schedule.timeout
+    quiet = quiet and schedule.outsider is None
     if schedule.cell is not None and not may_stop(schedule.cell):
         quiet = True
     # A campaign has ten rounds: a recipient that is missing after them stays unsent.

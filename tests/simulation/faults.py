@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from gateway_sms_async.testing import Fault, RecordedRequest
 from tests.support.virtual_time import ReplayLoop
 
-from .guard import Guard
+from .guard import Guard, message_in
 from .matrix import KINDS, OPERATIONS, Cell
 from .plan import Schedule
 from .record import RequestRecord
@@ -48,6 +48,14 @@ class HeldCopy(NamedTuple):
     at_close: bool
 
 
+class Closure(NamedTuple):
+    """Others have closed messages. An answer about one of `telling` shows it to the client."""
+
+    at: float
+    process: int
+    telling: tuple[str, ...]
+
+
 class FaultInjector:
     """Decides about each request, by its operation and number alone, and records it."""
 
@@ -73,6 +81,7 @@ class FaultInjector:
         """The recipients of messages that a copy has closed after their process ended."""
         self.closed_by_others: set[str] = set()
         """The recipients of messages that others have closed."""
+        self.closures: list[Closure] = []
 
     def fault(self, request: RecordedRequest) -> Fault | None:
         """Return the fault for this request, None for no fault."""
@@ -102,16 +111,27 @@ class FaultInjector:
         if fault.kind != "closed_by_others":
             return True
         if self.guard.all_known(request, self.process):
-            messages = self.guard.simulator.gateway.messages.values()
-            for message in messages:
-                if message.is_open:
-                    self.closed_by_others.update(message.numbers)
+            self._note_closure((message_in(request.path),))
             return True
         for record in self.records:
             if record.request is request:
                 self.cells -= Counter([(request.operation, "closed by others", "before")])
                 record.fault = ""
         return False
+
+    def close_by_others(self, simulator: Any) -> list[str]:
+        """Have others close all open messages; return their ids, none if no client could know."""
+        closed = self.guard.closable(self.process)
+        if closed:
+            self._note_closure(tuple(closed))
+            simulator.gateway.close_all()
+        return closed
+
+    def _note_closure(self, telling: tuple[str, ...]) -> None:
+        for message in self.guard.simulator.gateway.messages.values():
+            if message.is_open:
+                self.closed_by_others.update(message.numbers)
+        self.closures.append(Closure(self._loop.time(), self.process, telling))
 
     def land_copies(self, *, before: RecordedRequest | None = None) -> None:
         """Let the gateway have the copies that are due between processes, or before this close."""

@@ -82,6 +82,28 @@ class Guard:
         own = any(_message_id(one) == _message_id(request) for one in closes if one is not request)
         if own or (request.operation == "close" and not request.body["recipients"]):
             return False
+        return self._each_number_once()
+
+    def closable(self, process: int) -> list[str]:
+        """Return the open messages if the process can learn that others have closed them.
+
+        It has the answer to each of their opens, or will have it. It has closed and deleted none of
+        them: that would explain to it why one is closed.
+        """
+        messages = self.simulator.gateway.messages
+        open_ids = [message_id for message_id, message in messages.items() if message.is_open]
+        opened = {
+            one.message_id
+            for one in self._records
+            if one.request.operation == "open" and one.process == process and not one.fault
+        }
+        ended = {
+            one.message_id for one in self._records if one.request.operation in {"close", "delete"}
+        }
+        can_know = opened.issuperset(open_ids) and ended.isdisjoint(open_ids)
+        return open_ids if can_know and self._each_number_once() else []
+
+    def _each_number_once(self) -> bool:
         numbers = list(self._numbers())
         return len(numbers) == len(set(numbers))
 

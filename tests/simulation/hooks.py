@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gateway_sms_async._campaign import backlog
+from gateway_sms_async._campaign.campaign import Campaign
 from gateway_sms_async._http.transport import Transport
 from gateway_sms_async._journal.store import Store
 from tests.support.virtual_time import ReplayLoop
@@ -20,7 +21,8 @@ EPOCH = 1_700_000_000.0
 PointCallback = Callable[[str, str], None]
 """Called with the point ("request", "answer", "close answer", "commit") and its side ("before", "after").
 
-And with the path of each request whose answer has "shown closed" its message.
+And with the path of each request whose answer has "shown closed" its message, and when the "receipt"
+of a campaign is made.
 """
 
 
@@ -53,6 +55,14 @@ def hooked(loop: ReplayLoop, passing: PointCallback) -> Iterator[None]:
             return reply
 
         patch(Transport, "attempt", attempting)
+        conclude = Campaign._conclude
+
+        @functools.wraps(conclude)
+        async def concluding(self: Any) -> Any:
+            passing("", "receipt")
+            return await conclude(self)
+
+        patch(Campaign, "_conclude", concluding)
         for name in ("add_recipients", "publish", "commit"):
             patch(Store, name, _watched(getattr(Store, name), passing))
         # A row size of the journal that is no multiple of any batch size.

@@ -85,6 +85,17 @@ class SingleSend(NamedTuple):
     cancel: float | None = None
 
 
+class Outsider(NamedTuple):
+    """Another client closes all open messages `at` seconds after the start of the first process.
+
+    The campaign's client is asked for one of them (number `which`) `reads_after` seconds later.
+    """
+
+    at: float
+    reads_after: float
+    which: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """Everything in a run that the client does not decide. The last process has no faults."""
@@ -121,6 +132,7 @@ class Schedule:
     pins: tuple[Pin, ...] = ()
     cell: Cell | None = None
     delay: float = 0.0
+    outsider: Outsider | None = None
     processes: tuple[Interruption | None, ...] = (None,)
 
     @property

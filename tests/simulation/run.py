@@ -43,6 +43,7 @@ from .guard import message_in
 from .hooks import EPOCH, hooked
 from .matrix import Cell
 from .oracle import Oracle, key_of
+from .outsider import interfere
 from .plan import LIFTED, Interruption, Schedule
 from .process import CampaignProcess, CuttableConnector, InterruptError
 from .sends import SendsRun
@@ -103,6 +104,7 @@ class Run:
         self._simulator: Any = None
         self._process: CampaignProcess | None = None
         self._shown_closed: dict[tuple[int, str], float] = {}
+        self._concluded: set[int] = set()
         self._last = False
         self._read_to_end = False
         self._released = False
@@ -112,7 +114,9 @@ class Run:
 
     def passing(self, what: str, side: str) -> None:
         """Pass on a request that leaves, or a commit of the journal."""
-        if side == "shown closed":
+        if side == "receipt":
+            self._concluded.add(self._injector.process)
+        elif side == "shown closed" and self._injector.process not in self._concluded:
             self._shown_closed[self._injector.process, message_in(what)] = self.loop.time()
         elif self._process is not None:
             self._process.passing(what, side)
@@ -222,7 +226,10 @@ class Run:
         try:
             task = asyncio.ensure_future(process.guard(lambda: self._campaign(gateway, process)))
             process.begin(task)
+            outside = self._start_outsider(number, gateway, task)
             await asyncio.wait([task], timeout=_LONGEST)
+            if outside is not None:
+                await asyncio.wait([outside])
             if not task.done():
                 self._complain(number, "did not end within a day")
                 task.cancel()
@@ -254,6 +261,16 @@ class Run:
                 for words in check_progress(last, len(self._simulator.ledger)):
                     self._complain(number, words)
         return receipt, done
+
+    def _start_outsider(
+        self, number: int, gateway: GatewayClient, campaign: asyncio.Task[Receipt]
+    ) -> asyncio.Task[None] | None:
+        outsider = self.schedule.outsider
+        if outsider is None or number:
+            return None
+        task = asyncio.create_task(interfere(outsider, self._injector, self._simulator, gateway))
+        campaign.add_done_callback(lambda _: task.cancel())
+        return task
 
     def _make_client(self) -> tuple[GatewayClient, CuttableConnector]:
         schedule = self.schedule
@@ -404,7 +421,7 @@ class Run:
         if self._injector.process in self._closed_unseen():
             late = late | self._injector.closed_by_others
         self._oracle.closed_late = {key_of(number) for number in late}
-        self._oracle.closed_by_others |= any(name == "closed by others" for _, name, _ in cells)
+        self._oracle.closed_by_others |= bool(self._injector.closures)
         wrong = self._oracle.check_doubles(ledger, None)
         if receipt is not None:
             self.outcome.receipts.append((label, receipt))
@@ -414,11 +431,13 @@ class Run:
     def _closed_unseen(self) -> set[int]:
         """Return the processes that ended before the answer came that shows a message closed by others."""
         unseen: set[int] = set()
-        for record in self._injector.records:
-            message_id = message_in(record.request.path)
-            shown = self._shown_closed.get((record.process, message_id), -1.0)
-            if record.fault.startswith("closed by others") and shown < record.at:
-                unseen.add(record.process)
+        for closure in self._injector.closures:
+            shown = (
+                self._shown_closed.get((closure.process, message_id), -1.0)
+                for message_id in closure.telling
+            )
+            if max(shown) < closure.at:
+                unseen.add(closure.process)
         return unseen
 
     def _check_source(

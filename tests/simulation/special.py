@@ -10,7 +10,17 @@ from random import Random
 from typing import Any
 
 from .common import draw_interruption, pick
-from .plan import BLIND_FOR, LIFTED, Ceiling, Interruption, Pin, Schedule, SingleSend, line
+from .plan import (
+    BLIND_FOR,
+    LIFTED,
+    Ceiling,
+    Interruption,
+    Outsider,
+    Pin,
+    Schedule,
+    SingleSend,
+    line,
+)
 
 
 def _draw_pages(rng: Random, schedule: Schedule) -> Schedule:
@@ -47,6 +57,37 @@ def _draw_closed_elsewhere(rng: Random, schedule: Schedule) -> Schedule:
         # Once: a message may be closed after the last look at it, and no client could know.
         pins=(hangs, rng.choice(pins)),
         processes=(None,),
+    )
+
+
+def _draw_outsider(rng: Random, schedule: Schedule) -> Schedule:
+    """Draw that others close all messages, and that only a call of the user's shows it."""
+    size = rng.randint(1, 3)
+    which = rng.choice(("append", "get", "recipients", "open"))
+    hangs = Pin(which, rng.randrange(4), "hang", rng.choice(("before", "after")))
+    at = round(rng.uniform(0.0, 3.0), 3)
+    stop = Interruption(how="stop", at="time", when=round(at + rng.uniform(-0.5, 4.0), 3))
+    journal = rng.random() < 0.7
+    return dataclasses.replace(
+        schedule,
+        source=line(rng.randint(4, 30)),
+        unroutable=(),
+        body="Ciao",
+        journal=journal,
+        batch_size=size,
+        recipients_per_message=size * rng.randint(2, 5),
+        concurrency=rng.randint(1, 4),
+        rate=rng.choice((1, 2, 5, None)),
+        mode=pick(rng, {"plain": 3, "verify": 1}),
+        dialect=(),
+        share=0.0,
+        delay=rng.choice((0.0, 0.5, 2.0)),
+        timeout=30.0,
+        ceiling=None,
+        raised=None,
+        pins=(hangs,) if rng.random() < 0.6 else (),
+        outsider=Outsider(at, round(rng.uniform(0.0, 2.0), 3), rng.randrange(4)),
+        processes=(stop if rng.random() < 0.8 else None,),
     )
 
 
@@ -205,10 +246,11 @@ SPECIAL: dict[Callable[[Random, Schedule], Schedule] | None, float] = {
     _draw_ceiling: 0.14,
     _draw_twins: 0.015,
     _draw_closed_elsewhere: 0.02,
+    _draw_outsider: 0.02,
     _draw_pages: 0.02,
     _draw_raise: 0.04,
     _draw_held_copies: 0.03,
     _draw_anonymous: 0.03,
     _draw_sends: 0.05,
-    None: 0.655,
+    None: 0.635,
 }

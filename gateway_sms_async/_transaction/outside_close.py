@@ -1,0 +1,107 @@
+"""That somebody else has closed a message: what shows it, and what is then in doubt.
+
+"Somebody else" is another process, the vendor's console, or a gateway that keeps no message open.
+Where one open message was closed in this way, the others may have been too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from .._http.open_messages import OpenMessages
+from .._journal.journal import Journal, NullJournal
+from .._journal.records import ClosedElsewhere
+from ..errors import GatewayError
+from ..models import Message
+from .message import OutgoingMessage
+from .tuning import Tuning
+
+__all__ = ["OutsideClose"]
+
+
+class OutsideClose:
+    """What is known about a close of one message by somebody else."""
+
+    def __init__(
+        self,
+        message: OutgoingMessage,
+        tuning: Tuning,
+        journal: Journal | NullJournal,
+        open_messages: OpenMessages,
+    ) -> None:
+        self._message = message
+        self._tuning = tuning
+        self._journal = journal
+        self._open_messages = open_messages
+        self.is_replaced = False
+        """Whether its recipients are on another message, and counted there."""
+
+    # What shows it
+
+    def watch(self, shown_closed: Container[str]) -> None:
+        """Take note of each answer that shows the message closed, no matter what asked for it.
+
+        `shown_closed` are the ids that were shown closed before.
+        """
+        self._open_messages.add(self._message.id, self)
+        if self._message.id in shown_closed:
+            self.seen_closed()
+
+    def seen_closed(self) -> None:
+        """Record that an answer showed the message closed.
+
+        It is no news if it was shown before, or if this process has begun to close the message.
+        """
+        message = self._message
+        is_news = not (message.close_begun or message.shown_closed)
+        if not is_news or message.state not in {"open", "closing", "left_open"}:
+            return
+        if self.is_replaced:
+            message.shown_closed = True
+            self._tuning.closed_elsewhere += 1
+        else:
+            self.note()
+
+    def check_open(self, seen: Message) -> None:
+        """Raise GatewayError if the message is closed though this process did not close it."""
+        if not seen.transaction:
+            raise self.error()
+
+    def error(self) -> GatewayError:
+        """Record that it is closed though this process did not close it; return the error for it."""
+        self.note()
+        return GatewayError(
+            f"message {self._message.id} is closed though this process did not close it: another "
+            "process or the console did, or the gateway does not keep transactions open"
+        )
+
+    def note(self) -> None:
+        """Record that the message is closed though this process did not close it."""
+        self._message.shown_closed = True
+        self._tuning.closed_elsewhere += 1
+        self.doubt()
+
+    # What is in doubt
+
+    def doubt(self) -> None:
+        """Record that the message may be closed, though this process did not close it."""
+        self._message.closed_elsewhere = True
+        self._journal.note(ClosedElsewhere(self._message.number))
+
+    def may_be_unseen(self) -> bool:
+        """Whether it may be closed because another message was, and was not looked at since.
+
+        So may a message whose id is not known, because the answer to its open was lost.
+        """
+        message = self._message
+        is_open = message.state in {"open", "closing", "left_open"} and not self.seen_open_since()
+        return self._tuning.closed_elsewhere > 0 and (is_open or message.is_lost)
+
+    def seen_open_since(self) -> bool:
+        """Whether it was seen open after the last time that a message was found closed elsewhere."""
+        return self._message.seen_open_after == self._tuning.closed_elsewhere
+
+    def check_settled(self) -> None:
+        """Raise GatewayError if the recipients of a message closed elsewhere are still not known."""
+        if not self._message.is_settled:
+            raise self.error()
