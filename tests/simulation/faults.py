@@ -49,11 +49,15 @@ class HeldCopy(NamedTuple):
 
 
 class Closure(NamedTuple):
-    """Others have closed messages. An answer about one of `telling` shows it to the client."""
+    """Others have closed messages. An answer about one of `telling` shows it to the client.
+
+    `is_by_outsider`: it was at a moment of its own, and not right before one of the client's requests.
+    """
 
     at: float
     process: int
     telling: tuple[str, ...]
+    is_by_outsider: bool
 
 
 class FaultInjector:
@@ -111,7 +115,7 @@ class FaultInjector:
         if fault.kind != "closed_by_others":
             return True
         if self.guard.all_known(request, self.process):
-            self._note_closure((message_in(request.path),))
+            self._note_closure((message_in(request.path),), is_by_outsider=False)
             return True
         for record in self.records:
             if record.request is request:
@@ -123,15 +127,15 @@ class FaultInjector:
         """Have others close all open messages; return their ids, none if no client could know."""
         closed = self.guard.closable(self.process)
         if closed:
-            self._note_closure(tuple(closed))
+            self._note_closure(tuple(closed), is_by_outsider=True)
             simulator.gateway.close_all()
         return closed
 
-    def _note_closure(self, telling: tuple[str, ...]) -> None:
+    def _note_closure(self, telling: tuple[str, ...], *, is_by_outsider: bool) -> None:
         for message in self.guard.simulator.gateway.messages.values():
             if message.is_open:
                 self.closed_by_others.update(message.numbers)
-        self.closures.append(Closure(self._loop.time(), self.process, telling))
+        self.closures.append(Closure(self._loop.time(), self.process, telling, is_by_outsider))
 
     def land_copies(self, *, before: RecordedRequest | None = None) -> None:
         """Let the gateway have the copies that are due between processes, or before this close."""

@@ -429,15 +429,25 @@ class Run:
         self.outcome.wrong += [f"{label}: {words}" for words in wrong]
 
     def _closed_unseen(self) -> set[int]:
-        """Return the processes that ended before the answer came that shows a message closed by others."""
+        """Return the processes that ended before the answer came that shows a message closed by others.
+
+        An answer about a message that the process tried to close itself does not show that.
+        """
+        closes = {
+            (record.process, record.message_id)
+            for record in self._injector.records
+            if record.request.operation == "close"
+        }
         unseen: set[int] = set()
         for closure in self._injector.closures:
-            shown = (
-                self._shown_closed.get((closure.process, message_id), -1.0)
+            process = closure.process
+            shown = [
+                self._shown_closed.get((process, message_id), -1.0)
                 for message_id in closure.telling
-            )
-            if max(shown) < closure.at:
-                unseen.add(closure.process)
+                if not (closure.is_by_outsider and (process, message_id) in closes)
+            ]
+            if max(shown, default=-1.0) < closure.at:
+                unseen.add(process)
         return unseen
 
     def _check_source(
