@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .plan import LIFTED, Ceiling, Interruption, Pin, Schedule, line
+from .plan import LIFTED, Ceiling, Interruption, Outsider, Pin, Schedule, line
 
 _LEFT_CLOSING: dict[str, Any] = {
     "source": line(9),
@@ -117,6 +117,23 @@ FOUND = {
             Pin("get", 14, "closed by others", "before"),
         ),
         processes=(None,),
+    ),
+    # A message left open was counted as unsent when its requests had ended. A user's call then showed
+    # it closed, before the receipt was made, and nobody took notice.
+    "seen closed after the last request of its campaign": Schedule(
+        seed=1,
+        source=line(10),
+        batch_size=1,
+        concurrency=1,
+        recipients_per_message=2,
+        mode="verify",
+        journal=True,
+        journal_rounds=5,
+        rate=1,
+        timeout=30.0,
+        pins=(Pin("open", 1, "hang", "after"),),
+        outsider=Outsider(at=0.782, reads_after=1.458, which=1),
+        processes=(Interruption(how="stop", at="time", when=4.468),),
     ),
     # A resume with max_cost stopped each time before a message without a valid recipient, because it
     # shows no price: an earlier close of it was refused, so its last batch was on no other message.

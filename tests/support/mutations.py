@@ -49,6 +49,7 @@ from gateway_sms_async._transaction import (
 from gateway_sms_async._transaction.builder import MessageBuilder
 from gateway_sms_async._transaction.closing import MessageCloser
 from gateway_sms_async._transaction.message import AssignedBatch, BatchState, OutgoingMessage
+from gateway_sms_async._transaction.outside_close import OutsideClose
 from gateway_sms_async._transaction.reconcile import Listing
 from gateway_sms_async._transaction.requests import MessageRequests
 from gateway_sms_async._transaction.sender import BatchSender
@@ -532,7 +533,18 @@ def sizes_stop_shrinking(patch: pytest.MonkeyPatch) -> None:
 
 def neighbours_are_not_doubted(patch: pytest.MonkeyPatch) -> None:
     """Call recipients unsent whose message was not looked at after another was closed elsewhere."""
-    patch.setattr(MessageRequests, "seen_open_since", lambda _: True)
+    patch.setattr(OutsideClose, "seen_open_since", lambda _: True)
+
+
+def messages_left_open_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """What is shown after a campaign's last request changes nothing of what it left open."""
+    original = Campaign._doubt_left_open
+
+    def doubt_once(self: Campaign) -> None:
+        original(self)
+        self._left_open.clear()
+
+    patch.setattr(Campaign, "_doubt_left_open", doubt_once)
 
 
 def adopted_messages_are_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -629,6 +641,7 @@ PLANTS: list[Plant] = [
     an_id_in_use_is_taken,
     sizes_stop_shrinking,
     neighbours_are_not_doubted,
+    messages_left_open_are_forgotten,
     adopted_messages_are_forgotten,
     a_close_is_undoubted_by_an_exception,
     a_batch_is_undoubted_by_an_exception,
