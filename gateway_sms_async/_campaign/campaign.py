@@ -23,7 +23,7 @@ from .._http.session import Session
 from .._journal.journal import Journal
 from .._journal.schema import Settings
 from .._messages.draft import Draft
-from .._receipt import Progress, Receipt, RecipientOutcome
+from .._receipt import Progress, Receipt
 from .._recipients.batches import Batch
 from .._recipients.source import Source
 from .._transaction.builder import MessageBuilder
@@ -144,12 +144,13 @@ class Campaign:
                 self.halt("cancelled")
                 await self._drain()
                 raise
-            return await self._conclude()
+            receipt, finished = await self._conclude()
         finally:
             try:
                 self._reporter.report(self._progress())
             finally:
                 await self._close(watcher)
+        return self._returned_receipt(receipt, finished=finished)
 
     async def _close(self, watcher: asyncio.Task[None] | None) -> None:
         """Wait for the last reports, and close the journal."""
@@ -411,9 +412,7 @@ class Campaign:
                 unsent = {id(batch) for batch in doubted}
                 self._returned = [one for one in self._returned if id(one) not in unsent]
                 message = builder.message
-                self._results.add_recipients(
-                    {RecipientOutcome.UNKNOWN: doubted}, message.message_id
-                )
+                self._results.doubt(message, doubted)
                 self._spending.ended(message.number, builder.taken, None)
 
     async def _collect(self) -> None:
@@ -434,15 +433,17 @@ class Campaign:
         async for batch in read_rest(self._source, self._results.batcher, deadline):
             self._results.add_unsent([batch])
 
-    async def _conclude(self) -> Receipt:
-        # Only now: until here, an answer could show that a message left open is closed.
+    def _receipt(self) -> Receipt:
+        # An answer may have shown just now that a message left open is closed.
         self._doubt_left_open()
-        self._results.add_unsent(self._returned)
-        self._returned = []
+        receipt = self._results.receipt(unsent=self._returned)
+        receipt = completed(receipt, source_exhausted=self._source.exhausted)
+        return replace(receipt, complete=False) if self._bookkeeping.unpublished else receipt
+
+    async def _conclude(self) -> tuple[Receipt, bool]:
+        """Record the end; return the receipt, and whether a resume would find nothing to do."""
         # A stop that arrives when everything has been sent changes nothing: the receipt is complete.
-        receipt = completed(self._results.receipt(), source_exhausted=self._source.exhausted)
-        if self._bookkeeping.unpublished:
-            receipt = replace(receipt, complete=False)
+        receipt = self._receipt()
         at_its_end = self._reason is None or self._rounds_over
         settled = not receipt.unknown and not unaccounted(receipt)
         finished = receipt.complete or (at_its_end and settled)
@@ -454,8 +455,14 @@ class Campaign:
         if isinstance(self._cause, JournalError) and not self._bookkeeping.published:
             # Nothing was sent, and only the file is at fault.
             raise self._cause
+        return receipt, finished
+
+    def _returned_receipt(self, receipt: Receipt, *, finished: bool) -> Receipt:
+        """Return the receipt if the campaign is complete; otherwise raise BulkSendError with it."""
         if receipt.complete and finished:
             return receipt
+        if not finished:
+            receipt = self._receipt()
         resumable = self._bookkeeping.published and not finished
         raise campaign_error(
             receipt,

@@ -6,7 +6,7 @@ the result is known. All other recipients are still to be sent to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from os import PathLike
 from typing import Any
@@ -126,7 +126,7 @@ async def _restore_messages(
     session: Session,
     journal: Journal,
     saved: Saved,
-    shown_closed: Container[str],
+    shown_closed: Mapping[str, object],
 ) -> None:
     session.opened_ids.lost += saved.position.has_lost_opens
     journal.note(Resumed())

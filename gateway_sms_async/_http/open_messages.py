@@ -27,28 +27,41 @@ class OpenMessages:
 
     def __init__(self) -> None:
         self._by_id: WeakValueDictionary[str, OpenMessage] = WeakValueDictionary()
-        self._coming: dict[object, set[str]] = {}
+        self._lost: WeakValueDictionary[str, OpenMessage] = WeakValueDictionary()
+        self._coming: dict[object, dict[str, object]] = {}
 
     def add(self, message_id: str, message: OpenMessage) -> None:
         """Add a message, for as long as it is in use."""
         self._by_id[message_id] = message
 
-    def seen_closed(self, message_id: str) -> None:
-        """Tell the message with this id, if this client fills it, that an answer showed it closed."""
-        if (message := self._by_id.get(message_id)) is not None:
+    def add_lost(self, reference: str, message: OpenMessage) -> None:
+        """Add a message whose open was not answered: only its reference is known."""
+        self._lost[reference] = message
+
+    def seen_closed(self, message_id: str, custom: object = None) -> None:
+        """Tell the message with this id, if this client fills it, that an answer showed it closed.
+
+        `custom` is what the answer shows as the `options.custom` of the message.
+        """
+        message = self._by_id.get(message_id)
+        if message is None and isinstance(custom, str):
+            message = self._lost.get(custom)
+        if message is not None:
             message.seen_closed()
-            return
+        # Also then: the message may be one of a campaign that has ended, and is resumed just now.
         for shown_closed in self._coming.values():
-            shown_closed.add(message_id)
+            shown_closed[message_id] = custom
 
     @contextmanager
-    def message_coming(self) -> Generator[set[str]]:
-        """Collect the ids that answers show closed while a message cannot be added yet.
+    def message_coming(self) -> Generator[dict[str, object]]:
+        """Collect what answers show closed while a message cannot be added yet.
 
-        Its open is not answered, for example; but others may read it already.
+        Its open is not answered, for example; but others may read it already. Yields the
+        `options.custom` of each message shown closed, by its id.
         """
         key = object()
-        shown_closed = self._coming[key] = set()
+        shown_closed: dict[str, object] = {}
+        self._coming[key] = shown_closed
         try:
             yield shown_closed
         finally:

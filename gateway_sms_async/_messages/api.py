@@ -213,7 +213,7 @@ class MessagesAPI:
         """Return the message in a response; the client must know if it is closed."""
         message = only_message(data)
         if not message.transaction:
-            self.session.open_messages.seen_closed(message.id)
+            self.session.open_messages.seen_closed(message.id, message.options.custom)
         return message
 
     async def _is_there(self, message_id: str, deadline: float | None) -> bool:

@@ -6,7 +6,7 @@ Where one open message was closed in this way, the others may have been too.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Mapping
 
 from .._http.open_messages import OpenMessages
 from .._journal.journal import Journal, NullJournal
@@ -33,18 +33,25 @@ class OutsideClose:
         self._tuning = tuning
         self._journal = journal
         self._open_messages = open_messages
+        self._is_counted = False
         self.is_replaced = False
         """Whether its recipients are on another message, and counted there."""
 
     # What shows it
 
-    def watch(self, shown_closed: Container[str]) -> None:
+    def watch(self, shown_closed: Mapping[str, object]) -> None:
         """Take note of each answer that shows the message closed, no matter what asked for it.
 
-        `shown_closed` are the ids that were shown closed before.
+        `shown_closed` holds what was shown closed before: the `options.custom` of each id.
         """
         self._open_messages.add(self._message.id, self)
         if self._message.id in shown_closed:
+            self.seen_closed()
+
+    def watch_lost(self, reference: str, shown_closed: Mapping[str, object]) -> None:
+        """Take note of the same if the answer to its open was lost: only its reference is known."""
+        self._open_messages.add_lost(reference, self)
+        if reference in shown_closed.values():
             self.seen_closed()
 
     def seen_closed(self) -> None:
@@ -54,11 +61,16 @@ class OutsideClose:
         """
         message = self._message
         is_news = not (message.close_begun or message.shown_closed)
-        if not is_news or message.state not in {"open", "closing", "left_open"}:
+        if not is_news:
             return
-        if self.is_replaced:
+        if message.is_lost:
+            # What becomes of its recipients is decided at its end, as if another one was closed.
+            self._count()
+        elif message.state not in {"open", "closing", "left_open"}:
+            return
+        elif self.is_replaced:
             message.shown_closed = True
-            self._tuning.closed_elsewhere += 1
+            self._count()
         else:
             self.note()
 
@@ -78,8 +90,14 @@ class OutsideClose:
     def note(self) -> None:
         """Record that the message is closed though this process did not close it."""
         self._message.shown_closed = True
-        self._tuning.closed_elsewhere += 1
+        self._count()
         self.doubt()
+
+    def _count(self) -> None:
+        # Once: each time is a reason to look at all other open messages again.
+        if not self._is_counted:
+            self._is_counted = True
+            self._tuning.closed_elsewhere += 1
 
     # What is in doubt
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
 
@@ -106,6 +107,7 @@ class MessageRequests:
         payload = self._draft.payload(
             assigned.batch.to_wire(), transaction=True, reference=reference
         )
+        shown_closed: Mapping[str, object] = {}
         try:
             with self._open_messages.message_coming() as shown_closed:
                 answer = await self._api.open_transaction(
@@ -128,6 +130,8 @@ class MessageRequests:
             lost = wire_status.lost + wire_status.on_wire
             self.tuning.orphans += lost * len(assigned.batch)
             self._opened_ids.lost += wire_status.on_wire
+            if message.is_lost and reference is not None:
+                self.outside_close.watch_lost(reference, shown_closed)
         message.opened(answer.id)
         message.is_own = reference is not None and answer.options.custom == reference
         self._own_lost = wire_status.lost

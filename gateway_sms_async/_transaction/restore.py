@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Mapping
 
 from .._journal.journal import Journal
 from .._journal.records import CloseIntent
@@ -18,12 +18,15 @@ __all__ = ["restore_message"]
 
 
 async def restore_message(
-    builder: MessageBuilder, saved: SavedMessage, journal: Journal, shown_closed: Container[str]
+    builder: MessageBuilder,
+    saved: SavedMessage,
+    journal: Journal,
+    shown_closed: Mapping[str, object],
 ) -> None:
     """Give a new builder the state of a saved message, and the procedure that finishes it.
 
     Without a procedure the message is still open, and takes more recipients like any other.
-    `shown_closed` are the ids that answers have shown closed since the journal was read.
+    `shown_closed` holds what answers have shown closed since the journal was read.
     """
     builder.message.is_own = saved.is_own
     if saved.is_fillable and not builder.requests.is_identified:

@@ -100,9 +100,19 @@ class _Counts:
         if state == "closed" and price is not None:
             self.cost = (self.cost or Decimal()) + price
 
-    def add(self, message: OutgoingMessage) -> None:
-        self.add_recipients(group_by_outcome(message.outcomes()), message.message_id)
-        self.add_message(message.message_id, message.state, message.price)
+    def add(self, message: OutgoingMessage) -> list[Batch]:
+        """Count a message, but for its recipients that are not on a closed message: return these."""
+        groups = group_by_outcome(message.outcomes())
+        unsent, groups[RecipientOutcome.UNSENT] = groups[RecipientOutcome.UNSENT], []
+        self.add_recipients(groups, message.message_id)
+        if not (message.state == "left_open" and message.closed_elsewhere):
+            self.add_message(message.message_id, message.state, message.price)
+        return unsent
+
+    def add_unsent(self, batches: Iterable[Batch]) -> None:
+        for batch in batches:
+            self.unsent.extend(batch.numbers)
+            self.marks.mark(batch.positions, RecipientOutcome.UNSENT)
 
 
 class Results:
@@ -130,11 +140,13 @@ class Results:
 
     def add(self, message: OutgoingMessage) -> list[Batch]:
         """Count a message that has ended; return its recipients that are not on a closed message."""
-        groups = group_by_outcome(message.outcomes())
-        unsent = groups[RecipientOutcome.UNSENT]
-        self._counts.add_recipients(groups | {RecipientOutcome.UNSENT: []}, message.message_id)
-        self._counts.add_message(message.message_id, message.state, message.price)
-        return unsent
+        return self._counts.add(message)
+
+    def doubt(self, message: OutgoingMessage, batches: list[Batch]) -> None:
+        """Count as unknown what is on a message that was left open, and may be closed after all."""
+        self.add_recipients({RecipientOutcome.UNKNOWN: batches}, message.message_id)
+        if message.message_id is not None:
+            self._counts.open_message_ids.remove(message.message_id)
 
     def add_recipients(self, groups: OutcomeGroups, message_id: str | None = None) -> None:
         """Count recipients of a message of an earlier run."""
@@ -154,29 +166,25 @@ class Results:
 
     def add_unsent(self, batches: Iterable[Batch]) -> None:
         """Count recipients that are assigned to no message any more."""
-        for batch in batches:
-            self._counts.add_recipients(
-                _no_recipients() | {RecipientOutcome.UNSENT: [batch]},
-                None,
-            )
+        self._counts.add_unsent(batches)
 
     def add_unreadable(self, recipients: int) -> None:
         """Count unsent recipients whose numbers cannot be read."""
         self._counts.unsent.extend(["?"] * recipients)
 
-    def receipt(self, current: tuple[OutgoingMessage, Sequence[Batch]] | None = None) -> Receipt:
+    def receipt(
+        self, current: OutgoingMessage | None = None, *, unsent: Sequence[Batch] = ()
+    ) -> Receipt:
         """Return the outcome of each recipient taken.
 
-        `current` is a message that has not ended, with the batches that are not assigned to it.
+        `current` is a message that is not counted yet, and `unsent` are batches that are not.
         """
         counts = self._counts
-        if current is not None:
-            message, waiting = current
+        if current is not None or unsent:
             counts = counts.copy()
-            counts.add(message)
-            for batch in waiting:
-                counts.unsent.extend(batch.numbers)
-                counts.marks.mark(batch.positions, RecipientOutcome.UNSENT)
+            if current is not None:
+                counts.add_unsent(counts.add(current))
+            counts.add_unsent(unsent)
         invalid = sorted((*self.batcher.invalid, *counts.invalid), key=lambda one: one.position)
         return Receipt(
             total=self.batcher.total,

@@ -81,7 +81,7 @@ class Transaction:
         builder, exhausted = self._builder, not self._unread
         if builder.counted:
             builder.doubt()
-        receipt = self._results.receipt((builder.message, builder.unplaced()))
+        receipt = self._results.receipt(builder.message, unsent=builder.unplaced())
         if not builder.counted:
             return replace(receipt, source_exhausted=exhausted)
         receipt = completed(receipt, source_exhausted=exhausted)

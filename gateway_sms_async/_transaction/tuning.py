@@ -31,7 +31,7 @@ class Tuning:
     - `objects_understood`: whether the gateway reads lists of objects, None while not known.
     - `lists_hold_invalid`: whether lists of recipients include the invalid ones, None while not
       known.
-    - `closed_elsewhere`: how often a message was found closed though this process did not close it.
+    - `closed_elsewhere`: how many messages were found closed though this process did not close them.
     - `close_empty`: a close adds no recipients, because one that did added them and did not close.
     - `orphans`: recipients that may have been paid for though nothing is sent to them. Either the
       response to the request that opened their message was lost, so this message is never closed;

@@ -7,6 +7,7 @@ answer is here, no recipient of that message may be reported as unsent.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
@@ -264,6 +265,7 @@ async def test_a_message_shown_closed_while_the_rest_of_the_source_is_counted_is
         assert simulator.ledger
         assert not simulator.ledger.keys() & set(receipt.unsent)
         assert simulator.ledger.keys() <= set(receipt.unknown)
+        assert receipt.open_message_ids == ()
         check(receipt, simulator)
 
 
@@ -324,10 +326,14 @@ async def test_a_message_shown_closed_while_a_resume_restores_it_is_not_unsent(
             return await recipients(self, ranges)
 
         monkeypatch.setattr(Journal, "recipients", read_meanwhile)
+        # Nor may it matter that the ended campaign is still in memory.
+        gc.disable()
         try:
             receipt = await gateway.resume_bulk(journal, stop=again)
         except BulkSendError as error:
             receipt = error.receipt
+        finally:
+            gc.enable()
         assert simulator.ledger
         check(receipt, simulator)
         check(await read_journal(journal), simulator)
@@ -385,4 +391,124 @@ async def test_the_receipt_of_a_transaction_left_open_says_unknown_once_it_is_sh
         assert simulator.ledger
         assert simulator.ledger.keys() <= set(receipt.unknown)
         assert len(receipt.unknown) + len(receipt.unsent) == 5
+        assert receipt.open_message_ids == ()
+        assert {one.message_id for one in receipt.outcomes if one.name == "unsent"} <= {None}
         assert transaction.receipt.unknown == receipt.unknown
+
+
+@pytest.mark.parametrize("journaled", [False, True])
+async def test_a_message_shown_closed_though_its_open_was_never_answered_is_not_unsent(
+    simulator: Simulator, tmp_path: Path, *, journaled: bool
+) -> None:
+    """Its id is not known to the campaign, but the answer shows the reference of the open."""
+    stop, journal = asyncio.Event(), tmp_path / "campaign.db" if journaled else None
+    simulator.faults.add(Fault.hang(after_apply=True), on="open")
+    async with GatewayClient(
+        simulator.token,
+        base_url=simulator.url,
+        rate=None,
+        timeout=0.5,
+        retry=RetryPolicy(max_attempts=1),
+    ) as gateway:
+        sending = asyncio.create_task(_send(gateway, journal, stop, concurrency=1))
+        while not simulator.gateway.messages:
+            await asyncio.sleep(0.001)
+        [message_id] = simulator.gateway.messages
+        simulator.gateway.close_all()
+        await gateway.messages.get(message_id)
+        receipt = await sending
+        assert simulator.ledger.keys() == set(receipt.unknown)
+        check(receipt, simulator)
+        if journal is not None:
+            check(await read_journal(journal), simulator)
+            receipt = await _resume(gateway, journal)
+            assert simulator.ledger == dict.fromkeys(numbers(5), 1)
+            check(receipt, simulator)
+
+
+async def test_the_receipt_of_a_transaction_whose_open_was_not_answered_says_unknown_too(
+    simulator: Simulator,
+) -> None:
+    simulator.faults.add(Fault.hang(after_apply=True), on="open")
+    async with GatewayClient(
+        simulator.token,
+        base_url=simulator.url,
+        rate=None,
+        timeout=0.3,
+        retry=RetryPolicy(max_attempts=1),
+    ) as gateway:
+        transaction = gateway.transaction(**ACME, batch_size=2)
+        with pytest.raises(BulkSendError):
+            async with transaction:
+                await transaction.add(numbers(5))
+        assert set(transaction.receipt.unsent) == set(numbers(5))
+        simulator.gateway.close_all()
+        [message_id] = simulator.gateway.messages
+        await gateway.messages.get(message_id)
+        receipt = transaction.receipt
+        assert simulator.ledger.keys() == set(receipt.unknown)
+        assert len(receipt.unknown) + len(receipt.unsent) == 5
+
+
+async def test_a_message_shown_closed_before_the_receipt_is_returned_is_not_unsent(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    """The last progress report is still running then."""
+    stop, journal, shown, last = asyncio.Event(), tmp_path / "campaign.db", asyncio.Event(), False
+
+    async def report(_: Progress) -> None:
+        if last:
+            await shown.wait()
+
+    simulator.faults.add(Fault.hang(after_apply=True), on="append")
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, timeout=0.3, retry=QUICK
+    ) as gateway:
+        sending = asyncio.create_task(_send(gateway, journal, stop, on_progress=report))
+        while [one.operation for one in simulator.requests] != ["open", "append"]:
+            await asyncio.sleep(0.001)
+        last = True
+        stop.set()
+        await asyncio.sleep(0.8)
+        assert not sending.done()
+        simulator.gateway.close_all()
+        [message_id] = simulator.gateway.messages
+        await gateway.messages.get(message_id)
+        shown.set()
+        receipt = await sending
+        assert simulator.ledger
+        assert simulator.ledger.keys() <= set(receipt.unknown)
+        check(receipt, simulator)
+        written = await read_journal(journal)
+        assert set(written.unknown) == set(receipt.unknown)
+
+
+async def test_one_closed_message_is_one_reason_to_doubt_its_neighbours(
+    simulator: Simulator,
+) -> None:
+    """A user's call shows it, and later the answer to a request that was on its way."""
+    stop, appends = asyncio.Event(), 0
+
+    def delay(request: RecordedRequest) -> float:
+        nonlocal appends
+        appends += request.operation == "append"
+        return 1.0 if request.operation == "append" and appends == 1 else 0.0
+
+    simulator.delay = delay
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, timeout=5, retry=QUICK
+    ) as gateway:
+        sending = asyncio.create_task(
+            _send(gateway, None, stop, count=12, recipients_per_message=6, concurrency=2)
+        )
+        while not appends or len(simulator.gateway.messages) < 2:
+            await asyncio.sleep(0.001)
+        [slow, *_] = [one for one in simulator.requests if one.operation == "append"]
+        message_id = slow.path.split("/")[2]
+        simulator.gateway.messages[message_id].close(time.time())
+        await gateway.messages.get(message_id)
+        stop.set()
+        receipt = await sending
+        assert not receipt.unknown
+        assert receipt.accepted == len(simulator.ledger)
+        check(receipt, simulator)

@@ -112,16 +112,21 @@ class FaultInjector:
 
     def still_allows(self, fault: Fault, request: RecordedRequest) -> bool:
         """Whether a fault may still affect its request, which took some time to arrive."""
-        if fault.kind != "closed_by_others":
+        if fault.kind not in {"closed_by_others", "mixed_up"}:
             return True
-        if self.guard.all_known(request, self.process):
-            self._note_closure((message_in(request.path),), is_by_outsider=False)
-            return True
-        for record in self.records:
-            if record.request is request:
-                self.cells -= Counter([(request.operation, "closed by others", "before")])
-                record.fault = ""
-        return False
+        record = next(one for one in reversed(self.records) if one.request is request)
+        if fault.kind == "mixed_up":
+            # Another answer may have come before it than the one of which this was decided.
+            allows = self.guard.allows("mixed up", request, record.process)
+        else:
+            allows = self.guard.all_known(request, self.process)
+            if allows:
+                self._note_closure((message_in(request.path),), is_by_outsider=False)
+        if not allows:
+            name, side = record.fault.removesuffix(")").split(" (")
+            self.cells -= Counter([(request.operation, name, side)])
+            record.fault = ""
+        return allows
 
     def close_by_others(self, simulator: Any) -> list[str]:
         """Have others close all open messages; return their ids, none if no client could know."""

@@ -87,15 +87,15 @@ class Guard:
     def closable(self, process: int) -> list[str]:
         """Return the open messages if the process can learn that others have closed them.
 
-        It has the answer to each of their opens, or will have it. It has closed and deleted none of
-        them: that would explain to it why one is closed.
+        It has the answer to each of their opens, or will have it, or its journal has it. None of them
+        was closed or deleted by the campaign: that would explain to it why one is closed.
         """
         messages = self.simulator.gateway.messages
         open_ids = [message_id for message_id, message in messages.items() if message.is_open]
         opened = {
             one.message_id
             for one in self._records
-            if one.request.operation == "open" and one.process == process and not one.fault
+            if one.request.operation == "open" and one.process <= process and not one.fault
         }
         ended = {
             one.message_id for one in self._records if one.request.operation in {"close", "delete"}

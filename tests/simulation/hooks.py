@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gateway_sms_async._campaign import backlog
-from gateway_sms_async._campaign.campaign import Campaign
+from gateway_sms_async._campaign.bookkeeping import Bookkeeping
 from gateway_sms_async._http.transport import Transport
 from gateway_sms_async._journal.store import Store
 from tests.support.virtual_time import ReplayLoop
@@ -21,8 +21,8 @@ EPOCH = 1_700_000_000.0
 PointCallback = Callable[[str, str], None]
 """Called with the point ("request", "answer", "close answer", "commit") and its side ("before", "after").
 
-And with the path of each request whose answer has "shown closed" its message, and when the "receipt"
-of a campaign is made.
+And with the path of each request whose answer has "shown closed" its message, and when a campaign is
+"over": its journal is closed then.
 """
 
 
@@ -55,14 +55,14 @@ def hooked(loop: ReplayLoop, passing: PointCallback) -> Iterator[None]:
             return reply
 
         patch(Transport, "attempt", attempting)
-        conclude = Campaign._conclude
+        close = Bookkeeping.close
 
-        @functools.wraps(conclude)
-        async def concluding(self: Any) -> Any:
-            passing("", "receipt")
-            return await conclude(self)
+        @functools.wraps(close)
+        async def closing(self: Any) -> None:
+            passing("", "over")
+            await close(self)
 
-        patch(Campaign, "_conclude", concluding)
+        patch(Bookkeeping, "close", closing)
         for name in ("add_recipients", "publish", "commit"):
             patch(Store, name, _watched(getattr(Store, name), passing))
         # A row size of the journal that is no multiple of any batch size.

@@ -86,7 +86,7 @@ class SingleSend(NamedTuple):
 
 
 class Outsider(NamedTuple):
-    """Another client closes all open messages `at` seconds after the start of the first process.
+    """Another client closes all open messages `at` seconds after the start of a process.
 
     The campaign's client is asked for one of them (number `which`) `reads_after` seconds later.
     """
@@ -94,6 +94,7 @@ class Outsider(NamedTuple):
     at: float
     reads_after: float
     which: int
+    process: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

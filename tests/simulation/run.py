@@ -104,7 +104,7 @@ class Run:
         self._simulator: Any = None
         self._process: CampaignProcess | None = None
         self._shown_closed: dict[tuple[int, str], float] = {}
-        self._concluded: set[int] = set()
+        self._over: set[int] = set()
         self._last = False
         self._read_to_end = False
         self._released = False
@@ -114,9 +114,9 @@ class Run:
 
     def passing(self, what: str, side: str) -> None:
         """Pass on a request that leaves, or a commit of the journal."""
-        if side == "receipt":
-            self._concluded.add(self._injector.process)
-        elif side == "shown closed" and self._injector.process not in self._concluded:
+        if side == "over":
+            self._over.add(self._injector.process)
+        elif side == "shown closed" and self._injector.process not in self._over:
             self._shown_closed[self._injector.process, message_in(what)] = self.loop.time()
         elif self._process is not None:
             self._process.passing(what, side)
@@ -256,7 +256,7 @@ class Run:
         if self.schedule.journal:
             written = await self._check_journal(number)
             receipt = receipt or written
-        elif receipt is None and not process.killed and not process.raised:
+        elif receipt is None and not (process.killed or process.raised or self._closed_unseen()):
             for last in process.reports[-1:]:
                 for words in check_progress(last, len(self._simulator.ledger)):
                     self._complain(number, words)
@@ -266,7 +266,7 @@ class Run:
         self, number: int, gateway: GatewayClient, campaign: asyncio.Task[Receipt]
     ) -> asyncio.Task[None] | None:
         outsider = self.schedule.outsider
-        if outsider is None or number:
+        if outsider is None or number != outsider.process:
             return None
         task = asyncio.create_task(interfere(outsider, self._injector, self._simulator, gateway))
         campaign.add_done_callback(lambda _: task.cancel())

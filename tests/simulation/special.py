@@ -66,8 +66,17 @@ def _draw_outsider(rng: Random, schedule: Schedule) -> Schedule:
     which = rng.choice(("append", "get", "recipients", "open"))
     hangs = Pin(which, rng.randrange(4), "hang", rng.choice(("before", "after")))
     at = round(rng.uniform(0.0, 3.0), 3)
-    stop = Interruption(how="stop", at="time", when=round(at + rng.uniform(-0.5, 4.0), 3))
+    how = pick(rng, {"stop": 6, "cancel": 2})
+    ends: list[Interruption | None] = [None]
+    if rng.random() < 0.8:
+        end = round(max(0.0, at + rng.uniform(-0.5, 4.0)), 3)
+        ends = [Interruption(how=how, at="time", when=end)]
     journal = rng.random() < 0.7
+    resumes = journal and rng.random() < 0.3
+    if resumes:
+        first = Interruption(how="stop", at="time", when=round(rng.uniform(0.0, 3.0), 3))
+        ends.insert(0, first)
+        at = rng.choice((0.0, at))
     return dataclasses.replace(
         schedule,
         source=line(rng.randint(4, 30)),
@@ -86,8 +95,10 @@ def _draw_outsider(rng: Random, schedule: Schedule) -> Schedule:
         ceiling=None,
         raised=None,
         pins=(hangs,) if rng.random() < 0.6 else (),
-        outsider=Outsider(at, round(rng.uniform(0.0, 2.0), 3), rng.randrange(4)),
-        processes=(stop if rng.random() < 0.8 else None,),
+        outsider=Outsider(
+            at, round(rng.uniform(0.0, 2.0), 3), rng.randrange(4), process=int(resumes)
+        ),
+        processes=tuple(ends),
     )
 
 
