@@ -1,17 +1,12 @@
-"""How a command is made and run: registration, errors, signals.
+"""How a command is made and run: registration and errors.
 
 `command` registers a function. Expected errors become one line on stderr and an exit code, which
 `exit_codes` chooses.
 """
 
-import asyncio
 import inspect
-import signal
-import sys
-import threading
 import traceback
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import Any, cast
@@ -20,6 +15,7 @@ import typer
 
 from ..errors import GatewayError, OutcomeUnknownError
 from .exit_codes import after_error, by_signal, with_output
+from .signals import EndedBySignalError, on_signal, raise_ended
 from .terminal.console import print_lookup_hint, print_status
 from .terminal.streams import lost_output
 
@@ -76,7 +72,8 @@ def join_lines(text: str) -> str:
 
 def run(function: Callable[[], int | None]) -> int:
     """Run a command and return its exit code; an expected error is printed as one line."""
-    code = _result_of(function)
+    with on_signal(raise_ended):
+        code = _result_of(function)
     lost = lost_output()
     if lost is not None:
         print_status(f"gateway-sms: stdout could not be written: {lost.strerror or lost}")
@@ -86,6 +83,9 @@ def run(function: Callable[[], int | None]) -> int:
 def _result_of(function: Callable[[], int | None]) -> int:
     try:
         return function() or 0
+    except EndedBySignalError as ended:
+        print_status("gateway-sms: interrupted")
+        return by_signal(ended.number)
     except KeyboardInterrupt:
         print_status("gateway-sms: interrupted")
         return by_signal()
@@ -99,26 +99,3 @@ def _result_of(function: Callable[[], int | None]) -> int:
     except Exception as error:  # noqa: BLE001 - a traceback alone would end with the code 1
         traceback.print_exc()
         return after_error(error)
-
-
-@contextmanager
-def signal_handlers(handler: Callable[[int], None]) -> Generator[None]:
-    """Call `handler` on SIGINT, SIGTERM and SIGHUP, where the system and the thread support it.
-
-    A signal that is ignored stays so, as SIGHUP does under nohup.
-    """
-    numbers: list[signal.Signals] = []
-    if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
-        numbers = [
-            number
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-            if signal.getsignal(number) is not signal.SIG_IGN
-        ]
-    loop = asyncio.get_running_loop()
-    for number in numbers:
-        loop.add_signal_handler(number, handler, number)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)

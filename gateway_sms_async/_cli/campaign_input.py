@@ -235,6 +235,15 @@ class CampaignInput:
                     on_read=on_read,
                 )
 
+    def first_text(self, invalid: Collection[InvalidRecipient]) -> str:
+        """Return the text that the first valid recipient gets."""
+        left_out = {recipient.position for recipient in invalid}
+        body = self.arguments["body"]
+        for position, recipient in enumerate(self):
+            if position not in left_out:
+                return fill(body, recipient[1]) if isinstance(recipient, tuple) else body
+        return body
+
     def print_files(self) -> None:
         """Print what was read from which columns, and rows that need a look."""
         for exclusions in self._exclusions:

@@ -12,8 +12,8 @@ from typing import Any
 from .._client import GatewayClient
 from .._receipt import Progress, Receipt
 from ..errors import BulkSendError, GatewayError
-from .app import signal_handlers
 from .exit_codes import UNKNOWN, after_campaign, by_signal, with_output
+from .signals import on_signal, on_signal_in_loop, raise_ended
 from .terminal.console import print_status
 from .terminal.progress import ProgressView, show_progress
 from .terminal.receipt import print_receipt, print_summary
@@ -23,11 +23,15 @@ Send = Callable[
 ]
 """Runs a campaign: called with the client, a function for progress, and the event that stops it."""
 
+_PATIENCE = 2
+"""Signals after the end of a campaign; one more ends the command, whatever it is doing."""
+
 
 class CampaignRun:
-    """Runs a campaign under signal handlers.
+    """Runs a campaign, and prints and writes its results, under signal handlers.
 
-    The first signal stops it gracefully, the second cancels it.
+    The first signal stops it gracefully, the second cancels it. Once it has ended, signals no
+    longer change its results: the second leaves out the files, and the receipt is always printed.
     """
 
     def __init__(self, send: Send, *, total: int | None, journal: str | None) -> None:
@@ -39,8 +43,28 @@ class CampaignRun:
         self._signal: int | None = None
         self._progress = Progress()
         self._stop = asyncio.Event()
+        self._late_signals = 0
+        self._is_over = self._is_writing = False
 
-    async def run(self, client: AbstractAsyncContextManager[GatewayClient]) -> None:
+    def complete(
+        self,
+        client: AbstractAsyncContextManager[GatewayClient],
+        write_files: Callable[[Receipt], bool] | None = None,
+    ) -> int:
+        """Send, then write the files, print the receipt, and return the exit code.
+
+        `write_files` returns False if a file that was asked for could not be written.
+        """
+        with on_signal(self._handle_signal_outside):
+            try:
+                asyncio.run(self._run(client))
+            except KeyboardInterrupt:
+                # Only the connections were still being closed.
+                if not self._is_over:
+                    raise
+            return self._conclude(write_files)
+
+    async def _run(self, client: AbstractAsyncContextManager[GatewayClient]) -> None:
         """Send, and keep the receipt or the error."""
         async with client as gateway:
             with show_progress(self._total) as view:
@@ -50,8 +74,9 @@ class CampaignRun:
                     view.show(progress)
 
                 sending = asyncio.create_task(self._send(gateway, report, self._stop))
-                with signal_handlers(partial(self._handle_signal, sending, view)):
+                with on_signal_in_loop(partial(self._handle_signal, sending, view)):
                     await asyncio.wait([sending])
+                self._is_over = True
                 try:
                     self.receipt = sending.result()
                 except BulkSendError as error:
@@ -75,12 +100,28 @@ class CampaignRun:
         else:
             sending.cancel()
 
-    def conclude(self, write_files: Callable[[Receipt], bool] | None = None) -> int:
+    def _handle_signal_outside(self, number: int) -> None:
+        """Handle a signal that arrives before the sending begins, or after its end."""
+        if not self._is_over:
+            if self._signal is not None:
+                raise_ended(number)
+            self._signal = number
+            self._stop.set()
+            return
+        self._late_signals += 1
+        if self._late_signals == 1:
+            print_status(
+                "The campaign has ended; its files and its receipt are being written. Press Ctrl-C "
+                "again to leave out the files."
+            )
+        elif self._is_writing or self._late_signals > _PATIENCE:
+            raise_ended(number)
+
+    def _conclude(self, write_files: Callable[[Receipt], bool] | None) -> int:
         """Write the files, print the receipt and what to do next, and return the exit code.
 
-        `write_files` returns False if a file that was asked for could not be written. Whatever it
-        raises, the code tells what happened to the recipients. It comes first, because what it
-        prints belongs before the receipt.
+        Whatever `write_files` raises, the code tells what happened to the recipients. It comes
+        first, because what it prints belongs before the receipt.
         """
         interrupted = 0 if self._signal is None else by_signal(self._signal)
         if self.receipt is None:
@@ -91,7 +132,7 @@ class CampaignRun:
             )
             self._print_resume_hint()
             return UNKNOWN if last.unknown else interrupted
-        written = write_files is None or _succeeds(write_files, self.receipt)
+        written = write_files is None or self._writes(write_files, self.receipt)
         print_receipt(self.receipt)
         failure = self._failure
         if failure is not None and not interrupted:
@@ -112,19 +153,23 @@ class CampaignRun:
             )
         return with_output(after_campaign(self.receipt, failure, interrupted), written=written)
 
+    def _writes(self, write_files: Callable[[Receipt], bool], receipt: Receipt) -> bool:
+        self._is_writing = True
+        try:
+            return write_files(receipt)
+        except KeyboardInterrupt:
+            print_status("gateway-sms: the files were not all written: interrupted")
+        except (OSError, ValueError, GatewayError) as error:
+            # For example a list that was deleted while it was sent.
+            print_status(f"gateway-sms: the files were not all written: {error}")
+        except Exception:  # noqa: BLE001 - the recipients have got the text all the same
+            traceback.print_exc()
+        finally:
+            self._is_writing = False
+        return False
+
     def _print_resume_hint(self) -> None:
         if self._journal is not None:
             print_status(
                 f"To resume it: gateway-sms resume {self._journal} (do not send the list again)"
             )
-
-
-def _succeeds(write_files: Callable[[Receipt], bool], receipt: Receipt) -> bool:
-    try:
-        return write_files(receipt)
-    except (OSError, ValueError, GatewayError) as error:
-        # For example a list that was deleted while it was sent.
-        print_status(f"gateway-sms: the files were not all written: {error}")
-    except Exception:  # noqa: BLE001 - the recipients have got the text all the same
-        traceback.print_exc()
-    return False

@@ -135,9 +135,24 @@ def _check_place(path: Path) -> None:
     kind = next((name for is_kind, name in _KINDS.items() if is_kind(found.st_mode)), None)
     if kind is not None:
         raise ValueError(f"{path}: this is {kind}; give a file, or /dev/stdout")
+    if _is_database(path):
+        raise ValueError(
+            f"{path}: this is a database, such as the journal of a campaign; give another file"
+        )
     if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
         raise ValueError(f"{path}: this file belongs to another user; give another file")
 
+
+def _is_database(path: Path) -> bool:
+    """Whether a file is one of SQLite. Without its journal, a campaign can never be resumed."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_DATABASE)) == _DATABASE
+    except OSError:
+        return False
+
+
+_DATABASE = b"SQLite format 3\0"
 
 _KINDS = {
     stat.S_ISLNK: "a symbolic link",

@@ -417,19 +417,23 @@ async def test_recipients_that_the_gateway_rejects_are_printed_too(
     assert "people.csv:3: +39…4502: the gateway counts it as invalid" in done.stderr
 
 
+SHORT = ("--sender", "ACME", "--body", "Ciao")
+
+
 class _Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
 
 @pytest.mark.parametrize(("answer", "accepted"), [("y\n", 1_001), ("n\n", 0)])
-async def test_a_large_campaign_needs_confirmation_on_a_terminal(
+async def test_a_large_campaign_needs_confirmation(
     simulator: Simulator, many: str, monkeypatch: pytest.MonkeyPatch, answer: str, accepted: int
 ) -> None:
-    monkeypatch.setattr("gateway_sms_async._cli.commands.campaigns._is_interactive", lambda: True)
-    send_options = ("--sender", "ACME", "--body", "Ciao")
-    done = await run(simulator, "bulk", many, *send_options, input=answer)
-    assert "Send to 1,001 recipients now? [y/N]" in done.stderr
+    monkeypatch.setattr("gateway_sms_async._cli.confirmation._is_interactive", lambda: True)
+    done = await run(simulator, "bulk", many, *SHORT, "--price-per-part", "0.03", input=answer)
+    asked = f"Sender: ACME. Gateway: {simulator.url}. A recipient gets, for example:\n  Ciao\n"
+    assert asked in done.stderr
+    assert "Send 1,001 parts to 1,001 recipients now, for 30.03 EUR? [y/N]" in done.stderr
     assert len(simulator.ledger) == accepted
     assert done.exit_code == (0 if accepted else 1)
     if not accepted:
@@ -437,12 +441,44 @@ async def test_a_large_campaign_needs_confirmation_on_a_terminal(
         assert not simulator.requests
 
 
-@pytest.mark.parametrize("more", [("--yes",), ("--test",)])
-async def test_no_confirmation_with_yes_or_test(
+async def test_the_question_shows_a_filled_text(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_sms_async._cli.confirmation._is_interactive", lambda: True)
+    people = tmp_path / "people.csv"
+    rows = "".join(f"+39-340{n:07},P\x1b{n}\n" for n in range(1_001))
+    people.write_text(f"number,name\nnobody,Zoe\n{rows}")
+    done = await run(
+        simulator, "bulk", str(people), "--sender", "ACME", "--body", "Ciao {{name}}", input="n\n"
+    )
+    assert "  Ciao P\ufffd0\n" in done.stderr
+    assert "at a cost that is not known? [y/N]" in done.stderr
+
+
+def test_the_question_names_the_gateway(capsys: pytest.CaptureFixture[str]) -> None:
+    from gateway_sms_async._cli.confirmation import _name_of
+    from gateway_sms_async._http.address import PRODUCTION, SANDBOX
+
+    assert _name_of(PRODUCTION) == f"production ({PRODUCTION})"
+    assert _name_of(SANDBOX) == f"the sandbox ({SANDBOX})"
+
+
+async def test_without_a_terminal_a_large_campaign_needs_yes(
+    simulator: Simulator, many: str
+) -> None:
+    refused = await run(simulator, "bulk", many, *SHORT)
+    assert "this would send to 1,001 recipients" in refused.stderr
+    assert "Add --yes" in refused.stderr
+    assert refused.exit_code == 2
+    assert not simulator.requests
+
+
+@pytest.mark.parametrize("more", [("--yes",), ("--test",), ("--simulate",)])
+async def test_no_confirmation_with_yes_or_if_no_phone_gets_it(
     simulator: Simulator, many: str, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr("gateway_sms_async._cli.commands.campaigns._is_interactive", lambda: True)
-    done = await run(simulator, "bulk", many, "--sender", "ACME", "--body", "Ciao", *more)
+    monkeypatch.setattr("gateway_sms_async._cli.confirmation._is_interactive", lambda: True)
+    done = await run(simulator, "bulk", many, *SHORT, *more)
     assert "[y/N]" not in done.stderr
     assert done.exit_code == 0
 
@@ -555,7 +591,7 @@ async def test_a_wrong_combination_of_options_is_rejected_first(  # noqa: PLR091
 async def test_a_file_keeps_its_content_if_nothing_is_sent(
     simulator: Simulator, many: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway_sms_async._cli.commands.campaigns._is_interactive", lambda: True)
+    monkeypatch.setattr("gateway_sms_async._cli.confirmation._is_interactive", lambda: True)
     report, neighbour = tmp_path / "report.csv", tmp_path / "new-report.csv"
     report.write_text("of last week")
     neighbour.write_text("another file")
@@ -680,6 +716,7 @@ async def test_the_report_of_a_campaign_that_stopped_names_every_row(
         "20",
         "--report",
         str(report),
+        "--yes",
     )
     assert done.exit_code == 1
     rows = list(csv.DictReader(io.StringIO(report.read_text())))
@@ -698,7 +735,7 @@ def test_a_report_over_the_list_itself_is_refused(list_file: str) -> None:
 def test_confirmation_needs_a_terminal_for_input_and_output(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from gateway_sms_async._cli.commands.campaigns import _is_interactive
+    from gateway_sms_async._cli.confirmation import _is_interactive
 
     monkeypatch.setattr(sys, "stdin", _Terminal())
     monkeypatch.setattr(sys, "stderr", _Terminal())

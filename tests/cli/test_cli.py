@@ -36,7 +36,7 @@ from gateway_sms_async._cli.terminal.messages import print_messages
 from gateway_sms_async._cli.terminal.receipt import print_summary
 from gateway_sms_async.testing import Fault, Simulator
 
-from ..support.cli import KEYS, env, finish, invoke, one_line, run, start, until
+from ..support.cli import KEYS, env, finish, invoke, many_numbers, one_line, run, start, until
 from ..support.paths import DATA
 
 NAMES = str(DATA / "cli_names.csv")
@@ -57,12 +57,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def adds_up(receipt: dict[str, Any]) -> bool:
     parts = ("accepted", "duplicates", "excluded", "doubled", "unknown", "unsent")
     return receipt["total"] == receipt["invalid"]["count"] + sum(receipt[part] for part in parts)
-
-
-def many_numbers(tmp_path: Path, count: int) -> str:
-    path = tmp_path / "many.txt"
-    path.write_text("".join(f"+39-340{at:07}\n" for at in range(count)))
-    return str(path)
 
 
 # Processes
@@ -117,7 +111,7 @@ async def test_a_signal_stops_a_campaign_and_its_receipt_adds_up(
     list_file = many_numbers(tmp_path, 2000)
     process = await start(
         "bulk", list_file, "--sender", "ACME", "--body", "Ciao", "--batch-size", "5", "--rate", "0",
-        **env(simulator),
+        "--yes", **env(simulator),
     )  # fmt: skip
     await until(lambda: len(simulator.requests) > 3)
     process.send_signal(number)
@@ -522,7 +516,7 @@ async def test_a_list_that_changes_meanwhile_is_sent_as_it_was(
     simulator.faults.plan = lambda _: list_file.write_bytes(b"+39-340") and None
     result = await run(
         simulator, "bulk", str(list_file), "--sender", "ACME", "--body", "Ciao", "--batch-size", "100",
-        "--concurrency", "1",
+        "--concurrency", "1", "--yes",
     )  # fmt: skip
     assert result.exit_code == 0
     assert len(simulator.ledger) == 2_000

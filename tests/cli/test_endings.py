@@ -62,7 +62,7 @@ def test_no_error_after_the_send_says_that_nothing_was_sent(
 
     ended = CampaignRun(never, total=2, journal=None)
     ended.receipt = Receipt(total=2, accepted=2 - len(unknown), unknown=unknown)
-    assert run(lambda: ended.conclude(fail)) == code
+    assert run(lambda: ended._conclude(fail)) == code
 
 
 @pytest.mark.parametrize(

@@ -163,3 +163,43 @@ def test_a_stream_that_is_not_open_is_refused() -> None:
 
 def test_two_options_may_name_the_same_stream() -> None:
     check_outputs({"--report": Path("/dev/stdout"), "--unsent": None}, ())
+
+
+@pytest.mark.parametrize("option", ["--report", "--rejects"])
+async def test_a_journal_is_never_replaced(tmp_path: Path, option: str) -> None:
+    people, journal = tmp_path / "people.txt", tmp_path / "other.db"
+    people.write_text("+39 340 1234567\n+39 340 1234568\n")
+    async with Simulator() as simulator:
+        begun = await run(
+            simulator,
+            "bulk",
+            str(people),
+            *ACME,
+            "--journal",
+            str(journal),
+            "--max-recipients",
+            "1",
+        )
+        assert begun.exit_code == 5
+        content = journal.read_bytes()
+        refused = await run(simulator, "bulk", str(people), *ACME, option, str(journal))
+        assert "this is a database, such as the journal of a campaign" in one_line(refused)
+        assert journal.read_bytes() == content
+        assert (
+            await run(simulator, "resume", str(journal), "--max-recipients", "9")
+        ).exit_code == 0
+
+
+@pytest.mark.parametrize("kind", ["--body-file", "--token-file"])
+async def test_a_text_or_a_token_is_never_replaced(tmp_path: Path, kind: str) -> None:
+    people, read = tmp_path / "people.txt", tmp_path / "read.txt"
+    people.write_text("+39 340 1234567\n")
+    read.write_text("Ciao")
+    body = ("--sender", "ACME") if kind == "--body-file" else ACME
+    async with Simulator() as simulator:
+        refused = await run(
+            simulator, "bulk", str(people), *body, kind, str(read), "--report", str(read)
+        )
+        assert "--report would overwrite a file that is read" in one_line(refused)
+        assert read.read_text() == "Ciao"
+        assert not simulator.requests

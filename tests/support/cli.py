@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
@@ -69,7 +69,9 @@ runpy.run_module("gateway_sms_async", run_name="__main__", alter_sys=True)
 """
 
 
-async def start(*args: str, **variables: str) -> asyncio.subprocess.Process:
+async def start(
+    *args: str, pass_fds: Sequence[int] = (), **variables: str
+) -> asyncio.subprocess.Process:
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -84,7 +86,14 @@ async def start(*args: str, **variables: str) -> asyncio.subprocess.Process:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=inherited | variables,
+        pass_fds=pass_fds,
     )
+
+
+def many_numbers(folder: Path, count: int) -> str:
+    path = folder / "many.txt"
+    path.write_text("".join(f"+39-340{n:07}\n" for n in range(count)))
+    return str(path)
 
 
 async def finish(process: asyncio.subprocess.Process, given: bytes = b"") -> tuple[int, str, str]:

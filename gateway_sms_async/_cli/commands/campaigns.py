@@ -1,18 +1,14 @@
 """The commands on campaigns: `check` previews one, `bulk` sends one."""
 
 import asyncio
-import sys
 from collections.abc import Collection
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
-import typer
-
 from ..._arguments import check_cost, check_count, check_verify
 from ..._journal.journal import Journal
-from ..._preview import Preview
 from ..._receipt import InvalidRecipient, Receipt
 from ..._text import to_gsm
 from ..app import command
@@ -25,16 +21,14 @@ from ..campaign_input import (
     open_campaign,
 )
 from ..campaign_run import CampaignRun
-from ..exit_codes import FAILED, SOME_INVALID, by_signal, with_output
+from ..confirmation import ASK_ABOVE, confirm
+from ..exit_codes import SOME_INVALID, with_output
 from ..lists.recipient_list import write_rows
 from ..options import AccountOptions, ContentOptions, ReportFile, option
 from ..output_file import Output, check_outputs, open_output
 from ..reports.campaign import rejected_rows, unsent_rows, write_report
 from ..terminal.console import print_status
 from ..terminal.preview import print_preview, print_preview_line, print_replacements
-
-ASK_ABOVE = 1_000
-"""Recipients: on a terminal, a larger campaign is sent only after confirmation."""
 
 
 @command(
@@ -71,7 +65,10 @@ def check(
     """
     if ask_price and sending.price_per_part is not None:
         raise ValueError("give either --ask-price or --price-per-part")
-    check_outputs({"--rejects": rejects}, (file, *(recipients.exclude or ())))
+    check_outputs(
+        {"--rejects": rejects},
+        (file, text.body_file, account.token_file, *(recipients.exclude or ())),
+    )
     client = account.client() if ask_price else nullcontext()
     rate = account.rate_limit()
     with (
@@ -156,7 +153,8 @@ def bulk(
     yes: Annotated[
         bool,
         option(
-            f"Do not ask for confirmation above {ASK_ABOVE:,} recipients.",
+            f"Send to more than {ASK_ABOVE:,} recipients without being asked; needed where there is "
+            "no terminal.",
             "--yes",
         ),
     ] = False,
@@ -195,7 +193,7 @@ def bulk(
         check_count("max_recipients", max_recipients)
     check_outputs(
         {"--rejects": rejects, "--unsent": unsent, "--report": report},
-        (file, journal, *(recipients.exclude or ())),
+        (file, journal, text.body_file, account.token_file, *(recipients.exclude or ())),
     )
     client = account.simulated_client() if simulate else account.client()
     with (
@@ -216,7 +214,14 @@ def bulk(
         campaign.print_invalid(preview.invalid, rejects=rejects)
         campaign.print_files()
         print_preview_line(preview)
-        if not (yes or simulate or content.test) and (refusal := _confirm(preview)):
+        if not (yes or simulate or content.test) and (
+            refusal := confirm(
+                preview,
+                sender=content.sender,
+                address=account.address(),
+                text=campaign.first_text(preview.invalid),
+            )
+        ):
             print_status("Nothing was sent.")
             return refusal
         run = CampaignRun(
@@ -234,29 +239,12 @@ def bulk(
             total=campaign.list.total,
             journal=None if journal is None else str(journal),
         )
-        asyncio.run(run.run(client))
 
         def write_files(receipt: Receipt) -> bool:
             _print_new_invalid(campaign, preview.invalid, receipt, rejects)
             return _write_files(campaign, receipt, rejects_output, unsent_output, report_output)
 
-        return run.conclude(write_files)
-
-
-def _confirm(preview: Preview) -> int:
-    """Ask before a large campaign, if there is a terminal. Returns 0 for yes, else an exit code."""
-    if preview.recipients <= ASK_ABOVE or not _is_interactive():
-        return 0
-    try:
-        agreed = typer.confirm(f"Send to {preview.recipients:,} recipients now?", err=True)
-    except typer.Abort:
-        return by_signal()
-    return 0 if agreed else FAILED
-
-
-def _is_interactive() -> bool:
-    # A stream is None if the command was started with it closed.
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+        return run.complete(client, write_files)
 
 
 def _print_new_invalid(

@@ -71,11 +71,10 @@ def resume(
         total=None,
         journal=journal,
     )
-    check_outputs({"--report": report}, (journal,))
+    check_outputs({"--report": report}, (journal, account.token_file))
     client = account.client()
     with open_output(report) as report_output:
-        asyncio.run(campaign.run(client))
-        return campaign.conclude(partial(_write_report, report_output, journal))
+        return campaign.complete(client, partial(_write_report, report_output, journal))
 
 
 @command(

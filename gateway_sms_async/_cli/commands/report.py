@@ -179,7 +179,10 @@ def report(
     final and some were not delivered; 5 some are still under way: ask again later; 6 a file was not
     written, whatever the deliveries are.
     """
-    check_outputs({"--csv": csv_file, "--html": html_file, "--retry": retry_file}, journals or ())
+    check_outputs(
+        {"--csv": csv_file, "--html": html_file, "--retry": retry_file},
+        (*(journals or ()), account.token_file),
+    )
     message_ids, account, unsettled = select_messages(ids, journals, account)
     with (
         open_output(csv_file) as csv_output,

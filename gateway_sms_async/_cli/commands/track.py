@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from ..._delivery.summary import DeliverySummary
-from ..app import command, signal_handlers
+from ..app import command
 from ..exit_codes import FAILED, NOT_FINISHED, SOME_INVALID, by_signal
 from ..options import AccountOptions, option
 from ..selection import Ids, Journals, select_messages
+from ..signals import on_signal_in_loop
 from ..terminal.console import print_status
 from ..terminal.live_table import Show, count_all, is_known, show_deliveries
 
@@ -50,7 +51,7 @@ class _Tracking:
                 self.signal = number
                 following.cancel()
 
-            with signal_handlers(handle_signal):
+            with on_signal_in_loop(handle_signal):
                 await asyncio.wait([following])
         if not following.cancelled():
             following.result()
