@@ -219,6 +219,8 @@ class Faults:
         """
         if on != "*" and on not in METHODS | OPERATIONS | OAUTH_OPERATIONS:
             raise ValueError(f"on={on!r} is neither an HTTP method nor an operation")
+        if (times is not None and times < 1) or skip < 0:
+            raise ValueError("times must be at least 1, or None for every time; skip at least 0")
         self._entries.append(_Entry(fault, on, times, skip))
 
     def clear(self) -> None:

@@ -43,6 +43,8 @@ DEFAULT_TOKEN: Final = "simulator-token"  # noqa: S105 - opens nothing but the s
 DEFAULT_EMAIL: Final = "simulator@example.com"
 DEFAULT_API_KEY: Final = "simulator-key"
 _SUMMARY_PATH: Final = "/_simulator"
+_LOWEST_FAILURE: Final = 300
+_HIGHEST_STATUS: Final = 599
 
 # These faults concern messages. At the OAuth service the request is applied once, or lost, and the
 # response is the usual one.
@@ -168,8 +170,11 @@ class Simulator:
 
     @property
     def ledger(self) -> Counter[str]:
-        """How often each number was texted: on closed messages, test sends excluded."""
-        return self.gateway.ledger
+        """How often each number was texted: on closed messages, test sends excluded.
+
+        `ledger[number]` takes any international form, and raises ValueError for another text.
+        """
+        return outbox.Ledger(self.gateway.ledger)
 
     @property
     def texts(self) -> list[Text]:
@@ -178,9 +183,11 @@ class Simulator:
         return list(outbox.texts(list(self.gateway.messages.values())))
 
     def sent_to(self, number: str) -> list[str]:
-        """Return the texts sent to a number, written in any international form."""
-        wanted = outbox.digits(number)
-        return [text.body for text in self.texts if outbox.digits(text.number) == wanted]
+        """Return the texts sent to a number, written in any international form.
+
+        Raises ValueError for a text that is no such number.
+        """
+        return outbox.sent_to(self.texts, number)
 
     def assert_sent(self, expected: Mapping[str, str | Iterable[str]]) -> None:
         """Assert that exactly these texts were sent: a dict of number to text or texts.
@@ -211,6 +218,8 @@ class Simulator:
         """
         if status is None and (error is not None or retry_after is not None):
             raise ValueError("error and retry_after need a status")
+        if status is not None and not _LOWEST_FAILURE <= status <= _HIGHEST_STATUS:
+            raise ValueError(f"status={status} is no failure: give one from 300 to 599")
         fault = Fault.reset(after_apply=after_apply)
         if status is not None:
             fault = Fault.status(status, error, retry_after=retry_after, after_apply=after_apply)

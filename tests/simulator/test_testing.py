@@ -119,6 +119,44 @@ async def test_parts_of_an_answer_need_an_answer(
         simulator.fail_next("put")
 
 
+@pytest.mark.parametrize("given", [{"times": 0}, {"times": -1}, {"status": 200}, {"status": 700}])
+async def test_a_failure_that_cannot_occur_is_a_mistake_of_the_test(
+    gateway: GatewayClient, simulator: Simulator, given: dict[str, int]
+) -> None:
+    with pytest.raises(ValueError, match=r"times must be|is no failure"):
+        simulator.fail_next("send", **given)  # type: ignore[arg-type]
+    await send(gateway)
+
+
+async def test_the_ledger_knows_a_number_in_each_international_form(
+    gateway: GatewayClient, simulator: Simulator
+) -> None:
+    await send(gateway)
+    for written in (ANNA, "+39 340 1234567", "00393401234567", "393401234567"):
+        assert simulator.ledger[written] == 1
+        assert written in simulator.ledger
+        assert simulator.sent_to(written) == ["Ciao"]
+    assert simulator.ledger["+393409999999"] == 0
+    assert "+393409999999" not in simulator.ledger
+    assert simulator.sent_to("+39 340 9999999") == []
+
+
+@pytest.mark.parametrize("written", ["3401234567", "Anna", "", "+39"])
+async def test_what_is_no_international_number_is_a_mistake_of_the_test(
+    gateway: GatewayClient, simulator: Simulator, written: str
+) -> None:
+    """Otherwise a test that asserts that nothing was sent would always pass."""
+    await send(gateway)
+    for ask in (
+        lambda: simulator.ledger[written],
+        lambda: written in simulator.ledger,
+        lambda: simulator.sent_to(written),
+        lambda: simulator.assert_sent({ANNA: "Ciao", written: []}),
+    ):
+        with pytest.raises(ValueError, match="not a number in international form"):
+            ask()
+
+
 def run_in_a_project_of_its_own(folder: Path, arguments: list[str]) -> str:
     """Run Python in `folder` and return its output; it must succeed."""
     environment = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
