@@ -35,8 +35,8 @@ def miscount(monkeypatch: pytest.MonkeyPatch) -> Miscount:
     right = Results.receipt
 
     def apply(by: int) -> None:
-        def wrong(self: Results, *current: Any) -> Receipt:
-            receipt = right(self, *current)
+        def wrong(self: Results, *current: Any, **more: Any) -> Receipt:
+            receipt = right(self, *current, **more)
             return replace(receipt, accepted=receipt.accepted + by)
 
         monkeypatch.setattr(Results, "receipt", wrong)
