@@ -95,6 +95,10 @@ class _InWallet(Struct, frozen=True):
     data: _Wallet
 
 
+class _Anything(Struct, frozen=True):
+    """Any object. Nothing of it is kept, however large it is."""
+
+
 _flat = msgspec.json.Decoder(_Detail)
 
 
@@ -107,7 +111,7 @@ _read_scopes = partial(decode, msgspec.json.Decoder(_Scopes))
 _read_wallet = partial(decode, msgspec.json.Decoder(_InWallet))
 
 
-_read_anything = partial(decode, msgspec.json.Decoder(dict[str, Any]))
+_read_anything = partial(decode, msgspec.json.Decoder(_Anything))
 
 
 @dataclass(slots=True)
