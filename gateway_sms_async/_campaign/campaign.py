@@ -111,6 +111,8 @@ class Campaign:
         self._halting = asyncio.Event()
         self._halted_at: float | None = None
         self._rounds_over = False
+        self._receipt: Receipt | None = None
+        self._is_finished = False
         self._left_running = False
         self.done: asyncio.Event = asyncio.Event()
 
@@ -144,13 +146,13 @@ class Campaign:
                 self.halt("cancelled")
                 await self._drain()
                 raise
-            receipt, finished = await self._conclude()
+            await self._conclude()
         finally:
             try:
                 self._reporter.report(self._progress())
             finally:
                 await self._close(watcher)
-        return self._returned_receipt(receipt, finished=finished)
+        return self._result()
 
     async def _close(self, watcher: asyncio.Task[None] | None) -> None:
         """Wait for the last reports, and close the journal."""
@@ -165,7 +167,8 @@ class Campaign:
         finally:
             self._reporter.close()
             try:
-                self._doubt_left_open()
+                # At one moment, so that the receipt and the journal say the same.
+                self._renew_receipt()
             finally:
                 try:
                     await self._bookkeeping.close()
@@ -360,12 +363,12 @@ class Campaign:
         self._returned.extend(builder.left_over)
         # A message that was replaced is left open, but its recipients go to another message.
         replaced = self._reason is None and isinstance(builder.fault, RestartMessageError)
+        if replaced and (message.state == "left_open" or message.is_lost):
+            # If it is shown closed, so may be others: it is watched as long as it is in use.
+            builder.requests.outside_close.is_replaced = True
+            self._replaced.append(builder)
         if message.state in {"closed", "abandoned"} or (replaced and message.state == "left_open"):
             self._bookkeeping.note_ended(message)
-            if message.state == "left_open":
-                # If it is shown closed, so may be others: it is watched as long as it is in use.
-                builder.requests.outside_close.is_replaced = True
-                self._replaced.append(builder)
         elif message.state != "unknown" and not replaced:
             self._left_open.append(builder)
 
@@ -433,17 +436,17 @@ class Campaign:
         async for batch in read_rest(self._source, self._results.batcher, deadline):
             self._results.add_unsent([batch])
 
-    def _receipt(self) -> Receipt:
+    def _make_receipt(self) -> Receipt:
         # An answer may have shown just now that a message left open is closed.
         self._doubt_left_open()
         receipt = self._results.receipt(unsent=self._returned)
         receipt = completed(receipt, source_exhausted=self._source.exhausted)
         return replace(receipt, complete=False) if self._bookkeeping.unpublished else receipt
 
-    async def _conclude(self) -> tuple[Receipt, bool]:
-        """Record the end; return the receipt, and whether a resume would find nothing to do."""
+    async def _conclude(self) -> None:
+        """Make the receipt, and record the end."""
         # A stop that arrives when everything has been sent changes nothing: the receipt is complete.
-        receipt = self._receipt()
+        receipt = self._receipt = self._make_receipt()
         at_its_end = self._reason is None or self._rounds_over
         settled = not receipt.unknown and not unaccounted(receipt)
         finished = receipt.complete or (at_its_end and settled)
@@ -455,15 +458,28 @@ class Campaign:
         if isinstance(self._cause, JournalError) and not self._bookkeeping.published:
             # Nothing was sent, and only the file is at fault.
             raise self._cause
-        return receipt, finished
+        self._is_finished = finished
 
-    def _returned_receipt(self, receipt: Receipt, *, finished: bool) -> Receipt:
+    def _renew_receipt(self) -> None:
+        """Make the receipt anew, right before the journal is closed, unless the campaign is finished.
+
+        Until then, an answer may still show what others have done. After that, the journal could
+        not hold it, and a resume would not know.
+        """
+        if self._is_finished:
+            return
+        if self._receipt is None:
+            self._doubt_left_open()
+        else:
+            self._receipt = self._make_receipt()
+
+    def _result(self) -> Receipt:
         """Return the receipt if the campaign is complete; otherwise raise BulkSendError with it."""
-        if receipt.complete and finished:
+        receipt = self._receipt
+        assert receipt is not None
+        if receipt.complete and self._is_finished:
             return receipt
-        if not finished:
-            receipt = self._receipt()
-        resumable = self._bookkeeping.published and not finished
+        resumable = self._bookkeeping.published and not self._is_finished
         raise campaign_error(
             receipt,
             reason=self._reason,

@@ -16,6 +16,9 @@ class OpenMessage(Protocol):
     def seen_closed(self) -> None:
         """Take note that an answer showed the message closed."""
 
+    def copy_seen_closed(self) -> None:
+        """Take note that an answer showed a message closed that has the same reference."""
+
 
 class OpenMessages:
     """The messages that this client fills, by their ids.
@@ -27,27 +30,29 @@ class OpenMessages:
 
     def __init__(self) -> None:
         self._by_id: WeakValueDictionary[str, OpenMessage] = WeakValueDictionary()
-        self._lost: WeakValueDictionary[str, OpenMessage] = WeakValueDictionary()
+        self._by_reference: WeakValueDictionary[str, OpenMessage] = WeakValueDictionary()
         self._coming: dict[object, dict[str, object]] = {}
 
     def add(self, message_id: str, message: OpenMessage) -> None:
         """Add a message, for as long as it is in use."""
         self._by_id[message_id] = message
 
-    def add_lost(self, reference: str, message: OpenMessage) -> None:
-        """Add a message whose open was not answered: only its reference is known."""
-        self._lost[reference] = message
+    def add_reference(self, reference: str, message: OpenMessage) -> None:
+        """Add the reference of a message that is being opened.
+
+        If an answer is lost, there may be two with this reference, or one whose id is not known.
+        """
+        self._by_reference[reference] = message
 
     def seen_closed(self, message_id: str, custom: object = None) -> None:
         """Tell the message with this id, if this client fills it, that an answer showed it closed.
 
         `custom` is what the answer shows as the `options.custom` of the message.
         """
-        message = self._by_id.get(message_id)
-        if message is None and isinstance(custom, str):
-            message = self._lost.get(custom)
-        if message is not None:
+        if (message := self._by_id.get(message_id)) is not None:
             message.seen_closed()
+        elif isinstance(custom, str) and (copied := self._by_reference.get(custom)) is not None:
+            copied.copy_seen_closed()
         # Also then: the message may be one of a campaign that has ended, and is resumed just now.
         for shown_closed in self._coming.values():
             shown_closed[message_id] = custom

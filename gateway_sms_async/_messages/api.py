@@ -150,8 +150,13 @@ class MessagesAPI:
         wire_status: WireStatus | None = None,
         deadline: float | None = None,
     ) -> Message:
-        """Send a PUT. `transaction` is the value of this field in `payload`, None if left out."""
+        """Send a PUT. `transaction` is the value of this field in `payload`, None if left out.
+
+        The response to a close with a `wire_status` is not noted: it is that of a campaign or a
+        transaction, which looks at the message afterwards.
+        """
         path = message_path(message_id)
+        is_own_close = wire_status is not None and transaction is False
         try:
             data = await self.session.call(
                 _PUT[transaction],
@@ -162,9 +167,10 @@ class MessagesAPI:
                 deadline=deadline,
             )
         except TransactionClosedError:
-            self.session.open_messages.seen_closed(message_id)
+            if not is_own_close:
+                self.session.open_messages.seen_closed(message_id)
             raise
-        return self._noticed(data)
+        return only_message(data) if is_own_close else self._noticed(data)
 
     async def delete(self, message_id: str, deadline: float | None = None) -> None:
         """Delete a message. If a response is lost, look at the message before deleting it again.

@@ -33,13 +33,20 @@ class OutsideClose:
         self._tuning = tuning
         self._journal = journal
         self._open_messages = open_messages
+        self.shown_during_close = False
+        """Whether an answer showed the message closed after this process had begun to close it."""
         self._is_counted = False
+        self._has_closed_copy = False
         self.is_replaced = False
         """Whether its recipients are on another message, and counted there."""
 
     # What shows it
 
-    def watch(self, shown_closed: Mapping[str, object]) -> None:
+    def watch_reference(self, reference: str) -> None:
+        """Take note of answers that show a message with this reference closed."""
+        self._open_messages.add_reference(reference, self)
+
+    def watch(self, shown_closed: Mapping[str, object], reference: str | None = None) -> None:
         """Take note of each answer that shows the message closed, no matter what asked for it.
 
         `shown_closed` holds what was shown closed before: the `options.custom` of each id.
@@ -47,36 +54,56 @@ class OutsideClose:
         self._open_messages.add(self._message.id, self)
         if self._message.id in shown_closed:
             self.seen_closed()
-
-    def watch_lost(self, reference: str, shown_closed: Mapping[str, object]) -> None:
-        """Take note of the same if the answer to its open was lost: only its reference is known."""
-        self._open_messages.add_lost(reference, self)
-        if reference in shown_closed.values():
-            self.seen_closed()
+        elif reference is not None and reference in shown_closed.values():
+            self.copy_seen_closed()
 
     def seen_closed(self) -> None:
         """Record that an answer showed the message closed.
 
-        It is no news if it was shown before, or if this process has begun to close the message.
+        It is no news if it was shown before. If this process has begun to close the message, it may
+        have been that close: the next look decides.
         """
         message = self._message
-        is_news = not (message.close_begun or message.shown_closed)
-        if not is_news:
+        if message.shown_closed:
             return
-        if message.is_lost:
-            # What becomes of its recipients is decided at its end, as if another one was closed.
-            self._count()
-        elif message.state not in {"open", "closing", "left_open"}:
-            return
-        elif self.is_replaced:
+        if message.close_begun:
+            self.shown_during_close = True
+        elif self.is_replaced or message.state == "unknown":
             message.shown_closed = True
-            self._count()
-        else:
+            self.count()
+        elif message.state in {"open", "closing", "left_open"}:
             self.note()
+
+    def copy_seen_closed(self) -> None:
+        """Record that an answer showed a message closed that has the reference of this one.
+
+        It is that of an open whose answer was lost: this one if it was not answered since, else a
+        copy of it, with the same recipients.
+        """
+        message = self._message
+        if message.state == "new" and not message.in_doubt:
+            return  # its answer is still to come, and tells
+        self.count()
+        if message.state in {"open", "left_open"} and not self.is_replaced:
+            self._has_closed_copy = True
+            self.doubt()
+
+    def check_no_copy(self) -> None:
+        """Raise GatewayError if a copy of the message was closed: its recipients may have the text."""
+        if self._has_closed_copy:
+            raise GatewayError(
+                f"message {self._message.id} was opened twice because an answer was lost, and another "
+                "process or the console closed the other one: its recipients may have the text"
+            )
 
     def check_open(self, seen: Message) -> None:
         """Raise GatewayError if the message is closed though this process did not close it."""
         if not seen.transaction:
+            raise self.error()
+
+    def check_closed(self, seen: Message) -> None:
+        """Raise GatewayError if a look shows the message open that another answer showed closed."""
+        if seen.transaction:
             raise self.error()
 
     def error(self) -> GatewayError:
@@ -90,10 +117,11 @@ class OutsideClose:
     def note(self) -> None:
         """Record that the message is closed though this process did not close it."""
         self._message.shown_closed = True
-        self._count()
+        self.count()
         self.doubt()
 
-    def _count(self) -> None:
+    def count(self) -> None:
+        """Record that a message was closed elsewhere, so that others may be closed too."""
         # Once: each time is a reason to look at all other open messages again.
         if not self._is_counted:
             self._is_counted = True

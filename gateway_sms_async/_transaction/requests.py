@@ -107,6 +107,8 @@ class MessageRequests:
         payload = self._draft.payload(
             assigned.batch.to_wire(), transaction=True, reference=reference
         )
+        if reference is not None:
+            self.outside_close.watch_reference(reference)
         shown_closed: Mapping[str, object] = {}
         try:
             with self._open_messages.message_coming() as shown_closed:
@@ -130,8 +132,8 @@ class MessageRequests:
             lost = wire_status.lost + wire_status.on_wire
             self.tuning.orphans += lost * len(assigned.batch)
             self._opened_ids.lost += wire_status.on_wire
-            if message.is_lost and reference is not None:
-                self.outside_close.watch_lost(reference, shown_closed)
+            if message.is_lost and reference is not None and reference in shown_closed.values():
+                self.outside_close.copy_seen_closed()
         message.opened(answer.id)
         message.is_own = reference is not None and answer.options.custom == reference
         self._own_lost = wire_status.lost
@@ -146,7 +148,7 @@ class MessageRequests:
                 lost=wire_status.lost,
             )
         )
-        self.outside_close.watch(shown_closed)
+        self.outside_close.watch(shown_closed, reference)
         self.outside_close.check_open(answer)
         self._check_objects(assigned.batch, answer)
 

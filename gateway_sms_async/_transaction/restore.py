@@ -52,7 +52,7 @@ async def restore_message(
     elif saved.abandoning and not saved.closed_elsewhere:
         builder.finish_with(_delete)
     elif saved.closed_elsewhere:
-        builder.message.closed_elsewhere = builder.message.shown_closed = True
+        builder.message.closed_elsewhere = True
         builder.finish_with(_settle_closed_elsewhere)
     # Not before: until here it seems that no close of it has begun.
     builder.requests.outside_close.watch(shown_closed)

@@ -512,3 +512,196 @@ async def test_one_closed_message_is_one_reason_to_doubt_its_neighbours(
         assert not receipt.unknown
         assert receipt.accepted == len(simulator.ledger)
         check(receipt, simulator)
+
+
+@pytest.mark.parametrize("kind", ["campaign", "transaction"])
+async def test_a_look_made_before_another_answer_does_not_end_a_refused_close(
+    simulator: Simulator, kind: str
+) -> None:
+    """The look after a refused close is slow; meanwhile others close the message."""
+    simulator.faults.add(Fault.status(402), on="close")
+    simulator.faults.add(Fault.drip(0.004), on="get", skip=1)
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, timeout=5, retry=QUICK
+    ) as gateway:
+
+        async def transact() -> Receipt:
+            try:
+                async with gateway.transaction(**ACME, batch_size=2) as transaction:
+                    await transaction.add(numbers(3))
+            except BulkSendError as error:
+                return error.receipt
+            raise AssertionError
+
+        sends = _send(gateway, None, asyncio.Event(), count=3) if kind == "campaign" else transact()
+        sending = asyncio.create_task(sends)
+        while [one.operation for one in simulator.requests].count("get") < 2:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
+        simulator.gateway.close_all()
+        [message_id] = simulator.gateway.messages
+        await gateway.messages.get(message_id)
+        receipt = await sending
+        assert set(numbers(2)) <= simulator.ledger.keys()
+        assert receipt.accepted == len(simulator.ledger)
+        check(receipt, simulator)
+
+
+async def _three_messages(
+    simulator: Simulator, gateway: GatewayClient, stop: asyncio.Event, **more: Any
+) -> tuple[asyncio.Task[Receipt], list[str]]:
+    """Begin a campaign whose three messages are open, each with an append that hangs."""
+    sending = asyncio.create_task(
+        _send(
+            gateway,
+            more.pop("journal", None),
+            stop,
+            count=18,
+            recipients_per_message=6,
+            concurrency=3,
+            **more,
+        )
+    )
+    while [one.operation for one in simulator.requests].count("append") < 3:
+        await asyncio.sleep(0.001)
+    return sending, list(simulator.gateway.messages)
+
+
+class _Unreadable:
+    """Makes a message unreadable for a while; every append hangs after it is applied."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.message_id: str | None = None
+        simulator.faults.plan = self._plan
+
+    def _plan(self, request: RecordedRequest) -> Fault | None:
+        if request.operation == "append":
+            return Fault.hang(after_apply=True)
+        is_hidden = self.message_id is not None and self.message_id in request.path
+        return Fault.status(503) if request.operation == "get" and is_hidden else None
+
+
+async def test_a_message_that_was_feared_to_be_closed_and_is_shown_so_puts_others_in_doubt(
+    simulator: Simulator,
+) -> None:
+    stop, shown, last = asyncio.Event(), asyncio.Event(), False
+    hidden = _Unreadable(simulator)
+
+    async def report(_: Progress) -> None:
+        if last:
+            await shown.wait()
+
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, timeout=0.4, retry=BRIEF
+    ) as gateway:
+        sending, [feared, other, closed] = await _three_messages(
+            simulator, gateway, stop, on_progress=report
+        )
+        hidden.message_id = feared
+        simulator.gateway.messages[closed].close(time.time())
+        await gateway.messages.get(closed)
+        stop.set()
+        last = True
+        await asyncio.sleep(2.5)
+        assert not sending.done()
+        assert any(one.path.endswith(other) for one in simulator.requests), "it was looked at"
+        hidden.message_id = None
+        simulator.gateway.close_all()
+        await gateway.messages.get(feared)
+        shown.set()
+        check(await sending, simulator)
+
+
+async def test_a_resume_that_finds_a_feared_message_closed_puts_others_in_doubt(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    stop, again, journal = asyncio.Event(), asyncio.Event(), tmp_path / "campaign.db"
+    hidden = _Unreadable(simulator)
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, timeout=0.4, retry=BRIEF
+    ) as gateway:
+        sending, [feared, other, closed] = await _three_messages(
+            simulator, gateway, stop, journal=journal
+        )
+        hidden.message_id = feared
+        simulator.gateway.messages[closed].close(time.time())
+        await gateway.messages.get(closed)
+        stop.set()
+        check(await sending, simulator)
+        hidden.message_id = None
+        simulator.gateway.close_all()
+        before = len(simulator.requests)
+
+        def delay(request: RecordedRequest) -> float:
+            return 0.3 if other in request.path and not again.is_set() else 0.0
+
+        simulator.delay = delay
+        resuming = asyncio.create_task(gateway.resume_bulk(journal, stop=again))
+        while not any(one.operation == "recipients" for one in simulator.requests[before:]):
+            await asyncio.sleep(0.001)
+        again.set()
+        with pytest.raises(BulkSendError) as stopped:
+            await resuming
+        check(stopped.value.receipt, simulator)
+        check(await read_journal(journal), simulator)
+
+
+async def test_a_close_of_others_that_the_list_proves_puts_other_messages_in_doubt(
+    simulator: Simulator,
+) -> None:
+    """The close is lost; others close all; the list lacks the recipient that the close brought."""
+    stop = asyncio.Event()
+    simulator.faults.add(Fault.hang(), on="close")
+
+    def delay(request: RecordedRequest) -> float:
+        _, *others = simulator.gateway.messages or [""]
+        is_other = request.operation == "get" and any(one in request.path for one in others)
+        return 50.0 if is_other and not stop.is_set() else 0.0
+
+    simulator.delay = delay
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, timeout=1, retry=QUICK
+    ) as gateway:
+        sending = asyncio.create_task(
+            _send(gateway, None, stop, count=6, recipients_per_message=3, concurrency=4)
+        )
+        while not any(one.operation == "close" for one in simulator.requests):
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.1)
+        simulator.gateway.close_all()
+        while not any(one.operation == "recipients" for one in simulator.requests):
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.3)
+        stop.set()
+        check(await sending, simulator)
+
+
+async def test_no_message_is_closed_of_which_a_copy_is_shown_closed(
+    simulator: Simulator,
+) -> None:
+    """The open was made twice, because an answer was lost; somebody has closed the first one."""
+    simulator.faults.add(Fault.hang(after_apply=True), on="open")
+    simulator.delay = lambda request: 0.3 if request.operation == "append" else 0.0
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, timeout=0.6, retry=QUICK
+    ) as gateway:
+        sending = asyncio.create_task(
+            _send(
+                gateway,
+                None,
+                asyncio.Event(),
+                count=6,
+                batch_size=3,
+                recipients_per_message=6,
+                concurrency=1,
+            )
+        )
+        while not any(one.operation == "append" for one in simulator.requests):
+            await asyncio.sleep(0.001)
+        copy, _ = simulator.gateway.messages
+        simulator.gateway.messages[copy].close(time.time())
+        await gateway.messages.get(copy)
+        receipt = await sending
+        assert simulator.ledger == dict.fromkeys(numbers(3), 1), "nobody got it twice"
+        assert set(numbers(3)) <= set(receipt.unknown)
+        check(receipt, simulator)
