@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .plan import LIFTED, Ceiling, Interruption, Outsider, Pin, Schedule, line
+from .plan import BLIND_FOR, LIFTED, Ceiling, Interruption, Outsider, Pin, Schedule, line
 
 _LEFT_CLOSING: dict[str, Any] = {
     "source": line(9),
@@ -75,6 +75,27 @@ FOUND = {
             Pin("get", 0, "403", "before"),
         ),
         delay=1.0,
+        processes=(None, None),
+    ),
+    # Nothing could be closed before the resume, which must not believe that each message holds what it
+    # was opened with: one had got the answer of another open, which was made again since.
+    "resumed with the message of another open": Schedule(
+        seed=480,
+        source=line(10),
+        batch_size=1,
+        concurrency=3,
+        recipients_per_message=2,
+        journal=True,
+        rate=10.0,
+        timeout=30.0,
+        max_attempts=2,
+        dialect=(("custom_returned", False), ("list_while_open", False)),
+        pins=(
+            Pin("open", 0, "drip", "after"),
+            Pin("open", 1, "mixed up", "after"),
+            *(Pin("get", index, "403", "before") for index in range(BLIND_FOR)),
+        ),
+        delay=0.1,
         processes=(None, None),
     ),
     # A resume saw a message closed by a copy of a close that had been refused, and stopped before it
