@@ -4,10 +4,11 @@ import io
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import assume, given, strategies as st
 
 from gateway_sms_async._cli.cells import RowWriter
 from gateway_sms_async._cli.lists.cells import BrokenRowError, read_rows
+from gateway_sms_async._cli.lists.number_shapes import holds_number
 
 BLANKS = ["", " ", "  ", "\t", "\u00a0", " \u00a0", "\u2003", "\u200b", "\ufeff"]
 
@@ -42,6 +43,9 @@ def written(table: Sequence[Sequence[str]], delimiter: str) -> str:
 def test_a_program_s_csv_is_read_as_it_is(table: list[list[str]], delimiter: str) -> None:
     # Quotes around a text that is itself in typographic quotes may look split: see below.
     table = [[cell.translate(dict.fromkeys(map(ord, "“”„«»"))) for cell in row] for row in table]
+    # So may a number in a cell of several lines.
+    cells = [cell for row in table for cell in row]
+    assume(not any("\n" in cell and holds_number(cell) for cell in cells))
     assert [cells for _, cells in read(written(table, delimiter), delimiter)] == table
 
 
@@ -72,6 +76,7 @@ def test_quotes_after_a_blank_are_read_as_meant_or_refused(
         '1, \u00a0"Rossi",Roma,',
         '1,"a", \t"Rossi, Anna"',
         '1,"",\t"",Roma',
+        '1,\t",Anna",Roma',
         "1,“Rossi, Anna”,Roma,",
         "1,„Rossi, Anna“,Roma,",
         "1,« Rossi, Anna »,Roma,",
@@ -117,3 +122,45 @@ def test_the_line_of_a_row_that_is_not_csv() -> None:
         read('a,b\n"x\ny",1\n"Rossi" ,2\n')
     assert caught.value.line == 4
     assert str(caught.value) == "(',' expected after '\"'); look for a stray quote"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        '1,"Anna\n+393407654321,Bob"\n',
+        '1,Anna,"vuole il 5\n+393407654321,Bob,TV 32"\n',
+        '1,Anna,"x\n\n Bob,0039 340/7654321,TV 32"\n',
+        '1,"Anna\n""+393407654321"",Bob"\n',
+        '1,"Anna\ntel:+393407654321,Bob"\n',
+        '1,"Anna\n2026-01-31,340 7654321"\n',
+        # The number of the row that the cell begins in, after the name: the next row's is read.
+        'Anna,"vuole il 5,+393401234567\nBob,TV 32",+393407654321\n',
+    ],
+)
+def test_a_cell_that_may_hold_other_rows_is_refused(rows: str) -> None:
+    for delimiter in ",;\t|":
+        with pytest.raises(
+            BrokenRowError, match=r"^\(a cell over several lines holds a nu"
+        ) as caught:
+            read(f'a,"b\nc",d\n{rows}9,x,y\n'.replace(",", delimiter), delimiter)
+        assert caught.value.line == 3
+        assert "look for a stray quote" in str(caught.value)
+        assert "Anna" not in str(caught.value)
+        assert "340" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "Via Roma 1\n00184 Roma",
+        "+393407654321\n",
+        "+393407654321\nAnna",
+        "+39 340\n7654321",
+        "+393407654321\n0039 340 1234567",
+        "richiamare\n31/12/2026\n2026-01-31 10:30:00, ore 12",
+        "tel. 340 7654321\ntel. 340 7654321",
+        "a\n12,345",
+    ],
+)
+def test_a_cell_may_have_several_lines(cell: str) -> None:
+    assert cells_of(written([["1", cell]], ",")) == ["1", cell]
