@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
+
+from .number_shapes import holds_number
 
 NUMBER_NAMES = ("number", "phone", "mobile", "telefono", "cellulare", "numero", "msisdn")
 """A column with one of these names is taken for the number column."""
 
 # Words of other names for such a column: Tel. cellulare, MobilePhone, Handynummer, Téléphone portable.
+# Without accents, as they are compared.
 _LIKELY = re.compile(
-    r".*(?:phone|telefon|handy|whatsapp|rufnummer|puhelin|телефон).*|(?:mobil|мобил|cellul|celular).*"
-    r"|tel|telf|tlf|fono|mob|movil|cell|cellno|cel|gsm|natel|portable|komorka|sms"
+    r".*(?:phone|telefon|telemov|handy|whatsapp|rufnummer|puhelin|телефон|τηλεφων).*"
+    r"|.*(?:携帯|電話|电话|手机|手機).*"
+    r"|(?:mobil|мобил|κινητ|cellul|celular|natel|tel(?:mob|mov|cel)|ceptel).*"
+    r"|tel|telf|telef|telem|tlf|tlm|fono|mob|mobno|movil|cell|celln[or]|cellnum.*|cel|cep|gsm"
+    r"|portable|komorka|sms|wa"
 )
 
 _WORDS = re.compile(r"[^\W\d_]+")
 
 _BETWEEN_CASES = re.compile(r"(?<=[a-z])(?=[A-Z])")
-
-_DIGITS_OF_A_NUMBER = 6
 
 _NAMES_SHOWN = 20
 
@@ -32,25 +36,36 @@ _LETTERS_SHOWN = 40
 
 
 class Single(NamedTuple):
-    """The place of the number column of a list, and of those that may hold another number."""
+    """The place of the number column of a list, and of those that may hold another number.
+
+    Those of `likely` have such a name, those of `rest` have not; one of fax numbers is neither. Both
+    are empty if the user has chosen the column.
+    """
 
     place: int
-    others: tuple[int, ...]
+    likely: tuple[int, ...]
+    rest: tuple[int, ...]
 
 
 class Several(NamedTuple):
-    """The places of all columns that hold numbers, and of those that may hold one."""
+    """The places of all columns of a file of exclusions: each may hold numbers.
+
+    `certain` hold them. `likely` and `doubtful` have such a name, and `rest` have not. What is in a
+    `doubtful` one need not be a number.
+    """
 
     certain: tuple[int, ...]
     likely: tuple[int, ...]
+    doubtful: tuple[int, ...]
+    rest: tuple[int, ...]
 
 
 class NumberColumns(NamedTuple):
     """Finds the columns, or the JSON keys, that hold numbers.
 
     `wanted` are names that the user gives. If a file has none of them and they are not `binding`,
-    or if none is given, the columns called one of `NUMBER_NAMES` hold the numbers. A column with a
-    similar name, as MobilePhone, may hold another number: its cells decide.
+    or if none is given, the columns called one of `NUMBER_NAMES` hold the numbers. Another column
+    may hold another number, above all one with a similar name, as MobilePhone: its cells decide.
     """
 
     wanted: tuple[str, ...] = ()
@@ -69,27 +84,48 @@ class NumberColumns(NamedTuple):
             if places := _same_places(names, wanted):
                 if len(places) > 1:
                     raise ValueError(f"more than one {what} is named {wanted!r}; keep one")
-                return Single(places[0], ())
+                return Single(places[0], (), ())
         places = self._known_places(names)
         if not places:
-            raise self._missing(names, what)
+            raise self.missing(names, what)
         if len(places) > 1:
             raise ValueError(choose_one(what, [names[at] for at in places]))
-        return Single(places[0], self._likely_places(names))
+        likely = _others(names, places, _is_likely_name)
+        rest = _others(names, (*places, *likely), lambda name: not _is_fax_name(name))
+        return Single(places[0], likely, rest)
 
     def find_several(self, names: Sequence[str], what: str) -> Several:
-        """Return the places of all columns that hold numbers, else raise ValueError."""
-        if wanted := self._wanted_places(names):
-            return Several(tuple(wanted), ())
-        if known := self._known_places(names):
-            return Several(tuple(known), self._likely_places(names))
-        raise self._missing(names, what)
+        """Return the places of all columns, else raise ValueError if it is certain of none."""
+        places = self.divide(names)
+        if not places.certain:
+            raise self.missing(names, what)
+        return places
+
+    def divide(self, names: Sequence[str]) -> Several:
+        """Return the places of all columns. If the user has named one, no other has to hold numbers."""
+        wanted = self._wanted_places(names)
+        certain = wanted or self._known_places(names)
+        likely = () if wanted else _others(names, certain, _is_likely_name)
+        doubtful = _others(names, (*certain, *likely), may_name_numbers)
+        return Several(
+            tuple(certain), likely, doubtful, _others(names, (*certain, *likely, *doubtful))
+        )
 
     def are_all_among(self, names: Sequence[str]) -> bool:
         """Whether all wanted names are among these."""
         return all(_same_places(names, wanted) for wanted in self.wanted)
 
-    def _missing(self, names: Sequence[str], what: str) -> ValueError:
+    def are_any_among(self, names: Sequence[str]) -> bool:
+        """Whether any wanted name is among these."""
+        return bool(self._wanted_places(names))
+
+    def is_number_name(self, name: str) -> bool:
+        """Whether a column with this name holds numbers, or should do so."""
+        places = self.divide([name])
+        return bool(places.certain or places.likely)
+
+    def missing(self, names: Sequence[str], what: str) -> ValueError:
+        """Return the error of a file in which no column is certain to hold numbers."""
         possible = list(map(repr, self.wanted))
         if not self.wanted or not self.binding:
             possible += NUMBER_NAMES
@@ -108,21 +144,25 @@ class NumberColumns(NamedTuple):
             return []
         return [at for at, name in enumerate(names) if plain_name(name).lower() in NUMBER_NAMES]
 
-    def _likely_places(self, names: Sequence[str]) -> tuple[int, ...]:
-        known = self._known_places(names)
-        return tuple(
-            at for at, name in enumerate(names) if at not in known and _is_likely_name(name)
-        )
-
 
 ANY_KNOWN = NumberColumns()
 
 
-def choose_one(what: str, names: Iterable[str]) -> str:
+def choose_one(what: str, names: Collection[str]) -> str:
     """Return the error of a list with several columns, or keys, that may hold the number."""
+    nameless = "" if all(map(str.strip, names)) else f" and a {what} without a name (give it one)"
     return (
-        f"more than one {what} may hold the number: {show_names(names)}; "
+        f"more than one {what} may hold the number: {show_names(names)}{nameless}; "
         "choose one with --number-column NAME"
+    )
+
+
+def _others(
+    names: Sequence[str], places: Collection[int], is_one: Callable[[str], bool] | None = None
+) -> tuple[int, ...]:
+    """Return the other places than these, or those of them whose name is one."""
+    return tuple(
+        at for at, name in enumerate(names) if at not in places and (is_one is None or is_one(name))
     )
 
 
@@ -134,20 +174,31 @@ def _same_places(names: Sequence[str], wanted: str) -> list[int]:
 
 
 def _is_likely_name(name: str) -> bool:
-    """Whether a column may hold telephone numbers: MobilePhone, Tel. cellulare, Phone 2."""
-    letters = unicodedata.normalize("NFD", name)
-    without_accents = "".join(one for one in letters if not unicodedata.combining(one))
-    words = [word.lower() for word in _WORDS.findall(_BETWEEN_CASES.sub(" ", without_accents))]
-    if any("fax" in word for word in words):
-        return False
+    """Whether a column should hold telephone numbers: MobilePhone, Tel. cellulare, Phone 2."""
+    return may_name_numbers(name) and not _names_fax(name)
+
+
+def _is_fax_name(name: str) -> bool:
+    """Whether a column holds fax numbers only."""
+    return _names_fax(name) and not may_name_numbers(name)
+
+
+def _names_fax(name: str) -> bool:
+    return any("fax" in word for word in _words(name))
+
+
+def may_name_numbers(name: str) -> bool:
+    """Whether a column may hold telephone numbers: also Tel/Fax."""
+    words = _words(name)
     # "Number 2" has a known name, and "Customer number" has not. Joined: WhatsApp is one word.
     together = "".join(words)
     return together in NUMBER_NAMES or any(map(_LIKELY.fullmatch, (*words, together)))
 
 
-def looks_like_number(text: str) -> bool:
-    """Whether a header line, or a cell in it, is more likely a number than a name."""
-    return holds_number(text) and not any(map(str.isalpha, text))
+def _words(name: str) -> list[str]:
+    letters = unicodedata.normalize("NFD", name)
+    without_accents = "".join(one for one in letters if not unicodedata.combining(one))
+    return [word.lower() for word in _WORDS.findall(_BETWEEN_CASES.sub(" ", without_accents))]
 
 
 def show_names(names: Iterable[str]) -> str:
@@ -159,11 +210,6 @@ def show_names(names: Iterable[str]) -> str:
     ]
     more = ", …" if len(shown) > _NAMES_SHOWN else ""
     return ", ".join(shown[:_NAMES_SHOWN]) + more
-
-
-def holds_number(text: str) -> bool:
-    """Whether a name or a cell contains enough digits to be a phone number."""
-    return sum(map(str.isdigit, text)) >= _DIGITS_OF_A_NUMBER
 
 
 def plain_name(name: str) -> str:

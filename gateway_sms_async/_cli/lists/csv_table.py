@@ -9,17 +9,19 @@ from ..cells import RowWriter, guard, unguard
 from .cells import BrokenRowError, read_rows
 from .columns import (
     NumberColumns,
+    Single,
     choose_one,
     field_places,
-    holds_number,
-    looks_like_number,
     name_additions,
     show_names,
 )
 from .formats import REPORT_COLUMNS, Exclusion, Record, flatten
+from .number_shapes import find_possible, holds_number, is_international, looks_like_number
 from .text_file import ListError, TextFile
 
 _Found = TypeVar("_Found")
+
+_SIGNS = frozenset("='")
 
 _ODD_STARTS = frozenset("=\t\u00a0\u2007\u202f\u3000\ufeff")
 
@@ -45,6 +47,7 @@ class CSVTable:
         self._header = header
         self._names = [unguard(name.strip()) for name in header.columns]
         self._columns = columns
+        self._is_checked = False
 
     def _find_numbers(self, find: Callable[[Sequence[str], str], _Found]) -> _Found:
         """Return the places of the numbers, or raise ListError on the header's line."""
@@ -72,16 +75,17 @@ class CSVTable:
                 )
 
     def rows(self, fields: Sequence[str]) -> Iterator[Record]:
-        number_at, others = self._find_numbers(self._columns.find_single)
+        places = self._find_numbers(self._columns.find_single)
+        number_at = places.place
         self.number_names = [self._names[number_at]]
         found = ((name, self._find(name)) for name in fields)
         wanted = [(name, at) for name, at in found if at is not None]
-        for line, cells in self._read():
-            number = _number_at(cells, number_at)
-            for at in others:
-                if holds_number(_number_at(cells, at)):
-                    names = (self._names[number_at], self._names[at])
-                    raise self._text.error(choose_one("column", names), line)
+        # The file is a copy that cannot change, so one whole pass is enough.
+        for line, cells in self._read() if self._is_checked else self._read_checked(places):
+            number = cells[number_at] if number_at < len(cells) else ""
+            # Fast path: a call for each row takes long.
+            if number[:1] in _SIGNS:
+                number = _without_signs(number)
             if not fields:
                 yield line, number, None
                 continue
@@ -91,6 +95,27 @@ class CSVTable:
                     held[name] = unguard(value.lstrip())
             yield line, number, held
 
+    def _read_checked(self, places: Single) -> Iterator[tuple[int, list[str]]]:
+        """Yield the rows. Raises ListError for one that has a second number in another column."""
+        number_at, likely, rest = places
+        for line, cells in self._read():
+            for at in likely:
+                if holds_number(_number_at(cells, at)):
+                    raise self._ambiguous(number_at, at, line)
+            for at in rest:
+                cell = cells[at] if at < len(cells) else ""
+                # Fast path: most cells begin with a letter, or with another digit than 0.
+                if "A" <= cell < "\x7f" or "1" <= cell < ":" or cell[:1].isalpha():
+                    continue
+                if is_international(cell):
+                    raise self._ambiguous(number_at, at, line)
+            yield line, cells
+        self._is_checked = True
+
+    def _ambiguous(self, number_at: int, other_at: int, line: int) -> ListError:
+        names = (self._names[number_at], self._names[other_at])
+        return self._text.error(choose_one("column", names), line)
+
     def _find(self, name: str) -> int | None:
         places = field_places(self._names, name)
         if len(places) > 1:
@@ -98,10 +123,11 @@ class CSVTable:
         return places[0] if places else None
 
     def exclusions(self) -> Iterator[Exclusion]:
-        certain, likely = self._find_numbers(self._columns.find_several)
+        certain, likely, doubtful, rest = self._find_numbers(self._columns.find_several)
         self.number_names = [self._names[at] for at in certain]
         is_report = set(REPORT_COLUMNS) <= set(self._names)
         outcome_at = self._names.index(REPORT_COLUMNS[0]) if is_report else len(self._names)
+        others = () if is_report else (*doubtful, *rest)
         for line, cells in self._read():
             numbers = [_number_at(cells, at) for at in certain]
             for at in likely:
@@ -109,7 +135,14 @@ class CSVTable:
                     numbers.append(number)
                     if self._names[at] not in self.number_names:
                         self.number_names.append(self._names[at])
-            yield Exclusion(line, numbers, cells[outcome_at] if outcome_at < len(cells) else "")
+            possible = [
+                (self._names[at] or f"column {at + 1}", one)
+                for at in others
+                if at < len(cells) and not cells[at].isalpha()
+                for one in find_possible(_number_at(cells, at), named=at in doubtful)
+            ]
+            outcome = cells[outcome_at] if outcome_at < len(cells) else ""
+            yield Exclusion(line, numbers, outcome, possible)
 
     def _read(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the rows: the line that each begins on, and no more cells than columns."""
@@ -150,9 +183,12 @@ class CSVTable:
 
 
 def _number_at(cells: Sequence[str], at: int) -> str:
-    """Return the number in a cell, without the signs that keep Excel from reading an amount."""
-    number = cells[at] if at < len(cells) else ""
-    return unguard(number).removeprefix("'") if number.startswith(("=", "'")) else number
+    return _without_signs(cells[at]) if at < len(cells) else ""
+
+
+def _without_signs(number: str) -> str:
+    """Return a number without the signs that keep Excel from reading an amount."""
+    return unguard(number).removeprefix("'") if number[:1] in _SIGNS else number
 
 
 def _any(cells: list[str]) -> bool:

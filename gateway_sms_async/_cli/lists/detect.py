@@ -13,10 +13,11 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from .cells import BrokenRowError, read_rows
-from .columns import ANY_KNOWN, NumberColumns, looks_like_number
+from .columns import ANY_KNOWN, NumberColumns
 from .csv_table import CSVTable, Header
 from .formats import Format, PlainLines
 from .json_lines import JSONLines, is_json
+from .number_shapes import looks_like_number
 from .text_file import ListError, TextFile
 
 _USUAL_DELIMITERS = ",;\t|"

@@ -1,12 +1,14 @@
 """Lists of numbers not to send to, in any format of a list.
 
 Such a list protects its recipients. All columns that hold numbers are read, and a number that
-cannot be read is an error. A row without a number excludes no recipient, and is reported.
+cannot be read is an error. A number in any other column is excluded too. A row without a number
+excludes no recipient, and is reported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..._recipients.numbers import mask
@@ -64,7 +66,11 @@ def read_exclusions(
                     found = _read_numbers(row, read_number)
                 except InvalidNumberError as error:
                     raise _unreadable(text, row, error, list_format.number_names) from None
-                numbers += found
+                for column, number in _read_possible(row, read_number) if row.possible else ():
+                    found.append(number)
+                    if column not in list_format.number_names:
+                        list_format.number_names.append(column)
+                numbers += dict.fromkeys(found)
                 if not found:
                     without_number.add(row.line)
             if on_read is not None and not rows_read % _ON_READ_EVERY:
@@ -92,7 +98,14 @@ def _is_skipped(row: Exclusion) -> bool:
 def _read_numbers(row: Exclusion, read_number: Callable[[str], str]) -> list[str]:
     """Return the numbers of a row. A row of a report must have its number."""
     written = row.numbers if row.outcome else filter(_has_digits, row.numbers)
-    return list(dict.fromkeys(map(read_number, written)))
+    return list(map(read_number, written))
+
+
+def _read_possible(row: Exclusion, read_number: Callable[[str], str]) -> Iterator[tuple[str, str]]:
+    """Yield the numbers among the texts of a row that need not be numbers, each with its column."""
+    for column, text in row.possible:
+        with suppress(InvalidNumberError):
+            yield column, read_number(text)
 
 
 def _has_digits(cell: str) -> bool:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, NamedTuple, Protocol
 
+from .number_shapes import comment_holds_number, holds_number
 from .text_file import TextFile
 
 _COMMENT = re.compile(r"\s#")
@@ -24,12 +25,14 @@ Record = tuple[int, str, dict[str, str] | None]
 class Exclusion(NamedTuple):
     """A row that excludes recipients: the line that it begins on, and the numbers in it.
 
-    A row of a campaign's report has an `outcome`; it is empty for any other row.
+    A row of a campaign's report has an `outcome`; it is empty for any other row. `possible` are texts
+    that may be numbers, each with the name of its column or key: one that is no number is no error.
     """
 
     line: int
     numbers: list[str]
     outcome: str
+    possible: list[tuple[str, str]]
 
 
 class Format(Protocol):
@@ -94,14 +97,22 @@ class PlainLines:
     ) -> Iterator[Record]:
         for line, content in enumerate(self._text.lines(), 1):
             number = content.strip()
-            if "#" in number and (comment := _COMMENT.search(f" {number}")):
-                number = number[: comment.start()].rstrip()
+            if "#" in number:
+                number, _ = _split_comment(number)
             if number:
                 yield line, number, None
 
     def exclusions(self) -> Iterator[Exclusion]:
-        for line, number, _ in self.rows(()):
-            yield Exclusion(line, [number], "")
+        for line, content in enumerate(self._text.lines(), 1):
+            number, comment = _split_comment(content.strip())
+            if comment and not holds_number(number) and comment_holds_number(comment):
+                raise self._text.error(
+                    "a number after #, so that this recipient would get the text; remove the # to "
+                    "exclude the number, else remove the line",
+                    line,
+                )
+            if number:
+                yield Exclusion(line, [number], "", [])
 
     def write(
         self,
@@ -112,3 +123,10 @@ class PlainLines:
         for (line, number, _), reason in zip(self.rows(()), reasons, strict=False):
             if reason is not None:
                 file.write(f"{number}  # line {line}: {flatten(reason)}\n")
+
+
+def _split_comment(content: str) -> tuple[str, str]:
+    """Return the number on a line without blanks around it, and the comment after it."""
+    if "#" in content and (comment := _COMMENT.search(f" {content}")):
+        return content[: comment.start()].rstrip(), content[comment.start() :]
+    return content, ""

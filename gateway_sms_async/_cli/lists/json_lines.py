@@ -11,13 +11,16 @@ import msgspec
 from .columns import (
     NUMBER_NAMES,
     NumberColumns,
+    Several,
     choose_one,
     field_places,
-    holds_number,
-    looks_like_number,
+    may_name_numbers,
     name_additions,
+    show_names,
 )
 from .formats import REPORT_COLUMNS, Exclusion, Record, flatten
+from .json_items import find_repeated_key, find_texts
+from .number_shapes import find_possible, holds_number, is_international, looks_like_number
 from .text_file import TextFile
 
 _Item = str | dict[str, msgspec.Raw]
@@ -49,6 +52,7 @@ class JSONLines:
         self.number_names: list[str] = []
         self._text = text
         self._columns = columns
+        self._is_checked = False
 
     def names(self) -> Sequence[str]:
         first = next((item for _, item in self._read()), "")
@@ -59,7 +63,7 @@ class JSONLines:
 
     def rows(self, fields: Sequence[str]) -> Iterator[Record]:
         keys: list[str] | None = None
-        number_key, others = "", list[str]()
+        number_key, likely, rest = "", list[str](), list[str]()
         wanted: list[tuple[str, str]] = []
         for line, item in self._read():
             if isinstance(item, str):
@@ -69,14 +73,16 @@ class JSONLines:
                 # Fast path: most lines have the keys of the line before.
                 if list(item) != keys:
                     keys = list(item)
-                    place, other_places = self._columns.find_single(keys, "key")
-                    number_key, others = keys[place], [keys[at] for at in other_places]
+                    places = self._columns.find_single(keys, "key")
+                    number_key = keys[places.place]
+                    likely = [keys[at] for at in places.likely]
+                    rest = [keys[at] for at in places.rest]
                     wanted = list(_find_fields(keys, fields))
                     self._add_name(number_key)
                 number = _read_number(item[number_key])
-                for key in others:
-                    if _may_be_number(item[key]):
-                        raise ValueError(choose_one("key", (number_key, key)))
+                # The file is a copy that cannot change, so one whole pass is enough.
+                if not self._is_checked:
+                    _check_others(item, number_key, likely, rest)
                 held = {
                     name: value
                     for name, key in wanted
@@ -85,34 +91,64 @@ class JSONLines:
             except ValueError as error:
                 raise self._text.error(str(error), line) from None
             yield line, number, held if fields else None
+        self._is_checked = True
 
     def exclusions(self) -> Iterator[Exclusion]:
+        keys: list[str] | None = None
+        places = Several((), (), (), ())
         for line, item in self._read():
             if isinstance(item, str):
-                yield Exclusion(line, [item], "")
+                yield Exclusion(line, [item], "", [])
                 continue
+            # Fast path: most lines have the keys of the line before.
+            if list(item) != keys:
+                keys = list(item)
+                places = self._columns.divide(keys)
             try:
-                numbers = list(self._numbers(item))
+                exclusion = self._exclusion(line, item, places)
             except ValueError as error:
                 raise self._text.error(str(error), line) from None
-            is_report = item.keys() >= set(REPORT_COLUMNS)
-            outcome = _read_outcome(item[REPORT_COLUMNS[0]]) if is_report else ""
-            yield Exclusion(line, numbers, outcome)
+            yield exclusion
 
-    def _numbers(self, item: dict[str, msgspec.Raw]) -> Iterator[str]:
-        """Yield all numbers of an item. If it has none, the key may be absent, or its value null."""
+    def _exclusion(self, line: int, item: dict[str, msgspec.Raw], places: Several) -> Exclusion:
+        exclusion = Exclusion(line, [], "", [])
         keys = list(item)
-        if not self._columns.places(keys) and (
-            self._columns.wanted or not any(map(_looks_like_number, item.values()))
+        is_report = item.keys() >= set(REPORT_COLUMNS)
+        others = [] if is_report else [at for at in range(len(keys)) if at not in places.certain]
+        for at in others:
+            if bytes(item[keys[at]]).startswith((b"[", b"{")):
+                self._add_texts(exclusion, keys, at, item[keys[at]])
+        # Without any number, the key may be absent.
+        if not (places.certain or self._columns.wanted or exclusion.numbers) and any(
+            map(_looks_like_number, item.values())
         ):
-            return
-        certain, likely = self._columns.find_several(keys, "key")
-        for at in (*certain, *likely):
+            raise self._columns.missing(keys, "key")
+        for at in (*places.certain, *places.likely):
             value = item[keys[at]]
             # A cell of a column that only may hold numbers must look like one.
-            if bytes(value) != b"null" if at in certain else _may_be_number(value):
+            if bytes(value) != b"null" if at in places.certain else _may_be_number(value):
                 self._add_name(keys[at])
-                yield _read_number(value)
+                exclusion.numbers.append(_read_number(value))
+        for at in others:
+            if at not in places.likely and _is_scalar(written := bytes(item[keys[at]])):
+                text = _read_text(written) if written.startswith(b'"') else written.decode()
+                possible = find_possible(text, named=at in places.doubtful)
+                exclusion.possible.extend((keys[at], one) for one in possible)
+        outcome = _read_text(bytes(item[REPORT_COLUMNS[0]])) if is_report else ""
+        return exclusion._replace(outcome=outcome)
+
+    def _add_texts(
+        self, exclusion: Exclusion, keys: Sequence[str], at: int, value: msgspec.Raw
+    ) -> None:
+        """Add the numbers inside a value, of which those under such a key must be readable."""
+        is_chosen = self._columns.are_any_among(keys)
+        for names, text in find_texts(value, keys[at]):
+            if not is_chosen and self._columns.is_number_name(names[-1]) and holds_number(text):
+                self._add_name(keys[at])
+                exclusion.numbers.append(text)
+            else:
+                possible = find_possible(text, named=any(map(may_name_numbers, names)))
+                exclusion.possible.extend((keys[at], one) for one in possible)
 
     def _add_name(self, key: str) -> None:
         if key not in self.number_names:
@@ -125,11 +161,20 @@ class JSONLines:
         for line, content in self._item_lines():
             try:
                 item = _json.decode(content)
-            except (msgspec.DecodeError, RecursionError) as error:
+                # Fast path: each member of an object has its own colon.
+                is_simple = (
+                    self._is_checked or isinstance(item, str) or content.count(":") == len(item)
+                )
+                twice = None if is_simple else find_repeated_key(content, item)
+            except (msgspec.DecodeError, ValueError, RecursionError) as error:
                 problem = _kind_of_part(content) or error
                 raise self._text.error(
                     f"not one recipient in JSON ({problem}); write one object a line", line
                 ) from None
+            if twice is not None:
+                raise self._text.error(
+                    f"more than one key is named {show_names([twice])}; keep one", line
+                )
             yield line, item
 
     def _item_lines(self) -> Iterator[tuple[int, str]]:
@@ -188,6 +233,20 @@ def _find_fields(keys: Sequence[str], fields: Sequence[str]) -> Iterator[tuple[s
             yield name, keys[places[0]]
 
 
+def _check_others(
+    item: dict[str, msgspec.Raw], number_key: str, likely: list[str], rest: list[str]
+) -> None:
+    """Raise ValueError if an item also has a number under another key."""
+    for key in likely:
+        if _may_be_number(item[key]):
+            raise ValueError(choose_one("key", (number_key, key)))
+    for key in rest:
+        written = bytes(item[key])
+        # Fast path: most texts begin with a letter.
+        if not b'"A' <= written < b'"\x7f' and is_international(_read_text(written)):
+            raise ValueError(choose_one("key", (number_key, key)))
+
+
 def _may_be_number(value: msgspec.Raw) -> bool:
     return _is_scalar(written := bytes(value)) and holds_number(written.decode())
 
@@ -200,8 +259,8 @@ def _is_scalar(written: bytes) -> bool:
     return written.startswith(b'"') or _is_number(written)
 
 
-def _read_outcome(value: msgspec.Raw) -> str:
-    written = bytes(value)
+def _read_text(written: bytes) -> str:
+    """Return a text decoded, and nothing of any other value."""
     return _json_text.decode(written) if written.startswith(b'"') else ""
 
 

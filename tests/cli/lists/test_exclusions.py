@@ -251,12 +251,181 @@ def test_a_number_that_cannot_be_read_is_an_error_in_every_column(tmp_path: Path
     assert message.startswith(":1: the number is not in quotes")
 
 
-def test_only_named_columns_are_read_if_there_are_any(tmp_path: Path) -> None:
-    path = written(tmp_path, f"a,b,phone\n{ANNA},{BEA},no\n")
+def test_named_columns_must_hold_numbers_and_others_may(tmp_path: Path) -> None:
+    path = written(tmp_path, f"a,b,phone\n{ANNA},{BEA},no 340 123\n")
     found = read(path, columns=named("B", "x", "a"))
     assert (found.numbers, found.columns) == ([BEA, ANNA], ["b", "a"])
-    assert read(path, columns=named("x", "b")).numbers == [BEA]
+    found = read(path, columns=named("x", "b"))
+    assert (found.numbers, found.columns) == ([BEA, ANNA], ["b", "a"])
+    path = written(tmp_path, "a,phone\n1,no\n")
     assert refusal(path, columns=named("x")).startswith(": no row has a number in 'phone'")
+
+
+LAND = "+39-0612345678"
+
+
+@pytest.mark.parametrize("name", ["Contact number", "Tel/Fax", "Fax", "other", "1", ""])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "+393401234567",
+        "0039 340/1234567",
+        " (+39) 340 1234567",
+        "'+39 340-1234567",
+        '="+393401234567"',
+        "\u202a+39 340 1234567\u202c",
+        "\uff0b39\u3000340\u30001234567",
+        "Anna: +39 340 1234567 (casa)",
+    ],
+)
+def test_a_number_in_any_column_is_excluded(tmp_path: Path, name: str, cell: str) -> None:
+    quoted = '"' + cell.replace('"', '""') + '"'
+    for content, file, shown in (
+        (f"phone;{name};id\n{LAND};{quoted};12345678\n", "a.csv", name or "column 2"),
+        (f"{name};id;phone\n{quoted};12345678;{LAND}\n", "a.csv", name or "column 1"),
+        (json.dumps({"phone": LAND, name: cell, "id": 12345678}), "a.jsonl", name),
+    ):
+        path = written(tmp_path, content, file)
+        for columns in (NumberColumns(), named("phone")):
+            found = read(path, columns=columns)
+            assert found.numbers == [LAND, ANNA]
+            assert found.columns == ["phone", shown]
+
+
+@pytest.mark.parametrize("between", [",", ", ", " / ", "/", " ", "; ", " & ", "|", "\n"])
+def test_two_numbers_in_one_cell_are_both_excluded(tmp_path: Path, between: str) -> None:
+    cell = f"+393401234567{between}+393407654321"
+    path = written(tmp_path, f'number,other\n{LAND},"{cell}"\n')
+    assert excluded(path) == [LAND, ANNA, BEA]
+    path = written(tmp_path, f'number,other\n"{cell}",x\n')
+    assert "would get the text" in refusal(path)
+
+
+def test_a_number_in_national_form_is_excluded_if_its_column_has_such_a_name(
+    tmp_path: Path,
+) -> None:
+    def in_italy(number: str) -> str:
+        return normalize(number if number.startswith(("+", "00")) else f"+39{number}")
+
+    rows = "340 1234567,340 7654321,3400000000,2026-01-31\n"
+    path = written(tmp_path, f"phone,Tel/Fax,id,when\n{rows}")
+    assert read_exclusions(str(path), in_italy).numbers == [ANNA, BEA]
+    item = {"phone": ANNA, "Tel/Fax": 3407654321, "id": "3400000000"}
+    path = written(tmp_path, json.dumps(item), "a.jsonl")
+    assert read_exclusions(str(path), in_italy).numbers == [ANNA, BEA]
+    path = written(tmp_path, f"phone,mobile,id,when\n{rows}")
+    columns = named("phone")
+    assert read_exclusions(str(path), in_italy, columns=columns).numbers == [ANNA, BEA]
+
+
+def test_what_is_no_number_in_another_column_is_ignored(tmp_path: Path) -> None:
+    names = ("phone", "when", "id", "code", "change", "note", "Tel/Fax", "short", "")
+    cells = (
+        ANNA, "2026-01-31T10:00:00+02:00", "0000123456", "0039-12", "+12.50", "+39 call him",
+        "06 1234567 int. 5", "+39123", "12345678",
+    )  # fmt: skip
+    path = written(tmp_path, f"{','.join(names)}\n{','.join(cells)}\n")
+    found = read(path)
+    assert (found.numbers, found.columns) == ([ANNA], ["phone"])
+    item = dict(zip(names, cells, strict=True)) | {"more": [*cells[1:], None, True, 1.5, {}]}
+    found = read(written(tmp_path, json.dumps(item), "a.jsonl"))
+    assert (found.numbers, found.columns) == ([ANNA], ["phone"])
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"number": BEA, "phones": [ANNA]},
+        {"number": None, "contacts": [{"kind": "x", "value": BEA}, {"value": ANNA}]},
+        {"number": BEA, "user": {"name": "Anna", "more": [[{"x": "0039 340 1234567"}]]}},
+        {"number": BEA, "user": {"phone": ANNA}},
+        {"user": {"phone": ANNA, "mobile": BEA}},
+        {"user": {"other": f"{ANNA}, {BEA}"}, "id": None},
+        {"id": 12345678, "user": {"phone": ANNA, "other": BEA}},
+    ],
+)
+def test_numbers_inside_json_values_are_excluded(tmp_path: Path, item: dict[str, Any]) -> None:
+    path = written(tmp_path, json.dumps(item), "a.jsonl")
+    assert set(excluded(path)) == {ANNA, BEA}
+    assert set(excluded(path, columns=named("x"))) == {ANNA, BEA}
+
+
+def test_a_number_inside_a_json_value_must_be_readable_under_such_a_key(tmp_path: Path) -> None:
+    for item in (
+        {"number": ANNA, "phones": ["340 7654321"]},
+        {"user": {"phone": "340 7654321"}},
+        {"user": {"mobile_phone": 3407654321}},
+    ):
+        path = written(tmp_path, f"{json.dumps({'number': BEA})}\n{json.dumps(item)}", "a.jsonl")
+        assert refusal(path).startswith(":2: …21: no international prefix")
+    path = written(tmp_path, json.dumps({"number": ANNA, "phones": ["340 7654321"]}), "a.jsonl")
+    assert excluded(path, columns=named("number")) == [ANNA]
+
+
+def test_a_json_value_that_is_too_deep_is_refused(tmp_path: Path) -> None:
+    for begin, end in (("[", "]"), ('{"a":', "}")):
+        for depth in range(100, 2_000, 50):
+            line = f'{{"number": "{ANNA}", "more": {begin * depth}"{BEA}"{end * depth}}}'
+            path = written(tmp_path, line, "a.jsonl")
+            try:
+                found = excluded(path)
+            except ListError as error:
+                assert str(error).startswith(f"{path}:1: ")
+            else:
+                assert found == [ANNA, BEA]
+
+
+def test_other_columns_of_a_report_are_not_read(tmp_path: Path) -> None:
+    for name in ("report.csv", "report.json"):
+        rows: list[tuple[Any, ...]] = [(ANNA, "accepted", "m1", BEA)]
+        columns = ("number", "outcome", "message_id", "reason")
+        assert excluded(written(tmp_path, report_of(name, rows, columns), name)) == [ANNA]
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        (f'{{"number":"{ANNA}","number":"{BEA}"}}', "'number'"),
+        (f'{{"number":"{ANNA}","n\\u0075mber":"{BEA}"}}', "'number'"),
+        (f'{{"number":"{ANNA}","user":{{"x":"{BEA}","y":"a:b","x":1}}}}', "'x'"),
+        (f'{{"number":"{ANNA}","x":[{{}},{{"+39340 1234567":1,"+39340 1234567":2}}]}}', "…"),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused(tmp_path: Path, line: str, key: str) -> None:
+    path = written(tmp_path, f'"{ANNA}"\n{line}\n', "a.jsonl")
+    assert refusal(path) == f":2: more than one key is named {key}; keep one"
+
+
+# Comments
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "# opt-outs: +393401234567, +393407654321",
+        "#+393401234567",
+        "  # 340 123.45.67",
+        "# Anna, in May: 0039 (340) 1234567",
+        "# 2026-01-31 3401234567",
+        "Anna # 340 1234567",
+    ],
+)
+def test_a_number_in_a_comment_is_refused(tmp_path: Path, line: str) -> None:
+    path = written(tmp_path, f"# left us\n{BEA}\n{line}\n", "stop.txt")
+    assert refusal(path) == (
+        ":3: a number after #, so that this recipient would get the text; remove the # to exclude the "
+        "number, else remove the line"
+    )
+    assert refusal(written(tmp_path, f"{line}\n", "stop.txt")).startswith(":1: ")
+
+
+def test_other_comments_are_left_out(tmp_path: Path) -> None:
+    text = (
+        f"# left us in 2026\n#\n# until 2026-01-31 10:30:00, or 31.01.2026, 1/2/26: 12 345 in all\n"
+        f"{ANNA}  # line 123456: too long, such as +39 340 12345678\n{BEA} # 2 + 3\n"
+    )
+    assert excluded(written(tmp_path, text, "stop.txt")) == [ANNA, BEA]
+    assert excluded(written(tmp_path, "# no one yet\n", "stop.txt")) == []
 
 
 # Rows without a number

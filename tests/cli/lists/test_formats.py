@@ -317,6 +317,48 @@ def test_a_column_that_only_has_such_a_name_needs_no_choice(tmp_path: Path) -> N
     assert read(written(tmp_path, json.dumps(item), "a.jsonl")) == [Row(1, ANNA, None)]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Telemóvel", "telmobile", "telcell", "Κινητό", "Cep", "携帯電話", "TLM", "Natelnummer", "WA",
+        "Contact No", "X", "Tel/Fax", "note",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("number", [BEA, "0039 340 7654321", " (+39) 340", '="+393407654321"'])
+def test_a_second_number_under_any_name_is_asked_about(
+    tmp_path: Path, name: str, number: str
+) -> None:
+    ask = f"hold the number: 'Phone', '{name}'; choose one with --number-column NAME"
+    cell = number if number.endswith(("1", '"')) else f"{number} 7654321"
+    rows = f"Phone,id,{name}\n{ANNA},1,x\n{ANNA},,\n{ANNA}\n{ANNA},1,{cell}\n"
+    path = written(tmp_path, rows)
+    assert refusal(path, "id") == f":5: more than one column may {ask}"
+    assert [row.number for row in read(path, columns=named("Phone"))] == [ANNA] * 4
+    assert read(path, columns=named(name))[0] == Row(2, "x", None)
+    lines = [{"Phone": ANNA, "id": 1, name: None}, {"Phone": ANNA, name: cell.strip('="')}]
+    path = written(tmp_path, "\n".join(map(json.dumps, lines)), "list.jsonl")
+    assert refusal(path) == f":2: more than one key may {ask}"
+    assert len(read(path, columns=named("Phone"))) == 2
+
+
+def test_a_header_of_two_lines_is_asked_about(tmp_path: Path) -> None:
+    header = "Cliente,,Telefono,\nNome,Cognome,Fisso,Cellulare\n"
+    path = written(tmp_path, f"{header}Anna,Rossi,+390612345678,{ANNA}\n")
+    assert refusal(path) == (
+        ":3: more than one column may hold the number: 'Telefono' and a column without a name (give "
+        "it one); choose one with --number-column NAME"
+    )
+
+
+def test_other_columns_may_hold_what_is_no_number(tmp_path: Path) -> None:
+    names = "phone,when,change,id,code,zip,note,Fax"
+    cells = f"{ANNA},2026-01-31,+12.50,0000123456,0039-12,00184,{BEA} is his wife's,+39021234567"
+    path = written(tmp_path, f"{names}\n{cells}\n")
+    assert read(path) == [Row(2, ANNA, None)]
+    item = dict(zip(names.split(","), cells.split(","), strict=True))
+    assert read(written(tmp_path, json.dumps(item), "a.jsonl")) == [Row(1, ANNA, None)]
+
+
 def test_the_columns_that_numbers_were_read_from(tmp_path: Path) -> None:
     lines = f'{{"Phone": "{ANNA}"}}\n{{"x": 1, "Phone": ""}}\n{{"numero": "{BEA}"}}\n'
     for name, content, expected in (
@@ -406,6 +448,12 @@ def test_each_json_line_may_have_another_number_key(tmp_path: Path) -> None:
         ('{"number": "1", "name": ["Anna"]}', "a field that the text uses must be text or a num"),
         ('{"number": "1", "name": true}', "a field that the text uses must be text or a number"),
         ('{"number": "1", "more": ' + "[" * 100_000, "not one recipient in JSON ("),
+        ('{"number": "1", "number": "2"}', "more than one key is named 'number'; keep one"),
+        (
+            '{"number": "1", "name": "a", "n\\u0061me": "b"}',
+            "more than one key is named 'name'; keep",
+        ),
+        ('{"number": "1", "a": {"b": "x:y", "b": 2}}', "more than one key is named 'b'; keep one"),
     ],
 )
 def test_broken_json_lines(tmp_path: Path, line: str, problem: str) -> None:
@@ -415,6 +463,16 @@ def test_broken_json_lines(tmp_path: Path, line: str, problem: str) -> None:
     assert problem in message
     assert "Anna" not in message
     assert "3401" not in message
+
+
+def test_a_key_may_be_in_several_objects_and_in_a_text(tmp_path: Path) -> None:
+    lines = (
+        '{"number": "1", "name": "\\"name\\": x", "more": {"name": [{"name": 1}, {"name": 2}]}}\n'
+        '{"number": "2", "name": "a:b", "huge": ' + "9" * 5_000 + "}\n"
+        '{"number": "3", "name": "\\ud83d\\ude00 {", "a:": 1e999}\n'
+    )
+    path = written(tmp_path, lines, "list.jsonl")
+    assert [row.number for row in read(path, "name")] == ["1", "2", "3"]
 
 
 def test_a_whole_json_document_is_not_json_lines(tmp_path: Path) -> None:
