@@ -172,7 +172,8 @@ class CSVTable:
                 names.append(name)
         line_at, reason_at = map(names.index, additions)
         # Excel reads a file as UTF-8 only with a byte order mark, so keep it if there was one.
-        file.write(("\ufeff" if self._text.marked else "") + self._header.excel)
+        marked = self._text.marked or self._text.needs_mark
+        file.write(("\ufeff" if marked else "") + self._header.excel)
         writer = RowWriter(file, self._header.delimiter)
         writer.write(columns)
         for (line, cells), reason in zip(self._read(), reasons, strict=False):

@@ -120,9 +120,11 @@ class PlainLines:
         fields: Sequence[str],  # noqa: ARG002 - as in Format
         file: IO[str],
     ) -> None:
+        mark = "\ufeff" if self._text.needs_mark else ""
         for (line, number, _), reason in zip(self.rows(()), reasons, strict=False):
             if reason is not None:
-                file.write(f"{number}  # line {line}: {flatten(reason)}\n")
+                file.write(f"{mark}{number}  # line {line}: {flatten(reason)}\n")
+                mark = ""
 
 
 def _split_comment(content: str) -> tuple[str, str]:

@@ -201,6 +201,7 @@ class JSONLines:
             raise self._text.error("more than one array; put each in its own file", line)
 
     def write(self, reasons: Iterable[str | None], fields: Sequence[str], file: IO[str]) -> None:
+        mark = "\ufeff" if self._text.needs_mark else ""
         for (line, item), reason in zip(self._read(), reasons, strict=False):
             if reason is None:
                 continue
@@ -212,7 +213,8 @@ class JSONLines:
                 members = {**item}
             line_key, reason_key = name_additions(fields, number_key)
             row = members | {line_key: line, reason_key: flatten(reason)}
-            file.write(msgspec.json.encode(row).decode() + "\n")
+            file.write(mark + msgspec.json.encode(row).decode() + "\n")
+            mark = ""
 
 
 def _kind_of_part(content: str) -> str | None:

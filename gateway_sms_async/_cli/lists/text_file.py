@@ -70,11 +70,13 @@ class TextFile:
     """The clean text of one file, which can be read any number of times.
 
     `name` is the file's name in errors; `marked` is True if it began with a byte order mark.
+    `needs_mark` is True if a file with its lines in UTF-8 needs one to be read with the same options.
     """
 
-    def __init__(self, copy: io.FileIO, name: str, *, marked: bool) -> None:
+    def __init__(self, copy: io.FileIO, name: str, *, marked: bool, needs_mark: bool) -> None:
         self.name = name
         self.marked = marked
+        self.needs_mark = needs_mark
         self._copy = copy
 
     def lines(self) -> Iterator[str]:
@@ -128,7 +130,8 @@ def open_text(
                 marked = _fill_utf8_first(copy, source, encoding)
             else:
                 marked = _fill(copy, source, encoding)
-        yield TextFile(copy, name, marked=marked)
+        needs_mark = encoding not in {None, "utf-8", "utf-8-sig"}
+        yield TextFile(copy, name, marked=marked, needs_mark=needs_mark)
 
 
 def _check_encoding(encoding: str) -> str:

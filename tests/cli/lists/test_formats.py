@@ -683,6 +683,37 @@ def test_plain_numbers_are_written_back_with_a_comment(tmp_path: Path) -> None:
         assert back(recipients) == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("list.csv", f"number,città\n{ANNA},Forlì\n12,Cantù\n"),
+        ("list.jsonl", f'{{"number": "{ANNA}", "città": "Forlì"}}\n{{"number":"12","città":"Cantù"}}\n'),
+        ("list.txt", f"{ANNA}\n12é\n"),
+    ],
+)  # fmt: skip
+def test_what_is_written_is_read_back_with_the_same_encoding(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    fields = () if name.endswith(".txt") else ("città",)
+    # A byte order mark comes before the encoding that is given.
+    contents = [content.encode(one) for one in ("cp1252", "utf-8-sig", "utf-16")]
+    for encoded in contents:
+        path = written(tmp_path, encoded, name)
+        with open_list(str(path), fields, encoding="cp1252") as recipients:
+            rows = [(row.number, row.fields) for row in recipients.rows()]
+            assert back(recipients) == (
+                "\ufeffnumber,città,line,reason\n" if name.endswith(".csv") else ""
+            )
+            text = back(recipients, 0, 1, reason="perché")
+        again = read(written(tmp_path, text, f"again-{name}"), *fields, encoding="cp1252")
+        assert [(row.number, row.fields) for row in again] == rows
+    for encoding in (None, "utf-8", "UTF8", "utf-8-sig"):
+        with open_list(
+            str(written(tmp_path, content, name)), fields, encoding=encoding
+        ) as recipients:
+            assert not back(recipients, 0, 1).startswith("\ufeff")
+
+
 def test_rows_are_chosen_by_what_is_in_them() -> None:
     file = io.StringIO()
     with open_list(str(DATA / "cli_people.jsonl"), ["name"]) as recipients:
