@@ -22,7 +22,7 @@ _LIKELY = re.compile(
     r".*(?:phone|telefon|telemov|handy|whatsapp|rufnummer|puhelin|телефон|τηλεφων).*"
     r"|.*(?:携帯|電話|电话|手机|手機).*"
     r"|(?:mobil|мобил|κινητ|cellul|celular|natel|tel(?:mob|mov|cel)|ceptel).*"
-    r"|tel|telf|telef|telem|tlf|tlm|fono|mob|mobno|movil|cell|celln[or]|cellnum.*|cel|cep|gsm"
+    r"|tel|telf|telef|telem|tlf|tlm|fono|mob|mobno|movil|cell|celln[or]|cellnum.*|cel|gsm"
     r"|portable|komorka|sms|wa"
 )
 

@@ -14,7 +14,7 @@ from gateway_sms_async._cli.lists.columns import NUMBER_NAMES, NumberColumns, Se
         "Celular", "Handy-Nr.", "Handynummer", "Mobilnummer", "Rufnummer", "GSM", "Number 2",
         "numero_2", "WhatsApp", "whatsapp number", "SMS", "Matkapuhelin", "Мобильный", "phone type",
         "Telemóvel", "Telem.", "TLM", "telmobile", "Tel mobile", "telcell", "Cell no", "CellNr",
-        "Κινητό", "Τηλέφωνο", "Cep", "Cep Tel", "携帯電話", "电话", "手机号", "Natelnummer", "WA",
+        "Κινητό", "Τηλέφωνο", "Cep Tel", "携帯電話", "电话", "手机号", "Natelnummer", "WA",
     ],
 )  # fmt: skip
 def test_names_that_a_second_number_may_have(name: str) -> None:
@@ -32,7 +32,7 @@ def test_names_that_a_second_number_may_have(name: str) -> None:
     [
         "name", "email", "Phone fax", "Customer number", "Numero civico", "Hotel",
         "Immobile", "Automobile", "Cella", "Citofono", "mobbing", "Partita IVA", "", "1", "Telaio",
-        "Contact No", "Cellophane", "Telecom", "Cepage", "Wales", "Tel/Fax",
+        "Contact No", "Cellophane", "Telecom", "CEP", "Wales", "Tel/Fax",
     ],
 )  # fmt: skip
 def test_names_of_other_columns(name: str) -> None:
