@@ -61,10 +61,13 @@ def full_disk() -> Generator[str]:
         yield f"/dev/fd/{full.fileno()}"
 
 
-# A shell that starts the tests in the background makes them ignore Ctrl-C, and their children too.
+# A shell that starts the tests in the background makes them ignore Ctrl-C, and nohup the end of the
+# terminal; their children inherit that.
 AS_A_USER = """
 import runpy, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 runpy.run_module("gateway_sms_async", run_name="__main__", alter_sys=True)
 """
 
