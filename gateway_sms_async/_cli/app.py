@@ -15,7 +15,7 @@ import typer
 
 from ..errors import GatewayError, OutcomeUnknownError
 from .exit_codes import after_error, by_signal, with_output
-from .signals import EndedBySignalError, on_signal, raise_ended
+from .signals import CtrlC, EndedBySignalError, all_as_ctrl_c
 from .terminal.console import print_lookup_hint, print_status
 from .terminal.streams import lost_output
 
@@ -72,15 +72,15 @@ def join_lines(text: str) -> str:
 
 def run(function: Callable[[], int | None]) -> int:
     """Run a command and return its exit code; an expected error is printed as one line."""
-    with on_signal(raise_ended):
-        code = _result_of(function)
+    with all_as_ctrl_c() as ended:
+        code = _result_of(function, ended)
     lost = lost_output()
     if lost is not None:
         print_status(f"gateway-sms: stdout could not be written: {lost.strerror or lost}")
     return with_output(code, written=lost is None)
 
 
-def _result_of(function: Callable[[], int | None]) -> int:
+def _result_of(function: Callable[[], int | None], ctrl_c: CtrlC) -> int:
     try:
         return function() or 0
     except EndedBySignalError as ended:
@@ -88,7 +88,7 @@ def _result_of(function: Callable[[], int | None]) -> int:
         return by_signal(ended.number)
     except KeyboardInterrupt:
         print_status("gateway-sms: interrupted")
-        return by_signal()
+        return by_signal(ctrl_c.number)
     except (typer.Exit, typer.Abort):
         raise
     except (GatewayError, ValueError, TypeError, OSError) as error:

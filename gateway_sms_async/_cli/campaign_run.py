@@ -76,7 +76,8 @@ class CampaignRun:
                 sending = asyncio.create_task(self._send(gateway, report, self._stop))
                 with on_signal_in_loop(partial(self._handle_signal, sending, view)):
                     await asyncio.wait([sending])
-                self._is_over = True
+                    # Before the handlers change: a signal between would not know.
+                    self._is_over = True
                 try:
                     self.receipt = sending.result()
                 except BulkSendError as error:

@@ -4,16 +4,22 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
+from gateway_sms_async import Receipt
 from gateway_sms_async._cli.app import run
 from gateway_sms_async._cli.campaign_run import CampaignRun
 from gateway_sms_async._cli.signals import raise_ended
 from gateway_sms_async.testing import Fault, Simulator
 
 from ..support.cli import env, finish, many_numbers, start, until
+from ..support.paths import ROOT
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX signals")
 
@@ -116,6 +122,61 @@ async def test_a_signal_leaves_no_file_behind(
 
 def test_a_signal_ends_a_command_with_its_own_code() -> None:
     assert run(lambda: raise_ended(signal.SIGTERM)) == 143
+
+
+CANCELLED = """
+import asyncio, os, signal, sys
+from gateway_sms_async._cli.app import run
+
+async def main():
+    os.kill(os.getpid(), int(sys.argv[1]))
+    try:
+        await asyncio.sleep(10)
+    except asyncio.CancelledError:
+        print("cancelled", flush=True)
+        raise
+
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(run(lambda: asyncio.run(main())))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_cancels_what_a_command_awaits(number: int, code: int) -> None:
+    """Raised in the middle of anything, it could come between a request and its note."""
+    done = subprocess.run(
+        [sys.executable, "-c", CANCELLED, str(int(number))],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (code, "cancelled\n"), done.stderr
+
+
+async def test_a_signal_right_after_the_end_does_not_hide_the_receipt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It comes when the handlers of the event loop have just been taken away."""
+
+    async def send(*_: object) -> Receipt:
+        return Receipt(total=1, accepted=1)
+
+    campaign = CampaignRun(send, total=1, journal=None)
+    campaign._signal = signal.SIGINT
+
+    @contextmanager
+    def then_another(handler: object) -> Iterator[None]:
+        yield
+        campaign._handle_signal_outside(signal.SIGINT)
+
+    monkeypatch.setattr("gateway_sms_async._cli.campaign_run.on_signal_in_loop", then_another)
+    await campaign._run(nullcontext())  # type: ignore[arg-type]
+    assert campaign.receipt is not None
 
 
 async def test_a_signal_before_the_first_request_stops_the_campaign(simulator: Simulator) -> None:
