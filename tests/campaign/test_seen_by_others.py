@@ -37,6 +37,20 @@ BRIEF = RetryPolicy(max_attempts=2, base_delay=0.001, max_delay=0.01, max_elapse
 ACME: dict[str, Any] = {"sender": "ACME", "body": "Ciao"}
 
 
+def _client(
+    simulator: Simulator, *, timeout: float = 5, retry: RetryPolicy = QUICK
+) -> GatewayClient:
+    return GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, timeout=timeout, retry=retry
+    )
+
+
+async def _filled(simulator: Simulator, appends: int = 1) -> None:
+    """Wait until the campaign has added so many batches."""
+    while [one.operation for one in simulator.requests].count("append") < appends:
+        await asyncio.sleep(0.001)
+
+
 async def _get(gateway: GatewayClient, message_id: str) -> None:
     await gateway.messages.get(message_id)
 
@@ -71,12 +85,9 @@ async def test_a_message_that_any_answer_shows_closed_is_never_unsent(
     stop, journal = asyncio.Event(), tmp_path / "campaign.db" if journaled else None
     # Nothing that the campaign is answered shows that the message is closed.
     simulator.faults.add(Fault.hang(after_apply=True), on="append")
-    async with GatewayClient(
-        simulator.token, base_url=simulator.url, rate=None, timeout=1, retry=QUICK
-    ) as gateway:
+    async with _client(simulator, timeout=1) as gateway:
         sending = asyncio.create_task(_send(gateway, journal, stop))
-        while [one.operation for one in simulator.requests] != ["open", "append"]:
-            await asyncio.sleep(0.001)
+        await _filled(simulator)
         [message_id] = simulator.gateway.messages
         if read is not _close:
             simulator.gateway.close_all()
@@ -135,12 +146,9 @@ async def test_a_look_made_before_another_answer_does_not_outweigh_it(
         return 0.0
 
     simulator.delay = delay
-    async with GatewayClient(
-        simulator.token, base_url=simulator.url, rate=None, timeout=1, retry=QUICK
-    ) as gateway:
+    async with _client(simulator, timeout=1) as gateway:
         sending = asyncio.create_task(_send(gateway, journal, stop, count=10))
-        while [one.operation for one in simulator.requests].count("append") < 2:
-            await asyncio.sleep(0.001)
+        await _filled(simulator, 2)
         first, second = simulator.gateway.messages
         simulator.gateway.messages[first].close(time.time())
         await gateway.messages.get(first)
@@ -163,12 +171,9 @@ async def test_a_message_is_shown_closed_once_however_often_it_is_read(
     """Each time would be a reason to look at every other open message again."""
     stop = asyncio.Event()
     simulator.faults.add(Fault.hang(after_apply=True), on="append")
-    async with GatewayClient(
-        simulator.token, base_url=simulator.url, rate=None, timeout=1, retry=QUICK
-    ) as gateway:
+    async with _client(simulator, timeout=1) as gateway:
         sending = asyncio.create_task(_send(gateway, None, stop, count=40))
-        while [one.operation for one in simulator.requests].count("append") < 2:
-            await asyncio.sleep(0.001)
+        await _filled(simulator, 2)
         stop.set()
         await asyncio.sleep(0.05)
         first, *others = simulator.gateway.messages
@@ -199,9 +204,7 @@ async def test_a_close_of_an_earlier_run_is_not_that_of_another_client(
 
     simulator.faults.plan = plan
     reading, restored = False, 0
-    async with GatewayClient(
-        simulator.token, base_url=simulator.url, rate=None, timeout=0.3, retry=BRIEF
-    ) as gateway:
+    async with _client(simulator, timeout=0.3, retry=BRIEF) as gateway:
         receipt = await _send(
             gateway, journal, asyncio.Event(), count=8, concurrency=1, recipients_per_message=3
         )
@@ -246,14 +249,11 @@ async def test_a_message_shown_closed_while_the_rest_of_the_source_is_counted_is
             yield number
 
     simulator.faults.add(Fault.hang(after_apply=True), on="append")
-    async with GatewayClient(
-        simulator.token, base_url=simulator.url, rate=None, timeout=0.3, retry=QUICK
-    ) as gateway:
+    async with _client(simulator, timeout=0.3) as gateway:
         sending = asyncio.create_task(
             _send(gateway, None, stop, source=source(), concurrency=1, recipients_per_message=50)
         )
-        while [one.operation for one in simulator.requests] != ["open", "append"]:
-            await asyncio.sleep(0.001)
+        await _filled(simulator)
         stop.set()
         await reading.wait()
         simulator.gateway.close_all()
@@ -280,9 +280,7 @@ async def test_a_message_shown_closed_before_its_open_is_answered_is_not_unsent(
         return 0.0
 
     simulator.delay = delay
-    async with GatewayClient(
-        simulator.token, base_url=simulator.url, rate=None, timeout=5, retry=QUICK
-    ) as gateway:
+    async with _client(simulator, timeout=5) as gateway:
         sending = asyncio.create_task(_send(gateway, journal, stop))
         while not simulator.gateway.messages:
             await asyncio.sleep(0.001)
@@ -306,12 +304,9 @@ async def test_a_message_shown_closed_while_a_resume_restores_it_is_not_unsent(
     """The journal has named the message, and the campaign does not watch it yet."""
     stop, journal = asyncio.Event(), tmp_path / "campaign.db"
     simulator.faults.add(Fault.hang(after_apply=True), on="append")
-    async with GatewayClient(
-        simulator.token, base_url=simulator.url, rate=None, timeout=0.3, retry=QUICK
-    ) as gateway:
+    async with _client(simulator, timeout=0.3) as gateway:
         sending = asyncio.create_task(_send(gateway, journal, stop))
-        while [one.operation for one in simulator.requests] != ["open", "append"]:
-            await asyncio.sleep(0.001)
+        await _filled(simulator)
         stop.set()
         receipt = await sending
         assert set(receipt.unsent) == set(numbers(5))
@@ -350,12 +345,9 @@ async def test_a_message_shown_closed_after_a_cancelled_campaigns_last_request_i
             await shown.wait()
 
     simulator.faults.add(Fault.hang(after_apply=True), on="append", times=2)
-    async with GatewayClient(
-        simulator.token, base_url=simulator.url, rate=None, timeout=0.3, retry=QUICK
-    ) as gateway:
+    async with _client(simulator, timeout=0.3) as gateway:
         sending = asyncio.create_task(_send(gateway, journal, stop, count=10, on_progress=report))
-        while [one.operation for one in simulator.requests].count("append") < 2:
-            await asyncio.sleep(0.001)
+        await _filled(simulator, 2)
         last = True
         sending.cancel()
         await asyncio.sleep(1)
@@ -374,9 +366,7 @@ async def test_a_message_shown_closed_after_a_cancelled_campaigns_last_request_i
 async def test_the_receipt_of_a_transaction_left_open_says_unknown_once_it_is_shown_closed(
     simulator: Simulator,
 ) -> None:
-    async with GatewayClient(
-        simulator.token, base_url=simulator.url, rate=None, retry=QUICK
-    ) as gateway:
+    async with _client(simulator) as gateway:
         transaction = gateway.transaction(**ACME, batch_size=2)
         with pytest.raises(KeyError):
             async with transaction:
@@ -403,13 +393,7 @@ async def test_a_message_shown_closed_though_its_open_was_never_answered_is_not_
     """Its id is not known to the campaign, but the answer shows the reference of the open."""
     stop, journal = asyncio.Event(), tmp_path / "campaign.db" if journaled else None
     simulator.faults.add(Fault.hang(after_apply=True), on="open")
-    async with GatewayClient(
-        simulator.token,
-        base_url=simulator.url,
-        rate=None,
-        timeout=0.5,
-        retry=RetryPolicy(max_attempts=1),
-    ) as gateway:
+    async with _client(simulator, timeout=0.5, retry=RetryPolicy(max_attempts=1)) as gateway:
         sending = asyncio.create_task(_send(gateway, journal, stop, concurrency=1))
         while not simulator.gateway.messages:
             await asyncio.sleep(0.001)
@@ -430,13 +414,7 @@ async def test_the_receipt_of_a_transaction_whose_open_was_not_answered_says_unk
     simulator: Simulator,
 ) -> None:
     simulator.faults.add(Fault.hang(after_apply=True), on="open")
-    async with GatewayClient(
-        simulator.token,
-        base_url=simulator.url,
-        rate=None,
-        timeout=0.3,
-        retry=RetryPolicy(max_attempts=1),
-    ) as gateway:
+    async with _client(simulator, timeout=0.3, retry=RetryPolicy(max_attempts=1)) as gateway:
         transaction = gateway.transaction(**ACME, batch_size=2)
         with pytest.raises(BulkSendError):
             async with transaction:
@@ -461,12 +439,9 @@ async def test_a_message_shown_closed_before_the_receipt_is_returned_is_not_unse
             await shown.wait()
 
     simulator.faults.add(Fault.hang(after_apply=True), on="append")
-    async with GatewayClient(
-        simulator.token, base_url=simulator.url, rate=None, timeout=0.3, retry=QUICK
-    ) as gateway:
+    async with _client(simulator, timeout=0.3) as gateway:
         sending = asyncio.create_task(_send(gateway, journal, stop, on_progress=report))
-        while [one.operation for one in simulator.requests] != ["open", "append"]:
-            await asyncio.sleep(0.001)
+        await _filled(simulator)
         last = True
         stop.set()
         await asyncio.sleep(0.8)
@@ -495,9 +470,7 @@ async def test_one_closed_message_is_one_reason_to_doubt_its_neighbours(
         return 1.0 if request.operation == "append" and appends == 1 else 0.0
 
     simulator.delay = delay
-    async with GatewayClient(
-        simulator.token, base_url=simulator.url, rate=None, timeout=5, retry=QUICK
-    ) as gateway:
+    async with _client(simulator, timeout=5) as gateway:
         sending = asyncio.create_task(
             _send(gateway, None, stop, count=12, recipients_per_message=6, concurrency=2)
         )
@@ -521,9 +494,7 @@ async def test_a_look_made_before_another_answer_does_not_end_a_refused_close(
     """The look after a refused close is slow; meanwhile others close the message."""
     simulator.faults.add(Fault.status(402), on="close")
     simulator.faults.add(Fault.drip(0.004), on="get", skip=1)
-    async with GatewayClient(
-        simulator.token, base_url=simulator.url, rate=None, timeout=5, retry=QUICK
-    ) as gateway:
+    async with _client(simulator, timeout=5) as gateway:
 
         async def transact() -> Receipt:
             try:
@@ -562,8 +533,7 @@ async def _three_messages(
             **more,
         )
     )
-    while [one.operation for one in simulator.requests].count("append") < 3:
-        await asyncio.sleep(0.001)
+    await _filled(simulator, 3)
     return sending, list(simulator.gateway.messages)
 
 
@@ -591,9 +561,7 @@ async def test_a_message_that_was_feared_to_be_closed_and_is_shown_so_puts_other
         if last:
             await shown.wait()
 
-    async with GatewayClient(
-        simulator.token, base_url=simulator.url, rate=None, timeout=0.4, retry=BRIEF
-    ) as gateway:
+    async with _client(simulator, timeout=0.4, retry=BRIEF) as gateway:
         sending, [feared, other, closed] = await _three_messages(
             simulator, gateway, stop, on_progress=report
         )
@@ -619,9 +587,7 @@ async def test_a_resume_that_finds_a_feared_message_closed_puts_others_in_doubt(
 ) -> None:
     stop, again, journal = asyncio.Event(), asyncio.Event(), tmp_path / "campaign.db"
     hidden = _Unreadable(simulator)
-    async with GatewayClient(
-        simulator.token, base_url=simulator.url, rate=None, timeout=0.4, retry=BRIEF
-    ) as gateway:
+    async with _client(simulator, timeout=0.4, retry=BRIEF) as gateway:
         sending, [feared, other, closed] = await _three_messages(
             simulator, gateway, stop, journal=journal
         )
@@ -661,9 +627,7 @@ async def test_a_close_of_others_that_the_list_proves_puts_other_messages_in_dou
         return 50.0 if is_other and not stop.is_set() else 0.0
 
     simulator.delay = delay
-    async with GatewayClient(
-        simulator.token, base_url=simulator.url, rate=None, timeout=1, retry=QUICK
-    ) as gateway:
+    async with _client(simulator, timeout=1) as gateway:
         sending = asyncio.create_task(
             _send(gateway, None, stop, count=6, recipients_per_message=3, concurrency=4)
         )
@@ -684,9 +648,7 @@ async def test_no_message_is_closed_of_which_a_copy_is_shown_closed(
     """The open was made twice, because an answer was lost; somebody has closed the first one."""
     simulator.faults.add(Fault.hang(after_apply=True), on="open")
     simulator.delay = lambda request: 0.3 if request.operation == "append" else 0.0
-    async with GatewayClient(
-        simulator.token, base_url=simulator.url, rate=None, timeout=0.6, retry=QUICK
-    ) as gateway:
+    async with _client(simulator, timeout=0.6) as gateway:
         sending = asyncio.create_task(
             _send(
                 gateway,
