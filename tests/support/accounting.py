@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gateway_sms_async import Receipt
 from gateway_sms_async._recipients.numbers import normalize
@@ -16,6 +16,14 @@ def number(n: int) -> str:
 
 def numbers(count: int, start: int = 0) -> list[str]:
     return [number(n) for n in range(start, start + count)]
+
+
+def shows_a_number(text: str, count: int, *, message_ids: Iterable[str]) -> bool:
+    """Whether one of the first `count` test numbers is in a text, with or without its country."""
+    for message_id in message_ids:
+        # An id may happen to contain the digits of a number.
+        text = text.replace(message_id, "")
+    return any(number.partition("-")[2] in text for number in numbers(count))
 
 
 def parts(receipt: Receipt) -> int:
