@@ -91,7 +91,7 @@ class NumberColumns(NamedTuple):
         if len(places) > 1:
             raise ValueError(choose_one(what, [names[at] for at in places]))
         likely = _others(names, places, _is_likely_name)
-        rest = _others(names, (*places, *likely), lambda name: not _is_fax_name(name))
+        rest = _others(names, (*places, *likely), lambda name: not is_fax_name(name))
         return Single(places[0], likely, rest)
 
     def find_several(self, names: Sequence[str], what: str) -> Several:
@@ -178,7 +178,7 @@ def _is_likely_name(name: str) -> bool:
     return may_name_numbers(name) and not _names_fax(name)
 
 
-def _is_fax_name(name: str) -> bool:
+def is_fax_name(name: str) -> bool:
     """Whether a column holds fax numbers only."""
     return _names_fax(name) and not may_name_numbers(name)
 

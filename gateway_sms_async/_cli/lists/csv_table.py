@@ -105,7 +105,9 @@ class CSVTable:
             for at in rest:
                 cell = cells[at] if at < len(cells) else ""
                 # Fast path: most cells begin with a letter, or with another digit than 0.
-                if "A" <= cell < "\x7f" or "1" <= cell < ":" or cell[:1].isalpha():
+                if ("A" <= cell < "\x7f" or "1" <= cell < ":" or cell[:1].isalpha()) and cell[
+                    3:4
+                ] != ":":
                     continue
                 if is_international(cell):
                     raise self._ambiguous(number_at, at, line)

@@ -14,6 +14,7 @@ from .columns import (
     Several,
     choose_one,
     field_places,
+    is_fax_name,
     may_name_numbers,
     name_additions,
     show_names,
@@ -238,15 +239,25 @@ def _find_fields(keys: Sequence[str], fields: Sequence[str]) -> Iterator[tuple[s
 def _check_others(
     item: dict[str, msgspec.Raw], number_key: str, likely: list[str], rest: list[str]
 ) -> None:
-    """Raise ValueError if an item also has a number under another key."""
+    """Raise ValueError if an item also has a number under another key, at any depth."""
     for key in likely:
-        if _may_be_number(item[key]):
+        if _may_be_number(item[key]) or _has_number_inside(item[key], key):
             raise ValueError(choose_one("key", (number_key, key)))
     for key in rest:
         written = bytes(item[key])
         # Fast path: most texts begin with a letter.
-        if not b'"A' <= written < b'"\x7f' and is_international(_read_text(written)):
+        if b'"A' <= written < b'"\x7f' and written[4:5] != b":":
+            continue
+        if is_international(_read_text(written)) or _has_number_inside(item[key], key):
             raise ValueError(choose_one("key", (number_key, key)))
+
+
+def _has_number_inside(value: msgspec.Raw, key: str) -> bool:
+    """Whether an array or object holds a number that begins with + or 00, other than of a fax."""
+    return bytes(value).startswith((b"[", b"{")) and any(
+        is_international(text) and not any(map(is_fax_name, names))
+        for names, text in find_texts(value, key)
+    )
 
 
 def _may_be_number(value: msgspec.Raw) -> bool:

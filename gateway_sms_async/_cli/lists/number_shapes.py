@@ -26,7 +26,7 @@ _DIGIT_RUN = re.compile(rf"\d(?:{_GAP}\d){{{_DIGITS_OF_A_NUMBER - 1},}}")
 
 # The shortest numbers have seven digits, and no calling code begins with 0. Also in full width.
 _INTERNATIONAL = re.compile(
-    r"[^\w+\uff0b]*(?:[+\uff0b]\W*|[0\uff10]{2}[^\w:]*)(?![0\uff10])\d(?:\W*\d){6,}\W*"
+    r"(?:\s*[Tt][Ee][Ll]:)?[^\w+\uff0b]*(?:[+\uff0b]\W*|[0\uff10]{2}[^\w:]*)(?![0\uff10])\d(?:\W*\d){6,}\W*"
 )
 
 _INTERNATIONAL_RUN = re.compile(

@@ -324,7 +324,10 @@ def test_a_column_that_only_has_such_a_name_needs_no_choice(tmp_path: Path) -> N
         "Contact No", "X", "Tel/Fax", "note",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("number", [BEA, "0039 340 7654321", " (+39) 340", '="+393407654321"'])
+@pytest.mark.parametrize(
+    "number",
+    [BEA, "0039 340 7654321", " (+39) 340", '="+393407654321"', "tel:+393407654321", "TEL: +39340"],
+)
 def test_a_second_number_under_any_name_is_asked_about(
     tmp_path: Path, name: str, number: str
 ) -> None:
@@ -339,6 +342,31 @@ def test_a_second_number_under_any_name_is_asked_about(
     path = written(tmp_path, "\n".join(map(json.dumps, lines)), "list.jsonl")
     assert refusal(path) == f":2: more than one key may {ask}"
     assert len(read(path, columns=named("Phone"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "is_asked_about"),
+    [
+        ([BEA], True),
+        ({"type": "private", "value": f"tel:{BEA}"}, True),
+        ([{"also": {"x": [1, "0039 340 7654321"]}}], True),
+        ([{"fax": BEA}, {"note": f"{BEA} is his wife's"}, 393407654321, None], False),
+        ([], False),
+    ],
+)
+@pytest.mark.parametrize("name", ["contacts", "Phone 2"])
+def test_a_second_number_at_any_depth_is_asked_about(
+    tmp_path: Path, name: str, value: object, is_asked_about: bool
+) -> None:
+    path = written(tmp_path, json.dumps({"phone": ANNA, name: value}), "list.jsonl")
+    if is_asked_about:
+        assert refusal(path) == (
+            f":1: more than one key may hold the number: 'phone', '{name}'; choose one with "
+            "--number-column NAME"
+        )
+    else:
+        assert read(path) == [Row(1, ANNA, None)]
+    assert read(path, columns=named("phone")) == [Row(1, ANNA, None)]
 
 
 def test_a_header_of_two_lines_is_asked_about(tmp_path: Path) -> None:
