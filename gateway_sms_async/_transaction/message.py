@@ -147,6 +147,12 @@ class OutgoingMessage:
         return sum(len(one.batch) for one in self.assigned if one.state is BatchState.ACKNOWLEDGED)
 
     @property
+    def held(self) -> int:
+        """How many recipients it holds at least: those acknowledged, or what a look has shown."""
+        shown = 0 if self.seen is None else count(self.seen).total
+        return max(self.acknowledged, shown)
+
+    @property
     def in_doubt(self) -> bool:
         """Whether the answer to a batch was lost."""
         return BatchState.IN_DOUBT in map(_state_of, self.assigned)

@@ -363,7 +363,7 @@ class MessageRequests:
         """Raise RestartMessageError if a request was too large and a smaller one may succeed."""
         if not (isinstance(error, APIError) and error.status == _TOO_LARGE):
             return
-        tuning, held = self.tuning, self.message.acknowledged
+        tuning, held = self.tuning, self.message.held
         shrunk = tuning.shrink(len(payload), len(batch), held, self._allowed)
         # A batch of an earlier run may be larger than what has been learnt since.
         outgrown = len(batch) > tuning.batch_size or held + len(batch) > tuning.per_message

@@ -82,6 +82,9 @@ class Guard:
         own = any(_message_id(one) == _message_id(request) for one in closes if one is not request)
         if own or (request.operation == "close" and not request.body["recipients"]):
             return False
+        # It refuses recipients without their fields before it says that the message is closed.
+        if self.simulator.gateway.dialect.refuse_missing_fields and request.operation != "get":
+            return False
         return self._each_number_once()
 
     def closable(self, process: int) -> list[str]:

@@ -57,6 +57,21 @@ FOUND = {
         pins=(Pin("open", 0, "late", "before"), Pin("append", 0, "422/212", "before")),
         timeout=30.0,
     ),
+    # What a resumed message holds was only known from looks, as its open may have had the answer to
+    # another one. So a 413 for its close did not tell that it was full, and each resume stopped there.
+    "resumed on a full message that may be another one": Schedule(
+        seed=50054629,
+        source=line(9),
+        batch_size=4,
+        concurrency=1,
+        recipients_per_message=4,
+        journal=True,
+        timeout=30.0,
+        max_attempts=1,
+        dialect=(("list_grows", 2.0), ("custom_returned", False), ("max_per_message", 3)),
+        pins=(Pin("open", 0, "partial, reset", "after"), Pin("recipients", 0, "413", "before")),
+        processes=(None, None),
+    ),
     # A resume added recipients to a message that held them already, because its open had got the
     # answer of another one.
     "added to a message that may be another one": Schedule(
