@@ -65,7 +65,7 @@ class Guard:
         )
 
     def all_known(self, request: RecordedRequest, process: int) -> bool:
-        """Whether the process has named every open message, and gave up none of them.
+        """Whether the process has named every open message as its own, and gave up none of them.
 
         The response shows that the message of the request is closed. From that a client must
         conclude that others may be closed too; otherwise it could not know of any.
@@ -76,6 +76,10 @@ class Guard:
         named = {_message_id(one) for one in (request, *(record.request for record in mine))}
         deleted = {one.message_id for one in self._records if one.request.operation == "delete"}
         if _message_id(request) not in open_ids or not open_ids <= named or open_ids & deleted:
+            return False
+        # A look names also the message of a lost open, which the process does not know as its own.
+        filled = {_message_id(one.request) for one in self._records if _names(one)}
+        if not open_ids <= self._opened(process) | filled:
             return False
         # A close of its own would explain to the client why the message is closed.
         closes = [one.request for one in self._records if one.request.operation == "close"]
@@ -95,16 +99,19 @@ class Guard:
         """
         messages = self.simulator.gateway.messages
         open_ids = [message_id for message_id, message in messages.items() if message.is_open]
-        opened = {
+        ended = {
+            one.message_id for one in self._records if one.request.operation in {"close", "delete"}
+        }
+        can_know = self._opened(process).issuperset(open_ids) and ended.isdisjoint(open_ids)
+        return open_ids if can_know and self._each_number_once() else []
+
+    def _opened(self, process: int) -> set[str]:
+        """Return the messages whose open was answered to this process or an earlier one."""
+        return {
             one.message_id
             for one in self._records
             if one.request.operation == "open" and one.process <= process and not one.fault
         }
-        ended = {
-            one.message_id for one in self._records if one.request.operation in {"close", "delete"}
-        }
-        can_know = opened.issuperset(open_ids) and ended.isdisjoint(open_ids)
-        return open_ids if can_know and self._each_number_once() else []
 
     def _each_number_once(self) -> bool:
         numbers = list(self._numbers())
