@@ -278,27 +278,33 @@ class MessageCloser:
         )
         message.settle(outcomes, message.seen or final)
         self._learn(outcomes)
-        self._check_closed_here(last, outcomes)
+        self._check_closed_here(last, outcomes, is_unchanged=count(final) == before)
         if _has(outcomes, RecipientOutcome.UNKNOWN):
             raise GatewayError(
                 f"message {message.id} went out, but neither its counts nor its list show which "
                 "recipients are on it: read its list before sending to them again"
             )
 
-    def _check_closed_here(self, last: AssignedBatch | None, outcomes: OutcomesByBatch) -> None:
+    def _check_closed_here(
+        self, last: AssignedBatch | None, outcomes: OutcomesByBatch, *, is_unchanged: bool
+    ) -> None:
         """Raise GatewayError if another process has closed the message.
 
-        A close is atomic with its recipients, so a message without them was not closed by it.
+        A close is atomic with its recipients, so a message without them was not closed by it. If no
+        list tells, it is without them if its counts are those from before the close (`is_unchanged`).
         """
-        if last is None:
-            return
-        brought = outcomes[self._message.batches.index(last.batch)]
-        if set(brought) != {RecipientOutcome.UNSENT}:
-            return
-        if self._message.refused_as_closed:
-            raise self._requests.outside_close.error()
-        # A gateway that loses recipients would show the same.
-        self._requests.outside_close.count()
+        message, outside_close = self._message, self._requests.outside_close
+        brought = {None} if last is None else set(outcomes[message.batches.index(last.batch)])
+        if brought == {RecipientOutcome.UNSENT} or (
+            is_unchanged and RecipientOutcome.UNKNOWN in brought
+        ):
+            if message.refused_as_closed:
+                raise outside_close.error()
+            # A gateway that loses recipients would show the same.
+            outside_close.count()
+        elif last is None and message.refused_as_closed:
+            # By others, or by an earlier copy of this close, which does not show.
+            outside_close.count()
 
     async def _outcomes_by_list(
         self, final: Message, *, once: bool = False

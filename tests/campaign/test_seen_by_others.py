@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from gateway_sms_async import (
     read_journal,
 )
 from gateway_sms_async._journal.journal import Journal
-from gateway_sms_async.testing import Fault, RecordedRequest, Simulator
+from gateway_sms_async.testing import Dialect, Fault, RecordedRequest, Simulator
 
 from ..support.accounting import check, numbers
 from ..support.policy import QUICK
@@ -111,7 +111,7 @@ async def _send(
     journal: Path | None,
     stop: asyncio.Event,
     count: int = 5,
-    source: Iterable[str] | None = None,
+    source: Iterable[str] | AsyncIterable[str] | None = None,
     **more: Any,
 ) -> Receipt:
     recipients = numbers(count) if source is None else source
@@ -640,6 +640,26 @@ async def test_a_close_of_others_that_the_list_proves_puts_other_messages_in_dou
         await asyncio.sleep(0.3)
         stop.set()
         check(await sending, simulator)
+
+
+async def test_a_close_that_comes_too_late_puts_other_messages_in_doubt() -> None:
+    """Others close all messages before a close, and no list tells whom its message holds."""
+    stop = asyncio.Event()
+
+    async def source() -> AsyncIterator[str]:
+        for one in numbers(16):
+            yield one
+        await stop.wait()
+
+    async with Simulator(dialect=Dialect(list_limit=1)) as simulator:
+        simulator.faults.add(Fault.closed_by_others(), on="close")
+        # The second message is opened before the first is closed.
+        simulator.delay = lambda request: 0.1 if request.operation == "get" else 0.0
+        async with _client(simulator, timeout=1, retry=BRIEF) as gateway:
+            sizes: dict[str, Any] = {"batch_size": 5, "recipients_per_message": 10}
+            receipt = await _send(gateway, None, stop, source=source(), **sizes)
+        assert len(simulator.ledger) == 14, "two messages were open"
+        check(receipt, simulator)
 
 
 async def test_no_message_is_closed_of_which_a_copy_is_shown_closed(
