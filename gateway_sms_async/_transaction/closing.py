@@ -258,6 +258,8 @@ class MessageCloser:
     ) -> None:
         message = self._message
         batches = message.batches
+        # Before the list is read, which may be cut short.
+        self._check_counts(last, is_unchanged=count(final) == before)
         outcomes: OutcomesByBatch | None = None
         if proven:
             brought = None if last is None else last.batch
@@ -278,33 +280,34 @@ class MessageCloser:
         )
         message.settle(outcomes, message.seen or final)
         self._learn(outcomes)
-        self._check_closed_here(last, outcomes, is_unchanged=count(final) == before)
+        self._check_closed_here(last, outcomes)
         if _has(outcomes, RecipientOutcome.UNKNOWN):
             raise GatewayError(
                 f"message {message.id} went out, but neither its counts nor its list show which "
                 "recipients are on it: read its list before sending to them again"
             )
 
-    def _check_closed_here(
-        self, last: AssignedBatch | None, outcomes: OutcomesByBatch, *, is_unchanged: bool
-    ) -> None:
-        """Raise GatewayError if another process has closed the message.
+    def _check_counts(self, last: AssignedBatch | None, *, is_unchanged: bool) -> None:
+        """Put other messages in doubt if the counts do not show that it was this close that closed.
 
-        A close is atomic with its recipients, so a message without them was not closed by it. If no
-        list tells, it is without them if its counts are those from before the close (`is_unchanged`).
+        A close is atomic with its recipients, so with the counts from before (`is_unchanged`) none of
+        them is on the message. Without recipients, a refusal as "already closed" may also be the
+        answer to a copy of this close.
         """
-        message, outside_close = self._message, self._requests.outside_close
-        brought = {None} if last is None else set(outcomes[message.batches.index(last.batch)])
-        if brought == {RecipientOutcome.UNSENT} or (
-            is_unchanged and RecipientOutcome.UNKNOWN in brought
-        ):
-            if message.refused_as_closed:
-                raise outside_close.error()
+        if is_unchanged if last is not None else self._message.refused_as_closed:
             # A gateway that loses recipients would show the same.
-            outside_close.count()
-        elif last is None and message.refused_as_closed:
-            # By others, or by an earlier copy of this close, which does not show.
-            outside_close.count()
+            self._requests.outside_close.count()
+
+    def _check_closed_here(self, last: AssignedBatch | None, outcomes: OutcomesByBatch) -> None:
+        """Raise GatewayError if another process has closed the message: it lacks those of the close."""
+        if last is None:
+            return
+        brought = outcomes[self._message.batches.index(last.batch)]
+        if set(brought) != {RecipientOutcome.UNSENT}:
+            return
+        if self._message.refused_as_closed:
+            raise self._requests.outside_close.error()
+        self._requests.outside_close.count()
 
     async def _outcomes_by_list(
         self, final: Message, *, once: bool = False
