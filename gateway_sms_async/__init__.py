@@ -22,6 +22,7 @@ from ._http.tokens import TokenSource
 from ._messages.draft import Options
 from ._messages.messages import Messages
 from ._preview import CountryPreview, Preview, preview
+from ._rate.shared import SharedRate
 from ._receipt import InvalidRecipient, Outcome, Progress, Receipt
 from ._recipients.numbers import normalize
 from ._recipients.recipient import Fields, Recipient, RecipientLike, Recipients
@@ -49,6 +50,7 @@ from .errors import (
     RateLimitError,
     RecipientsRejectedError,
     ServerError,
+    SharedRateError,
     TransactionClosedError,
     UnexpectedResponseError,
 )
@@ -141,6 +143,8 @@ __all__ = [
     "RetryEvent",
     "RetryPolicy",
     "ServerError",
+    "SharedRate",
+    "SharedRateError",
     "Statistics",
     "Stats",
     "TextSize",

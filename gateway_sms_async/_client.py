@@ -33,6 +33,7 @@ from ._http.transport import ConnectorLike
 from ._messages.api import message_path
 from ._messages.draft import Draft, Options
 from ._messages.messages import Messages
+from ._rate.shared import SharedRate
 from ._receipt import Progress, Receipt
 from ._recipients.recipient import Recipients, RowError
 from ._recipients.source import Source
@@ -64,9 +65,9 @@ class GatewayClient:
     - `sandbox`: use the vendor's sandbox, which has tokens of its own.
     - `base_url`: a different server address. It must be https unless the host is this machine. None
       reads `GATEWAY_SMS_BASE_URL`.
-    - `rate`: requests per second, None for no limit.
-    - `burst`: requests that may be sent back to back after an idle period. At most
-      `rate * W + burst` requests are sent in any window of W seconds.
+    - `rate`: requests per second, None for no limit. A `SharedRate` is that of several processes.
+    - `burst`: requests that may be sent back to back after an idle period, 1 by default. At most
+      `rate * W + burst` requests are sent in any window of W seconds. A `SharedRate` has its own.
     - `concurrency`: requests in flight at once.
     - `timeout`: seconds for one attempt, including the body of the response.
     - `retry`: how often and for how long one call is attempted.
@@ -85,8 +86,8 @@ class GatewayClient:
         *,
         sandbox: bool = False,
         base_url: str | None = None,
-        rate: float | None = 10.0,
-        burst: int = 1,
+        rate: float | SharedRate | None = 10.0,
+        burst: int | None = None,
         concurrency: int = 8,
         timeout: float = 30.0,
         retry: RetryPolicy | None = None,

@@ -22,9 +22,12 @@ from ._http.address import check_proxy
 from ._http.limiter import RateLimiter
 from ._http.retry import RetryPolicy, check_retry
 from ._http.session import Session
+from ._http.shared_limiter import SharedRateLimiter
 from ._http.tokens import TokenKeeper, TokenSource
 from ._http.transport import BaseConnector, ConnectorLike, Transport
+from ._rate.shared import SharedRate
 from ._receipt import Receipt
+from .errors import SharedRateError
 
 __all__ = ["ClientCore", "SessionSettings"]
 
@@ -41,8 +44,8 @@ class SessionSettings:
 
     base_url: str
     source: TokenSource
-    rate: float | None
-    burst: int
+    rate: float | SharedRate | None
+    burst: int | None
     concurrency: int
     timeout: float
     policy: RetryPolicy
@@ -51,10 +54,14 @@ class SessionSettings:
     emit: Emit | None
 
     def __post_init__(self) -> None:
-        if self.rate is not None and not 0 < check_number("rate", self.rate) < math.inf:
+        if isinstance(self.rate, SharedRate):
+            if self.burst is not None:
+                raise ValueError("burst belongs to the SharedRate: SharedRate(..., burst=...)")
+        elif self.rate is not None and not 0 < check_number("rate", self.rate) < math.inf:
             raise ValueError("rate is a positive number of requests a second, or None for no limit")
         check_count("concurrency", self.concurrency)
-        check_count("burst", self.burst)
+        if self.burst is not None:
+            check_count("burst", self.burst)
         check_timeout(self.timeout)
         check_retry(self.policy)
         if self.connector is not None and not (
@@ -144,9 +151,11 @@ async def _open_session(settings: SessionSettings) -> Session:
                 policy=settings.policy,
             )
         )
-    limiter = RateLimiter(
-        rate=settings.rate, burst=settings.burst, concurrency=settings.concurrency
-    )
+    try:
+        limiter = await _open_limiter(settings)
+    except BaseException:
+        await transport.close()
+        raise
     return Session(
         transport,
         limiter,
@@ -154,4 +163,20 @@ async def _open_session(settings: SessionSettings) -> Session:
         timeout=settings.timeout,
         policy=settings.policy,
         emit=settings.emit,
+    )
+
+
+async def _open_limiter(settings: SessionSettings) -> RateLimiter:
+    rate, concurrency = settings.rate, settings.concurrency
+    if not isinstance(rate, SharedRate):
+        return RateLimiter(rate=rate, burst=settings.burst or 1, concurrency=concurrency)
+    store = rate.store()
+    try:
+        await store.open()
+    except SharedRateError:
+        if rate.alone is None:
+            await store.close()
+            raise
+    return SharedRateLimiter(
+        store, rate=rate.pace.per_second, alone=rate.alone, concurrency=concurrency
     )

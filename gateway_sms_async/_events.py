@@ -171,6 +171,8 @@ class Stats(Struct, frozen=True, kw_only=True, gc=False):
     - `in_flight`: calls in flight.
     - `waiting_interactive`: queued calls, except those of `waiting_bulk`.
     - `waiting_bulk`: queued calls of campaigns, transactions and delivery polling.
+    - `rate`: whose rate limits the requests: `own` of this client, `shared` of a `SharedRate`, or,
+      while its store cannot be reached, `alone`, or `waiting` if nothing is sent until it is back.
     - `held_for`: seconds until requests are sent again after a 429, 0 if there is no hold.
     - `budget_left`: what remains of the retry budget. A retry costs 14; a call that succeeds
       returns 1, or the 14 of its retry. Below 14, calls fail without a retry.
@@ -186,6 +188,7 @@ class Stats(Struct, frozen=True, kw_only=True, gc=False):
     waiting_interactive: int = 0
     waiting_bulk: int = 0
     held_for: float = 0.0
+    rate: Literal["own", "shared", "alone", "waiting"] = "own"
     budget_left: int = 0
     budget_capacity: int = 0
     requests: int = 0

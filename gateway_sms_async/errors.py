@@ -20,6 +20,7 @@
     │   ├── JournalLockedError
     │   ├── JournalExistsError
     │   └── JournalCorruptError
+    ├── SharedRateError
     └── CallbackError
     InvalidNumberError              (a ValueError, not a GatewayError)
 
@@ -69,6 +70,7 @@ __all__ = [
     "RateLimitError",
     "RecipientsRejectedError",
     "ServerError",
+    "SharedRateError",
     "TransactionClosedError",
     "UnexpectedResponseError",
 ]
@@ -275,6 +277,10 @@ class JournalExistsError(JournalError):
 
 class JournalCorruptError(JournalError):
     """The file is not a journal, or it is damaged, so its content cannot be trusted."""
+
+
+class SharedRateError(GatewayError):
+    """The store of a SharedRate cannot be used. Nothing was sent."""
 
 
 class CallbackError(GatewayError):

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import Literal
 
-__all__ = ["RateLimiter", "RealtimePace", "Slot", "TokenBucket"]
+from .._rate.pace import REALTIME_PAUSE
 
-_REALTIME_PAUSE = 60.0
+__all__ = ["RateLimiter", "RateState", "RealtimePace", "Slot", "TokenBucket"]
+
+RateState = Literal["own", "shared", "alone", "waiting"]
 
 
 class TokenBucket:
@@ -48,22 +51,28 @@ class TokenBucket:
 
 
 class RealtimePace:
-    """One realtime message per minute, the gateway's limit. Has no clock of its own."""
+    """One realtime message per minute, the gateway's limit."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._free_at = 0.0
+        self._owner = ""
 
-    def wait(self, now: float) -> float:
-        """Return the seconds until another one may be sent, 0 if it may be sent now."""
-        return max(0.0, self._free_at - now)
+    async def ask(self, owner: str) -> float:
+        """Take the permission for one and return 0, or return the seconds until there is one."""
+        now = self._loop.time()
+        if self._free_at > now:
+            return self._free_at - now
+        self._free_at, self._owner = now + REALTIME_PAUSE, owner
+        return 0.0
 
-    def sent(self, now: float) -> None:
-        """Record that one is being sent, or has arrived by now."""
-        self._free_at = now + _REALTIME_PAUSE
+    async def sent(self, owner: str) -> None:
+        """Begin the minute anew: the message has arrived just now."""
+        self._free_at, self._owner = self._loop.time() + REALTIME_PAUSE, owner
 
-    def not_sent(self, since: float) -> None:
-        """Record that the one recorded at `since` was not sent after all."""
-        if self._free_at == since + _REALTIME_PAUSE:
+    async def not_sent(self, owner: str) -> None:
+        """End the minute of this owner, whose message was not sent."""
+        if self._owner == owner:
             self._free_at = 0.0
 
 
@@ -109,6 +118,12 @@ class RateLimiter:
         self._bulk: deque[asyncio.Future[Slot]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
+        self.realtime = RealtimePace()
+
+    @property
+    def state(self) -> RateState:
+        """Whose rate limits the requests now."""
+        return "own"
 
     @property
     def held_for(self) -> float:
@@ -174,6 +189,9 @@ class RateLimiter:
             self._slots.give_back()
         if self._urgent or self._bulk:
             self._serve()
+
+    async def close(self) -> None:
+        """Release what the limiter holds; nothing, as long as the rate is not shared."""
 
     def _grant(self) -> Slot:
         self._free -= 1

@@ -68,7 +68,6 @@ class _SharedState:
         self.requests = 0
         self.retries = 0
         self.budget = RetryBudget()
-        self.realtime = RealtimePace()
         self.opened_ids = OpenedIds()
         self.open_messages = OpenMessages()
         self.credit = msgspec.Raw(b"null")
@@ -130,8 +129,8 @@ class Session:
 
     @property
     def realtime(self) -> RealtimePace:
-        """When the next realtime message may be sent, on the loop's clock."""
-        return self._shared.realtime
+        """When the next realtime message may be sent."""
+        return self._shared.limiter.realtime
 
     @property
     def opened_ids(self) -> OpenedIds:
@@ -158,6 +157,7 @@ class Session:
             waiting_interactive=shared.limiter.waiting(urgent=True),
             waiting_bulk=shared.limiter.waiting(urgent=False),
             held_for=shared.limiter.held_for,
+            rate=shared.limiter.state,
             budget_left=shared.budget.left,
             budget_capacity=shared.budget.CAPACITY,
             requests=shared.requests,
@@ -170,8 +170,11 @@ class Session:
         return self._shared.loop.time() + self.policy.max_elapsed
 
     async def close(self) -> None:
-        """Close the connections."""
-        await self._shared.transport.close()
+        """Close the connections, and what limits the rate."""
+        try:
+            await self._shared.transport.close()
+        finally:
+            await self._shared.limiter.close()
 
     async def call(
         self,

@@ -147,7 +147,7 @@ class Messages:
             )
             opened = await self._api.open_transaction(payload, accepts=accepts)
             return check_accepted(opened, count, reference)
-        turn: float | None = None
+        turn: str | None = None
         waits = check_flag("wait_realtime", wait_realtime)
         if draft.is_realtime:
             patience = self._sender.realtime_patience() if waits else 0.0

@@ -84,23 +84,23 @@ class MessageSender:
         """Return the seconds that a call may wait for its turn: the rest is for its requests."""
         return self._session.policy.max_elapsed * (1 - LOOK_SHARE)
 
-    async def realtime_turn(self, patience: float) -> float:
-        """Wait until a realtime message may be sent; return that moment on the loop's clock.
+    async def realtime_turn(self, patience: float) -> str:
+        """Wait until a realtime message may be sent; return the turn, for `send`.
 
         Raises RateLimitError if that takes longer than `patience` seconds.
         """
-        pace, loop = self._session.realtime, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         give_up = loop.time() + patience
-        while left := pace.wait(now := loop.time()):
-            if now + left > give_up:
+        turn = secrets.token_hex(8)
+        while left := await self._session.realtime.ask(turn):
+            if loop.time() + left > give_up:
                 raise RateLimitError(
                     f"only one realtime message a minute: wait {math.ceil(left)} s; nothing was sent",
                     status=429,
                     retry_after=left,
                 )
             await asyncio.sleep(left)
-        pace.sent(now)
-        return now
+        return turn
 
     async def send_draft(
         self, draft: Draft, wire: WireRecipients, reference: str | None
@@ -110,7 +110,7 @@ class MessageSender:
         return await self.send(Post(draft, wire, payload, reference, has_own_reference=True))
 
     async def send(
-        self, post: Post, *, turn: float | None = None, deadline: float | None = None
+        self, post: Post, *, turn: str | None = None, deadline: float | None = None
     ) -> Message:
         """Send the POST; if its response is lost, find the message by its reference.
 
@@ -142,11 +142,11 @@ class MessageSender:
             message = await self._recover(post, started, deadline, unknown)
         except GatewayError:
             if turn is not None:
-                self._session.realtime.not_sent(turn)
+                await self._session.realtime.not_sent(turn)
             raise
         if post.draft.is_realtime:
             # The gateway's minute begins when it arrives.
-            self._session.realtime.sent(asyncio.get_running_loop().time())
+            await self._session.realtime.sent(turn or "")
         return check_accepted(message, count, reference)
 
     async def find(

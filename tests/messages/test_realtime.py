@@ -9,6 +9,7 @@ from gateway_sms_async._http.limiter import RealtimePace
 from gateway_sms_async.testing import Fault, Simulator
 
 from ..support.accounting import check, number, numbers
+from ..support.virtual_time import VirtualLoop, run
 
 pytestmark = pytest.mark.anyio
 
@@ -22,17 +23,23 @@ def send(gateway: GatewayClient, n: int, **more: object):
 
 
 def test_the_pace():
-    pace = RealtimePace()
-    assert pace.wait(5.0) == 0
-    pace.sent(5.0)
-    assert pace.wait(5.0) == 60
-    assert pace.wait(64.0) == 1
-    assert pace.wait(65.0) == 0
-    pace.sent(70.0)
-    pace.not_sent(5.0)
-    assert pace.wait(71.0) == 59, "the minute of another message"
-    pace.not_sent(70.0)
-    assert pace.wait(71.0) == 0
+    async def main(loop: VirtualLoop) -> None:
+        pace = RealtimePace()
+        assert await pace.ask("a") == 0
+        assert await pace.ask("b") == pytest.approx(60)
+        await asyncio.sleep(59)
+        assert await pace.ask("b") == pytest.approx(1, abs=1e-3)
+        await asyncio.sleep(1)
+        assert await pace.ask("b") == 0
+        await pace.not_sent("a")
+        assert await pace.ask("c") == pytest.approx(60), "the minute of another message"
+        await pace.not_sent("b")
+        assert await pace.ask("c") == 0
+        await asyncio.sleep(30)
+        await pace.sent("c")
+        assert await pace.ask("d") == pytest.approx(60)
+
+    run(main)
 
 
 async def test_a_second_one_is_refused_before_any_request(
@@ -79,7 +86,7 @@ async def test_waiting_longer_than_the_call_may_last_is_refused_at_once(gateway:
 async def test_it_is_waited_for_on_request(
     gateway: GatewayClient, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("gateway_sms_async._http.limiter._REALTIME_PAUSE", 0.1)
+    monkeypatch.setattr("gateway_sms_async._http.limiter.REALTIME_PAUSE", 0.1)
     monkeypatch.setattr("gateway_sms_async._simulator.gateway._REALTIME_PAUSE", 0.05)
     await send(gateway, 1)
     waiting = [asyncio.create_task(send(gateway, n, wait_realtime=True)) for n in (2, 3)]
@@ -90,7 +97,7 @@ async def test_it_is_waited_for_on_request(
 async def test_the_messages_of_a_campaign_wait_for_each_other(
     gateway: GatewayClient, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("gateway_sms_async._http.limiter._REALTIME_PAUSE", 0.1)
+    monkeypatch.setattr("gateway_sms_async._http.limiter.REALTIME_PAUSE", 0.1)
     monkeypatch.setattr("gateway_sms_async._simulator.gateway._REALTIME_PAUSE", 0.05)
     receipt = await gateway.send_bulk(
         numbers(6), sender="ACME", body="Ciao", options=NOW, recipients_per_message=2

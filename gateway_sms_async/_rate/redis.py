@@ -1,0 +1,125 @@
+"""The rate of an account in Redis or Valkey, for the processes of several machines.
+
+Each step is one script, so that it is done as a whole, and on the server's clock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ..errors import SharedRateError
+from .pace import REALTIME_PAUSE, Pace
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+__all__ = ["RateInRedis"]
+
+_MINUTE = int(REALTIME_PAUSE * 1000)
+
+# The server's answer may take this long, in seconds. Without a limit, a partition would hang.
+_PATIENCE = 1.0
+
+# KEYS: the arrival; ARGV: seconds between two requests, tolerance.
+_ASK = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local arrival = tonumber(redis.call('GET', KEYS[1]) or '0')
+local wait = arrival - tonumber(ARGV[2]) - now
+if wait > 0 then return tostring(wait) end
+arrival = math.max(arrival, now) + tonumber(ARGV[1])
+redis.call('SET', KEYS[1], string.format('%.6f', arrival), 'PX', math.max(1, math.ceil((arrival - now) * 1000)))
+return '0'
+"""
+
+# KEYS: the arrival; ARGV: seconds to hold, tolerance.
+_HOLD = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local arrival = tonumber(redis.call('GET', KEYS[1]) or '0')
+arrival = math.max(arrival, now + tonumber(ARGV[1]) + tonumber(ARGV[2]))
+redis.call('SET', KEYS[1], string.format('%.6f', arrival), 'PX', math.max(1, math.ceil((arrival - now) * 1000)))
+return '0'
+"""
+
+# KEYS: the minute of a realtime message; ARGV: whose it is, its milliseconds.
+_ASK_REALTIME = """
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return '0' end
+return tostring(math.max(1, redis.call('PTTL', KEYS[1])) / 1000)
+"""
+
+_BEGIN_REALTIME = """
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return '0'
+"""
+
+_END_REALTIME = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return '0'
+"""
+
+
+class RateInRedis:
+    """The store of a `SharedRate` with an address of Redis. See `RateStore`."""
+
+    def __init__(self, url: str, pace: Pace, account: str) -> None:
+        self._url = url
+        self._arrival = f"gateway_sms:{{{account}}}:rate"
+        self._minute = f"gateway_sms:{{{account}}}:realtime"
+        self._interval = 1 / pace.per_second
+        self._tolerance = pace.hold(0.0, 0.0)
+        self._redis: Redis | None = None
+
+    async def open(self) -> None:
+        """Connect to the server."""
+        try:
+            from redis.asyncio import Redis  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise SharedRateError(
+                "a SharedRate in Redis needs the extra redis: pip install "
+                "'gateway-sms-async[redis]'"
+            ) from None
+        self._redis = Redis.from_url(
+            self._url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE
+        )
+        # A write, which a replica would refuse; it holds nobody.
+        await self._run(_HOLD, self._arrival, 0, -1)
+
+    async def ask(self) -> float:
+        """Take the permission for one request, and return 0; or return the seconds to wait."""
+        return await self._run(_ASK, self._arrival, self._interval, self._tolerance)
+
+    async def hold(self, seconds: float) -> None:
+        """Let no request of any process leave for so many seconds."""
+        await self._run(_HOLD, self._arrival, seconds, self._tolerance)
+
+    async def ask_realtime(self, owner: str) -> float:
+        """Take the permission for a realtime message, and return 0; or return the seconds to wait."""
+        return await self._run(_ASK_REALTIME, self._minute, owner, _MINUTE)
+
+    async def realtime_sent(self, owner: str) -> None:
+        """Begin the minute anew: the message has arrived just now."""
+        await self._run(_BEGIN_REALTIME, self._minute, owner, _MINUTE)
+
+    async def realtime_not_sent(self, owner: str) -> None:
+        """End the minute of this owner, whose message was not sent."""
+        await self._run(_END_REALTIME, self._minute, owner)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    async def _run(self, script: str, key: str, *arguments: float | str) -> float:
+        from redis.exceptions import RedisError, ResponseError  # noqa: PLC0415 - an extra
+
+        assert self._redis is not None
+        try:
+            answer: Any = await self._redis.register_script(script)([key], arguments)
+        except (RedisError, OSError, TimeoutError) as error:
+            # Other texts may hold the address, with a password.
+            words = str(error) if isinstance(error, ResponseError) else type(error).__name__
+            where = urlsplit(self._url).hostname or "a socket of this machine"
+            raise SharedRateError(f"the rate in Redis at {where}: {words}") from None
+        return float(answer)

@@ -1,0 +1,229 @@
+"""A rate in a file: shared by all that open it, on one machine, since its last boot."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, strategies as st
+
+from gateway_sms_async import SharedRate, SharedRateError
+from gateway_sms_async._rate import file as rate_file
+from gateway_sms_async._rate.file import RateFile
+from gateway_sms_async._rate.pace import Pace
+
+from ..http.test_limiter import overfull
+from ..support.paths import ROOT
+
+pytestmark = pytest.mark.anyio
+
+SLOW = Pace(per_second=0.001, burst=3)
+
+
+@given(
+    st.floats(0.1, 500.0),
+    st.integers(1, 20),
+    st.lists(st.tuples(st.floats(0.0, 10.0) | st.floats(0.0, 0.01), st.integers(1, 30))),
+    st.floats(-1e6, 1e6),
+)
+def test_no_window_holds_more_than_the_pace_allows(rate, burst, steps, start) -> None:
+    pace, arrival, now, departures = Pace(rate, burst), start, start, []
+    for forward, asking in steps:
+        now += forward
+        for _ in range(asking):
+            wait, arrival = pace.ask(arrival, now)
+            if not wait:
+                departures.append(now - start)
+    assert overfull(departures, rate, burst) is None
+
+
+@given(st.floats(0.1, 500.0), st.integers(1, 20), st.floats(0.001, 100.0))
+def test_nothing_leaves_in_a_hold_and_one_after_it(rate, burst, seconds) -> None:
+    pace = Pace(rate, burst)
+    arrival = pace.hold(0.0, seconds)
+    assert pace.ask(arrival, seconds * 0.99)[0] > 0
+    moment = seconds * (1 + 1e-9)
+    wait, after = pace.ask(arrival, moment)
+    assert wait == 0
+    assert pace.ask(after, moment)[0] > 0
+
+
+async def stores(path: Path, count: int = 2, pace: Pace = SLOW) -> list[RateFile]:
+    opened = [RateFile(str(path), pace) for _ in range(count)]
+    for one in opened:
+        await one.open()
+    return opened
+
+
+async def test_all_share_the_burst_and_the_rate(tmp_path: Path) -> None:
+    first, second = await stores(tmp_path / "new folder" / "rate")
+    waits = [await one.ask() for one in (first, second, first, second)]
+    assert waits[:3] == [0, 0, 0]
+    assert 0 < waits[3] <= 1000
+
+
+async def test_a_hold_is_everybodys(tmp_path: Path) -> None:
+    first, second = await stores(tmp_path / "rate", pace=Pace(100.0, 5))
+    await first.hold(500)
+    assert 400 < await second.ask() <= 500
+
+
+async def test_the_minute_of_a_realtime_message_is_everybodys(tmp_path: Path) -> None:
+    first, second = await stores(tmp_path / "rate")
+    assert await first.ask_realtime("a") == 0
+    assert 50 < await second.ask_realtime("b") <= 60
+    await second.realtime_not_sent("b")
+    assert await second.ask_realtime("b") > 0, "it was not the minute of b"
+    await first.realtime_not_sent("a")
+    assert await second.ask_realtime("b") == 0
+    await first.realtime_sent("c")
+    await second.realtime_not_sent("b")
+    assert await second.ask_realtime("d") > 50
+
+
+CHILD = """
+import asyncio, sys
+from gateway_sms_async._rate.file import RateFile
+from gateway_sms_async._rate.pace import Pace
+
+async def main():
+    store = RateFile(sys.argv[1], Pace(50.0, 2))
+    await store.open()
+    sys.stdin.readline()
+    end, taken = asyncio.get_running_loop().time() + 2, 0
+    while asyncio.get_running_loop().time() < end:
+        wait = await store.ask()
+        taken += not wait
+        await asyncio.sleep(wait / 4)
+    print(taken)
+
+asyncio.run(main())
+"""
+
+
+def test_four_processes_take_no_more_than_one_may(tmp_path: Path) -> None:
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", CHILD, str(tmp_path / "rate")],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    began = time.monotonic()
+    taken = [int(child.communicate("go\n")[0]) for child in children]
+    seconds = time.monotonic() - began
+    assert 0 < sum(taken) <= 50 * seconds + 2
+
+
+# What may be wrong with a file
+
+
+async def test_a_file_that_was_deleted_is_made_anew(tmp_path: Path) -> None:
+    first, second = await stores(tmp_path / "rate")
+    for one in (first, second, first):
+        assert not await one.ask()
+    (tmp_path / "rate").unlink()
+    waits = [await one.ask() for one in (first, second, second, first)]
+    assert waits[:3] == [0, 0, 0]
+    assert waits[3] > 0, "they share the new one"
+
+
+@pytest.mark.parametrize("content", [b"", b"number,name\n", b"GSRATE1\n", b"\0" * 200])
+async def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "rate"
+    path.write_bytes(content)
+    if not content:
+        await stores(path)
+        return
+    with pytest.raises(SharedRateError, match="no file of a SharedRate"):
+        await stores(path)
+    assert path.read_bytes() == content
+
+
+async def test_a_place_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "there")
+    for path in (tmp_path, link, tmp_path / "link" / "rate"):
+        with pytest.raises(SharedRateError, match=str(path)):
+            await stores(path)
+
+
+async def test_another_machines_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stores(tmp_path / "rate")
+    monkeypatch.setattr(rate_file, "_machine_id", lambda: b"another".ljust(64, b"\0"))
+    with pytest.raises(SharedRateError, match="another machine uses this file"):
+        await stores(tmp_path / "rate")
+
+
+async def test_after_a_boot_the_clock_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [before] = await stores(tmp_path / "rate", 1)
+    await before.hold(1_000_000)
+    monkeypatch.setattr(rate_file, "_boot_id", lambda: b"later".ljust(40, b"\0"))
+    [after] = await stores(tmp_path / "rate", 1, Pace(10.0, 5))
+    assert 0 < await after.ask() <= 0.1
+    await asyncio.sleep(0.11)
+    assert not await after.ask()
+
+
+async def test_a_process_that_was_stopped_with_the_lock_hangs_nobody(tmp_path: Path) -> None:
+    [store] = await stores(tmp_path / "rate", 1)
+    code = "import fcntl,sys; f=open(sys.argv[1]); fcntl.flock(f,2); print(1,flush=True); input()"
+    holder = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", code, str(tmp_path / "rate")),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    await holder.stdout.readline()
+    holder.send_signal(signal.SIGSTOP)
+    with pytest.raises(SharedRateError, match="another process has locked the file"):
+        await store.ask()
+    holder.kill()
+    await holder.wait()
+    assert not await store.ask(), "the kernel has freed the lock"
+
+
+async def test_only_its_owner_can_read_the_file(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        await stores(tmp_path / "folder" / "rate")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "folder" / "rate").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("given_", "error", "words"),
+    [
+        ({"where": ""}, ValueError, "where is a path"),
+        ({"where": b"rate"}, ValueError, "where is a path"),
+        ({"where": "http://host"}, ValueError, "begins with redis://"),
+        ({"per_second": 0}, ValueError, "per_second is a positive number"),
+        ({"per_second": "10"}, TypeError, "per_second"),
+        ({"alone": -1}, ValueError, "alone is a positive number"),
+        ({"burst": 0}, ValueError, "burst"),
+        ({"account": ""}, ValueError, "account is a name"),
+    ],
+)
+def test_arguments_that_cannot_be_used(
+    given_: dict[str, object], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        SharedRate(**{"where": "rate", "per_second": 10, **given_})  # type: ignore[arg-type]
+
+
+def test_an_address_is_not_shown() -> None:
+    assert "secret" not in repr(SharedRate("redis://user:secret@host", 10))
