@@ -121,8 +121,10 @@ async def test_a_replica_is_refused(server: RedisServer) -> None:
     redis = Redis.from_url(server.url)
     await redis.execute_command("REPLICAOF", "127.0.0.1", "1")
     await redis.aclose()
+    store = RateInRedis(server.url, SLOW, "acme")
     with pytest.raises(SharedRateError, match=r"read.only replica"):
-        await RateInRedis(server.url, SLOW, "acme").open()
+        await store.open()
+    await store.close()
 
 
 async def test_no_server_is_an_error_on_entry_without_its_address(simulator: Simulator) -> None:
