@@ -1,7 +1,7 @@
 """A web service in several processes, with Starlette: `WEB_CONCURRENCY=4 uvicorn workers_app:app`.
 
-Run it behind TLS and your own authentication. It reads WEB_CONCURRENCY, as uvicorn does, and the
-credentials of the library, for example OPENAPI_TOKEN.
+Run it behind TLS and your own authentication. It reads the credentials of the library, for example
+OPENAPI_TOKEN.
 """
 
 import os
@@ -19,8 +19,7 @@ import gateway_sms_async as sms
 from reference_store import ReferenceStore
 from send_once import send_once
 
-WORKERS = int(os.environ["WEB_CONCURRENCY"])
-RATE = 10  # requests a second of the account; all workers together
+RATE = sms.SharedRate("gateway-sms.rate", per_second=10)  # all workers together
 
 
 class State(TypedDict):
@@ -33,7 +32,7 @@ class State(TypedDict):
 @asynccontextmanager
 async def lifespan(_app: Starlette) -> AsyncIterator[State]:
     """Run once in each worker."""
-    async with sms.GatewayClient(rate=RATE / WORKERS) as gateway:
+    async with sms.GatewayClient(rate=RATE) as gateway:
         # A user waits: the call ends after 5 seconds, with a clear result.
         impatient = gateway.with_options(timeout=3, retry=sms.RetryPolicy(max_elapsed=5))
         yield {"gateway": impatient, "references": ReferenceStore("sent.db")}

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from .. import GatewayClient, Message, Messages, Options
+from .. import GatewayClient, Message, Messages, Options, SharedRate
 from .._http.address import choose_base_url
 from .._http.secret import Secret
 from ..testing import Simulator
@@ -87,6 +87,13 @@ class AccountOptions:
             "Requests per second; 0 for no limit.", show_default="10; 0 if simulated"
         ),
     ] = None
+    rate_shared: Annotated[
+        str | None,
+        connection_option(
+            "Share the rate with all processes that name the same path, or the same redis:// address.",
+            metavar="WHERE",
+        ),
+    ] = None
     concurrency: Annotated[int, connection_option("Most requests in flight at once.")] = 8
     timeout: Annotated[float, connection_option("Seconds that one attempt may take.")] = 30.0
     proxy: Proxy = None
@@ -98,7 +105,7 @@ class AccountOptions:
             self.find_token().source if simulator is None else simulator.token,
             sandbox=self.sandbox,
             base_url=self.base_url if simulator is None else simulator.url,
-            rate=self.rate_limit(simulated=simulator is not None),
+            rate=self._client_rate(simulated=simulator is not None),
             concurrency=self.concurrency,
             timeout=self.timeout,
             proxy=self.proxy,
@@ -119,14 +126,23 @@ class AccountOptions:
             return None if simulated else 10.0
         return self.rate or None
 
+    def _client_rate(self, *, simulated: bool) -> float | SharedRate | None:
+        rate = self.rate_limit(simulated=simulated)
+        if self.rate_shared is None:
+            return rate
+        if rate is None:
+            raise ValueError("--rate-shared needs a --rate above 0: that of all processes together")
+        return SharedRate(self.rate_shared, rate)
+
     def simulated_client(self) -> AbstractAsyncContextManager[GatewayClient]:
         """Return a client with a simulator that runs as long as the client is open.
 
         Raises ValueError for an option that does not go with a simulator.
         """
-        if self.sandbox or self.base_url or self.token_file or self.proxy:
+        if self.sandbox or self.base_url or self.token_file or self.proxy or self.rate_shared:
             raise ValueError(
-                "--simulate cannot be combined with --sandbox, --base-url, --token-file or --proxy"
+                "--simulate cannot be combined with --sandbox, --base-url, --token-file, --proxy or "
+                "--rate-shared"
             )
         return self._simulate()
 
