@@ -90,7 +90,8 @@ class AccountOptions:
     rate_shared: Annotated[
         str | None,
         connection_option(
-            "Share the rate with all processes that name the same path, or the same redis:// address.",
+            "Share the rate with all processes that name the same path, or the same redis:// or "
+            "postgresql:// address.",
             metavar="WHERE",
         ),
     ] = None

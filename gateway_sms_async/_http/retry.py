@@ -20,7 +20,6 @@ import backoff
 from ..errors import GatewayError
 
 __all__ = [
-    "HOLD_CAP",
     "TABLE",
     "Action",
     "AttemptFailed",
@@ -40,10 +39,6 @@ P = ParamSpec("P")
 
 
 T = TypeVar("T")
-
-
-HOLD_CAP = 300.0
-"""Seconds: a longer `Retry-After` is an error, not a wait."""
 
 
 class AttemptResult(Enum):

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from .._events import Emit, Stats
+from .._rate.pace import LONGEST_HOLD
 from ..errors import GatewayError, GatewayTimeoutError, OutcomeUnknownError, RateLimitError
 from ..models import parse_money
 from .attempts import AttemptContext, AttemptObserver
@@ -25,7 +26,6 @@ from .open_messages import OpenMessages
 from .opened_ids import OpenedIds
 from .responses import judge
 from .retry import (
-    HOLD_CAP,
     Action,
     AttemptFailed,
     AttemptResult,
@@ -364,13 +364,13 @@ class Session:
             fixed_share=_FIXED_SHARE_OF_HOLD if is_hold else 0.0,
         )
         if is_hold:
-            self._hold(call, min(wait, HOLD_CAP), failed.retry_after)
+            self._hold(call, min(wait, LONGEST_HOLD), failed.retry_after)
         if (
             decision not in {Action.REPEAT, Action.HOLD}
             or failed.permanent
             or is_halted
             or shared.transport.closed
-            or wait > HOLD_CAP
+            or wait > LONGEST_HOLD
             or call.tries >= self.policy.max_attempts
             # A bulk call is queued during a hold, which moves its deadline.
             or (call.time_left() - wait < self._shortest_attempt and not (self.bulk and is_hold))

@@ -51,7 +51,7 @@ class _SharedRealtimePace(RealtimePace):
             return own_wait
         try:
             wait = await self._store.ask_realtime(owner)
-        except SharedRateError:
+        except Exception:  # noqa: BLE001 - as for the rate
             # The gateway refuses a second one, which then is not sent.
             return 0.0
         if wait > 0.0:
@@ -85,6 +85,7 @@ class SharedRateLimiter(RateLimiter):
         self.store = store
         self._alone = None if alone is None else TokenBucket(alone, 1)
         self._state: RateState = "shared"
+        self._probing: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
         self._holding: set[asyncio.Task[None]] = set()
         self.realtime = _SharedRealtimePace(store)
@@ -121,7 +122,7 @@ class SharedRateLimiter(RateLimiter):
 
     async def close(self) -> None:
         """End what is still asked, and close the store."""
-        tasks = [*self._holding, *([self._asking] if self._asking else [])]
+        tasks = [one for one in (*self._holding, self._asking, self._probing) if one is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -155,28 +156,36 @@ class SharedRateLimiter(RateLimiter):
             await asyncio.sleep(min(wait, _ASK_EVERY))
 
     async def _ask(self) -> float:
-        try:
-            wait = await self.store.ask()
-        except SharedRateError as error:
-            return self._ask_without_store(error)
-        self._become("shared")
-        return wait
-
-    def _ask_without_store(self, error: SharedRateError) -> float:
+        if self._probing is None:
+            try:
+                return await self.store.ask()
+            except Exception as error:  # noqa: BLE001 - else the queued calls would wait for ever
+                self._lose_store(error)
         if self._alone is None:
-            self._become("waiting", error)
             return _ASK_AGAIN
-        self._become("alone", error)
         now = self._loop.time()
         wait = self._alone.wait(now)
         if wait <= 0.0:
             self._alone.take(now)
         return wait
 
-    def _become(self, state: RateState, error: SharedRateError | None = None) -> None:
-        if state != self._state:
-            self._state = state
-            _logger.warning("the rate is %s now: %s", state, error or "the store is back")
+    def _lose_store(self, error: Exception) -> None:
+        self._state = "waiting" if self._alone is None else "alone"
+        words = str(error) if isinstance(error, SharedRateError) else type(error).__name__
+        _logger.warning("the rate is not shared now (%s): %s", self._state, words)
+        self._probing = self._loop.create_task(self._probe())
+
+    async def _probe(self) -> None:
+        """Wait until the store can be reached again. Apart from the requests, which need not wait."""
+        while True:
+            await asyncio.sleep(_ASK_AGAIN)
+            # A question that takes no permission.
+            with suppress(Exception):
+                await self.store.hold(0.0)
+                break
+        self._state = "shared"
+        self._probing = None
+        _logger.warning("the rate is shared again")
 
     async def _hold_others(self, seconds: float) -> None:
         with suppress(SharedRateError):

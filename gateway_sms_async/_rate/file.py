@@ -52,6 +52,10 @@ class RateFile:
 
     def __init__(self, path: str, pace: Pace) -> None:
         self._path = Path(path).absolute()
+        if fcntl is None:
+            raise SharedRateError(
+                f"{self._path}: on this system, share the rate through redis:// or postgresql://"
+            )
         self._pace = pace
         self._clock = (_boot_id(), _machine_id())
         self._file: int | None = None
@@ -59,10 +63,6 @@ class RateFile:
 
     async def open(self) -> None:
         """Open the file, or create it."""
-        if fcntl is None:
-            raise SharedRateError(
-                f"{self._path}: on this system, share the rate through redis:// or postgresql://"
-            )
         await self._change(lambda moments, _: (None, moments))
 
     async def ask(self) -> float:
@@ -87,8 +87,9 @@ class RateFile:
         """Take the permission for a realtime message, and return 0; or return the seconds to wait."""
 
         def ask(moments: _Moments, now: float) -> tuple[float, _Moments]:
-            if moments.realtime > now:
-                return moments.realtime - now, moments
+            wait = moments.realtime - now
+            if 0.0 < wait <= REALTIME_PAUSE:
+                return wait, moments
             self._owned = owner, now + REALTIME_PAUSE
             return 0.0, moments._replace(realtime=now + REALTIME_PAUSE)
 
@@ -134,6 +135,7 @@ class RateFile:
             await asyncio.sleep(_WHILE_LOCKED)
 
     def _changed(self, file: int, change: Callable[[_Moments, float], tuple[T, _Moments]]) -> T:
+        assert fcntl is not None
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             now = time.monotonic()
@@ -177,7 +179,7 @@ class RateFile:
 def _boot_id() -> bytes:
     with suppress(OSError):
         return _BOOT_ID.read_bytes().strip()[:40].ljust(40, b"\0")
-    # Not known, as on macOS. The moments of an earlier boot are then waited for.
+    # Not known, as on macOS. Moments of an earlier boot may then be waited for, as long as `Pace` allows.
     return bytes(40)
 
 

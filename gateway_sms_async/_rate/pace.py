@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["REALTIME_PAUSE", "Pace"]
+__all__ = ["LONGEST_HOLD", "REALTIME_PAUSE", "Pace"]
+
+LONGEST_HOLD = 300.0
+"""Seconds that a 429 holds all requests at most. A longer `Retry-After` is an error, not a wait."""
 
 REALTIME_PAUSE = 60.0
 """Seconds between two realtime messages of an account, the gateway's limit."""
@@ -21,17 +24,25 @@ class Pace:
     per_second: float
     burst: int
 
+    @property
+    def longest_wait(self) -> float:
+        """Seconds that no wait exceeds. A longer one is left from before the clock was set back."""
+        return LONGEST_HOLD + 1.0 / self.per_second
+
+    @property
+    def tolerance(self) -> float:
+        """How many seconds before its arrival a request may leave."""
+        return (self.burst - 1) / self.per_second
+
     def ask(self, arrival: float, now: float) -> tuple[float, float]:
         """Return the seconds to wait, and the new arrival; 0 seconds: one request may leave."""
-        wait = arrival - self._tolerance - now
-        if wait > 0.0:
+        wait = arrival - self.tolerance - now
+        if wait > self.longest_wait:
+            arrival = now
+        elif wait > 0.0:
             return wait, arrival
         return 0.0, max(arrival, now) + 1.0 / self.per_second
 
     def hold(self, arrival: float, until: float) -> float:
         """Return the new arrival: no request leaves before `until`, and then one at a time."""
-        return max(arrival, until + self._tolerance)
-
-    @property
-    def _tolerance(self) -> float:
-        return (self.burst - 1) / self.per_second
+        return max(arrival, until + self.tolerance)

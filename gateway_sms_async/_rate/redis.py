@@ -21,13 +21,13 @@ _MINUTE = int(REALTIME_PAUSE * 1000)
 # The server's answer may take this long, in seconds. Without a limit, a partition would hang.
 _PATIENCE = 1.0
 
-# KEYS: the arrival; ARGV: seconds between two requests, tolerance.
+# KEYS: the arrival; ARGV: seconds between two requests, tolerance, longest wait.
 _ASK = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local arrival = tonumber(redis.call('GET', KEYS[1]) or '0')
 local wait = arrival - tonumber(ARGV[2]) - now
-if wait > 0 then return tostring(wait) end
+if wait > tonumber(ARGV[3]) then arrival = now elseif wait > 0 then return tostring(wait) end
 arrival = math.max(arrival, now) + tonumber(ARGV[1])
 redis.call('SET', KEYS[1], string.format('%.6f', arrival), 'PX', math.max(1, math.ceil((arrival - now) * 1000)))
 return '0'
@@ -45,8 +45,10 @@ return '0'
 
 # KEYS: the minute of a realtime message; ARGV: whose it is, its milliseconds.
 _ASK_REALTIME = """
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return '0' end
-return tostring(math.max(1, redis.call('PTTL', KEYS[1])) / 1000)
+local left = redis.call('PTTL', KEYS[1])
+if left > 0 and left <= tonumber(ARGV[2]) then return tostring(left / 1000) end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return '0'
 """
 
 _BEGIN_REALTIME = """
@@ -67,32 +69,24 @@ class RateInRedis:
         self._url = url
         self._arrival = f"gateway_sms:{{{account}}}:rate"
         self._minute = f"gateway_sms:{{{account}}}:realtime"
-        self._interval = 1 / pace.per_second
-        self._tolerance = pace.hold(0.0, 0.0)
-        self._redis: Redis | None = None
+        self._pace = pace
+        self._redis = _client(url)
 
     async def open(self) -> None:
-        """Connect to the server."""
-        try:
-            from redis.asyncio import Redis  # noqa: PLC0415 - an extra
-        except ImportError:
-            raise SharedRateError(
-                "a SharedRate in Redis needs the extra redis: pip install "
-                "'gateway-sms-async[redis]'"
-            ) from None
-        self._redis = Redis.from_url(
-            self._url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE
-        )
+        """Check that the server can be written to."""
         # A write, which a replica would refuse; it holds nobody.
         await self._run(_HOLD, self._arrival, 0, -1)
 
     async def ask(self) -> float:
         """Take the permission for one request, and return 0; or return the seconds to wait."""
-        return await self._run(_ASK, self._arrival, self._interval, self._tolerance)
+        pace = self._pace
+        return await self._run(
+            _ASK, self._arrival, 1 / pace.per_second, pace.tolerance, pace.longest_wait
+        )
 
     async def hold(self, seconds: float) -> None:
         """Let no request of any process leave for so many seconds."""
-        await self._run(_HOLD, self._arrival, seconds, self._tolerance)
+        await self._run(_HOLD, self._arrival, seconds, self._pace.tolerance)
 
     async def ask_realtime(self, owner: str) -> float:
         """Take the permission for a realtime message, and return 0; or return the seconds to wait."""
@@ -108,13 +102,11 @@ class RateInRedis:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._redis is not None:
-            await self._redis.aclose()
+        await self._redis.aclose()
 
     async def _run(self, script: str, key: str, *arguments: float | str) -> float:
-        from redis.exceptions import RedisError, ResponseError  # noqa: PLC0415 - an extra
+        from redis.exceptions import RedisError, ResponseError  # noqa: PLC0415
 
-        assert self._redis is not None
         try:
             answer: Any = await self._redis.register_script(script)([key], arguments)
         except (RedisError, OSError, TimeoutError) as error:
@@ -123,3 +115,25 @@ class RateInRedis:
             where = urlsplit(self._url).hostname or "a socket of this machine"
             raise SharedRateError(f"the rate in Redis at {where}: {words}") from None
         return float(answer)
+
+
+def _client(url: str) -> Redis:
+    try:
+        from redis.asyncio import Redis  # noqa: PLC0415 - an extra
+        from redis.asyncio.retry import Retry  # noqa: PLC0415
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+    except ImportError:
+        raise SharedRateError(
+            "a SharedRate in Redis needs the extra redis: pip install 'gateway-sms-async[redis]'"
+        ) from None
+    try:
+        return Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - its keywords have no types
+            url,
+            socket_timeout=_PATIENCE,
+            socket_connect_timeout=_PATIENCE,
+            # Once more, as the server may have been started again since the last step.
+            retry=Retry(NoBackoff(), 1),
+        )
+    except ValueError:
+        # Its text may hold a part of the password.
+        raise SharedRateError("where is no address of Redis: a part of it cannot be read") from None

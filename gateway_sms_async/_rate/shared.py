@@ -8,12 +8,14 @@ from os import PathLike, fspath
 from .._arguments import check_count, check_number
 from .file import RateFile
 from .pace import Pace
+from .postgres import RateInPostgres
 from .redis import RateInRedis
 from .store import RateStore
 
 __all__ = ["SharedRate"]
 
 _REDIS = ("redis://", "rediss://", "unix://")
+_POSTGRES = ("postgresql://", "postgres://")
 
 
 class SharedRate:
@@ -25,8 +27,9 @@ class SharedRate:
         ...
     ```
 
-    - `where`: a path, for processes of one machine, or the address of a Redis server
-      (`redis://`, `rediss://`, `unix://`; extra `redis`), for several machines.
+    - `where`: a path, for processes of one machine. For several machines, the address of a Redis server
+      (`redis://`, `rediss://`, `unix://`; extra `redis`) or of a PostgreSQL database (`postgresql://`;
+      extra `postgres`), which gets a table `gateway_sms.rate`.
     - `per_second`, `burst`: at most `per_second * W + burst` requests of all processes leave in any
       window of W seconds. Each process must name the same.
     - `account`: processes that name another account do not share. For a path, name another path.
@@ -50,9 +53,11 @@ class SharedRate:
     ) -> None:
         self._where = fspath(where)
         if not isinstance(self._where, str) or not self._where or "\0" in self._where:
-            raise ValueError("where is a path or an address of Redis, as text")
-        if "://" in self._where and not self._where.startswith(_REDIS):
-            raise ValueError("where is a path, or begins with redis://, rediss:// or unix://")
+            raise ValueError("where is a path or an address of Redis or PostgreSQL, as text")
+        if "://" in self._where and not self._where.startswith(_REDIS + _POSTGRES):
+            raise ValueError(
+                "where is a path, or begins with redis://, rediss://, unix:// or postgresql://"
+            )
         for name, rate in (("per_second", per_second), ("alone", alone)):
             if rate is not None and not 0 < check_number(name, rate) < math.inf:
                 raise ValueError(f"{name} is a positive number of requests a second")
@@ -71,4 +76,6 @@ class SharedRate:
         """Return the store. Each client has one of its own, so that a forked process shares none."""
         if self._where.startswith(_REDIS):
             return RateInRedis(self._where, self.pace, self._account)
+        if self._where.startswith(_POSTGRES):
+            return RateInPostgres(self._where, self.pace, self._account)
         return RateFile(self._where, self.pace)

@@ -7,51 +7,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies as st
 
 from gateway_sms_async import SharedRate, SharedRateError
 from gateway_sms_async._rate import file as rate_file
 from gateway_sms_async._rate.file import RateFile
 from gateway_sms_async._rate.pace import Pace
 
-from ..http.test_limiter import overfull
-from ..support.paths import ROOT
-
 pytestmark = pytest.mark.anyio
 
 SLOW = Pace(per_second=0.001, burst=3)
-
-
-@given(
-    st.floats(0.1, 500.0),
-    st.integers(1, 20),
-    st.lists(st.tuples(st.floats(0.0, 10.0) | st.floats(0.0, 0.01), st.integers(1, 30))),
-    st.floats(-1e6, 1e6),
-)
-def test_no_window_holds_more_than_the_pace_allows(rate, burst, steps, start) -> None:
-    pace, arrival, now, departures = Pace(rate, burst), start, start, []
-    for forward, asking in steps:
-        now += forward
-        for _ in range(asking):
-            wait, arrival = pace.ask(arrival, now)
-            if not wait:
-                departures.append(now - start)
-    assert overfull(departures, rate, burst) is None
-
-
-@given(st.floats(0.1, 500.0), st.integers(1, 20), st.floats(0.001, 100.0))
-def test_nothing_leaves_in_a_hold_and_one_after_it(rate, burst, seconds) -> None:
-    pace = Pace(rate, burst)
-    arrival = pace.hold(0.0, seconds)
-    assert pace.ask(arrival, seconds * 0.99)[0] > 0
-    moment = seconds * (1 + 1e-9)
-    wait, after = pace.ask(arrival, moment)
-    assert wait == 0
-    assert pace.ask(after, moment)[0] > 0
 
 
 async def stores(path: Path, count: int = 2, pace: Pace = SLOW) -> list[RateFile]:
@@ -59,69 +26,6 @@ async def stores(path: Path, count: int = 2, pace: Pace = SLOW) -> list[RateFile
     for one in opened:
         await one.open()
     return opened
-
-
-async def test_all_share_the_burst_and_the_rate(tmp_path: Path) -> None:
-    first, second = await stores(tmp_path / "new folder" / "rate")
-    waits = [await one.ask() for one in (first, second, first, second)]
-    assert waits[:3] == [0, 0, 0]
-    assert 0 < waits[3] <= 1000
-
-
-async def test_a_hold_is_everybodys(tmp_path: Path) -> None:
-    first, second = await stores(tmp_path / "rate", pace=Pace(100.0, 5))
-    await first.hold(500)
-    assert 400 < await second.ask() <= 500
-
-
-async def test_the_minute_of_a_realtime_message_is_everybodys(tmp_path: Path) -> None:
-    first, second = await stores(tmp_path / "rate")
-    assert await first.ask_realtime("a") == 0
-    assert 50 < await second.ask_realtime("b") <= 60
-    await second.realtime_not_sent("b")
-    assert await second.ask_realtime("b") > 0, "it was not the minute of b"
-    await first.realtime_not_sent("a")
-    assert await second.ask_realtime("b") == 0
-    await first.realtime_sent("c")
-    await second.realtime_not_sent("b")
-    assert await second.ask_realtime("d") > 50
-
-
-CHILD = """
-import asyncio, sys
-from gateway_sms_async._rate.file import RateFile
-from gateway_sms_async._rate.pace import Pace
-
-async def main():
-    store = RateFile(sys.argv[1], Pace(50.0, 2))
-    await store.open()
-    sys.stdin.readline()
-    end, taken = asyncio.get_running_loop().time() + 2, 0
-    while asyncio.get_running_loop().time() < end:
-        wait = await store.ask()
-        taken += not wait
-        await asyncio.sleep(wait / 4)
-    print(taken)
-
-asyncio.run(main())
-"""
-
-
-def test_four_processes_take_no_more_than_one_may(tmp_path: Path) -> None:
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(tmp_path / "rate")],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(4)
-    ]
-    began = time.monotonic()
-    taken = [int(child.communicate("go\n")[0]) for child in children]
-    seconds = time.monotonic() - began
-    assert 0 < sum(taken) <= 50 * seconds + 2
 
 
 # What may be wrong with a file

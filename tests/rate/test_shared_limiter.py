@@ -30,17 +30,6 @@ def client(simulator: Simulator, rate: SharedRate, **more: Any) -> GatewayClient
     return GatewayClient(simulator.token, base_url=simulator.url, rate=rate, **more)
 
 
-async def test_two_clients_send_no_more_than_one_may(simulator: Simulator, tmp_path: Path) -> None:
-    rate = SharedRate(tmp_path / "rate", 50, burst=3)
-    began = time.monotonic()
-    async with client(simulator, rate) as first, client(simulator, rate) as second:
-        await asyncio.gather(*(one.messages.list() for one in (first, second) for _ in range(20)))
-        assert first.stats.rate == second.stats.rate == "shared"
-    assert len(simulator.requests) == 40
-    # 3 at once, and then one each 20 ms.
-    assert time.monotonic() - began >= 37 / 50
-
-
 async def test_an_interactive_call_goes_before_a_campaign(
     simulator: Simulator, tmp_path: Path
 ) -> None:
@@ -136,7 +125,6 @@ async def test_without_the_store_nothing_leaves_and_the_call_says_so(
         assert gateway.stats.rate == "waiting"
         assert not simulator.requests
         broken.is_broken = False
-        await asyncio.sleep(0.6)
         await gateway.messages.list()
         assert gateway.stats.rate == "shared"
 
@@ -160,8 +148,8 @@ async def test_without_the_store_a_campaign_waits(
     assert receipt.complete
     assert dict(simulator.ledger) == dict.fromkeys(numbers(20), 1)
     assert [one.message for one in caplog.records] == [
-        "the rate is waiting now: gone",
-        "the rate is shared now: the store is back",
+        "the rate is not shared now (waiting): gone",
+        "the rate is shared again",
     ]
 
 

@@ -1,13 +1,16 @@
-"""Real servers for tests: Redis, started once for a session and empty for each test."""
+"""Real servers for tests, each on a socket of its own: Redis and PostgreSQL."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
+import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,9 +19,9 @@ NEEDED = "GATEWAY_SMS_SERVERS"
 """In CI, where this variable is set, a missing server is an error."""
 
 
-def need(program: str) -> str:
+def need(program: str, path: str | None = None) -> str:
     """Return the path of a server's program, or skip the test."""
-    if (found := shutil.which(program)) is None:
+    if (found := shutil.which(program, path=path)) is None:
         if os.environ.get(NEEDED):
             raise RuntimeError(f"{program} is not installed, and {NEEDED} is set")
         pytest.skip(f"{program} is not installed")
@@ -44,13 +47,24 @@ class RedisServer:
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
         )
-        while not self._socket.exists():
+        while not self._answers():
             assert self._process.poll() is None, "redis-server has ended"
             time.sleep(0.005)
 
-    def send_signal(self, number: int) -> None:
+    def _answers(self) -> bool:
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(self._socket))
+            client.sendall(b"PING\r\n")
+            return client.recv(64) == b"+PONG\r\n"
+        return False
+
+    def pause(self) -> None:
         assert self._process is not None
-        self._process.send_signal(number)
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -60,11 +74,72 @@ class RedisServer:
             self._process = None
 
 
+class PostgresServer:
+    """A PostgreSQL server on a socket of its own, which a test may stop, pause and start."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._data = folder / "data"
+        self._programs = _postgres_programs()
+        # PostgreSQL refuses to run as root.
+        self._as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        self._is_running = False
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@/postgres?host={self._folder}"
+
+    def start(self) -> None:
+        if not self._data.exists():
+            if self._as_user:
+                shutil.chown(self._folder, "postgres")
+            self._run("initdb", "-A", "trust", "-U", "postgres", "--no-sync")
+        options = f"-k {self._folder} -c listen_addresses='' -c fsync=off"
+        self._run("pg_ctl", "-w", "-o", options, "-l", str(self._folder / "log"), "start")
+        self._is_running = True
+
+    def pause(self) -> None:
+        """Let no process of the server go on."""
+        self._send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        if self._is_running:
+            self._run("pg_ctl", "-w", "-m", "immediate", "stop")
+            self._is_running = False
+
+    def _send_signal(self, number: int) -> None:
+        main = int((self._data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        for process in (main, *map(int, children)):
+            os.kill(process, number)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self._as_user, self._programs[program], "-D", str(self._data), *arguments]
+        # Not into a pipe: the server would keep it open.
+        with (self._folder / "output").open("ab") as output:
+            subprocess.run(command, cwd="/", stdout=output, stderr=output, check=True)
+
+
+def _postgres_programs() -> dict[str, str]:
+    # Debian does not put them into the path.
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
+    return {program: need(program, path) for program in ("initdb", "pg_ctl")}
+
+
+Server = RedisServer | PostgresServer
+
+
 @contextmanager
-def redis_server(folder: Path) -> Generator[RedisServer]:
-    server = RedisServer(folder)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+def started(kind: str) -> Generator[Server]:
+    # The path of a socket is short, so not in the folder of the test.
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        server = RedisServer(Path(folder)) if kind == "redis" else PostgresServer(Path(folder))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()

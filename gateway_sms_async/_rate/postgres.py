@@ -1,0 +1,236 @@
+"""The rate of an account in PostgreSQL, for those who have no Redis: one row an account.
+
+Each step is one statement, so that it is done as a whole, and on the server's clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
+
+from ..errors import SharedRateError
+from .pace import REALTIME_PAUSE, Pace
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
+__all__ = ["RateInPostgres"]
+
+T = TypeVar("T")
+
+# The server's answer may take this long, in seconds. Without a limit, a partition would hang.
+_PATIENCE = 1.0
+
+# Two processes must not create the table at once: IF NOT EXISTS fails then.
+_LOCK: LiteralString = "SELECT pg_advisory_xact_lock(hashtext('gateway_sms.rate'))"
+
+_FIND_TABLE: LiteralString = "SELECT to_regclass('gateway_sms.rate')"
+
+_CREATE_TABLE: LiteralString = """
+CREATE SCHEMA IF NOT EXISTS gateway_sms;
+CREATE TABLE gateway_sms.rate (
+    account text PRIMARY KEY,
+    arrival double precision NOT NULL DEFAULT 0,
+    realtime double precision NOT NULL DEFAULT 0,
+    owner text NOT NULL DEFAULT ''
+)
+"""
+
+_CREATE_ROW: LiteralString = (
+    "INSERT INTO gateway_sms.rate (account) VALUES (%(account)s) ON CONFLICT DO NOTHING"
+)
+
+# All moments are seconds of the server's clock. One that is farther away than any wait can be was
+# written before that clock was set back.
+_ASK: LiteralString = """
+WITH clock AS (SELECT extract(epoch FROM clock_timestamp())::double precision AS now),
+taken AS (
+    UPDATE gateway_sms.rate SET arrival = %(interval)s + CASE
+        WHEN arrival - %(tolerance)s - now > %(longest)s THEN now ELSE greatest(arrival, now) END
+    FROM clock
+    WHERE account = %(account)s
+        AND NOT arrival - %(tolerance)s - now BETWEEN 1e-9 AND %(longest)s
+    RETURNING 0::double precision AS wait
+)
+SELECT wait FROM taken UNION ALL
+SELECT greatest(arrival - %(tolerance)s - now, 0.001) FROM gateway_sms.rate, clock
+WHERE account = %(account)s AND NOT EXISTS (SELECT 1 FROM taken)
+"""
+
+_HOLD: LiteralString = """
+WITH clock AS (SELECT extract(epoch FROM clock_timestamp())::double precision AS now),
+held AS (
+    UPDATE gateway_sms.rate SET arrival = greatest(arrival, now + %(seconds)s + %(tolerance)s)
+    FROM clock WHERE account = %(account)s RETURNING 0::double precision AS wait
+)
+SELECT wait FROM held
+"""
+
+_ASK_REALTIME: LiteralString = """
+WITH clock AS (SELECT extract(epoch FROM clock_timestamp())::double precision AS now),
+taken AS (
+    UPDATE gateway_sms.rate SET realtime = now + %(pause)s, owner = %(owner)s FROM clock
+    WHERE account = %(account)s AND NOT realtime - now BETWEEN 1e-9 AND %(pause)s
+    RETURNING 0::double precision AS wait
+)
+SELECT wait FROM taken UNION ALL
+SELECT greatest(realtime - now, 0.001) FROM gateway_sms.rate, clock
+WHERE account = %(account)s AND NOT EXISTS (SELECT 1 FROM taken)
+"""
+
+_BEGIN_REALTIME: LiteralString = """
+WITH clock AS (SELECT extract(epoch FROM clock_timestamp())::double precision AS now),
+begun AS (
+    UPDATE gateway_sms.rate SET realtime = now + %(pause)s, owner = %(owner)s FROM clock
+    WHERE account = %(account)s RETURNING 0::double precision AS wait
+)
+SELECT wait FROM begun
+"""
+
+_END_REALTIME: LiteralString = """
+WITH ended AS (
+    UPDATE gateway_sms.rate SET realtime = 0, owner = ''
+    WHERE account = %(account)s AND owner = %(owner)s RETURNING 1
+)
+SELECT count(*)::double precision FROM ended
+"""
+
+
+class RateInPostgres:
+    """The store of a `SharedRate` with an address of PostgreSQL. See `RateStore`."""
+
+    def __init__(self, conninfo: str, pace: Pace, account: str) -> None:
+        try:
+            from psycopg import AsyncConnection  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise SharedRateError(
+                "a SharedRate in PostgreSQL needs the extra postgres: pip install "
+                "'gateway-sms-async[postgres]'"
+            ) from None
+        self._connect = AsyncConnection.connect
+        self._conninfo = conninfo
+        self._values = {
+            "account": account,
+            "interval": 1 / pace.per_second,
+            "tolerance": pace.tolerance,
+            "longest": pace.longest_wait,
+            "pause": REALTIME_PAUSE,
+        }
+        self._connecting = asyncio.Lock()
+        self._connection: AsyncConnection | None = None
+        self._cancelled: set[asyncio.Task[Any]] = set()
+
+    async def open(self) -> None:
+        """Connect to the server, and create the table if there is none."""
+        await self._within_patience(self._connected())
+
+    async def ask(self) -> float:
+        """Take the permission for one request, and return 0; or return the seconds to wait."""
+        return await self._run(_ASK)
+
+    async def hold(self, seconds: float) -> None:
+        """Let no request of any process leave for so many seconds."""
+        await self._run(_HOLD, seconds=seconds)
+
+    async def ask_realtime(self, owner: str) -> float:
+        """Take the permission for a realtime message, and return 0; or return the seconds to wait."""
+        return await self._run(_ASK_REALTIME, owner=owner)
+
+    async def realtime_sent(self, owner: str) -> None:
+        """Begin the minute anew: the message has arrived just now."""
+        await self._run(_BEGIN_REALTIME, owner=owner)
+
+    async def realtime_not_sent(self, owner: str) -> None:
+        """End the minute of this owner, whose message was not sent."""
+        await self._run(_END_REALTIME, owner=owner)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _run(self, statement: LiteralString, **values: float | str) -> float:
+        used_before = self._connection
+        try:
+            return await self._within_patience(self._execute(statement, values))
+        except SharedRateError:
+            if used_before is None or self._connection is not None:
+                raise
+        # The server may have been started again since the last step.
+        return await self._within_patience(self._execute(statement, values))
+
+    async def _execute(self, statement: LiteralString, values: dict[str, float | str]) -> float:
+        connection = await self._connected()
+        try:
+            cursor = await connection.execute(statement, {**self._values, **values})
+            row = await cursor.fetchone()
+        except BaseException:
+            self._drop(connection)
+            raise
+        if row is None:
+            self._drop(connection)
+            raise SharedRateError("the rate in PostgreSQL: its row has disappeared")
+        return float(row[0])
+
+    def _drop(self, connection: AsyncConnection) -> None:
+        """Use a new connection from now on: what the server does on this one is not known."""
+        connection.pgconn.finish()
+        if self._connection is connection:
+            self._connection = None
+
+    async def _connected(self) -> AsyncConnection:
+        async with self._connecting:
+            if self._connection is None:
+                # Without prepared statements, which some poolers lose.
+                connection = await self._connect(self._conninfo, prepare_threshold=None)
+                try:
+                    await self._prepare(connection)
+                except BaseException:
+                    connection.pgconn.finish()
+                    raise
+                self._connection = connection
+            return self._connection
+
+    async def _prepare(self, connection: AsyncConnection) -> None:
+        """Create the row of the account, and the table if there is none."""
+        async with connection.transaction():
+            await connection.execute(_LOCK)
+            found = await (await connection.execute(_FIND_TABLE)).fetchone()
+            if found == (None,):
+                await connection.execute(_CREATE_TABLE)
+            # A write, which a replica refuses.
+            await connection.execute(_CREATE_ROW, self._values)
+        await connection.set_autocommit(True)
+
+    async def _within_patience(self, step: Coroutine[None, None, T]) -> T:
+        """Await a step; raise SharedRateError if it fails, or if the server does not answer."""
+        from psycopg import Error  # noqa: PLC0415
+
+        task = asyncio.ensure_future(step)
+        # Not wait_for: it would also wait until psycopg has cancelled what the server does.
+        try:
+            done, _ = await asyncio.wait({task}, timeout=_PATIENCE)
+        finally:
+            if not task.done():
+                self._connection = None
+                self._cancelled.add(task)
+                task.add_done_callback(self._forget)
+                task.cancel()
+        if not done:
+            raise SharedRateError("the rate in PostgreSQL: the server does not answer")
+        try:
+            return task.result()
+        except (Error, OSError) as error:
+            # Other texts may hold the address, with a password.
+            words = isinstance(error, Error) and error.diag.message_primary
+            raise SharedRateError(
+                f"the rate in PostgreSQL: {words or type(error).__name__}"
+            ) from None
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._cancelled.discard(task)
+        if not task.cancelled():
+            # Else asyncio would report it as never retrieved.
+            task.exception()
