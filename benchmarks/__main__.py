@@ -45,6 +45,9 @@ BENCHES = {
         3,
         "the rate reached, the fullest window, CPU of an acquisition without a wait",
     ),
+    "shared": Bench(
+        "bench_shared", 3, "one rate for several processes: its use, its excess, and codes' waits"
+    ),
     "memory": Bench(
         "bench_memory", 3, "peak memory by recipients, and of the check for duplicates"
     ),
@@ -64,7 +67,7 @@ BENCHES = {
     ),
     "grow": Bench("bench_grow", 1, "time, CPU and memory by recipients, batch, requests in flight"),
 }
-_NOT_IN_SUMMARY = {"numbers", "check", "callbacks", "grow"}
+_NOT_IN_SUMMARY = {"shared", "numbers", "check", "callbacks", "grow"}
 _SUMMARY = "summary"
 
 

@@ -21,6 +21,7 @@ NAMES = [
     "wall",
     "decode",
     "limiter",
+    "shared",
     "memory",
     "import",
     "together",

@@ -12,6 +12,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -19,13 +20,11 @@ NEEDED = "GATEWAY_SMS_SERVERS"
 """In CI, where this variable is set, a missing server is an error."""
 
 
-def need(program: str, path: str | None = None) -> str:
-    """Return the path of a server's program, or skip the test."""
-    if (found := shutil.which(program, path=path)) is None:
-        if os.environ.get(NEEDED):
-            raise RuntimeError(f"{program} is not installed, and {NEEDED} is set")
-        pytest.skip(f"{program} is not installed")
-    return found
+def skip(program: str) -> NoReturn:
+    """Skip the test, because a server's program is missing."""
+    if os.environ.get(NEEDED):
+        raise RuntimeError(f"{program} is not installed, and {NEEDED} is set")
+    pytest.skip(f"{program} is not installed")
 
 
 class RedisServer:
@@ -41,7 +40,7 @@ class RedisServer:
         return f"unix://{self._socket}"
 
     def start(self) -> None:
-        program = need("redis-server")
+        program = shutil.which("redis-server") or skip("redis-server")
         self._process = subprocess.Popen(
             [program, "--port", "0", "--unixsocket", str(self._socket), "--save", ""],
             cwd=self._folder,
@@ -80,7 +79,10 @@ class PostgresServer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._data = folder / "data"
-        self._programs = _postgres_programs()
+        self._programs = postgres_programs()
+        for program in ("initdb", "pg_ctl"):
+            if program not in self._programs:
+                skip(program)
         # PostgreSQL refuses to run as root.
         self._as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         self._is_running = False
@@ -123,11 +125,13 @@ class PostgresServer:
             subprocess.run(command, cwd="/", stdout=output, stderr=output, check=True)
 
 
-def _postgres_programs() -> dict[str, str]:
+def postgres_programs() -> dict[str, str]:
+    """Return the paths of the programs that start a PostgreSQL server, as far as they are found."""
     # Debian does not put them into the path.
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
-    return {program: need(program, path) for program in ("initdb", "pg_ctl")}
+    found = {program: shutil.which(program, path=path) for program in ("initdb", "pg_ctl")}
+    return {program: at for program, at in found.items() if at is not None}
 
 
 Server = RedisServer | PostgresServer
