@@ -171,12 +171,15 @@ async def _open_limiter(settings: SessionSettings) -> RateLimiter:
     if not isinstance(rate, SharedRate):
         return RateLimiter(rate=rate, burst=settings.burst or 1, concurrency=concurrency)
     store = rate.store()
+    lost: SharedRateError | None = None
     try:
         await store.open()
-    except SharedRateError:
-        if rate.alone is None:
+    except BaseException as error:
+        if rate.alone is None or not isinstance(error, SharedRateError):
             await store.close()
             raise
-    return SharedRateLimiter(
-        store, rate=rate.pace.per_second, alone=rate.alone, concurrency=concurrency
-    )
+        lost = error
+    limiter = SharedRateLimiter(store, pace=rate.pace, alone=rate.alone, concurrency=concurrency)
+    if lost is not None:
+        limiter.lose_store(lost)
+    return limiter

@@ -8,12 +8,14 @@ which begins anew at each boot, so the file also names the boot and the machine.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import platform
+import stat
 import struct
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -51,7 +53,7 @@ class RateFile:
     """The store of a `SharedRate` with a path. See `RateStore`."""
 
     def __init__(self, path: str, pace: Pace) -> None:
-        self._path = Path(path).absolute()
+        self._path = _absolute(path)
         if fcntl is None:
             raise SharedRateError(
                 f"{self._path}: on this system, share the rate through redis:// or postgresql://"
@@ -60,6 +62,9 @@ class RateFile:
         self._clock = (_boot_id(), _machine_id())
         self._file: int | None = None
         self._owned = ("", 0.0)
+        # What this process has written last, for a file that is made anew.
+        self._last = _Moments(0.0, 0.0)
+        self._is_new = False
 
     async def open(self) -> None:
         """Open the file, or create it."""
@@ -88,7 +93,7 @@ class RateFile:
 
         def ask(moments: _Moments, now: float) -> tuple[float, _Moments]:
             wait = moments.realtime - now
-            if 0.0 < wait <= REALTIME_PAUSE:
+            if 0.0 < wait <= REALTIME_PAUSE and self._owned != (owner, moments.realtime):
                 return wait, moments
             self._owned = owner, now + REALTIME_PAUSE
             return 0.0, moments._replace(realtime=now + REALTIME_PAUSE)
@@ -124,8 +129,9 @@ class RateFile:
         while True:
             try:
                 file = self._opened()
-                with suppress(BlockingIOError):
-                    return self._changed(file, change)
+                with suppress(BlockingIOError), _locked(file):
+                    if self._is_at_path(file):
+                        return self._changed(file, change)
             except OSError as error:
                 raise SharedRateError(f"{self._path}: {error.strerror or error}") from error
             if time.monotonic() > give_up:
@@ -135,31 +141,35 @@ class RateFile:
             await asyncio.sleep(_WHILE_LOCKED)
 
     def _changed(self, file: int, change: Callable[[_Moments, float], tuple[T, _Moments]]) -> T:
-        assert fcntl is not None
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        try:
-            now = time.monotonic()
-            result, moments = change(self._read(file, now), now)
-            os.pwrite(file, _FORM.pack(_MAGIC, *self._clock, *moments), 0)
-        finally:
-            fcntl.flock(file, fcntl.LOCK_UN)
+        now = time.monotonic()
+        result, moments = change(self._read(file, now), now)
+        os.pwrite(file, _FORM.pack(_MAGIC, *self._clock, *moments), 0)
+        self._last, self._is_new = moments, False
         return result
 
     def _opened(self) -> int:
-        # A file that was deleted, by a cleaner of temporary files for example, is shared no more.
-        if self._file is not None and not os.fstat(self._file).st_nlink:
+        # A file that was deleted or renamed, by a cleaner of temporary files for example, is shared
+        # no more.
+        if self._file is not None and not self._is_at_path(self._file):
             os.close(self._file)
             self._file = None
         if self._file is None:
             create_private_folder(self._path.parent)
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._file = os.open(self._path, flags, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            self._file, self._is_new = os.open(self._path, flags, 0o600), True
         return self._file
 
+    def _is_at_path(self, file: int) -> bool:
+        with suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(file), os.lstat(self._path))
+        return False
+
     def _read(self, file: int, now: float) -> _Moments:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise SharedRateError(f"{self._path}: this is no regular file; name another path")
         content = os.pread(file, _FORM.size + 1, 0)
         if not content:
-            return _Moments(now, now)
+            return _Moments(max(now, self._last.arrival), max(now, self._last.realtime))
         if len(content) != _FORM.size or not content.startswith(_MAGIC):
             raise SharedRateError(
                 f"{self._path}: this is no file of a SharedRate; name another path"
@@ -170,10 +180,30 @@ class RateFile:
                 f"{self._path}: another machine uses this file, and its clock is not this one's; for "
                 "several machines, share the rate through redis:// or postgresql://"
             )
-        if boot == self._clock[0]:
-            return _Moments(*moments)
+        if boot == self._clock[0] and all(map(math.isfinite, moments)):
+            return _Moments(*map(max, moments, self._last)) if self._is_new else _Moments(*moments)
         # Of the time before the machine was started again: a whole burst may have left just then.
         return _Moments(self._pace.hold(now, now + 1 / self._pace.per_second), now + REALTIME_PAUSE)
+
+
+@contextmanager
+def _locked(file: int) -> Generator[None]:
+    """Lock a file, or raise BlockingIOError."""
+    assert fcntl is not None
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _absolute(path: str) -> Path:
+    try:
+        return Path(path).absolute()
+    except OSError as error:
+        raise SharedRateError(
+            f"{path}: the working directory does not exist; name an absolute path"
+        ) from error
 
 
 def _boot_id() -> bytes:

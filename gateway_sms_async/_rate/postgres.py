@@ -19,17 +19,18 @@ __all__ = ["RateInPostgres"]
 
 T = TypeVar("T")
 
-# The server's answer may take this long, in seconds. Without a limit, a partition would hang.
+# How long the server's answer may take, in seconds, and a new connection, which has several answers.
+# Without a limit, a partition would hang.
 _PATIENCE = 1.0
+_PATIENCE_TO_CONNECT = 5.0
 
-# Two processes must not create the table at once: IF NOT EXISTS fails then.
 _LOCK: LiteralString = "SELECT pg_advisory_xact_lock(hashtext('gateway_sms.rate'))"
 
 _FIND_TABLE: LiteralString = "SELECT to_regclass('gateway_sms.rate')"
 
 _CREATE_TABLE: LiteralString = """
 CREATE SCHEMA IF NOT EXISTS gateway_sms;
-CREATE TABLE gateway_sms.rate (
+CREATE TABLE IF NOT EXISTS gateway_sms.rate (
     account text PRIMARY KEY,
     arrival double precision NOT NULL DEFAULT 0,
     realtime double precision NOT NULL DEFAULT 0,
@@ -71,7 +72,8 @@ _ASK_REALTIME: LiteralString = """
 WITH clock AS (SELECT extract(epoch FROM clock_timestamp())::double precision AS now),
 taken AS (
     UPDATE gateway_sms.rate SET realtime = now + %(pause)s, owner = %(owner)s FROM clock
-    WHERE account = %(account)s AND NOT realtime - now BETWEEN 1e-9 AND %(pause)s
+    WHERE account = %(account)s
+        AND (owner = %(owner)s OR NOT realtime - now BETWEEN 1e-9 AND %(pause)s)
     RETURNING 0::double precision AS wait
 )
 SELECT wait FROM taken UNION ALL
@@ -117,13 +119,14 @@ class RateInPostgres:
             "longest": pace.longest_wait,
             "pause": REALTIME_PAUSE,
         }
-        self._connecting = asyncio.Lock()
+        self._one_step = asyncio.Lock()
         self._connection: AsyncConnection | None = None
-        self._cancelled: set[asyncio.Task[Any]] = set()
+        self._abandoned: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
         """Connect to the server, and create the table if there is none."""
-        await self._within_patience(self._connected())
+        async with self._one_step:
+            await self._connected()
 
     async def ask(self) -> float:
         """Take the permission for one request, and return 0; or return the seconds to wait."""
@@ -152,85 +155,104 @@ class RateInPostgres:
             await connection.close()
 
     async def _run(self, statement: LiteralString, **values: float | str) -> float:
-        used_before = self._connection
-        try:
-            return await self._within_patience(self._execute(statement, values))
-        except SharedRateError:
-            if used_before is None or self._connection is not None:
-                raise
-        # The server may have been started again since the last step.
-        return await self._within_patience(self._execute(statement, values))
+        async with self._one_step:
+            was_connected = self._connection is not None
+            try:
+                return await self._execute(statement, values)
+            except _BrokenError:
+                if not was_connected:
+                    raise
+            # The server may have been started again since the last step.
+            return await self._execute(statement, values)
 
     async def _execute(self, statement: LiteralString, values: dict[str, float | str]) -> float:
         connection = await self._connected()
-        try:
-            cursor = await connection.execute(statement, {**self._values, **values})
-            row = await cursor.fetchone()
-        except BaseException:
-            self._drop(connection)
-            raise
+        row = await self._within(_PATIENCE, connection, self._fetch(connection, statement, values))
         if row is None:
-            self._drop(connection)
-            raise SharedRateError("the rate in PostgreSQL: its row has disappeared")
+            self._connection = None
+            await connection.close()
+            raise _BrokenError("the rate in PostgreSQL: its row has disappeared")
         return float(row[0])
 
-    def _drop(self, connection: AsyncConnection) -> None:
-        """Use a new connection from now on: what the server does on this one is not known."""
-        connection.pgconn.finish()
-        if self._connection is connection:
-            self._connection = None
+    async def _fetch(
+        self, connection: AsyncConnection, statement: LiteralString, values: dict[str, float | str]
+    ) -> tuple[Any, ...] | None:
+        cursor = await connection.execute(statement, {**self._values, **values})
+        return await cursor.fetchone()
 
     async def _connected(self) -> AsyncConnection:
-        async with self._connecting:
-            if self._connection is None:
-                # Without prepared statements, which some poolers lose.
-                connection = await self._connect(self._conninfo, prepare_threshold=None)
-                try:
-                    await self._prepare(connection)
-                except BaseException:
-                    connection.pgconn.finish()
-                    raise
-                self._connection = connection
-            return self._connection
+        if self._connection is None:
+            # Without prepared statements, which some poolers lose.
+            connecting = self._connect(self._conninfo, prepare_threshold=None)
+            connection = await self._within(_PATIENCE_TO_CONNECT, None, connecting)
+            await self._within(_PATIENCE_TO_CONNECT, connection, self._prepare(connection))
+            self._connection = connection
+        return self._connection
 
     async def _prepare(self, connection: AsyncConnection) -> None:
         """Create the row of the account, and the table if there is none."""
         async with connection.transaction():
-            await connection.execute(_LOCK)
             found = await (await connection.execute(_FIND_TABLE)).fetchone()
             if found == (None,):
+                # Two processes must not create it at once: IF NOT EXISTS fails then.
+                await connection.execute(_LOCK)
                 await connection.execute(_CREATE_TABLE)
             # A write, which a replica refuses.
             await connection.execute(_CREATE_ROW, self._values)
         await connection.set_autocommit(True)
 
-    async def _within_patience(self, step: Coroutine[None, None, T]) -> T:
-        """Await a step; raise SharedRateError if it fails, or if the server does not answer."""
+    async def _within(
+        self, seconds: float, connection: AsyncConnection | None, step: Coroutine[None, None, T]
+    ) -> T:
+        """Await a step on a connection; raise SharedRateError if it fails or takes longer.
+
+        A step that did not succeed, or is cancelled, is the last one on its connection.
+        """
         from psycopg import Error  # noqa: PLC0415
 
         task = asyncio.ensure_future(step)
-        # Not wait_for: it would also wait until psycopg has cancelled what the server does.
         try:
-            done, _ = await asyncio.wait({task}, timeout=_PATIENCE)
+            # Not wait_for: it would also wait until psycopg has cancelled what the server does.
+            await asyncio.wait({task}, timeout=seconds)
         finally:
-            if not task.done():
+            if not task.done() or task.cancelled() or task.exception() is not None:
                 self._connection = None
-                self._cancelled.add(task)
-                task.add_done_callback(self._forget)
-                task.cancel()
-        if not done:
+                self._abandon(task, connection)
+        if not task.done():
             raise SharedRateError("the rate in PostgreSQL: the server does not answer")
-        try:
+        error = task.exception()
+        if error is None:
             return task.result()
-        except (Error, OSError) as error:
-            # Other texts may hold the address, with a password.
-            words = isinstance(error, Error) and error.diag.message_primary
-            raise SharedRateError(
-                f"the rate in PostgreSQL: {words or type(error).__name__}"
-            ) from None
+        if not isinstance(error, Error | OSError):
+            raise error
+        # Other texts may hold the address, with a password.
+        words = isinstance(error, Error) and error.diag.message_primary
+        raise _BrokenError(f"the rate in PostgreSQL: {words or type(error).__name__}")
 
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._cancelled.discard(task)
-        if not task.cancelled():
-            # Else asyncio would report it as never retrieved.
-            task.exception()
+    def _abandon(self, task: asyncio.Task[Any], connection: AsyncConnection | None) -> None:
+        """Cancel a step, and close its connection once it has ended: not while it is in use."""
+
+        def close(_: object) -> None:
+            self._abandoned.discard(task)
+            made = task.result() if _is_connection(task) else connection
+            if made is not None:
+                made.pgconn.finish()
+
+        self._abandoned.add(task)
+        task.add_done_callback(close)
+        task.cancel()
+
+
+class _BrokenError(SharedRateError):
+    """The connection is broken: another one may work."""
+
+
+def _is_connection(task: asyncio.Task[Any]) -> bool:
+    """Whether a step that was abandoned has still made a connection. Reads the error of any other."""
+    from psycopg import AsyncConnection  # noqa: PLC0415
+
+    return (
+        not task.cancelled()
+        and task.exception() is None
+        and isinstance(task.result(), AsyncConnection)
+    )

@@ -5,8 +5,8 @@ Each step is one script, so that it is done as a whole, and on the server's cloc
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from ..errors import SharedRateError
 from .pace import REALTIME_PAUSE, Pace
@@ -43,8 +43,10 @@ redis.call('SET', KEYS[1], string.format('%.6f', arrival), 'PX', math.max(1, mat
 return '0'
 """
 
-# KEYS: the minute of a realtime message; ARGV: whose it is, its milliseconds.
+# KEYS: the minute of a realtime message; ARGV: whose it is, its milliseconds. A question that is asked
+# again, because its answer was lost, gets the same answer.
 _ASK_REALTIME = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return '0' end
 local left = redis.call('PTTL', KEYS[1])
 if left > 0 and left <= tonumber(ARGV[2]) then return tostring(left / 1000) end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -105,16 +107,16 @@ class RateInRedis:
         await self._redis.aclose()
 
     async def _run(self, script: str, key: str, *arguments: float | str) -> float:
-        from redis.exceptions import RedisError, ResponseError  # noqa: PLC0415
+        from redis.exceptions import ResponseError  # noqa: PLC0415
 
         try:
             answer: Any = await self._redis.register_script(script)([key], arguments)
-        except (RedisError, OSError, TimeoutError) as error:
+            return float(answer)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rate is not shared now
             # Other texts may hold the address, with a password.
             words = str(error) if isinstance(error, ResponseError) else type(error).__name__
-            where = urlsplit(self._url).hostname or "a socket of this machine"
-            raise SharedRateError(f"the rate in Redis at {where}: {words}") from None
-        return float(answer)
+        # Not inside: the error would hold the other one as its context.
+        raise SharedRateError(f"the rate in Redis: {words}")
 
 
 def _client(url: str) -> Redis:
@@ -126,14 +128,15 @@ def _client(url: str) -> Redis:
         raise SharedRateError(
             "a SharedRate in Redis needs the extra redis: pip install 'gateway-sms-async[redis]'"
         ) from None
-    try:
-        return Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - its keywords have no types
-            url,
-            socket_timeout=_PATIENCE,
-            socket_connect_timeout=_PATIENCE,
-            # Once more, as the server may have been started again since the last step.
-            retry=Retry(NoBackoff(), 1),
+    with suppress(ValueError):
+        # Once more, as the server may have been started again since the last step.
+        client = Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - its keywords have no types
+            url, retry=Retry(NoBackoff(), 1)
         )
-    except ValueError:
-        # Its text may hold a part of the password.
-        raise SharedRateError("where is no address of Redis: a part of it cannot be read") from None
+        # After those of the address, which must not make it hang.
+        client.connection_pool.connection_kwargs.update(
+            socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE
+        )
+        return client
+    # The text of the error may hold a part of the password.
+    raise SharedRateError("where is no address of Redis: a part of it cannot be read")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from contextlib import suppress
 from os import PathLike, fspath
 
 from .._arguments import check_count, check_number
@@ -52,7 +54,7 @@ class SharedRate:
         alone: float | None = None,
     ) -> None:
         self._where = fspath(where)
-        if not isinstance(self._where, str) or not self._where or "\0" in self._where:
+        if not isinstance(self._where, str) or not self._where or not _can_be_encoded(self._where):
             raise ValueError("where is a path or an address of Redis or PostgreSQL, as text")
         if "://" in self._where and not self._where.startswith(_REDIS + _POSTGRES):
             raise ValueError(
@@ -79,3 +81,9 @@ class SharedRate:
         if self._where.startswith(_POSTGRES):
             return RateInPostgres(self._where, self.pace, self._account)
         return RateFile(self._where, self.pace)
+
+
+def _can_be_encoded(where: str) -> bool:
+    with suppress(UnicodeEncodeError):
+        return b"\0" not in os.fsencode(where)
+    return False

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -31,14 +33,51 @@ async def stores(path: Path, count: int = 2, pace: Pace = SLOW) -> list[RateFile
 # What may be wrong with a file
 
 
-async def test_a_file_that_was_deleted_is_made_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_renamed", [False, True])
+async def test_a_file_that_was_deleted_or_renamed_is_made_anew(
+    tmp_path: Path, *, is_renamed: bool
+) -> None:
     first, second = await stores(tmp_path / "rate")
-    for one in (first, second, first):
+    for one in (first, second):
         assert not await one.ask()
+    assert not await first.ask_realtime("a")
+    (tmp_path / "rate").rename(tmp_path / "old")
+    if not is_renamed:
+        (tmp_path / "old").unlink()
+    # A process that comes now knows nothing, and makes the file.
+    [third] = await stores(tmp_path / "rate", 1)
+    assert not await third.ask_realtime("c")
+    # The others tell what they know, and share the new one.
+    assert not await second.ask()
+    assert await third.ask() > 0
+    assert await first.ask() > 0
+    assert await second.ask_realtime("b") > 50
+
+
+async def test_a_hold_outlives_its_file(tmp_path: Path) -> None:
+    [store] = await stores(tmp_path / "rate", 1)
+    await store.hold(250)
     (tmp_path / "rate").unlink()
-    waits = [await one.ask() for one in (first, second, second, first)]
-    assert waits[:3] == [0, 0, 0]
-    assert waits[3] > 0, "they share the new one"
+    assert await store.ask() > 200
+
+
+async def test_moments_that_are_no_numbers_are_waited_for(tmp_path: Path) -> None:
+    [store] = await stores(tmp_path / "rate", 1)
+    content = bytearray((tmp_path / "rate").read_bytes())
+    content[-16:] = struct.pack("<dd", math.nan, math.inf)
+    (tmp_path / "rate").write_bytes(content)
+    assert await store.ask() > 900
+    assert await store.ask_realtime("a") > 50
+
+
+async def test_a_working_directory_that_is_gone_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(SharedRateError, match="the working directory does not exist"):
+        RateFile("rate", SLOW)
 
 
 @pytest.mark.parametrize("content", [b"", b"number,name\n", b"GSRATE1\n", b"\0" * 200])
@@ -56,7 +95,7 @@ async def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
 async def test_a_place_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "there")
-    for path in (tmp_path, link, tmp_path / "link" / "rate"):
+    for path in (tmp_path, link, tmp_path / "link" / "rate", Path("/dev/null")):
         with pytest.raises(SharedRateError, match=str(path)):
             await stores(path)
 
@@ -114,6 +153,8 @@ async def test_only_its_owner_can_read_the_file(tmp_path: Path) -> None:
     [
         ({"where": ""}, ValueError, "where is a path"),
         ({"where": b"rate"}, ValueError, "where is a path"),
+        ({"where": "\0"}, ValueError, "where is a path"),
+        ({"where": "\ud800"}, ValueError, "where is a path"),
         ({"where": "http://host"}, ValueError, "begins with redis://"),
         ({"per_second": 0}, ValueError, "per_second is a positive number"),
         ({"per_second": "10"}, TypeError, "per_second"),

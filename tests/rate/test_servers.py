@@ -213,6 +213,44 @@ async def test_an_address_that_cannot_be_read_is_not_shown(
     assert "ret" not in str(caught.value)
 
 
+async def test_a_cancelled_question_leaves_the_connection_to_the_others(postgres: str) -> None:
+    """One waits for the row, another for its turn: cancelling this one must not end that one's."""
+    store = SharedRate(postgres, 10).store()
+    await store.open()
+    async with await psycopg.AsyncConnection.connect(postgres) as blocker:
+        await blocker.execute("SELECT * FROM gateway_sms.rate FOR UPDATE")
+        first = asyncio.create_task(store.ask())
+        await asyncio.sleep(0.1)
+        second = asyncio.create_task(store.ask())
+        await asyncio.sleep(0.1)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        await blocker.rollback()
+        assert await first == 0
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://s3cret#x@127.0.0.1:1/0",
+        "redis://s3cret?x@127.0.0.1:1/0",
+        "redis://user:s3cret/x@127.0.0.1:1/0",
+        "postgresql://u:p@/s?s3cret=1",
+    ],
+)
+async def test_no_part_of_a_password_is_in_an_error_or_its_context(address: str) -> None:
+    try:
+        await SharedRate(address, 10).store().open()
+    except SharedRateError as error:
+        shown: BaseException | None = error
+        while shown is not None:
+            assert "s3cret" not in str(shown)
+            shown = shown.__cause__ or shown.__context__
+    else:
+        pytest.fail("there is no such server")
+
+
 @pytest.mark.parametrize("alone", [None, 1.0])
 @pytest.mark.parametrize(
     ("extra", "address"), [("redis", "redis://127.0.0.1"), ("postgres", "postgresql://127.0.0.1")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from gateway_sms_async import (
     SharedRate,
     SharedRateError,
 )
+from gateway_sms_async._http.shared_limiter import SharedRateLimiter
 from gateway_sms_async._rate.file import RateFile
+from gateway_sms_async._rate.pace import Pace
 from gateway_sms_async.testing import Fault, Simulator
 
 from ..support.accounting import number, numbers
@@ -178,7 +181,7 @@ def test_the_burst_is_that_of_the_shared_rate(tmp_path: Path) -> None:
         GatewayClient("t", rate=SharedRate(tmp_path / "rate", 10), burst=2)
 
 
-async def test_a_client_may_be_closed_while_calls_are_queued(
+async def test_calls_that_are_queued_end_when_the_client_is_closed(
     simulator: Simulator, tmp_path: Path
 ) -> None:
     gateway = client(simulator, SharedRate(tmp_path / "rate", 0.1))
@@ -186,5 +189,154 @@ async def test_a_client_may_be_closed_while_calls_are_queued(
         await gateway.messages.list()
         waiting = asyncio.create_task(gateway.messages.list())
         await asyncio.sleep(0.05)
-    waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
+    with pytest.raises(RuntimeError, match="closed"):
+        await asyncio.wait_for(waiting, 10)
+
+
+# The limiter and its store, without a client
+
+
+@pytest.fixture
+async def limited(tmp_path: Path) -> AsyncIterator[tuple[SharedRateLimiter, RateFile]]:
+    pace = Pace(100, 1)
+    store, other = (RateFile(str(tmp_path / "rate"), pace) for _ in range(2))
+    await store.open()
+    limiter = SharedRateLimiter(store, pace=pace, alone=None, concurrency=32)
+    yield limiter, other
+    await limiter.close()
+    await other.close()
+
+
+async def test_permissions_that_are_used_late_do_not_leave_together(
+    limited: tuple[SharedRateLimiter, RateFile],
+) -> None:
+    limiter, _ = limited
+    slots = await asyncio.gather(*(limiter.acquire(urgent=True) for _ in range(8)))
+    assert sum(slot.try_depart() for slot in slots) <= 1
+
+
+async def test_a_permission_that_came_late_is_not_used(
+    limited: tuple[SharedRateLimiter, RateFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter, _ = limited
+    ask, asked = RateFile.ask, 0
+
+    async def slow(store: RateFile) -> float:
+        nonlocal asked
+        asked += 1
+        wait = await ask(store)
+        if asked == 1:
+            time.sleep(0.3)  # noqa: ASYNC251 - as a loop that is blocked
+        return wait
+
+    monkeypatch.setattr(RateFile, "ask", slow)
+    slot = await limiter.acquire(urgent=True)
+    await slot.depart()
+    assert asked > 1
+    assert limiter.state == "shared"
+
+
+async def test_a_store_that_is_always_slow_is_not_used(
+    limited: tuple[SharedRateLimiter, RateFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter, _ = limited
+    ask = RateFile.ask
+
+    async def slow(store: RateFile) -> float:
+        await asyncio.sleep(0.3)
+        return await ask(store)
+
+    monkeypatch.setattr(RateFile, "ask", slow)
+    waiting = asyncio.create_task(limiter.acquire(urgent=True))
+    while limiter.state != "waiting":
+        await asyncio.sleep(0.01)
+    assert not waiting.done()
+    monkeypatch.setattr(RateFile, "ask", ask)
+    await waiting
+
+
+async def test_for_calls_that_are_cancelled_nothing_is_asked(
+    limited: tuple[SharedRateLimiter, RateFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter, other = limited
+    await other.hold(0.2)
+    waiting = [asyncio.create_task(limiter.acquire(urgent=False)) for _ in range(5)]
+    await asyncio.sleep(0.05)
+    for one in waiting:
+        one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    asked: list[RateFile] = []
+
+    async def ask(store: RateFile) -> float:
+        asked.append(store)
+        return 0.0
+
+    monkeypatch.setattr(RateFile, "ask", ask)
+    await asyncio.sleep(0.4)
+    assert asked == []
+
+
+async def test_a_hold_that_began_without_the_store_is_told_later(
+    limited: tuple[SharedRateLimiter, RateFile], broken: Broken
+) -> None:
+    limiter, other = limited
+    broken.is_broken = True
+    limiter.hold(30)
+    limiter.lose_store(SharedRateError("gone"))
+    limiter.lose_store(SharedRateError("gone"))
+    assert limiter.state == "waiting"
+    broken.is_broken = False
+    while limiter.state != "shared":
+        await asyncio.sleep(0.01)
+    assert await other.ask() > 20
+
+
+async def test_a_realtime_question_that_is_cancelled_keeps_no_minute(
+    limited: tuple[SharedRateLimiter, RateFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter, other = limited
+    ask, asked = RateFile.ask_realtime, asyncio.Event()
+
+    async def slow(store: RateFile, owner: str) -> float:
+        wait = await ask(store, owner)
+        asked.set()
+        await asyncio.sleep(60)
+        return wait
+
+    monkeypatch.setattr(RateFile, "ask_realtime", slow)
+    asking = asyncio.create_task(limiter.realtime.ask("a"))
+    await asked.wait()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    monkeypatch.setattr(RateFile, "ask_realtime", ask)
+    await asyncio.sleep(0.05)
+    assert await other.ask_realtime("b") == 0
+
+
+async def test_a_store_that_fails_after_a_message_was_sent_fails_nothing(
+    limited: tuple[SharedRateLimiter, RateFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter, _ = limited
+
+    async def fails(store: RateFile, owner: str) -> None:
+        raise TypeError("an answer that was not expected")
+
+    monkeypatch.setattr(RateFile, "realtime_sent", fails)
+    monkeypatch.setattr(RateFile, "realtime_not_sent", fails)
+    assert await limiter.realtime.ask("a") == 0
+    await limiter.realtime.not_sent("a")
+    assert await limiter.realtime.ask("b") > 0, "the store still has the minute of a"
+    await limiter.realtime.sent("b")
+
+
+async def test_what_the_store_should_know_is_told_before_the_client_is_closed(
+    tmp_path: Path,
+) -> None:
+    pace = Pace(100, 1)
+    store, other = (RateFile(str(tmp_path / "rate"), pace) for _ in range(2))
+    await store.open()
+    limiter = SharedRateLimiter(store, pace=pace, alone=None, concurrency=1)
+    limiter.hold(30)
+    await limiter.close()
+    assert await other.ask() > 20
+    await other.close()
