@@ -32,8 +32,8 @@ class SharedRate:
     - `where`: a path, for processes of one machine. For several machines, the address of a Redis server
       (`redis://`, `rediss://`, `unix://`; extra `redis`) or of a PostgreSQL database (`postgresql://`;
       extra `postgres`), which gets a table `gateway_sms.rate`.
-    - `per_second`, `burst`: at most `per_second * W + burst` requests of all processes leave in any
-      window of W seconds. Each process must name the same.
+    - `per_second`, `burst`: at most `per_second * W + burst` requests of all processes are permitted in
+      any window of W seconds, and each leaves within 250 ms. Each process must name the same.
     - `account`: processes that name another account do not share. For a path, name another path.
     - `alone`: requests a second that this process may send while the store cannot be reached; n
       processes then send up to `n * alone`. None: nothing is sent until the store is back. A
