@@ -75,6 +75,7 @@ class _Watched:
         self._lines = lines
         self._may_be_split = False
         self._may_be_empty = False
+        self._between = f'"{delimiter}"'
         # Where a cell is quoted properly, a quote is beside a delimiter or beside another quote.
         delimiter = re.escape(delimiter)
         beside = f'"\n{delimiter}'
@@ -86,7 +87,7 @@ class _Watched:
 
     def __iter__(self) -> Iterator[str]:
         for content in self._lines:
-            if '"' in content:
+            if '"' in content and not self._is_all_quoted(content):
                 if self._inside_a_cell.search(content):
                     self.is_odd = self._may_be_split = True
                 if '""' in content and self._empty_after_blank.search(content):
@@ -94,6 +95,14 @@ class _Watched:
             if not content.isascii() and _TYPOGRAPHIC.search(content):
                 self.is_odd = self._may_be_split = True
             yield content
+
+    def _is_all_quoted(self, content: str) -> bool:
+        """Whether each cell of a line is quoted, and no quote is inside one. Much faster than a search."""
+        return (
+            content.startswith('"')
+            and content.endswith('"\n')
+            and content.count('"') == 2 * content.count(self._between) + 2
+        )
 
     def check(self, cells: Sequence[str], line: int) -> None:
         """Raise BrokenRowError if the row of these lines has a quote inside a cell."""

@@ -104,10 +104,10 @@ class CSVTable:
                     raise self._ambiguous(number_at, at, line)
             for at in rest:
                 cell = cells[at] if at < len(cells) else ""
-                # Fast path: most cells begin with a letter, or with another digit than 0.
-                if ("A" <= cell < "\x7f" or "1" <= cell < ":" or cell[:1].isalpha()) and cell[
-                    3:4
-                ] != ":":
+                # Fast path: most cells begin with a letter, but not as tel:, or with a digit but 0.
+                if cell[3:4] != ":" and (
+                    "A" <= cell < "\x7f" or "1" <= cell < ":" or cell[:1].isalpha()
+                ):
                     continue
                 if is_international(cell):
                     raise self._ambiguous(number_at, at, line)
