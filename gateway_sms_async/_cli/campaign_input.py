@@ -39,8 +39,8 @@ _BLANK_LINES_AT_END = re.compile(r"(?:\n\s*)+\Z")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipientOptions:
-    """The options on how the list is read, and which of its recipients are sent to."""
+class ListOptions:
+    """The options on how a list is read."""
 
     number_column: Annotated[
         list[str] | None,
@@ -56,6 +56,16 @@ class RecipientOptions:
     delimiter: Annotated[
         str | None, option("The character between two columns, if it is not detected.")
     ] = None
+
+    def columns(self) -> NumberColumns:
+        """Return how to find the columns of numbers."""
+        return NumberColumns(tuple(self.number_column or ()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipientOptions(ListOptions):
+    """The options on how the list is read, and which of its recipients are sent to."""
+
     default_region: Annotated[
         str | None,
         option("The country of numbers without an international prefix, such as IT."),
@@ -83,7 +93,7 @@ class RecipientOptions:
                     read_exclusions(
                         file,
                         read_number,
-                        columns=NumberColumns(tuple(self.number_column or ())),
+                        columns=self.columns(),
                         encoding=self.encoding,
                         delimiter=self.delimiter,
                         on_read=on_read,
@@ -96,7 +106,7 @@ class RecipientOptions:
         self, file: str, fields: Sequence[str], exclusions: Iterable[Exclusions]
     ) -> Generator[RecipientList]:
         """Open the list, and show how many rows are read. Raises ListError."""
-        wanted = NumberColumns(tuple(self.number_column or ()))
+        wanted = self.columns()
         names = [name for excluded in exclusions for name in excluded.columns]
         # A name that the list has not, but a file of --exclude has, was meant for that file.
         columns = wanted._replace(binding=not wanted.are_all_among(names))

@@ -173,16 +173,26 @@ class CSVTable:
                 columns.append(name)
                 names.append(name)
         line_at, reason_at = map(names.index, additions)
-        # Excel reads a file as UTF-8 only with a byte order mark, so keep it if there was one.
-        marked = self._text.marked or self._text.needs_mark
-        file.write(("\ufeff" if marked else "") + self._header.excel)
-        writer = RowWriter(file, self._header.delimiter)
-        writer.write(columns)
+        writer = self._begin(file, columns)
         for (line, cells), reason in zip(self._read(), reasons, strict=False):
             if reason is not None:
                 cells.extend([""] * (len(columns) - len(cells)))
                 cells[line_at], cells[reason_at] = str(line), guard(flatten(reason))
                 writer.write(cells)
+
+    def divide(self, parts: Iterable[int], files: Sequence[IO[str]]) -> None:
+        writers = [self._begin(file, self._header.columns) for file in files]
+        for (_, cells), part in zip(self._read(), parts, strict=False):
+            writers[part].write(cells)
+
+    def _begin(self, file: IO[str], columns: Sequence[str]) -> RowWriter:
+        """Write the header, and return the writer of the rows."""
+        # Excel reads a file as UTF-8 only with a byte order mark, so keep it if there was one.
+        marked = self._text.marked or self._text.needs_mark
+        file.write(("\ufeff" if marked else "") + self._header.excel)
+        writer = RowWriter(file, self._header.delimiter)
+        writer.write(columns)
+        return writer
 
 
 def _number_at(cells: Sequence[str], at: int) -> str:

@@ -67,6 +67,9 @@ class Format(Protocol):
         that a text uses; line and reason are named so that they do not replace one.
         """
 
+    def divide(self, parts: Iterable[int], files: Sequence[IO[str]]) -> None:
+        """Write each row, as it is, to one of the files. `parts` has the index of it for each row."""
+
 
 def flatten(reason: str) -> str:
     """Return a reason without line breaks and control characters."""
@@ -125,6 +128,14 @@ class PlainLines:
             if reason is not None:
                 file.write(f"{mark}{number}  # line {line}: {flatten(reason)}\n")
                 mark = ""
+
+    def divide(self, parts: Iterable[int], files: Sequence[IO[str]]) -> None:
+        for file in files:
+            file.write("\ufeff" if self._text.needs_mark else "")
+        each = iter(parts)
+        for content in self._text.lines():
+            if _split_comment(content.strip())[0]:
+                files[next(each)].write(content.rstrip("\n") + "\n")
 
 
 def _split_comment(content: str) -> tuple[str, str]:

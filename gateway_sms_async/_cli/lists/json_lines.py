@@ -217,6 +217,12 @@ class JSONLines:
             file.write(mark + msgspec.json.encode(row).decode() + "\n")
             mark = ""
 
+    def divide(self, parts: Iterable[int], files: Sequence[IO[str]]) -> None:
+        for file in files:
+            file.write("\ufeff" if self._text.needs_mark else "")
+        for (_, item), part in zip(self._read(), parts, strict=False):
+            files[part].write(msgspec.json.encode(item).decode() + "\n")
+
 
 def _kind_of_part(content: str) -> str | None:
     """Return the kind of JSON that cannot be an item because of its first or last character."""

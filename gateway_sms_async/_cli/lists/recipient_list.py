@@ -126,3 +126,13 @@ def write_rows(
         else map(reasons.get, count())
     )
     recipients.format.write(each, recipients.fields, file)
+
+
+def divide_rows(
+    recipients: RecipientList, part_of: Callable[[int, Row], int], files: Sequence[IO[str]]
+) -> None:
+    """Write each row, as it is, to the file that `part_of` returns for its position and row.
+
+    Each file is a list in the format of the whole one.
+    """
+    recipients.format.divide(starmap(part_of, enumerate(recipients.rows())), files)
