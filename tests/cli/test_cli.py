@@ -255,7 +255,7 @@ def test_wrong_usage_is_2(args: tuple[str, ...]) -> None:
     [
         (
             ("--simulate", "--sandbox"),
-            "--simulate cannot be combined with --sandbox, --base-url, --token-file or",
+            "--simulate cannot be combined with --sandbox, --base-url, --token-file, --proxy or",
         ),
         (("--simulate", "--body-file", "x"), "give either --body or --body-file"),
         (("--simulate", "--rejects", NAMES), "--rejects would overwrite a file that is read"),
