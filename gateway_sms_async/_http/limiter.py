@@ -118,7 +118,7 @@ class RateLimiter:
         self._bulk: deque[asyncio.Future[Slot]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        self.realtime = RealtimePace()
+        self.realtime: RealtimePace = RealtimePace()
 
     @property
     def state(self) -> RateState:
