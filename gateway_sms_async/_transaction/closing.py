@@ -294,7 +294,8 @@ class MessageCloser:
         them is on the message. Without recipients, a refusal as "already closed" may also be the
         answer to a copy of this close.
         """
-        if is_unchanged if last is not None else self._message.refused_as_closed:
+        may_be_of_others = self._message.refused_as_closed if last is None else is_unchanged
+        if may_be_of_others:
             # A gateway that loses recipients would show the same.
             self._requests.outside_close.count()
 

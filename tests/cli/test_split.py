@@ -128,7 +128,7 @@ def test_the_column_may_be_chosen_and_an_ambiguous_list_is_refused(tmp_path: Pat
     assert [file.read_text() for file in by_mobile] != first
 
 
-@pytest.mark.parametrize("parts", ["0", "1", "-2", "1001", "x"])
+@pytest.mark.parametrize("parts", ["0", "1", "-2", "501", "x"])
 def test_a_number_of_parts_that_makes_no_sense(tmp_path: Path, parts: str) -> None:
     path = written(tmp_path, PLAIN, "a.txt")
     assert invoke("split", str(path), "--parts", parts).exit_code == 2
@@ -138,3 +138,8 @@ def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     path = written(tmp_path, PLAIN, "a.txt")
     done = invoke("split", str(path), "--parts", "2", "--folder", str(tmp_path / "missing"))
     assert "give a file to write to" in one_line(done)
+
+
+def test_as_many_parts_as_are_allowed(tmp_path: Path) -> None:
+    path = written(tmp_path, PLAIN, "a.txt")
+    assert len(parts_of(path, 500)) == 500

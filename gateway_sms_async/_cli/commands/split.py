@@ -21,7 +21,8 @@ from ..terminal.console import print_json, print_status
 from ..terminal.lists import print_list
 from ..terminal.progress import show_rows_read
 
-_MOST_PARTS = 1_000
+# All are open at once, and many systems allow a process 1,024 open files.
+_MOST_PARTS = 500
 
 _NO_NAME = "list"
 
