@@ -4,7 +4,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._auth.api_key import ApiKey
-from ._campaign.stored import purge_journal, read_journal
 from ._client import GatewayClient
 from ._delivery.state import DeliveryState
 from ._events import (
@@ -26,6 +25,7 @@ from ._rate.shared import SharedRate
 from ._receipt import InvalidRecipient, Outcome, Progress, Receipt
 from ._recipients.numbers import normalize
 from ._recipients.recipient import Fields, Recipient, RecipientLike, Recipients
+from ._shards.reading import purge_journal, read_journal
 from ._text import TextSize, measure, to_gsm
 from ._transaction.transaction import Transaction
 from ._version import __version__

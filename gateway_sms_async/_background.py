@@ -19,7 +19,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack
 
-from ._campaign.stored import read_progress
 from ._cancellation import GRACE_PERIOD, drain
 from ._client import GatewayClient
 from ._journal.lock import JournalLock
@@ -27,6 +26,7 @@ from ._messages.draft import Options
 from ._private_folder import create_private_folder, foreign_access
 from ._receipt import Progress, Receipt
 from ._recipients.recipient import Recipients
+from ._shards.reading import read_progress
 from ._transaction.results import shortfall
 from .errors import BulkSendError, GatewayError, JournalError, JournalLockedError
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import anyio
 
-__all__ = ["GRACE_PERIOD", "drain", "wait_for", "wait_shielded"]
+__all__ = ["GRACE_PERIOD", "drain", "in_thread", "wait_for", "wait_shielded"]
 
 T = TypeVar("T")
 
@@ -103,3 +103,9 @@ async def wait_shielded(future: asyncio.Future[T]) -> T:
     if cancelled is not None:
         raise cancelled
     return future.result()
+
+
+async def in_thread(function: Callable[..., T], *args: Any) -> T:
+    """Call a function that blocks in a thread; if the caller is cancelled, first wait for its end."""
+    running = asyncio.get_running_loop().run_in_executor(None, function, *args)
+    return await wait_shielded(running)

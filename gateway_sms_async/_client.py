@@ -37,6 +37,8 @@ from ._rate.shared import SharedRate
 from ._receipt import Progress, Receipt
 from ._recipients.recipient import Recipients, RowError
 from ._recipients.source import Source
+from ._shards.campaign import NewSource, ShardedCampaign, ShardLimits
+from ._shards.folder import ShardFolder, check_shards, is_sharded
 from ._transaction.transaction import Transaction
 from .errors import BulkSendError, InvalidRequestError, NotFoundError
 from .models import Message
@@ -246,6 +248,7 @@ class GatewayClient:
         exclude: Iterable[str] | None = None,
         max_cost: Decimal | float | str | None = None,
         max_recipients: int | None = None,
+        shards: int = 1,
     ) -> Receipt:
         """Send one text to all recipients of a sync or async iterable, to each number once.
 
@@ -277,6 +280,13 @@ class GatewayClient:
         `journal` names a new file. The whole source is written to it before the first request, and
         then every later step, so that `resume_bulk` can continue after a crash. The file holds
         numbers and texts and is readable by its owner only.
+
+        `shards`, from 2 to 1,000, is for lists of many millions: `journal` is then a folder with a
+        journal for each shard, of half a million to a million recipients. Takes the memory of two
+        shards instead of the whole list. A number is in one shard only. The list is read to its end
+        before anything is sent, and an end before that sends nothing and names nobody. The numbers
+        and outcomes in the receipt are read from the journals when they are used, which blocks, and
+        its `elapsed` is the sum of all shards.
 
         `max_recipients` and `max_cost` (in euro) stop the campaign before it exceeds them;
         `resume_bulk` takes higher ones. The last message takes only as many recipients as still
@@ -324,6 +334,20 @@ class GatewayClient:
             max_recipients=max_recipients,
         )
         check_stop(stop)
+        if check_shards(shards, journal):
+            assert journal is not None
+            return await self._core.run(
+                ShardedCampaign(
+                    ShardFolder.create(journal),
+                    lambda: self._view(bulk=True),
+                    base_url=self._base_url,
+                    concurrency=self._concurrency,
+                    source=NewSource(source, settings, shards),
+                    on_progress=on_progress,
+                    total=source.size if total is None else total,
+                ),
+                stop,
+            )
         campaign = await new_campaign(
             self._view(bulk=True),
             source,
@@ -373,6 +397,19 @@ class GatewayClient:
         BulkSendError as `send_bulk` does.
         """
         check_stop(stop)
+        if is_sharded(journal):
+            limits = ShardLimits(max_cost, max_recipients)
+            return await self._core.run(
+                ShardedCampaign(
+                    ShardFolder.open(journal),
+                    lambda: self._view(bulk=True),
+                    base_url=self._base_url,
+                    concurrency=self._concurrency,
+                    limits=limits,
+                    on_progress=on_progress,
+                ),
+                stop,
+            )
         campaign = await load_campaign(
             self._view(bulk=True),
             journal,

@@ -9,13 +9,13 @@ import asyncio
 import logging
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import anyio
 
 from ._arguments import check_count, check_number, check_timeout
 from ._auth.account import ConnectionSettings
 from ._auth.api_key import RenewedToken
-from ._campaign.campaign import Campaign
 from ._cancellation import GRACE_PERIOD
 from ._events import Emit, Stats
 from ._http.address import check_proxy
@@ -70,6 +70,20 @@ class SessionSettings:
             raise TypeError("connector must be an aiohttp connector, or a function that makes one")
         if self.proxy is not None:
             check_proxy(self.proxy)
+
+
+class Campaign(Protocol):
+    """What runs on a client until it is done, or halted."""
+
+    done: asyncio.Event
+
+    async def run(self, stop: asyncio.Event | None) -> Receipt:
+        """Run, and return the receipt."""
+        ...
+
+    def halt(self, reason: str) -> None:
+        """Send nothing new."""
+        ...
 
 
 class ClientCore:

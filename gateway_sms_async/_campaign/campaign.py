@@ -29,6 +29,7 @@ from .._recipients.source import Source
 from .._transaction.builder import MessageBuilder
 from .._transaction.message import RestartMessageError
 from .._transaction.results import completed, describe, unaccounted
+from .._transaction.spending import Spent
 from ..errors import GatewayError, JournalError, LimitReachedError
 from .backlog import read_rest
 from .bookkeeping import Bookkeeping
@@ -188,6 +189,16 @@ class Campaign:
             self._feeder.cancel()
         for builder in self._outstanding.live:
             builder.halt()
+
+    @property
+    def spent(self) -> Spent:
+        """What it has spent, or may still spend."""
+        return self._spending.spent(self._tuning.orphans)
+
+    @property
+    def careful(self) -> bool:
+        """Whether each message is one POST and one close, from the start or since a double."""
+        return self._tuning.careful
 
     def new_message(self, number: int | None = None) -> MessageBuilder:
         """Return a message of this campaign: the next one, or the one of an earlier run."""

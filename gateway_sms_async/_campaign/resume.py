@@ -22,15 +22,18 @@ from .._messages.draft import Draft, Options
 from .._receipt import Progress, Receipt
 from .._recipients.source import Source
 from .._transaction.restore import restore_message
-from .._transaction.spending import SpendingLimit
+from .._transaction.spending import SpendingLimit, Spent
 from .._transaction.tuning import Tuning
 from ..errors import JournalError
+from .accounts import accepted_on, check_accounts, count_of
 from .backlog import Backlog
 from .campaign import Campaign
 from .state import CampaignState, new_spending, new_tuning
-from .stored import accepted_on, check_accounts, count_of, stored_receipt, stored_results
+from .stored import stored_receipt, stored_results
 
-__all__ = ["load_campaign"]
+__all__ = ["load_campaign", "spending_of"]
+
+_NOTHING = Spent()
 
 
 async def load_campaign(
@@ -42,12 +45,16 @@ async def load_campaign(
     max_cost: Decimal | float | str | None,
     max_recipients: int | None,
     on_progress: Callable[[Progress], object] | None,
+    elsewhere: Spent = _NOTHING,
+    careful: bool = False,
 ) -> Campaign | Receipt:
     """Return the campaign of a journal, ready to run, or its receipt if it is finished.
 
     `concurrency` is the client's, which the campaign does not exceed. `max_cost` and
-    `max_recipients` replace those of the start for this run, None keeps them. Raises JournalError if
-    the journal cannot be used, or its campaign was sent to another base URL.
+    `max_recipients` replace those of the start for this run, None keeps them. Of one shard of a
+    campaign, `elsewhere` is what the others have spent; `careful` makes it careful even if its
+    journal does not say so. Raises JournalError if the journal cannot be used, or its campaign was
+    sent to another base URL.
     """
     limits = _limits(max_cost, max_recipients)
     with session.open_messages.message_coming() as shown_closed:
@@ -63,7 +70,7 @@ async def load_campaign(
                 await journal.close()
                 return receipt
             with journal.checked():
-                check_accounts(journal, saved)
+                check_accounts(journal.path, saved)
                 campaign = await _from_saved(
                     session,
                     journal,
@@ -71,6 +78,8 @@ async def load_campaign(
                     replace(saved.settings, **limits),
                     concurrency=min(saved.settings.concurrency, concurrency),
                     on_progress=on_progress,
+                    elsewhere=elsewhere,
+                    careful=careful,
                 )
                 await _restore_messages(campaign, session, journal, saved, shown_closed)
                 return campaign
@@ -98,6 +107,8 @@ async def _from_saved(
     *,
     concurrency: int,
     on_progress: Callable[[Progress], object] | None,
+    elsewhere: Spent,
+    careful: bool,
 ) -> Campaign:
     # The whole source is in the journal: nothing more is read.
     source = Source(())
@@ -109,8 +120,8 @@ async def _from_saved(
         settings,
         CampaignState(
             results=await stored_results(journal, saved, session),
-            tuning=_tuning(saved),
-            spending=_spending(saved, settings),
+            tuning=_tuning(saved, careful=careful),
+            spending=spending_of(saved, settings, elsewhere),
             backlog=Backlog(journal, saved.position.pending()),
             next_number=saved.position.next_number,
         ),
@@ -139,7 +150,7 @@ async def _restore_messages(
             campaign.adopt(builder)
 
 
-def _tuning(saved: Saved) -> Tuning:
+def _tuning(saved: Saved, *, careful: bool) -> Tuning:
     """Return the tuning that the last run ended with."""
     tuning = new_tuning(saved.settings)
     position = saved.position
@@ -151,12 +162,14 @@ def _tuning(saved: Saved) -> Tuning:
         tuning.lists_hold_invalid = run.lists_hold_invalid
     if any(one.ended is not None and one.ended.doubled for one in position.messages.values()):
         tuning.careful = True
+    # Not in the settings: so the campaign writes it to its journal.
+    tuning.careful = tuning.careful or careful
     return tuning
 
 
-def _spending(saved: Saved, settings: Settings) -> SpendingLimit:
+def spending_of(saved: Saved, settings: Settings, elsewhere: Spent = _NOTHING) -> SpendingLimit:
     """Return the limits, with what the earlier runs have spent or may still spend."""
-    spending = new_spending(settings)
+    spending = new_spending(settings, elsewhere)
     spending.spent_before = saved.position.wasted
     messages = saved.position.messages.values()
     for message in messages:

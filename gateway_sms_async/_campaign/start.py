@@ -6,7 +6,7 @@ with here, and nowhere else: `preview` and the command line use the same setting
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Set as AbstractSet
 from dataclasses import dataclass, field
 from decimal import Decimal
 from os import PathLike
@@ -18,7 +18,7 @@ from .._journal.journal import Journal
 from .._journal.schema import Settings
 from .._messages.draft import Draft, Options
 from .._receipt import Progress
-from .._recipients.batches import Batcher, read_excluded
+from .._recipients.batches import Batcher, excluded_keys
 from .._recipients.national import number_reader, only_in_use
 from .._recipients.source import Source
 from .._template import field_check
@@ -82,15 +82,28 @@ class CampaignSettings:
         """Whether the recipient list of every message is read."""
         return check_verify(self.verify)
 
+    @property
+    def read(self) -> Callable[[str], str]:
+        """What turns a number as written into the gateway's form."""
+        read = number_reader(self.default_region)
+        return only_in_use(read) if self.strict_numbers else read
+
+    def excluded_keys(self) -> AsyncIterator[list[int]]:
+        """Yield the digits of the numbers in `exclude`; raises ValueError for an invalid one."""
+        # A number to exclude need not be in use.
+        return excluded_keys(self.exclude, number_reader(self.default_region))
+
     async def batcher(self) -> Batcher:
         """Return what validates the recipients; raises ValueError for a number in `exclude`."""
-        read = number_reader(self.default_region)
+        return self.batcher_without({key async for keys in self.excluded_keys() for key in keys})
+
+    def batcher_without(self, excluded: AbstractSet[int]) -> Batcher:
+        """Return what validates the recipients; numbers with the digits in `excluded` are left out."""
         return Batcher(
             self.draft.placeholders,
             allow_missing_fields=self.allow_missing_fields,
-            read=only_in_use(read) if self.strict_numbers else read,
-            # A number to exclude need not be in use.
-            excluded=await read_excluded(self.exclude, read),
+            read=self.read,
+            excluded=excluded,
             check=field_check(self.draft.body),
         )
 

@@ -10,11 +10,14 @@ from decimal import Decimal
 
 from .._journal.schema import Settings
 from .._transaction.results import Results
-from .._transaction.spending import SpendingLimit
+from .._transaction.spending import SpendingLimit, Spent
 from .._transaction.tuning import Tuning
 from .backlog import Backlog
 
 __all__ = ["CampaignState", "new_spending", "new_tuning"]
+
+
+_NOTHING = Spent()
 
 
 @dataclass(slots=True)
@@ -38,9 +41,10 @@ def new_tuning(settings: Settings) -> Tuning:
     )
 
 
-def new_spending(settings: Settings) -> SpendingLimit:
-    """Return the spending limits of a campaign, with nothing spent."""
+def new_spending(settings: Settings, elsewhere: Spent = _NOTHING) -> SpendingLimit:
+    """Return the spending limits of a campaign, with nothing spent but by others of its shards."""
     return SpendingLimit(
         max_recipients=settings.max_recipients,
         max_cost=None if settings.max_cost is None else Decimal(settings.max_cost),
+        elsewhere=elsewhere,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 from os import PathLike
@@ -17,11 +17,9 @@ from .._receipt import Marks, Progress, Receipt, RecipientOutcome
 from .._recipients.batches import Batcher
 from .._transaction.results import Results, shortfall, unaccounted
 from ..errors import JournalCorruptError, JournalError
+from .accounts import accepted_on, count_of, progress_of
 
 __all__ = [
-    "accepted_on",
-    "check_accounts",
-    "count_of",
     "journal_numbers",
     "purge_journal",
     "read_campaign",
@@ -65,7 +63,7 @@ async def read_progress(path: str | PathLike[str]) -> Progress:
     journal, saved = await Journal.snapshot(path)
     try:
         with journal.checked():
-            return _progress(saved)
+            return progress_of(saved)
     finally:
         await journal.close()
 
@@ -213,63 +211,3 @@ async def _add_ended(journal: Journal, results: Results, message: SavedMessage) 
             results.add_recipients(
                 {outcome: [await journal.recipients(recipients)]}, ended.message_id
             )
-
-
-def accepted_on(message: SavedMessage) -> int:
-    """Return how many recipients of a message that has ended were accepted."""
-    ended = message.ended
-    assert ended is not None
-    if ended.accepted is not None:
-        return ended.accepted
-    others = (*ended.invalid, *ended.doubled, *ended.unknown, *ended.unsent)
-    return count_of(message.recipients) - count_of(others)
-
-
-def check_accounts(journal: Journal, saved: Saved) -> None:
-    """Raise JournalCorruptError if the log does not account for every recipient, each once.
-
-    Counts only; `stored_receipt` does the same with the recipients themselves.
-    """
-    counted = saved.duplicates + count_of(saved.excluded) + len(saved.invalid)
-    counted += count_of(saved.position.pending())
-    for message in saved.position.messages.values():
-        ended = message.ended
-        if ended is not None:
-            others = count_of((*ended.invalid, *ended.doubled, *ended.unknown))
-            counted += accepted_on(message) + others
-        elif message.may_be_closed or message.message_id is not None:
-            counted += count_of(message.recipients)
-    if counted != saved.total:
-        raise JournalCorruptError(
-            f"{journal.path}: the journal is damaged: it accounts for {counted:,} recipients of "
-            f"{saved.total:,}"
-        )
-
-
-def _progress(saved: Saved) -> Progress:
-    """Return the counts of a campaign as its log has them."""
-    accepted = invalid = doubled = unknown = 0
-    for message in saved.position.messages.values():
-        ended = message.ended
-        if ended is not None:
-            accepted += accepted_on(message)
-            invalid += count_of(ended.invalid)
-            doubled += count_of(ended.doubled)
-            unknown += count_of(ended.unknown)
-        elif message.may_be_closed:
-            unknown += count_of(message.recipients)
-    return Progress(
-        total=saved.total,
-        read=saved.total,
-        accepted=accepted,
-        invalid=len(saved.invalid) + invalid,
-        duplicates=saved.duplicates,
-        unknown=unknown,
-        unsent=max(0, saved.recipients - accepted - invalid - doubled - unknown),
-        elapsed=saved.position.runs[-1].elapsed if saved.position.runs else 0.0,
-    )
-
-
-def count_of(ranges: Sequence[tuple[int, int]]) -> int:
-    """Return how many recipients these ranges of ordinals hold."""
-    return sum(end - first for first, end in ranges)

@@ -8,9 +8,9 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from .._campaign.stored import read_campaign
 from .._http.address import PRODUCTION, SANDBOX, choose_base_url
 from .._receipt import Receipt
+from .._shards.reading import read_campaign
 from .options import AccountOptions, option
 from .terminal.console import print_status
 

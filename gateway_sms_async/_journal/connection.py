@@ -7,6 +7,7 @@ know only that one. The content of a file is not trusted: SQLite runs nothing th
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import sys
 from collections.abc import Generator
@@ -23,6 +24,7 @@ __all__ = [
     "connect",
     "connect_new",
     "connect_unlocked",
+    "discard",
     "explained",
     "pragma",
     "rollback_of",
@@ -30,12 +32,21 @@ __all__ = [
 ]
 
 
+_FIRST_WRITTEN = "a new journal is first written to this name"
+
+
+_MOVE = "; move it, or name another journal"
+
+
+_OWN_SUFFIXES = {".db", ".json", ".places", ".spool"}
+
+
 def connect_new(path: Path) -> sqlite3.Connection:
     """Create a file, readable by its owner only, and connect to it.
 
     A file that a killed process has left under this name is deleted: nothing of it was sent.
     """
-    _discard(path)
+    discard(path)
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
     os.close(os.open(path, flags, 0o600))
     try:
@@ -143,15 +154,17 @@ def _decode(text: bytes) -> str:
     return text.decode(errors="replace")
 
 
-def _discard(path: Path) -> None:
+def discard(path: Path) -> None:
     """Delete a new journal that a killed process has left, unless it is something else."""
+    if path.is_dir() and not path.is_symlink():
+        _discard_folder(path)
+        return
     rollback = rollback_of(path)
     check_plain(rollback)
     if check_plain(path):
         if is_foreign_database(path):
             raise JournalError(
-                f"{path}: a new journal is first written to this name, and it is the database of "
-                "another program; move it, or name another journal"
+                f"{path}: {_FIRST_WRITTEN}, and it is the database of another program{_MOVE}"
             )
         # An older version of this library may be writing it.
         with suppress(JournalCorruptError):
@@ -159,6 +172,16 @@ def _discard(path: Path) -> None:
         path.unlink()
     with suppress(FileNotFoundError):
         rollback.unlink()
+
+
+def _discard_folder(path: Path) -> None:
+    """Delete the folder of a new campaign in shards."""
+    for file in path.iterdir():
+        if not _OWN_SUFFIXES.intersection(file.suffixes):
+            raise JournalError(
+                f"{path}: {_FIRST_WRITTEN}, and there is something else in it: {file.name}{_MOVE}"
+            )
+    shutil.rmtree(path)
 
 
 def _explain(path: Path, error: sqlite3.Error) -> JournalError:

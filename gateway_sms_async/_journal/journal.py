@@ -41,7 +41,7 @@ from .schema import (
 from .snapshot import Snapshot
 from .store import Store, check_new
 
-__all__ = ["Journal", "NullJournal"]
+__all__ = ["Journal", "NullJournal", "journal_path"]
 
 T = TypeVar("T")
 
@@ -88,19 +88,19 @@ class Journal:
     @classmethod
     async def create(cls, path: str | PathLike[str]) -> Self:
         """Create a journal; raises JournalError if that fails."""
-        self = cls(_absolute(path))
+        self = cls(journal_path(path))
         await self._start(lambda: Store.create(self.path))
         return self
 
     @staticmethod
     def check_new(path: str | PathLike[str]) -> None:
         """Raise JournalExistsError if a new journal cannot have this name. Creates nothing."""
-        check_new(_absolute(path))
+        check_new(journal_path(path))
 
     @classmethod
     async def open(cls, path: str | PathLike[str]) -> tuple[Self, Saved]:
         """Open a journal and read its content; raises JournalError if that fails."""
-        self = cls(_absolute(path))
+        self = cls(journal_path(path))
         return self, await self._load(lambda: Store.open(self.path))
 
     @classmethod
@@ -114,7 +114,7 @@ class Journal:
     @classmethod
     async def snapshot(cls, path: str | PathLike[str]) -> tuple[Self, Saved]:
         """Read a journal without locking it, as it is while another process writes it."""
-        self = cls(_absolute(path))
+        self = cls(journal_path(path))
         self.running = True
         return self, await self._load(lambda: Snapshot.open(self.path))
 
@@ -439,8 +439,8 @@ class NullJournal:
         """Do nothing: there is no file."""
 
 
-def _absolute(path: str | PathLike[str]) -> Path:
-    """Return the path as it is now: the working directory may change during the campaign."""
+def journal_path(path: str | PathLike[str]) -> Path:
+    """Return the path of a journal as it is now: the working directory may change later."""
     text = fspath(path)
     if not isinstance(text, str) or not text or "\0" in text:
         raise ValueError("journal is the path of a file, as text")

@@ -7,7 +7,14 @@ unusual ones one by one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set as AbstractSet
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+    Set as AbstractSet,
+)
 from itertools import chain, compress
 
 from .._receipt import InvalidRecipient, Marks, RecipientOutcome
@@ -21,7 +28,7 @@ from .recipient import RowError, coerce
 from .source import Held, Items, Refused, Taken, reason_of, written_of
 from .wire import WireRecipients, pack
 
-__all__ = ["Batch", "Batcher", "read_excluded"]
+__all__ = ["Batch", "Batcher", "are_plain", "begins_with_row", "checked", "excluded_keys"]
 
 # Items validated before the event loop gets a turn. A source must not block it, even if every
 # number is refused.
@@ -156,7 +163,7 @@ class Batcher:
             at_end = items.take(taken, wanted)
         finally:
             self._take(taken, batch)
-        if is_first and _begins_with_row(taken):
+        if is_first and begins_with_row(taken):
             items.failed = True
             raise RowError(f"recipients, position 0: {self.invalid[0].reason}")
         return at_end
@@ -167,7 +174,7 @@ class Batcher:
         if fields:
             plain = (
                 set(map(type, numbers)) == {str}
-                and _are_plain(fields, self._placeholders)
+                and are_plain(fields, self._placeholders)
                 and (self._check is None or not any(map(self._check, fields)))
             )
         else:
@@ -232,7 +239,7 @@ class Batcher:
             return
         written = ""
         try:
-            written, fields = _checked(item)
+            written, fields = checked(item)
             number = self._read(written)
         except Exception as error:  # noqa: BLE001 - any error concerns this recipient only
             self._refuse(written or written_of(item), reason_of(error), position)
@@ -270,17 +277,19 @@ class Batcher:
         return False
 
 
-async def read_excluded(exclude: Iterable[str] | None, read: Callable[[str], str]) -> set[int]:
-    """Return the digits of the numbers not to send to, in each notation that is accepted.
+async def excluded_keys(
+    exclude: Iterable[str] | None, read: Callable[[str], str]
+) -> AsyncIterator[list[int]]:
+    """Yield the digits of the numbers not to send to, each in each notation that is accepted.
 
     Raises ValueError for a number that cannot be read: skipping it would mean texting it.
     """
-    excluded: set[int] = set()
     if exclude is None:
-        return excluded
+        return
     if isinstance(exclude, str | bytes | Mapping) or not isinstance(exclude, Iterable):
         raise TypeError("exclude is a list, or another iterable, of numbers as text")
     read = in_any_notation(read)
+    keys: list[int] = []
     for position, written in enumerate(exclude):
         try:
             number = read(coerce(written)[0])
@@ -291,14 +300,16 @@ async def read_excluded(exclude: Iterable[str] | None, read: Callable[[str], str
                 f"exclude, position {position}: {error.reason}; nothing is sent until every number "
                 "to exclude can be read"
             ) from None
-        excluded.add(digits_key(number))
-        excluded.update(map(digits_key, others(number)))
-        if not position % _SLICE:
+        keys += digits_key(number), *map(digits_key, others(number))
+        if len(keys) >= _SLICE:
+            yield keys
+            keys = []
             await asyncio.sleep(0)
-    return excluded
+    yield keys
 
 
-def _begins_with_row(taken: Taken) -> bool:
+def begins_with_row(taken: Taken) -> bool:
+    """Whether the first of these is a row with names: then surely all of the source are."""
     if taken.numbers or not taken.others:
         return False
     first = taken.others[0]
@@ -314,7 +325,7 @@ def _joined(first: Sequence[int], following: Sequence[int]) -> Sequence[int]:
     return [*first, *following]
 
 
-def _are_plain(dicts: Sequence[dict[str, str]], placeholders: tuple[str, ...]) -> bool:
+def are_plain(dicts: Sequence[dict[str, str]], placeholders: tuple[str, ...]) -> bool:
     """Whether all fields are text that can be sent, and each recipient has the fields that the text uses."""
     shapes = set(map(tuple, dicts))
     names = set(chain.from_iterable(shapes))
@@ -327,7 +338,7 @@ def _are_plain(dicts: Sequence[dict[str, str]], placeholders: tuple[str, ...]) -
     )
 
 
-def _checked(item: str | Held) -> Held:
+def checked(item: str | Held) -> Held:
     """Return a number and its fields; raises TypeError or ValueError if they cannot be used."""
     if isinstance(item, tuple):
         number, fields = item

@@ -98,6 +98,8 @@ def _take_pairs(pairs: Iterator[tuple[Any, ...]], taken: Taken) -> None:
 
 def _held(item: object) -> Held | Refused:
     """Return the number of a recipient and a copy of its fields, or why it is refused."""
+    if type(item) is Refused:
+        return item
     try:
         return coerce(item)
     except Exception as error:  # noqa: BLE001 - fields may be any mapping

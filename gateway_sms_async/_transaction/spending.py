@@ -9,13 +9,30 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ..errors import LimitReachedError
 
-__all__ = ["SpendingLimit"]
+__all__ = ["SpendingLimit", "Spent"]
 
 T = TypeVar("T", int, Decimal)
+
+
+class Spent(NamedTuple):
+    """What was sent, or may still be: recipients, euro, and the highest price of one recipient."""
+
+    recipients: int = 0
+    cost: Decimal = Decimal()
+    each: Decimal = Decimal()
+
+    def __or__(self, other: Spent) -> Spent:
+        """Return both together."""
+        return Spent(
+            self.recipients + other.recipients,
+            self.cost + other.cost,
+            max(self.each, other.each),
+        )
+
 
 _HIGHER = "To send to the rest, resume the journal with a higher"
 
@@ -26,21 +43,32 @@ _WITHOUT = (
 )
 
 
+_NOTHING = Spent()
+
+
 class SpendingLimit:
     """Limits on recipients and euro; None for no limit.
 
     The cost of deleted messages counts as spent, and so does that of opened messages whose answer
-    was lost: the gateway may charge when recipients are added, and refunds nothing.
+    was lost: the gateway may charge when recipients are added, and refunds nothing. `elsewhere` is
+    what other shards of the campaign have spent.
     """
 
-    def __init__(self, *, max_recipients: int | None, max_cost: Decimal | None) -> None:
+    def __init__(
+        self,
+        *,
+        max_recipients: int | None,
+        max_cost: Decimal | None,
+        elsewhere: Spent = _NOTHING,
+    ) -> None:
+        self._elsewhere = elsewhere
         self._max_recipients = max_recipients
         self._max_cost = max_cost
         self._recipients: dict[int, int] = {}
         self._costs: dict[int, Decimal] = {}
         # How many recipients are on messages without a price, which may be known later.
         self._unpriced: dict[int, int] = {}
-        self._each = Decimal()
+        self._each = elsewhere.each
         self._reached: LimitReachedError | None = None
         self.spent_before: Decimal = Decimal()
 
@@ -53,10 +81,11 @@ class SpendingLimit:
         """
         room = sys.maxsize
         if self._max_recipients is not None:
-            room = self._max_recipients - _total(self._recipients, held)
+            taken = self._elsewhere.recipients + _total(self._recipients, held)
+            room = self._max_recipients - taken
         if self._max_cost is not None and self._each:
             costs = {message: self._each * count for message, count in held.items()}
-            spent = self.wasted(orphans) + _total(self._spent(), costs)
+            spent = self._wasted_anywhere(orphans) + _total(self._message_costs(), costs)
             room = min(room, int((self._max_cost - spent) / self._each))
         return max(0, room)
 
@@ -71,12 +100,14 @@ class SpendingLimit:
 
     def no_room(self, orphans: int) -> LimitReachedError:
         """Return the error for a message that is not opened, because nothing more fits."""
-        sent = sum(self._recipients.values())
+        sent = self._elsewhere.recipients + sum(self._recipients.values())
         if self._max_recipients is not None and sent >= self._max_recipients:
             reached = f"{sent} recipients are sent to, max_recipients is {self._max_recipients}"
             higher = "max_recipients"
         else:
-            total = self.wasted(orphans) + sum(self._spent().values()) + self._each
+            total = (
+                self._wasted_anywhere(orphans) + sum(self._message_costs().values()) + self._each
+            )
             reached = (
                 f"one more recipient would make it {total:.2f} EUR, max_cost is {self._max_cost}"
             )
@@ -104,7 +135,8 @@ class SpendingLimit:
     def _reserve(
         self, message: int, recipients: int, price: Decimal | None, last: int, orphans: int
     ) -> None:
-        taken = sum((self._recipients | {message: recipients + last}).values())
+        taken = self._elsewhere.recipients
+        taken += sum((self._recipients | {message: recipients + last}).values())
         if self._max_recipients is not None and taken > self._max_recipients:
             raise LimitReachedError(
                 f"closing one more message would make it {taken} recipients, max_recipients is "
@@ -118,7 +150,8 @@ class SpendingLimit:
                     f"the gateway names a price that is not above 0, {_WITHOUT}"
                 )
             cost = max(Decimal(), price) + self._each * last
-            total = self.wasted(orphans) + sum((self._spent() | {message: cost}).values())
+            total = self._wasted_anywhere(orphans)
+            total += sum((self._message_costs() | {message: cost}).values())
             if total > self._max_cost:
                 raise LimitReachedError(
                     f"closing one more message would cost {total:.2f} EUR in all, max_cost is "
@@ -153,7 +186,15 @@ class SpendingLimit:
         """Return what may have been paid for messages that never went out, if a price is known."""
         return self.spent_before + orphans * self._each
 
-    def _spent(self) -> dict[int, Decimal]:
+    def spent(self, orphans: int) -> Spent:
+        """Return what this campaign has spent, or may still spend, without what others have."""
+        cost = self.wasted(orphans) + sum(self._message_costs().values())
+        return Spent(sum(self._recipients.values()), cost, self._each)
+
+    def _wasted_anywhere(self, orphans: int) -> Decimal:
+        return self._elsewhere.cost + self.wasted(orphans)
+
+    def _message_costs(self) -> dict[int, Decimal]:
         """Return what each message has cost or may have cost, as far as a price is known."""
         return self._costs | {one: self._each * count for one, count in self._unpriced.items()}
 

@@ -11,8 +11,8 @@ from os import PathLike
 from pathlib import PurePath
 from typing import IO, Self
 
-from ..._campaign.stored import journal_numbers
 from ..._receipt import InvalidRecipient, Outcome, Receipt
+from ..._shards.reading import journal_numbers
 from ...errors import InvalidNumberError
 from ..cells import RowWriter, guard, guard_number
 from ..lists.recipient_list import Row

@@ -31,6 +31,8 @@ from gateway_sms_async import BulkSendError, GatewayClient, GatewayError, Receip
 from gateway_sms_async._campaign import backlog
 from gateway_sms_async._http import transport as _transport
 from gateway_sms_async._journal.store import Store
+from gateway_sms_async._shards.folder import ShardFolder
+from gateway_sms_async._shards.spool import Spool
 from gateway_sms_async.testing import Simulator
 
 from ...support.paths import ROOT
@@ -139,15 +141,16 @@ class _Points:
         if len(self.passed) == self._kill:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def around(self, owner: Any, name: str) -> None:
+    def around(self, owner: Any, name: str, called: str = "") -> None:
         """Pass a point before and after a call."""
         original = getattr(owner, name)
+        called = called or name
 
         @functools.wraps(original)
         def watched(*args: Any, **kwargs: Any) -> Any:
-            self.passing(f"before {name}")
+            self.passing(f"before {called}")
             done = original(*args, **kwargs)
-            self.passing(f"after {name}")
+            self.passing(f"after {called}")
             return done
 
         setattr(owner, name, watched)
@@ -197,6 +200,10 @@ def _run_child(child: Child, ready: Callable[[], object]) -> Ended:
         points.around(Store, name)
     # Several rows of recipients, though there are only a few.
     backlog._TOGETHER = 2
+    for name in ("begin", "publish"):
+        points.around(ShardFolder, name, f"{name} the folder")
+    points.around(Spool, "write")
+    points.around(Path, "rename")
     points.around(os, "link")
     points.around_requests()
     for name in ("send", "sendmsg", "recv"):

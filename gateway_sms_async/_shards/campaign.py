@@ -1,0 +1,331 @@
+"""Runs the shards of a campaign: two at a time, or one where a limit or a slow close demands it.
+
+Each shard is a campaign of its own, resumed from its journal. What concerns the account, such as
+missing credit, stops all of them; what concerns one shard does not stop the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import reduce
+from operator import or_
+
+from .._campaign.campaign import Campaign
+from .._campaign.progress import ProgressReporter
+from .._campaign.resume import load_campaign
+from .._campaign.start import CampaignSettings
+from .._cancellation import GRACE_PERIOD, drain, in_thread
+from .._http.session import Session
+from .._messages.draft import Options
+from .._receipt import Progress, Receipt
+from .._recipients.source import Source
+from .._transaction.message import RestartMessageError
+from .._transaction.results import shortfall
+from .._transaction.spending import Spent
+from ..errors import (
+    BulkSendError,
+    GatewayError,
+    JournalLockedError,
+)
+from .account import ShardAccount, read_account
+from .folder import ShardFolder
+from .preparing import prepare
+from .receipt import progress_of, receipt_of, sum_of
+from .splitting import SourceFailedError
+
+__all__ = ["NewSource", "ShardLimits", "ShardedCampaign"]
+
+_AT_ONCE = 2
+
+
+_LOCKED_AGAIN = 0.2
+"""Seconds between attempts to open the journal of a shard that somebody else uses."""
+
+
+_LEAVING = 2 * GRACE_PERIOD
+"""Seconds that the shards have to end after a cancellation: the grace period, and their journals."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSource:
+    """A source that is not split yet, and what to send to it."""
+
+    recipients: Source
+    settings: CampaignSettings
+    shards: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardLimits:
+    """Limits of the whole campaign for this run; None keeps those of the start."""
+
+    max_cost: Decimal | float | str | None = None
+    max_recipients: int | None = None
+
+
+class ShardedCampaign:
+    """Runs once. `halt` may be called from outside at any time."""
+
+    def __init__(
+        self,
+        folder: ShardFolder,
+        new_session: Callable[[], Session],
+        *,
+        base_url: str,
+        concurrency: int,
+        source: NewSource | None = None,
+        limits: ShardLimits = ShardLimits(),
+        on_progress: Callable[[Progress], object] | None,
+        total: int | None = None,
+    ) -> None:
+        self._folder = folder
+        self._new_session = new_session
+        self._base_url = base_url
+        self._concurrency = concurrency
+        self._source = source
+        self._limits = limits
+        self._reporter = ProgressReporter(on_progress, self._failed)
+        self._total = total
+        self._started = time.monotonic()
+        self._accounts: list[ShardAccount] = []
+        self._progress: list[Progress] = []
+        self._read = 0
+        self._done_before = 0
+        self._running: set[asyncio.Task[None]] = set()
+        self._live: dict[int, Campaign] = {}
+        self._spent: dict[int, Spent] = {}
+        self._careful = False
+        self._reason: str | None = None
+        self._cause: BaseException | None = None
+        self._failure: BaseException | None = None
+        self._halting = asyncio.Event()
+        self.done: asyncio.Event = asyncio.Event()
+
+    def halt(self, reason: str, cause: BaseException | None = None) -> None:
+        """Send nothing new; requests in flight complete, and `run` ends."""
+        if self._reason is None:
+            self._reason, self._cause = reason, cause
+        self._halting.set()
+        for campaign in list(self._live.values()):
+            campaign.halt(reason, cause)
+
+    async def run(self, stop: asyncio.Event | None) -> Receipt:
+        """Send to all recipients; raise BulkSendError, with the receipt, if it ends before that."""
+        watcher = None if stop is None else asyncio.create_task(self._watch(stop))
+        try:
+            if self._source is not None and (receipt := await self._prepare(self._source)):
+                raise self._error(receipt, resumable=False)
+            self._accounts = [
+                await read_account(self._folder.journal(n)) for n in range(self._folder.shards)
+            ]
+            await self._run_all()
+            receipt = await self._receipt()
+        finally:
+            try:
+                self._reporter.report(self._sum())
+                tasks = list(self._reporter.tasks)
+                if watcher is not None:
+                    watcher.cancel()
+                    tasks.append(watcher)
+                await drain(tasks)
+            finally:
+                self._reporter.close()
+                await in_thread(self._folder.close)
+                self.done.set()
+        if self._failure is not None:
+            raise self._failure
+        if receipt.complete:
+            return receipt
+        raise self._error(receipt, resumable=not all(one.finished for one in self._accounts))
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self.halt("stopped on request")
+
+    def _failed(self, error: BaseException) -> None:
+        """Stop as on request; `run` raises the error at its end."""
+        if self._failure is None:
+            self._failure = error
+        self.halt(f"{type(error).__name__} was raised")
+
+    # The journals
+
+    async def _prepare(self, source: NewSource) -> Receipt | None:
+        """Write the journals; return a receipt if that was stopped: then nothing was sent."""
+        preparing = asyncio.create_task(
+            prepare(
+                self._folder,
+                source.recipients,
+                source.settings,
+                base_url=self._base_url,
+                shards=source.shards,
+                report=self._report_read,
+            )
+        )
+        halting = asyncio.create_task(self._halting.wait())
+        try:
+            await asyncio.wait({preparing, halting}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            halting.cancel()
+            if not preparing.done():
+                preparing.cancel()
+                await drain([preparing])
+        if not preparing.done() or preparing.cancelled():
+            self.halt("the source of recipients was cancelled")
+        elif error := preparing.exception():
+            self._stop_preparing(error)
+        else:
+            return None
+        return Receipt(source_exhausted=False)
+
+    def _stop_preparing(self, error: BaseException) -> None:
+        """Stop for an error of the source; raise any other one, as before anything is sent."""
+        if not isinstance(error, SourceFailedError):
+            raise error
+        cause = error.__cause__
+        self.halt(f"the source of recipients raised {type(cause).__name__}", cause)
+
+    def _report_read(self, read: int) -> None:
+        self._read = read
+        self._reporter.offer(self._sum)
+
+    # The shards
+
+    async def _run_all(self) -> None:
+        accounts = self._accounts
+        self._progress = [progress_of(one) for one in accounts]
+        self._done_before = sum(map(_settled, self._progress))
+        self._spent = {shard: one.spent for shard, one in enumerate(accounts)}
+        self._careful = any(one.careful for one in accounts)
+        waiting = deque(shard for shard, one in enumerate(accounts) if not one.finished)
+        at_once = self._at_once()
+        try:
+            while (waiting and not self._halting.is_set()) or self._running:
+                while waiting and len(self._running) < at_once and not self._halting.is_set():
+                    shard = waiting.popleft()
+                    self._running.add(asyncio.create_task(self._run_shard(shard)))
+                ended, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    self._running.discard(task)
+                    self._shard_ended(task)
+        except BaseException:
+            self.halt("cancelled")
+            for task in self._running:
+                task.cancel()
+            await drain(self._running, asyncio.get_running_loop().time() + _LEAVING)
+            raise
+
+    def _at_once(self) -> int:
+        """Return how many shards run at once: one if the first decides what is left for the next."""
+        settings = self._accounts[0].settings
+        limited = (
+            settings.max_cost is not None
+            or settings.max_recipients is not None
+            or self._limits != ShardLimits()
+        )
+        realtime = Options.from_wire(settings.options).realtime and not settings.test
+        return 1 if limited or realtime else _AT_ONCE
+
+    async def _run_shard(self, shard: int) -> None:
+        campaign = await self._load(shard)
+        if not isinstance(campaign, Campaign):
+            return
+        self._live[shard] = campaign
+        if self._reason is not None:
+            campaign.halt(self._reason, self._cause)
+        try:
+            await campaign.run(None)
+        finally:
+            del self._live[shard]
+            self._spent[shard] = campaign.spent
+            self._careful = self._careful or campaign.careful
+
+    async def _load(self, shard: int) -> Campaign | Receipt | None:
+        """Open the journal of a shard; None if somebody else uses it until the campaign is halted."""
+        others = [spent for other, spent in self._spent.items() if other != shard]
+        while not self._halting.is_set():
+            try:
+                return await load_campaign(
+                    self._new_session(),
+                    self._folder.journal(shard),
+                    base_url=self._base_url,
+                    concurrency=self._concurrency,
+                    max_cost=self._limits.max_cost,
+                    max_recipients=self._limits.max_recipients,
+                    on_progress=lambda progress: self._report(shard, progress),
+                    elsewhere=reduce(or_, others, Spent()),
+                    careful=self._careful,
+                )
+            except JournalLockedError:
+                await asyncio.sleep(_LOCKED_AGAIN)
+        return None
+
+    def _report(self, shard: int, progress: Progress) -> None:
+        self._progress[shard] = progress
+        self._reporter.offer(self._sum)
+
+    def _shard_ended(self, task: asyncio.Task[None]) -> None:
+        """Stop all shards, unless what ended this one concerns its own recipients only."""
+        if task.cancelled():
+            self.halt("cancelled")
+            return
+        error = task.exception()
+        if isinstance(error, BulkSendError):
+            cause = error.__cause__
+            concerns_one = cause is None or isinstance(cause, RestartMessageError)
+            if error.receipt.unsent and not concerns_one:
+                self.halt(error.reason, cause)
+        elif isinstance(error, GatewayError):
+            self.halt(str(error), error)
+        elif error is not None:
+            self._failed(error)
+
+    # The end
+
+    async def _receipt(self) -> Receipt:
+        """Return the receipt, from the journals as they are now."""
+        accounts = self._accounts
+        for shard in range(self._folder.shards):
+            if not accounts[shard].finished:
+                accounts[shard] = await read_account(self._folder.journal(shard))
+        return receipt_of(self._folder, accounts)
+
+    def _error(self, receipt: Receipt, *, resumable: bool) -> BulkSendError:
+        reason = self._reason or shortfall(receipt)
+        error = BulkSendError(
+            f"the campaign ended before all recipients were accepted: {reason}",
+            receipt=receipt,
+            reason=reason,
+            resumable=resumable,
+            journal=self._folder.path if resumable else None,
+        )
+        error.__cause__ = self._cause
+        return error
+
+    def _sum(self) -> Progress:
+        """Return the progress of all shards together."""
+        elapsed = time.monotonic() - self._started
+        if not self._progress:
+            return Progress(total=self._total, read=self._read, elapsed=elapsed)
+        settled = sum(map(_settled, self._progress))
+        rate = (settled - self._done_before) / elapsed if elapsed > 0 else 0.0
+        progress = sum_of(self._progress)
+        left = (progress.total or 0) - settled
+        return replace(
+            progress,
+            # A shard that has not begun has not left out anybody yet.
+            unsent=progress.unsent if self._reason else 0,
+            elapsed=elapsed,
+            rate=rate,
+            eta=left / rate if rate > 0 else None,
+        )
+
+
+def _settled(progress: Progress) -> int:
+    """Return how many recipients of a shard need nothing more."""
+    return progress.accepted + progress.invalid + progress.duplicates + progress.unknown

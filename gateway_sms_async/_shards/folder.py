@@ -1,0 +1,250 @@
+"""The folder of a campaign in shards: a journal for each shard, and a manifest.
+
+```
+spring.db/campaign.json        how many shards and recipients there are
+spring.db/0001.db              an ordinary journal, of the first shard
+spring.db/0001.places          where its recipients are in the source, four bytes each
+```
+
+A folder under its final name holds the whole source: it gets that name at once, when all is written.
+Every method blocks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from os import PathLike
+from pathlib import Path
+from typing import Self
+
+import msgspec
+from msgspec import Struct
+
+from .._arguments import check_count
+from .._journal.connection import discard, explained
+from .._journal.journal import journal_path
+from .._journal.lock import JournalLock
+from .._journal.store import check_new
+from ..errors import JournalCorruptError, JournalError, JournalLockedError
+from .spool import SPREAD_OVER, Spool, read_places
+
+__all__ = ["Manifest", "ShardFolder", "check_shards", "is_sharded"]
+
+FORMAT = 1
+"""Increase this number whenever the format, or the shard of a number, changes."""
+
+
+_MANIFEST = "campaign.json"
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """How many recipients the source has, and the checksums of the places of each shard."""
+
+    format: int = FORMAT
+    total: int
+    places: list[int]
+
+
+_decode = msgspec.json.Decoder(Manifest).decode
+
+
+def is_sharded(path: str | PathLike[str]) -> bool:
+    """Whether a journal is a folder, of a campaign in shards."""
+    return Path(path).is_dir()
+
+
+def check_shards(shards: int, journal: object) -> bool:
+    """Return whether a campaign is in shards; raises ValueError or TypeError if it cannot be."""
+    if check_count("shards", shards) > SPREAD_OVER:
+        raise ValueError(f"shards is at most {SPREAD_OVER:,}")
+    if shards > 1 and journal is None:
+        raise ValueError(
+            "shards needs a journal: the name of a new folder, with one for each shard"
+        )
+    return shards > 1
+
+
+class ShardFolder:
+    """The folder of one campaign. It is locked, unless it was opened only to be read."""
+
+    def __init__(self, path: Path, manifest: Manifest | None, lock: JournalLock | None) -> None:
+        self.path = path
+        self._manifest = manifest
+        self._lock = lock
+        self._partial = path.with_name(path.name + ".partial")
+
+    @classmethod
+    def create(cls, path: str | PathLike[str]) -> Self:
+        """Reserve the name of a new folder, which `publish` gives it."""
+        path = journal_path(path)
+        check_new(path)
+        with explained(path):
+            lock = JournalLock(path)
+            try:
+                # Another process may have ended its campaign between the two lines above.
+                check_new(path)
+                return cls(path, None, lock)
+            except BaseException:
+                lock.release()
+                raise
+
+    @classmethod
+    def open(cls, path: str | PathLike[str]) -> Self:
+        """Open a folder and lock it; raises JournalLockedError while another process uses it."""
+        path = journal_path(path)
+        with explained(path):
+            lock = JournalLock(path)
+            try:
+                return cls(path, _read_manifest(path), lock)
+            except BaseException:
+                lock.release()
+                raise
+
+    @classmethod
+    def read(cls, path: str | PathLike[str]) -> Self:
+        """Open a folder to read it, also while another process uses it."""
+        path = journal_path(path)
+        with explained(path):
+            return cls(path, _read_manifest(path), None)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the shards have in common."""
+        assert self._manifest is not None, "the folder is not published"
+        return self._manifest
+
+    @property
+    def shards(self) -> int:
+        """How many shards there are."""
+        return len(self.manifest.places)
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether another process has locked the folder."""
+        try:
+            with explained(self.path):
+                JournalLock(self.path).release()
+        except JournalLockedError:
+            return True
+        except JournalError:
+            return False  # no lock can be created, so nobody has one
+        return False
+
+    def begin(self) -> None:
+        """Make the folder under its first name, without what a killed process has left there."""
+        with explained(self.path):
+            discard(self._partial)
+            self._partial.mkdir(mode=0o700)
+
+    def spools(self, shards: int) -> list[Spool]:
+        """Return a file for the recipients of each shard."""
+        return [
+            Spool(
+                self._partial / f"{_name_of(shard)}.spool",
+                self._partial / f"{_name_of(shard)}.places",
+            )
+            for shard in range(shards)
+        ]
+
+    def journal(self, shard: int) -> Path:
+        """Return the path of the journal of a shard."""
+        folder = self._partial if self._manifest is None else self.path
+        return folder / f"{_name_of(shard)}.db"
+
+    def places(self, shard: int) -> Sequence[int]:
+        """Return the positions in the source of the recipients of a shard."""
+        path = self.path / f"{_name_of(shard)}.places"
+        with explained(path):
+            try:
+                return read_places(path, self.manifest.places[shard])
+            except ValueError as error:
+                raise JournalCorruptError(f"{path}: the journal is damaged: {error}") from None
+
+    def publish(self, manifest: Manifest) -> None:
+        """Make all durable, and give the folder its name: from now on a resume needs only this."""
+        with explained(self.path):
+            (self._partial / _MANIFEST).write_bytes(msgspec.json.encode(manifest))
+            for file in self._partial.iterdir():
+                _sync(file)
+            _sync(self._partial)
+            self._check_lock()
+            check_new(self.path)
+            self._partial.rename(self.path)
+            self._manifest = manifest
+            _sync(self.path.parent)
+
+    def remove(self) -> None:
+        """Delete the folder with all journals in it."""
+        with explained(self.path):
+            self._check_lock()
+            if self.path.is_symlink():
+                raise JournalError(
+                    f"{self.path}: this is a symbolic link, and only the link would be deleted; "
+                    f"purge the journal itself: {os.path.realpath(self.path)}"
+                )
+            # First by its name: what is left of it after a crash here is no campaign.
+            discard(self._partial)
+            self.path.rename(self._partial)
+            discard(self._partial)
+
+    def close(self) -> None:
+        """Release the folder; one that was not published is deleted. May be repeated."""
+        lock, self._lock = self._lock, None
+        if lock is None:
+            return
+        try:
+            if self._manifest is None and lock.is_held:
+                with suppress(OSError, JournalError):
+                    discard(self._partial)
+        finally:
+            lock.release()
+
+    def _check_lock(self) -> None:
+        if self._lock is None or not self._lock.is_held:
+            raise JournalError(
+                f"{self.path}: the lock file of this campaign was deleted or replaced, so another "
+                "process may use its journals"
+            )
+
+
+def _name_of(shard: int) -> str:
+    return f"{shard + 1:04}"
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        manifest = _decode((path / _MANIFEST).read_bytes())
+    except FileNotFoundError:
+        raise JournalError(
+            f"{path}: this folder is no campaign in shards: there is no {_MANIFEST} in it"
+        ) from None
+    except msgspec.MsgspecError:
+        raise JournalCorruptError(
+            f"{path / _MANIFEST}: the journal is damaged; do not send its list again before you have "
+            "looked at the messages of the account"
+        ) from None
+    if manifest.format > FORMAT:
+        raise JournalError(
+            f"{path}: written by a newer version of gateway_sms_async (format {manifest.format}, "
+            f"this one knows {FORMAT}); resume it with that one"
+        )
+    if not 1 <= len(manifest.places) <= SPREAD_OVER:
+        raise JournalCorruptError(f"{path / _MANIFEST}: the journal is damaged: no shards")
+    missing = [n for n in range(len(manifest.places)) if not (path / f"{_name_of(n)}.db").exists()]
+    if missing:
+        raise JournalCorruptError(
+            f"{path}: the journal is damaged: {_name_of(missing[0])}.db is missing"
+        )
+    return manifest
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        # Not every system can sync a folder.
+        with suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,180 @@
+"""One receipt from the journals of all shards.
+
+Its numbers and outcomes are read from the journals when they are used, so that the end of a campaign
+does not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from decimal import Decimal
+from itertools import accumulate, chain, islice
+from pathlib import Path
+from typing import overload
+
+from .._campaign.accounts import count_of
+from .._campaign.stored import read_journal
+from .._journal.numbers import numbers_at
+from .._journal.records import Ranges
+from .._receipt import InvalidRecipient, Outcome, Outcomes, Progress, Receipt
+from .account import ShardAccount
+from .folder import ShardFolder
+
+__all__ = ["StoredNumbers", "StoredOutcomes", "progress_of", "receipt_of", "sum_of"]
+
+
+class StoredNumbers(Sequence[str]):
+    """Numbers in several journals, read when they are asked for.
+
+    Raises JournalError if a journal cannot be read any more.
+    """
+
+    def __init__(self, parts: Sequence[tuple[Path, Ranges]]) -> None:
+        self._parts = [(path, ranges) for path, ranges in parts if ranges]
+        self._ends = list(accumulate(count_of(ranges) for _, ranges in self._parts))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __iter__(self) -> Iterator[str]:
+        return chain.from_iterable(numbers_at(path, ranges) for path, ranges in self._parts)
+
+    @overload
+    def __getitem__(self, position: int) -> str: ...
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[str]: ...
+    def __getitem__(self, position: int | slice) -> str | Sequence[str]:
+        if isinstance(position, slice):
+            return list(self)[position]
+        at = range(len(self))[position]
+        part = bisect_right(self._ends, at)
+        path, ranges = self._parts[part]
+        before = self._ends[part - 1] if part else 0
+        return next(islice(numbers_at(path, _from(ranges, at - before)), 1))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"StoredNumbers({len(self)} numbers)"
+
+
+class StoredOutcomes(Sequence[Outcome]):
+    """The outcomes of a campaign in shards, as its journals have them when they are first used.
+
+    Takes four bytes a recipient from then on. Raises JournalError if a journal cannot be read.
+    """
+
+    def __init__(self, folder: ShardFolder, invalid: Sequence[InvalidRecipient]) -> None:
+        self._folder = folder
+        self._invalid = invalid
+        self._outcomes: Outcomes | None = None
+
+    def __len__(self) -> int:
+        return self._folder.manifest.total
+
+    @overload
+    def __getitem__(self, position: int) -> Outcome: ...
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[Outcome]: ...
+    def __getitem__(self, position: int | slice) -> Outcome | Sequence[Outcome]:
+        return self._read()[position]
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return iter(self._read())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"StoredOutcomes({len(self)} recipients)"
+
+    def _read(self) -> Outcomes:
+        if self._outcomes is None:
+            # A thread of its own: the caller may be in an event loop.
+            with ThreadPoolExecutor(1) as executor:
+                placed = executor.submit(Outcomes.placed, self._parts(), len(self), self._invalid)
+                self._outcomes = placed.result()
+        return self._outcomes
+
+    def _parts(self) -> Iterator[tuple[Sequence[Outcome], Sequence[int]]]:
+        for shard in range(self._folder.shards):
+            receipt = asyncio.run(read_journal(self._folder.journal(shard)))
+            yield receipt.outcomes, self._folder.places(shard)
+
+
+def receipt_of(folder: ShardFolder, accounts: Sequence[ShardAccount]) -> Receipt:
+    """Return the receipt of all shards together."""
+    invalid: list[InvalidRecipient] = []
+    for shard, account in enumerate(accounts):
+        if account.invalid:
+            places = folder.places(shard)
+            invalid += (replace(one, position=places[one.position]) for one in account.invalid)
+    invalid.sort(key=lambda one: one.position)
+    costs = [one.cost for one in accounts if one.cost is not None]
+    return Receipt(
+        total=sum(one.total for one in accounts),
+        accepted=sum(one.recipients.accepted for one in accounts),
+        invalid=tuple(invalid),
+        duplicates=sum(one.duplicates for one in accounts),
+        excluded=sum(one.excluded for one in accounts),
+        doubled=StoredNumbers([(one.journal, one.recipients.doubled) for one in accounts]),
+        unknown=StoredNumbers([(one.journal, one.recipients.unknown) for one in accounts]),
+        unsent=StoredNumbers([(one.journal, one.recipients.unsent) for one in accounts]),
+        message_ids=tuple(chain.from_iterable(one.message_ids for one in accounts)),
+        open_message_ids=tuple(chain.from_iterable(one.open_message_ids for one in accounts)),
+        requests=sum(one.requests for one in accounts),
+        retries=sum(one.retries for one in accounts),
+        elapsed=sum(one.elapsed for one in accounts),
+        cost=sum(costs, Decimal()) if costs else None,
+        complete=all(one.complete for one in accounts),
+        outcomes=StoredOutcomes(folder, tuple(invalid)),
+    )
+
+
+def progress_of(account: ShardAccount) -> Progress:
+    """Return the counts of one shard."""
+    recipients = account.recipients
+    return Progress(
+        total=account.total,
+        read=account.total,
+        accepted=recipients.accepted,
+        invalid=len(account.invalid),
+        duplicates=account.duplicates,
+        unknown=count_of(recipients.unknown),
+        unsent=count_of(recipients.unsent),
+        elapsed=account.elapsed,
+    )
+
+
+def sum_of(shards: Sequence[Progress]) -> Progress:
+    """Return the counts of all shards together."""
+    return Progress(
+        total=sum(one.total or 0 for one in shards),
+        read=sum(one.read for one in shards),
+        accepted=sum(one.accepted for one in shards),
+        invalid=sum(one.invalid for one in shards),
+        duplicates=sum(one.duplicates for one in shards),
+        unknown=sum(one.unknown for one in shards),
+        unsent=sum(one.unsent for one in shards),
+        elapsed=sum(one.elapsed for one in shards),
+    )
+
+
+def _from(ranges: Ranges, at: int) -> Ranges:
+    """Return the ranges from the recipient with this index on."""
+    left: Ranges = []
+    for first, end in ranges:
+        size = end - first
+        if at < size:
+            left.append((first + at, end))
+        at = max(0, at - size)
+    return left
