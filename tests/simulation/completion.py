@@ -78,4 +78,4 @@ def most_requests(schedule: Schedule) -> int:
         # One by one, or halved until the gateway takes it.
         size = 1
     batches = len(schedule.source) // size
-    return 150 + 40 * (batches + 2)
+    return (150 + 40 * (batches + 2)) * schedule.shards

@@ -12,6 +12,10 @@ from .plan import Pin, Schedule, line
 from .special import SPECIAL
 
 
+SHARDS_FROM = 60_000_000
+"""The first seed whose campaign may be in shards: schedules that are known by their seed stay."""
+
+
 def draw(seed: int) -> Schedule:
     """Draw the schedule of a seed; always the same one."""
     schedule = draw_common(seed)
@@ -22,6 +26,9 @@ def draw(seed: int) -> Schedule:
     if schedule.asynchronous and rng.random() < 0.2:
         stubborn, pace = rng.choice(("once", "always")), rng.choice((0.01, 1.0, 20.0))
         schedule = dataclasses.replace(schedule, stubborn=stubborn, pace=pace)
+    if seed >= SHARDS_FROM and schedule.journal:
+        shards = pick(Random(f"shards of {seed}"), {1: 3, 2: 1, 3: 1, 5: 1})
+        schedule = dataclasses.replace(schedule, shards=shards)
     return schedule
 
 

@@ -13,6 +13,8 @@ from gateway_sms_async._campaign import backlog
 from gateway_sms_async._campaign.bookkeeping import Bookkeeping
 from gateway_sms_async._http.transport import Transport
 from gateway_sms_async._journal.store import Store
+from gateway_sms_async._shards.folder import ShardFolder
+from gateway_sms_async._shards.spool import Spool
 from tests.support.virtual_time import ReplayLoop
 
 EPOCH = 1_700_000_000.0
@@ -65,6 +67,8 @@ def hooked(loop: ReplayLoop, passing: PointCallback) -> Iterator[None]:
         patch(Bookkeeping, "close", closing)
         for name in ("add_recipients", "publish", "commit"):
             patch(Store, name, _watched(getattr(Store, name), passing))
+        for owner, name in ((Spool, "write"), (ShardFolder, "begin"), (ShardFolder, "publish")):
+            patch(owner, name, _watched(getattr(owner, name), passing))
         # A row size of the journal that is no multiple of any batch size.
         patch(backlog, "_TOGETHER", 3)
         patch(time, "time", lambda: EPOCH + loop.time())

@@ -117,6 +117,7 @@ class Schedule:
     recipients_per_message: int = 20_000
     mode: str = "plain"
     journal: bool = False
+    shards: int = 1
     journal_rounds: int = 0
     rate: float | None = None
     price: Decimal = Decimal("0.03")

@@ -174,7 +174,8 @@ class CampaignProcess:
         self.journal = original.parent.parent / str(int(original.parent.name) + 1) / original.name
         self.journal.parent.mkdir()
         for file in original.parent.glob(original.name + "*"):
-            shutil.copy(file, self.journal.parent / file.name)
+            copy = shutil.copytree if file.is_dir() else shutil.copy
+            copy(file, self.journal.parent / file.name)
         self._connector.cut()
         # Tasks that still run write to the old journal and to closed sockets.
         if self._task is not None:

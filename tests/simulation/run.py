@@ -312,6 +312,7 @@ class Run:
             journal=self._journal if schedule.journal else None,
             max_recipients=schedule.ceiling and schedule.ceiling.recipients,
             max_cost=schedule.ceiling and schedule.ceiling.cost,
+            **({"shards": schedule.shards} if schedule.shards > 1 else {}),
         )
 
     def _raised_ceiling(self) -> dict[str, Any]:
@@ -470,7 +471,9 @@ class Run:
             self._complain(number, "says that the source was read to its end, which it was not")
         if exhausted and receipt.total != len(schedule.source):
             self._complain(number, f"read the source to its end, and found {receipt.total}")
-        if self._sized and not exhausted and not process.fails:
+        # In shards, nothing is kept of a list before all of it is.
+        begun = schedule.shards == 1 or self._journal.exists()
+        if self._sized and not exhausted and begun and not process.fails:
             self._complain(number, "did not read the rest of a list")
 
     def _finish(self) -> None:
