@@ -7,6 +7,7 @@ the result is known. All other recipients are still to be sent to.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from os import PathLike
 from typing import Any
@@ -23,7 +24,7 @@ from .._receipt import Progress, Receipt
 from .._recipients.source import Source
 from .._transaction.restore import restore_message
 from .._transaction.spending import SpendingLimit, Spent
-from .._transaction.tuning import Tuning
+from .._transaction.tuning import Closures, Tuning
 from ..errors import JournalError
 from .accounts import accepted_on, check_accounts, count_of
 from .backlog import Backlog
@@ -31,9 +32,21 @@ from .campaign import Campaign
 from .state import CampaignState, new_spending, new_tuning
 from .stored import stored_receipt, stored_results
 
-__all__ = ["load_campaign", "spending_of"]
+__all__ = ["Siblings", "load_campaign", "spending_of"]
 
 _NOTHING = Spent()
+
+
+@dataclass(slots=True)
+class Siblings:
+    """What the other shards of a campaign have spent and learned.
+
+    `careful`: one of them has met a double.
+    """
+
+    spent: Spent = _NOTHING
+    careful: bool = False
+    closures: Closures = field(default_factory=Closures)
 
 
 async def load_campaign(
@@ -45,18 +58,17 @@ async def load_campaign(
     max_cost: Decimal | float | str | None,
     max_recipients: int | None,
     on_progress: Callable[[Progress], object] | None,
-    elsewhere: Spent = _NOTHING,
-    careful: bool = False,
+    siblings: Siblings | None = None,
 ) -> Campaign | Receipt:
     """Return the campaign of a journal, ready to run, or its receipt if it is finished.
 
     `concurrency` is the client's, which the campaign does not exceed. `max_cost` and
-    `max_recipients` replace those of the start for this run, None keeps them. Of one shard of a
-    campaign, `elsewhere` is what the others have spent; `careful` makes it careful even if its
-    journal does not say so. Raises JournalError if the journal cannot be used, or its campaign was
+    `max_recipients` replace those of the start for this run, None keeps them. `siblings` is
+    what a shard has to know of the others. Raises JournalError if the journal cannot be used, or its campaign was
     sent to another base URL.
     """
     limits = _limits(max_cost, max_recipients)
+    siblings = siblings or Siblings()
     with session.open_messages.message_coming() as shown_closed:
         journal, saved = await Journal.open(path)
         try:
@@ -78,8 +90,7 @@ async def load_campaign(
                     replace(saved.settings, **limits),
                     concurrency=min(saved.settings.concurrency, concurrency),
                     on_progress=on_progress,
-                    elsewhere=elsewhere,
-                    careful=careful,
+                    siblings=siblings,
                 )
                 await _restore_messages(campaign, session, journal, saved, shown_closed)
                 return campaign
@@ -107,8 +118,7 @@ async def _from_saved(
     *,
     concurrency: int,
     on_progress: Callable[[Progress], object] | None,
-    elsewhere: Spent,
-    careful: bool,
+    siblings: Siblings,
 ) -> Campaign:
     # The whole source is in the journal: nothing more is read.
     source = Source(())
@@ -120,8 +130,8 @@ async def _from_saved(
         settings,
         CampaignState(
             results=await stored_results(journal, saved, session),
-            tuning=_tuning(saved, careful=careful),
-            spending=spending_of(saved, settings, elsewhere),
+            tuning=_tuning(saved, siblings),
+            spending=spending_of(saved, settings, siblings.spent),
             backlog=Backlog(journal, saved.position.pending()),
             next_number=saved.position.next_number,
         ),
@@ -150,9 +160,10 @@ async def _restore_messages(
             campaign.adopt(builder)
 
 
-def _tuning(saved: Saved, *, careful: bool) -> Tuning:
+def _tuning(saved: Saved, siblings: Siblings) -> Tuning:
     """Return the tuning that the last run ended with."""
     tuning = new_tuning(saved.settings)
+    tuning.closures = siblings.closures
     position = saved.position
     tuning.orphans = position.orphans
     for run in position.runs[-1:]:
@@ -163,7 +174,7 @@ def _tuning(saved: Saved, *, careful: bool) -> Tuning:
     if any(one.ended is not None and one.ended.doubled for one in position.messages.values()):
         tuning.careful = True
     # Not in the settings: so the campaign writes it to its journal.
-    tuning.careful = tuning.careful or careful
+    tuning.careful = tuning.careful or siblings.careful
     return tuning
 
 

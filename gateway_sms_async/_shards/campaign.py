@@ -17,7 +17,7 @@ from operator import or_
 
 from .._campaign.campaign import Campaign
 from .._campaign.progress import ProgressReporter
-from .._campaign.resume import load_campaign
+from .._campaign.resume import Siblings, load_campaign
 from .._campaign.start import CampaignSettings
 from .._cancellation import GRACE_PERIOD, drain, in_thread
 from .._http.session import Session
@@ -27,6 +27,7 @@ from .._recipients.source import Source
 from .._transaction.message import RestartMessageError
 from .._transaction.results import shortfall
 from .._transaction.spending import Spent
+from .._transaction.tuning import Closures
 from ..errors import (
     BulkSendError,
     GatewayError,
@@ -100,6 +101,7 @@ class ShardedCampaign:
         self._live: dict[int, Campaign] = {}
         self._spent: dict[int, Spent] = {}
         self._careful = False
+        self._closures = Closures()
         self._reason: str | None = None
         self._cause: BaseException | None = None
         self._failure: BaseException | None = None
@@ -258,8 +260,11 @@ class ShardedCampaign:
                     max_cost=self._limits.max_cost,
                     max_recipients=self._limits.max_recipients,
                     on_progress=lambda progress: self._report(shard, progress),
-                    elsewhere=reduce(or_, others, Spent()),
-                    careful=self._careful,
+                    siblings=Siblings(
+                        spent=reduce(or_, others, Spent()),
+                        careful=self._careful,
+                        closures=self._closures,
+                    ),
                 )
             except JournalLockedError:
                 await asyncio.sleep(_LOCKED_AGAIN)

@@ -144,6 +144,7 @@ class ShardFolder:
             Spool(
                 self._partial / f"{_name_of(shard)}.spool",
                 self._partial / f"{_name_of(shard)}.places",
+                self.check_lock,
             )
             for shard in range(shards)
         ]
@@ -169,7 +170,7 @@ class ShardFolder:
             for file in self._partial.iterdir():
                 _sync(file)
             _sync(self._partial)
-            self._check_lock()
+            self.check_lock()
             check_new(self.path)
             self._partial.rename(self.path)
             self._manifest = manifest
@@ -178,7 +179,7 @@ class ShardFolder:
     def remove(self) -> None:
         """Delete the folder with all journals in it."""
         with explained(self.path):
-            self._check_lock()
+            self.check_lock()
             if self.path.is_symlink():
                 raise JournalError(
                     f"{self.path}: this is a symbolic link, and only the link would be deleted; "
@@ -201,7 +202,8 @@ class ShardFolder:
         finally:
             lock.release()
 
-    def _check_lock(self) -> None:
+    def check_lock(self) -> None:
+        """Raise JournalError if another process may use the folder, or it was closed."""
         if self._lock is None or not self._lock.is_held:
             raise JournalError(
                 f"{self.path}: the lock file of this campaign was deleted or replaced, so another "

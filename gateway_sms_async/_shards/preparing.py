@@ -7,10 +7,10 @@ from typing import cast
 
 from .._campaign.backlog import Backlog
 from .._campaign.start import CampaignSettings
-from .._cancellation import in_thread
 from .._journal.journal import Journal
 from .._recipients.recipient import Recipients
 from .._recipients.source import Source
+from .disk import on_disk
 from .folder import Manifest, ShardFolder
 from .splitting import Splitter
 from .spool import Spool
@@ -32,15 +32,16 @@ async def prepare(
     `report` is called with how many recipients are read so far. Raises ValueError or TypeError for
     what cannot be sent at all, JournalError, and SourceFailedError if the source raises.
     """
-    await in_thread(folder.begin)
+    await on_disk(folder.path, folder.begin)
     spools = folder.spools(shards)
     splitter = Splitter(spools, settings.read, lambda: report(splitter.total))
     await splitter.exclude(settings.excluded_keys())
     await splitter.split(source)
     for shard, spool in enumerate(spools):
+        folder.check_lock()
         await _write_journal(folder, shard, spool, settings, base_url)
     manifest = Manifest(total=splitter.total, places=[one.places_checksum for one in spools])
-    await in_thread(folder.publish, manifest)
+    await on_disk(folder.path, folder.publish, manifest)
 
 
 async def _write_journal(

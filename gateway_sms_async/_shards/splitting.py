@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import contextmanager
 
-from .._cancellation import in_thread
 from .._recipients.batches import are_plain, begins_with_row, checked
 from .._recipients.numbers import all_normalized, digits_key, digits_keys, normalize
 from .._recipients.recipient import RowError
 from .._recipients.source import Held, Items, Refused, Source, Taken, reason_of, written_of
+from .disk import on_disk
 from .spool import Spool, shard_of
 
 __all__ = ["SourceFailedError", "Splitter"]
@@ -80,7 +80,7 @@ class Splitter:
     async def _write(self, least: int) -> None:
         full = [spool for spool in self._spools if len(spool.rows) >= least]
         if full:
-            await in_thread(_write_all, full)
+            await on_disk(full[0].path, _write_all, full)
 
     def _place(self, taken: Taken) -> None:
         numbers, fields = taken.numbers, taken.fields

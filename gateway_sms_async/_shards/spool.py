@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import zlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,11 +54,15 @@ class Spool:
     - `rows`: recipients as read, or as refused; `places`: their positions in the whole source.
     - `excluded`: the digits of numbers of this shard not to send to.
     - `places_checksum`: that of all places written so far.
+
+    `check` raises JournalError if the campaign has ended: a source that swallows its cancellation
+    may go on after that, when the files are another campaign's.
     """
 
-    def __init__(self, path: Path, places_path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, places_path: Path, check: Callable[[], None]) -> None:
+        self.path = path
         self._places_path = places_path
+        self._check = check
         self.rows: list[str | Held | Refused] = []
         self.places = array("I")
         self.excluded = array("q")
@@ -68,13 +72,14 @@ class Spool:
         """Write what is in memory to the files."""
         if not self.rows:
             return
+        self._check()
         rows, self.rows = self.rows, []
         places, self.places = self.places, array("I")
         value = _encode(rows)
         data = _little_endian(places).tobytes()
         self.places_checksum = zlib.crc32(data, self.places_checksum)
-        with explained(self._path):
-            with self._path.open("ab") as file:
+        with explained(self.path):
+            with self.path.open("ab") as file:
                 file.write(len(value).to_bytes(_LENGTH))
                 file.write(value)
             with self._places_path.open("ab") as file:
@@ -82,16 +87,16 @@ class Spool:
 
     def read(self) -> Iterator[str | Held | Refused]:
         """Yield the recipients that were written, in their order."""
-        if not self._path.exists():
+        if not self.path.exists():
             return
-        with self._path.open("rb") as file:
+        with self.path.open("rb") as file:
             while length := file.read(_LENGTH):
                 for row in _decode(file.read(int.from_bytes(length))):
                     yield row if type(row) is str else _of_pair(row)
 
     def delete(self) -> None:
         """Delete the recipients; their places stay."""
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
 
 def read_places(path: Path, checksum: int) -> Sequence[int]:

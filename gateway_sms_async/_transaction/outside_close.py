@@ -125,7 +125,7 @@ class OutsideClose:
         # Once: each time is a reason to look at all other open messages again.
         if not self._is_counted:
             self._is_counted = True
-            self._tuning.closed_elsewhere += 1
+            self._tuning.closures.count += 1
 
     # What is in doubt
 

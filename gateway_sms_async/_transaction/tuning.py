@@ -6,9 +6,9 @@ values.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-__all__ = ["Tuning", "shrinking"]
+__all__ = ["Closures", "Tuning", "shrinking"]
 
 
 def shrinking(size: int, batches: int) -> int:
@@ -22,6 +22,13 @@ def shrinking(size: int, batches: int) -> int:
 
 
 @dataclass(slots=True)
+class Closures:
+    """How many messages were found closed though this process did not close them."""
+
+    count: int = 0
+
+
+@dataclass(slots=True)
 class Tuning:
     """Sizes and modes that all messages of a campaign share.
 
@@ -31,7 +38,8 @@ class Tuning:
     - `objects_understood`: whether the gateway reads lists of objects, None while not known.
     - `lists_hold_invalid`: whether lists of recipients include the invalid ones, None while not
       known.
-    - `closed_elsewhere`: how many messages were found closed though this process did not close them.
+    - `closures`: the messages that were found closed though this process did not close them; shards
+      that run side by side share them, because they share the account.
     - `close_empty`: a close adds no recipients, because one that did added them and did not close.
     - `orphans`: recipients that may have been paid for though nothing is sent to them. Either the
       response to the request that opened their message was lost, so this message is never closed;
@@ -45,10 +53,15 @@ class Tuning:
     verify_always: bool = False
     objects_understood: bool | None = None
     lists_hold_invalid: bool | None = None
-    closed_elsewhere: int = 0
+    closures: Closures = field(default_factory=Closures)
     close_empty: bool = False
     orphans: int = 0
     largest_taken: int = 0
+
+    @property
+    def closed_elsewhere(self) -> int:
+        """How many messages were found closed though this process did not close them."""
+        return self.closures.count
 
     @property
     def limit(self) -> int:

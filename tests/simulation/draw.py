@@ -11,7 +11,6 @@ from .matrix import CELLS
 from .plan import Pin, Schedule, line
 from .special import SPECIAL
 
-
 SHARDS_FROM = 60_000_000
 """The first seed whose campaign may be in shards: schedules that are known by their seed stay."""
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, cast
 from ..._arguments import check_cost, check_count, check_verify
 from ..._journal.journal import Journal
 from ..._receipt import InvalidRecipient, Receipt
+from ..._shards.folder import check_shards
 from ..._text import to_gsm
 from ..app import command
 from ..campaign_input import (
@@ -104,6 +105,7 @@ def check(
     'gateway-sms bulk people.csv --sender ACME --body "Ciao {{name}}" --simulate',
     "gateway-sms bulk people.csv --sender ACME --body-file text.txt --rejects rejected.csv",
     'gateway-sms bulk people.csv --sender ACME --body "Ciao" --journal campaign.db --max-cost 50',
+    'gateway-sms bulk people.csv --sender ACME --body "Ciao" --journal campaign --shards 16',
     'some-query | gateway-sms bulk - --sender ACME --body "We are closed on Friday"',
 )
 def bulk(
@@ -135,6 +137,13 @@ def bulk(
         int | None,
         option("Stop before more recipients than this are sent to; `resume` takes a higher one."),
     ] = None,
+    shards: Annotated[
+        int,
+        option(
+            "For a list of many millions: divide it into this many journals, of half a million to a "
+            "million rows each, which are sent one after the other. --journal is then a folder."
+        ),
+    ] = 1,
     rejects: Annotated[
         Path | None,
         option(
@@ -179,6 +188,9 @@ def bulk(
             "the campaign could not be resumed; run `gateway-sms simulator` in another terminal "
             "and send to that"
         )
+    if shards != 1 and journal is None:
+        raise ValueError("--shards needs --journal: the name of a new folder for the journals")
+    check_shards(shards, journal)
     if journal is not None and unsent is not None:
         raise ValueError(
             "--unsent cannot be combined with --journal: the journal holds the recipients that "
@@ -235,6 +247,7 @@ def bulk(
                 total=campaign.list.total,
                 max_cost=max_cost,
                 max_recipients=max_recipients,
+                shards=shards,
             ),
             total=campaign.list.total,
             journal=None if journal is None else str(journal),

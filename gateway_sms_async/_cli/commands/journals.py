@@ -22,7 +22,10 @@ app.add_typer(_journal, name="journal", help="Show or delete the journal of a ca
 
 JournalPath = Annotated[
     str,
-    typer.Argument(metavar="JOURNAL", help="The file that `bulk` wrote with --journal."),
+    typer.Argument(
+        metavar="JOURNAL",
+        help="The file, or with --shards the folder, that `bulk` wrote with --journal.",
+    ),
 ]
 
 

@@ -1,16 +1,17 @@
 """The command `split`: one list in several parts, for machines that share nothing.
 
-The last six digits of a number decide its part. They are the same however the number is written: with
+The last four digits of a number decide its part. They are the same however the number is written: with
 its country or without, in an old notation or the new one. So nothing depends on how it is read later.
+No number is shorter without its country.
 """
 
 import re
 import unicodedata
-import zlib
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Annotated
 
+from ..._shards.spool import shard_of
 from ..app import command
 from ..campaign_input import ListFile, ListOptions
 from ..exit_codes import with_output
@@ -26,7 +27,7 @@ _MOST_PARTS = 500
 
 _NO_NAME = "list"
 
-_LAST_DIGITS = 6
+_LAST_DIGITS = 4
 
 
 @command(
@@ -89,7 +90,7 @@ def _part_of(number: str, position: int, parts: int) -> int:
     """Return the part of a number, from 0; that of its position if there is no digit in it."""
     digits = "".join(str(unicodedata.decimal(one)) for one in number if one.isdecimal())
     last = digits[-_LAST_DIGITS:]
-    return (zlib.crc32(last.encode()) if last else position) % parts
+    return shard_of(int(last), parts) if last else position % parts
 
 
 def _names(file: str, parts: int, folder: Path | None) -> list[Path]:
