@@ -26,6 +26,7 @@ from ._messages.draft import Options
 from ._private_folder import create_private_folder, foreign_access
 from ._receipt import Progress, Receipt
 from ._recipients.recipient import Recipients
+from ._shards.folder import is_sharded
 from ._shards.reading import read_progress
 from ._transaction.results import shortfall
 from .errors import BulkSendError, GatewayError, JournalError, JournalLockedError
@@ -42,6 +43,10 @@ _CHECK_EVERY = 0.02
 _RETRY_EVERY = 1.0
 """Seconds between attempts to open a journal that another process has locked, and between looks for
 campaigns that other processes have started."""
+
+
+_REST = 10
+"""How much longer a process rests between two looks at another one's journal than a look takes."""
 
 
 _LOOK_EVERY = 0.1
@@ -135,9 +140,12 @@ class Campaigns:
         *,
         sender: str,
         body: str,
+        shards: int = 1,
         **keywords: Unpack[CampaignOptions],
     ) -> bool:
         """Start a campaign, with the keywords of `GatewayClient.send_bulk`.
+
+        With `shards`, for lists of many millions, `NAME.db` is a folder of journals.
 
         Returns True once the whole list is in the journal: from then on no recipient is lost,
         whatever happens to this process. Returns False, and starts nothing, if there is a campaign
@@ -164,6 +172,7 @@ class Campaigns:
             sender=sender,
             body=body,
             journal=journal,
+            shards=shards,
             on_progress=partial(self._report, name),
             stop=self._stop,
             **keywords,
@@ -317,8 +326,11 @@ class Campaigns:
                 )
             except JournalLockedError as error:
                 locked = error
+            clock = asyncio.get_running_loop().time
+            started = clock()
             await self._show_elsewhere(name, journal, str(locked))
-            if await self._stopped_within(_RETRY_EVERY):
+            # To read a thousand shards takes seconds: it is done all the more rarely.
+            if await self._stopped_within(max(_RETRY_EVERY, _REST * (clock() - started))):
                 raise locked
 
     async def _show_elsewhere(self, name: str, journal: Path, reason: str) -> None:
@@ -377,12 +389,15 @@ def _is_being_read(journal: Path) -> bool:
 
 def _check_owner(journal: Path) -> None:
     """Raise JournalError for a journal that another user may have put into the folder, or changed."""
-    try:
-        status = journal.lstat()
-    except FileNotFoundError:
-        return  # to open it says so
-    how = (
-        foreign_access(status) if stat.S_ISREG(status.st_mode) else "it is a link, or no plain file"
-    )
-    if how is not None:
-        raise JournalError(f"{journal}: this journal is not resumed: {how}")
+    files = sorted(journal.iterdir()) if is_sharded(journal) and not journal.is_symlink() else []
+    for file in (journal, *files):
+        try:
+            status = file.lstat()
+        except FileNotFoundError:
+            continue  # to open it says so
+        if stat.S_ISREG(status.st_mode) or (files and file == journal):
+            how = foreign_access(status)
+        else:
+            how = "it is a link, or no plain file"
+        if how is not None:
+            raise JournalError(f"{file}: this journal is not resumed: {how}")
