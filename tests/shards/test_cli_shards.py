@@ -46,14 +46,14 @@ async def test_sent_reported_and_purged(
     receipt = json.loads(done.stdout)
     assert (receipt["total"], receipt["accepted"], receipt["duplicates"]) == (302, 300, 1)
     assert rejects.read_text() == "nobody  # line 301: letters in the number\n"
-    rows = list(csv.DictReader(report.open()))
+    rows = list(csv.DictReader(report.read_text().splitlines()))
     assert [row["outcome"] for row in rows] == ["accepted"] * 300 + ["invalid", "duplicate"]
     assert simulator.ledger == dict.fromkeys(numbers(300), 1)
 
     again = tmp_path / "again.csv"
     shown = await offline("journal", "show", journal, "--report", str(again))
     assert json.loads(shown.stdout) == receipt
-    assert [row["outcome"] for row in csv.DictReader(again.open())] == [
+    assert [row["outcome"] for row in csv.DictReader(again.read_text().splitlines())] == [
         row["outcome"] for row in rows
     ]
     report_of = await run(simulator, "report", "--journal", journal)
