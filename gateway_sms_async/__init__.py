@@ -18,6 +18,7 @@ from ._events import (
 )
 from ._http.retry import RetryPolicy
 from ._http.tokens import TokenSource
+from ._journal_place import JournalPlace
 from ._messages.draft import Options
 from ._messages.messages import Messages
 from ._preview import CountryPreview, Preview, preview
@@ -44,6 +45,7 @@ from .errors import (
     JournalError,
     JournalExistsError,
     JournalLockedError,
+    JournalLostError,
     LimitReachedError,
     NotFoundError,
     OutcomeUnknownError,
@@ -119,6 +121,8 @@ __all__ = [
     "JournalError",
     "JournalExistsError",
     "JournalLockedError",
+    "JournalLostError",
+    "JournalPlace",
     "LimitReachedError",
     "LogEvents",
     "Message",

@@ -10,7 +10,6 @@ import copy
 from collections.abc import AsyncIterator, Callable, Iterable
 from decimal import Decimal
 from http import HTTPStatus
-from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -30,6 +29,7 @@ from ._http.secret import Secret
 from ._http.session import Session
 from ._http.tokens import TokenSource
 from ._http.transport import ConnectorLike
+from ._journal.place import JournalLike
 from ._messages.api import message_path
 from ._messages.draft import Draft, Options
 from ._messages.messages import Messages
@@ -38,7 +38,8 @@ from ._receipt import Progress, Receipt
 from ._recipients.recipient import Recipients, RowError
 from ._recipients.source import Source
 from ._shards.campaign import NewSource, ShardedCampaign, ShardLimits
-from ._shards.folder import ShardFolder, check_shards, is_sharded
+from ._shards.disk import on_disk
+from ._shards.store import check_shards, create_shards, open_shards
 from ._transaction.transaction import Transaction
 from .errors import BulkSendError, InvalidRequestError, NotFoundError
 from .models import Message
@@ -238,7 +239,7 @@ class GatewayClient:
         recipients_per_message: int = 20_000,
         careful: bool = False,
         verify: Literal["auto", "always"] = "auto",
-        journal: str | PathLike[str] | None = None,
+        journal: JournalLike | None = None,
         on_progress: Callable[[Progress], object] | None = None,
         stop: asyncio.Event | None = None,
         total: int | None = None,
@@ -338,7 +339,7 @@ class GatewayClient:
             assert journal is not None
             return await self._core.run(
                 ShardedCampaign(
-                    ShardFolder.create(journal),
+                    await on_disk(journal, create_shards, journal),
                     lambda: self._view(bulk=True),
                     base_url=self._base_url,
                     concurrency=self._concurrency,
@@ -368,7 +369,7 @@ class GatewayClient:
 
     async def resume_bulk(
         self,
-        journal: str | PathLike[str],
+        journal: JournalLike,
         *,
         max_cost: Decimal | float | str | None = None,
         max_recipients: int | None = None,
@@ -397,11 +398,11 @@ class GatewayClient:
         BulkSendError as `send_bulk` does.
         """
         check_stop(stop)
-        if is_sharded(journal):
+        if (store := await on_disk(journal, open_shards, journal)) is not None:
             limits = ShardLimits(max_cost, max_recipients)
             return await self._core.run(
                 ShardedCampaign(
-                    ShardFolder.open(journal),
+                    store,
                     lambda: self._view(bulk=True),
                     base_url=self._base_url,
                     concurrency=self._concurrency,

@@ -46,6 +46,7 @@ from __future__ import annotations
 from os import PathLike
 from typing import Any
 
+from ._journal_place import JournalPlace
 from ._receipt import Receipt
 from .models import Message
 
@@ -64,6 +65,7 @@ __all__ = [
     "JournalError",
     "JournalExistsError",
     "JournalLockedError",
+    "JournalLostError",
     "LimitReachedError",
     "NotFoundError",
     "OutcomeUnknownError",
@@ -231,7 +233,7 @@ class BulkSendError(GatewayError):
     - `receipt`: accounts for every recipient that was read from the source.
     - `reason`: why it stopped, in words. The fault itself is the `__cause__`.
     - `resumable`: whether it can be resumed from a journal.
-    - `journal`: the path of the journal; None if there is none.
+    - `journal`: the path of the journal, or its place in a database; None if there is none.
     """
 
     def __init__(
@@ -241,7 +243,7 @@ class BulkSendError(GatewayError):
         receipt: Receipt,
         reason: str,
         resumable: bool = False,
-        journal: str | PathLike[str] | None = None,
+        journal: str | PathLike[str] | JournalPlace | None = None,
     ) -> None:
         super().__init__(message)
         self.receipt = receipt
@@ -269,6 +271,13 @@ class JournalError(GatewayError):
 
 class JournalLockedError(JournalError):
     """The journal is open in another process, or in another campaign of this process."""
+
+
+class JournalLostError(JournalError):
+    """Another process has taken the journal over, so this one sends nothing more.
+
+    Nothing is wrong with the campaign: the other process continues it.
+    """
 
 
 class JournalExistsError(JournalError):

@@ -44,6 +44,7 @@ from gateway_sms_async import (
     HoldEvent,
     InvalidNumberError,
     InvalidRecipient,
+    JournalPlace,
     LogEvents,
     Message,
     MessageDelivery,
@@ -428,7 +429,7 @@ async def failures(gateway: GatewayClient) -> str | None:
         assert_type(error.receipt, Receipt)
         assert_type(error.reason, str)
         assert_type(error.resumable, bool)
-        assert_type(error.journal, str | PathLike[str] | None)
+        assert_type(error.journal, str | PathLike[str] | JournalPlace | None)
     except (GatewayConnectionError, GatewayTimeoutError) as error:
         as_python: OSError = error
         return str(as_python)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from .._journal.replay import SavedMessage
 from .._journal.schema import Saved
@@ -63,7 +62,7 @@ def accepted_on(message: SavedMessage) -> int:
     return count_of(message.recipients) - count_of(others)
 
 
-def check_accounts(path: Path, saved: Saved) -> None:
+def check_accounts(place: object, saved: Saved) -> None:
     """Raise JournalCorruptError if the log does not account for every recipient, each once.
 
     Counts only; `stored_receipt` does the same with the recipients themselves.
@@ -74,7 +73,7 @@ def check_accounts(path: Path, saved: Saved) -> None:
         counted += count_of(part)
     if counted != saved.total:
         raise JournalCorruptError(
-            f"{path}: the journal is damaged: it accounts for {counted:,} recipients of "
+            f"{place}: the journal is damaged: it accounts for {counted:,} recipients of "
             f"{saved.total:,}"
         )
 

@@ -5,11 +5,10 @@ Decides nothing. A campaign without a journal has one that drops its records.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from .._journal.journal import Journal, NullJournal
 from .._journal.records import Ended, Finished, Ranges, RunSummary, ranges
 from .._journal.schema import Settings
+from .._journal_place import JournalPlace
 from .._receipt import Receipt, RecipientOutcome
 from .._recipients.batches import Batch, Batcher
 from .._transaction.message import OutgoingMessage
@@ -24,7 +23,7 @@ class Bookkeeping:
 
     def __init__(self, journal: Journal | None, settings: Settings, state: CampaignState) -> None:
         self.journal: Journal | NullJournal = NullJournal() if journal is None else journal
-        self.path: Path | None = None if journal is None else journal.path
+        self.place: JournalPlace | None = None if journal is None else journal.place
         self._settings = settings
         self._state = state
         self._has_summary = False
@@ -38,7 +37,7 @@ class Bookkeeping:
     @property
     def unpublished(self) -> bool:
         """Whether there is a journal that does not hold the whole source yet."""
-        return self.path is not None and not self.journal.published
+        return self.place is not None and not self.journal.published
 
     async def publish(self, batcher: Batcher) -> None:
         """Make the source, which the backlog has written, durable."""
@@ -54,7 +53,7 @@ class Bookkeeping:
     def note_ended(self, message: OutgoingMessage) -> None:
         """Record what became of the recipients of a message."""
         # Grouping the recipients of a message takes time, so not for a record that is dropped.
-        if self.path is None or message.message_id is None:
+        if self.place is None or message.message_id is None:
             return
         groups = group_by_outcome(message.outcomes_on_message())
         self.journal.note(

@@ -496,7 +496,7 @@ class Campaign:
             reason=self._reason,
             cause=self._cause,
             set_aside=self._set_aside,
-            journal=self._bookkeeping.path if resumable else None,
+            journal=self._bookkeeping.place if resumable else None,
         )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
+from .._journal_place import JournalPlace
 from .._receipt import Receipt, RecipientOutcome
 from .._transaction.builder import MessageBuilder
 from .._transaction.message import OutgoingMessage
@@ -31,7 +31,7 @@ def campaign_error(
     reason: str | None,
     cause: BaseException | None,
     set_aside: Sequence[MessageBuilder],
-    journal: Path | None,
+    journal: JournalPlace | None,
 ) -> BulkSendError:
     """Return the error of a campaign that did not send to all recipients.
 
@@ -50,7 +50,7 @@ def campaign_error(
         receipt=replace(receipt, complete=False),
         reason=words,
         resumable=journal is not None,
-        journal=journal,
+        journal=None if journal is None else journal.handle,
     )
     error.__cause__ = cause
     return error

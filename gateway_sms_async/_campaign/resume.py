@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from os import PathLike
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,6 +16,7 @@ from msgspec.structs import replace
 from .._arguments import check_cost, check_count
 from .._http.session import Session
 from .._journal.journal import Journal
+from .._journal.place import JournalLike
 from .._journal.records import Resumed
 from .._journal.schema import Saved, Settings
 from .._messages.draft import Draft, Options
@@ -51,7 +51,7 @@ class Siblings:
 
 async def load_campaign(
     session: Session,
-    path: str | PathLike[str],
+    path: JournalLike,
     *,
     base_url: str,
     concurrency: int,
@@ -74,7 +74,7 @@ async def load_campaign(
         try:
             if saved.settings.base_url != base_url:
                 raise JournalError(
-                    f"{journal.path}: this campaign was sent to {saved.settings.base_url}; resume "
+                    f"{journal.place}: this campaign was sent to {saved.settings.base_url}; resume "
                     "it with a client of that address"
                 )
             if saved.position.finished is not None:
@@ -82,7 +82,7 @@ async def load_campaign(
                 await journal.close()
                 return receipt
             with journal.checked():
-                check_accounts(journal.path, saved)
+                check_accounts(journal.place, saved)
                 campaign = await _from_saved(
                     session,
                     journal,

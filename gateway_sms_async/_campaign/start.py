@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Set as AbstractSet
 from dataclasses import dataclass, field
 from decimal import Decimal
-from os import PathLike
 from typing import Literal
 
 from .._arguments import check_cost, check_count, check_flag, check_per_message, check_verify
 from .._http.session import Session
 from .._journal.journal import Journal
+from .._journal.place import JournalLike
 from .._journal.schema import Settings
 from .._messages.draft import Draft, Options
 from .._receipt import Progress
@@ -133,7 +133,7 @@ async def new_campaign(
     settings: CampaignSettings,
     *,
     base_url: str,
-    journal: str | PathLike[str] | None,
+    journal: JournalLike | None,
     on_progress: Callable[[Progress], object] | None,
     total: int | None,
 ) -> Campaign:

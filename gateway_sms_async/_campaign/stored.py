@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
-from os import PathLike
 
 from .._http.session import Session
 from .._journal.journal import Journal
+from .._journal.place import JournalLike
 from .._journal.records import without
 from .._journal.replay import SavedMessage
 from .._journal.schema import Saved
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-async def read_journal(path: str | PathLike[str]) -> Receipt:
+async def read_journal(path: JournalLike) -> Receipt:
     """Return the receipt of a campaign from its journal. Makes no request.
 
     ```python
@@ -47,7 +47,7 @@ async def read_journal(path: str | PathLike[str]) -> Receipt:
     return (await read_campaign(path))[1]
 
 
-async def read_campaign(path: str | PathLike[str]) -> tuple[str, Receipt]:
+async def read_campaign(path: JournalLike) -> tuple[str, Receipt]:
     """Return the base URL that a journal's campaign was sent to, and its receipt."""
     journal, saved = await Journal.read(path)
     try:
@@ -58,7 +58,7 @@ async def read_campaign(path: str | PathLike[str]) -> tuple[str, Receipt]:
     return saved.settings.base_url, replace(receipt, running=running)
 
 
-async def read_progress(path: str | PathLike[str]) -> Progress:
+async def read_progress(path: JournalLike) -> Progress:
     """Return how far a campaign has come that another process runs. Reads no recipients."""
     journal, saved = await Journal.snapshot(path)
     try:
@@ -68,7 +68,7 @@ async def read_progress(path: str | PathLike[str]) -> Progress:
         await journal.close()
 
 
-async def purge_journal(path: str | PathLike[str]) -> None:
+async def purge_journal(path: JournalLike) -> None:
     """Delete the journal of a finished campaign, with the numbers and texts in it.
 
     Raises JournalError if the file cannot be read, if `path` is a link to it, or if its campaign is
@@ -79,7 +79,7 @@ async def purge_journal(path: str | PathLike[str]) -> None:
     try:
         if saved.position.finished is None:
             raise JournalError(
-                f"{journal.path}: the campaign in it is not finished; resume it first, or delete "
+                f"{journal.place}: the campaign in it is not finished; resume it first, or delete "
                 "the file yourself"
             )
         await journal.remove()
@@ -87,7 +87,7 @@ async def purge_journal(path: str | PathLike[str]) -> None:
         await journal.close()
 
 
-async def journal_numbers(path: str | PathLike[str]) -> AsyncIterator[tuple[int, str]]:
+async def journal_numbers(path: JournalLike) -> AsyncIterator[tuple[int, str]]:
     """Yield the numbers in a journal as the caller wrote them, each with its position in the source.
 
     A journal keeps no duplicates and no excluded numbers. Raises JournalError if the file cannot be
@@ -139,7 +139,7 @@ async def _stored_receipt(journal: Journal, saved: Saved) -> Receipt:
         results.add_recipients({RecipientOutcome.UNSENT: [await journal.recipients([run])]})
     receipt = results.receipt()
     if unaccounted(receipt):
-        raise JournalCorruptError(f"{journal.path}: the journal is damaged: {shortfall(receipt)}")
+        raise JournalCorruptError(f"{journal.place}: the journal is damaged: {shortfall(receipt)}")
     finished = saved.position.finished
     if finished is None:
         elapsed = saved.position.runs[-1].elapsed if saved.position.runs else 0.0

@@ -14,18 +14,17 @@ from collections.abc import AsyncIterator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from itertools import chain
-from os import PathLike, fspath
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import msgspec
 
 from .._cancellation import wait_shielded
+from .._journal_place import JournalPlace, JournalReader, JournalWriter
 from .._receipt import InvalidRecipient, RecipientOutcome
 from .._recipients.batches import Batch, Batcher
-from ..errors import JournalCorruptError, JournalError, JournalLockedError
+from ..errors import JournalCorruptError, JournalError
 from .checks import check_record, check_row, check_settings, check_source
-from .reading import JournalFile
+from .place import JournalLike, place_of
 from .records import Ranges, Record, decode, encode, ranges
 from .replay import replay
 from .schema import (
@@ -38,10 +37,8 @@ from .schema import (
     decode_source,
     encode_value,
 )
-from .snapshot import Snapshot
-from .store import Store, check_new
 
-__all__ = ["Journal", "NullJournal", "journal_path"]
+__all__ = ["Journal", "NullJournal"]
 
 T = TypeVar("T")
 
@@ -59,20 +56,22 @@ _INCONSISTENT = (
 
 
 class Journal:
-    """One open journal at `path`.
+    """One open journal at `place`.
 
     - `published`: it holds a whole source.
     - `running`: another process has locked it, and it was read all the same.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, place: JournalPlace) -> None:
+        self.place = place
         self.published = False
         self.running = False
         self.recipients_written: int = 0
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="gateway-sms-journal")
         self._loop = asyncio.get_running_loop()
-        self._store: Store | Snapshot | None = None
+        self._store: JournalReader | None = None
+        self._writer: JournalWriter | None = None
+        self._renewing: asyncio.Task[None] | None = None
         self._closed = False
         self._closing: asyncio.Future[None] | None = None
         self._error: JournalError | None = None
@@ -86,37 +85,36 @@ class Journal:
         self._total = sys.maxsize
 
     @classmethod
-    async def create(cls, path: str | PathLike[str]) -> Self:
+    async def create(cls, journal: JournalLike) -> Self:
         """Create a journal; raises JournalError if that fails."""
-        self = cls(journal_path(path))
-        await self._start(lambda: Store.create(self.path))
+        self = cls(place_of(journal))
+        await self._start(self._create)
+        self._begin_renewing()
         return self
 
     @staticmethod
-    def check_new(path: str | PathLike[str]) -> None:
+    def check_new(journal: JournalLike) -> None:
         """Raise JournalExistsError if a new journal cannot have this name. Creates nothing."""
-        check_new(journal_path(path))
+        place_of(journal).check_new()
 
     @classmethod
-    async def open(cls, path: str | PathLike[str]) -> tuple[Self, Saved]:
+    async def open(cls, journal: JournalLike) -> tuple[Self, Saved]:
         """Open a journal and read its content; raises JournalError if that fails."""
-        self = cls(journal_path(path))
-        return self, await self._load(lambda: Store.open(self.path))
+        self = cls(place_of(journal))
+        return self, await self._load(self._open)
 
     @classmethod
-    async def read(cls, path: str | PathLike[str]) -> tuple[Self, Saved]:
+    async def read(cls, journal: JournalLike) -> tuple[Self, Saved]:
         """Open a journal only to read it, also while another process writes it."""
-        try:
-            return await cls.open(path)
-        except JournalLockedError:
-            return await cls.snapshot(path)
+        self = cls(place_of(journal))
+        return self, await self._load(self._open_to_read)
 
     @classmethod
-    async def snapshot(cls, path: str | PathLike[str]) -> tuple[Self, Saved]:
+    async def snapshot(cls, journal: JournalLike) -> tuple[Self, Saved]:
         """Read a journal without locking it, as it is while another process writes it."""
-        self = cls(journal_path(path))
+        self = cls(place_of(journal))
         self.running = True
-        return self, await self._load(lambda: Snapshot.open(self.path))
+        return self, await self._load(self._open_snapshot)
 
     @contextmanager
     def checked(self) -> Generator[None]:
@@ -182,7 +180,7 @@ class Journal:
                 # After the first one, a row begins where the one before it ends.
                 if stop <= at or (at > first and start != at):
                     raise JournalCorruptError(
-                        f"{self.path}: the journal is damaged: recipients are missing, or there twice"
+                        f"{self.place}: the journal is damaged: recipients are missing, or there twice"
                     )
                 # A copy: the row is cached for the next call.
                 yield row.cut(at - start, stop - start)
@@ -228,13 +226,25 @@ class Journal:
         finally:
             await self._release()
 
-    @property
-    def _opened(self) -> Store:
-        assert isinstance(self._store, Store), "the journal is closed, or not to be written"
-        return self._store
+    def _create(self) -> None:
+        self._store = self._writer = self.place.create()
+
+    def _open(self) -> None:
+        self._store = self._writer = self.place.open()
+
+    def _open_to_read(self) -> None:
+        self._store, self.running = self.place.read()
+
+    def _open_snapshot(self) -> None:
+        self._store = self.place.snapshot()
 
     @property
-    def _file(self) -> JournalFile:
+    def _opened(self) -> JournalWriter:
+        assert self._writer is not None, "the journal is closed, or not to be written"
+        return self._writer
+
+    @property
+    def _file(self) -> JournalReader:
         assert self._store is not None, "the journal is closed"
         return self._store
 
@@ -300,7 +310,23 @@ class Journal:
                 waiter.set_exception(JournalError(str(self._error)))
                 waiter.exception()  # its task may be gone, and nothing is logged for that
 
-    async def _load(self, make: Callable[[], Store | Snapshot]) -> Saved:
+    def _begin_renewing(self) -> None:
+        if self._writer is not None and (every := self._writer.renew_every) is not None:
+            self._renewing = asyncio.create_task(self._renew(every))
+
+    async def _renew(self, every: float) -> None:
+        """Keep other processes out for as long as the journal is open."""
+        while True:
+            await asyncio.sleep(every)
+            try:
+                await self._loop.run_in_executor(self._executor, self._opened.renew)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # noqa: BLE001 - nothing is written after any of them
+                self._poison(error)
+                return
+
+    async def _load(self, make: Callable[[], None]) -> Saved:
         """Open the file and return its content."""
         await self._start(make)
         try:
@@ -308,16 +334,14 @@ class Journal:
             self.published = True
             self.recipients_written = saved.recipients
             self._total = saved.total
+            self._begin_renewing()
             return saved
         except BaseException:
             await self.close()
             raise
 
-    async def _start(self, make: Callable[[], Store | Snapshot]) -> None:
-        def start() -> None:
-            self._store = make()
-
-        starting = self._loop.run_in_executor(self._executor, start)
+    async def _start(self, make: Callable[[], None]) -> None:
+        starting = self._loop.run_in_executor(self._executor, make)
         try:
             await wait_shielded(starting)
         except BaseException as error:
@@ -329,6 +353,8 @@ class Journal:
     async def _release(self, *, wait: bool = True) -> None:
         """Close the store on its thread, when that has done all that it was given, and the thread."""
         self._closed = True
+        if self._renewing is not None:
+            self._renewing.cancel()
         try:
             if self._closing is None:
                 self._closing = self._loop.run_in_executor(self._executor, self._close_store)
@@ -343,7 +369,7 @@ class Journal:
 
     def _close_store(self) -> None:
         """Close the store if there is one, on the thread."""
-        store, self._store = self._store, None
+        store, self._store, self._writer = self._store, None, None
         if store is not None:
             store.close()
 
@@ -356,7 +382,7 @@ class Journal:
             raise self._unusable(error) from error
 
     def _unusable(self, error: BaseException | None) -> JournalError:
-        return JournalError(f"{self.path}: the journal cannot be used: {type(error).__name__}")
+        return JournalError(f"{self.place}: the journal cannot be used: {type(error).__name__}")
 
     def _read(self) -> Saved:
         """Read settings, source and log; on the journal's thread."""
@@ -393,7 +419,7 @@ class Journal:
 
     def _inconsistent(self) -> JournalCorruptError:
         return JournalCorruptError(
-            f"{self.path}: the journal is damaged: its content is not consistent"
+            f"{self.place}: the journal is damaged: its content is not consistent"
         )
 
     async def _row_of(self, ordinal: int) -> tuple[int, Batch]:
@@ -437,11 +463,3 @@ class NullJournal:
 
     async def close(self) -> None:
         """Do nothing: there is no file."""
-
-
-def journal_path(path: str | PathLike[str]) -> Path:
-    """Return the path of a journal as it is now: the working directory may change later."""
-    text = fspath(path)
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise ValueError("journal is the path of a file, as text")
-    return Path(text).absolute()

@@ -86,6 +86,10 @@ class JournalFile:
         with explained(self.path):
             return pragma(self._connection, "page_size") * pragma(self._connection, "page_count")
 
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
     def check_tables(self) -> None:
         """Raise JournalError unless it is a journal of a known format, with its tables only."""
         version = pragma(self._connection, "user_version")

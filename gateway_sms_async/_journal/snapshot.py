@@ -66,7 +66,3 @@ class Snapshot(JournalFile):
     def log(self) -> Generator[bytes]:
         """Yield the records of the log as it was when this was opened."""
         yield from self._log
-
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()

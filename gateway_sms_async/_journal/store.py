@@ -34,6 +34,8 @@ __all__ = ["Store", "check_new"]
 class Store(JournalFile):
     """One journal file, which this process alone writes."""
 
+    renew_every: float | None = None
+
     def __init__(
         self, path: Path, connection: sqlite3.Connection, lock: JournalLock | None
     ) -> None:
@@ -150,6 +152,9 @@ class Store(JournalFile):
             self._check_lock()
             self._number, self._chain = number, chain
             self._broken = False
+
+    def renew(self) -> None:
+        """Do nothing: a lock stays."""
 
     def remove(self) -> None:
         """Delete the file."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 
 from .._campaign.accounts import Account, account_of, check_accounts, count_of
 from .._campaign.resume import spending_of
 from .._journal.journal import Journal
 from .._journal.schema import Saved, Settings
+from .._journal_place import JournalPlace
 from .._receipt import InvalidRecipient
 from .._transaction.spending import Spent
 from ..errors import JournalCorruptError
@@ -28,7 +28,7 @@ class ShardAccount:
     `careful` if it has met a double.
     """
 
-    journal: Path
+    journal: JournalPlace
     settings: Settings
     recipients: Account
     total: int
@@ -47,17 +47,17 @@ class ShardAccount:
     complete: bool
 
 
-async def read_account(path: Path) -> ShardAccount:
+async def read_account(place: JournalPlace) -> ShardAccount:
     """Read the journal of a shard, also while it is written.
 
     Raises JournalError if it cannot be read, JournalCorruptError if it does not account for every
     recipient.
     """
     try:
-        journal, saved = await Journal.snapshot(path)
+        journal, saved = await Journal.snapshot(place)
     except JournalCorruptError:
         # Its last write was cut short, which only opening it undoes.
-        journal, saved = await Journal.read(path)
+        journal, saved = await Journal.read(place)
     try:
         with journal.checked():
             return await _account(journal, saved)
@@ -66,7 +66,7 @@ async def read_account(path: Path) -> ShardAccount:
 
 
 async def _account(journal: Journal, saved: Saved) -> ShardAccount:
-    check_accounts(journal.path, saved)
+    check_accounts(journal.place, saved)
     recipients = account_of(saved)
     refused = await journal.recipients(recipients.invalid)
     closed, left_open, cost = _messages(saved)
@@ -77,7 +77,7 @@ async def _account(journal: Journal, saved: Saved) -> ShardAccount:
     last = deque(saved.position.runs, maxlen=1)
     spending = spending_of(saved, saved.settings)
     return ShardAccount(
-        journal=journal.path,
+        journal=journal.place,
         settings=saved.settings,
         recipients=recipients,
         total=saved.total,

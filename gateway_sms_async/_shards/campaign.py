@@ -34,10 +34,10 @@ from ..errors import (
     JournalLockedError,
 )
 from .account import ShardAccount, read_account
-from .folder import ShardFolder
 from .preparing import prepare
 from .receipt import progress_of, receipt_of, sum_of
 from .splitting import SourceFailedError
+from .store import ShardStore
 
 __all__ = ["NewSource", "ShardLimits", "ShardedCampaign"]
 
@@ -74,7 +74,7 @@ class ShardedCampaign:
 
     def __init__(
         self,
-        folder: ShardFolder,
+        store: ShardStore,
         new_session: Callable[[], Session],
         *,
         base_url: str,
@@ -84,7 +84,7 @@ class ShardedCampaign:
         on_progress: Callable[[Progress], object] | None,
         total: int | None = None,
     ) -> None:
-        self._folder = folder
+        self._store = store
         self._new_session = new_session
         self._base_url = base_url
         self._concurrency = concurrency
@@ -123,7 +123,7 @@ class ShardedCampaign:
             if self._source is not None and (receipt := await self._prepare(self._source)):
                 raise self._error(receipt, resumable=False)
             self._accounts = [
-                await read_account(self._folder.journal(n)) for n in range(self._folder.shards)
+                await read_account(self._store.journal(n)) for n in range(self._store.shards)
             ]
             await self._run_all()
             receipt = await self._receipt()
@@ -137,7 +137,7 @@ class ShardedCampaign:
                 await drain(tasks)
             finally:
                 self._reporter.close()
-                await in_thread(self._folder.close)
+                await in_thread(self._store.close)
                 self.done.set()
         if self._failure is not None:
             raise self._failure
@@ -161,7 +161,7 @@ class ShardedCampaign:
         """Write the journals; return a receipt if that was stopped: then nothing was sent."""
         preparing = asyncio.create_task(
             prepare(
-                self._folder,
+                self._store,
                 source.recipients,
                 source.settings,
                 base_url=self._base_url,
@@ -254,7 +254,7 @@ class ShardedCampaign:
             try:
                 return await load_campaign(
                     self._new_session(),
-                    self._folder.journal(shard),
+                    self._store.journal(shard),
                     base_url=self._base_url,
                     concurrency=self._concurrency,
                     max_cost=self._limits.max_cost,
@@ -295,10 +295,10 @@ class ShardedCampaign:
     async def _receipt(self) -> Receipt:
         """Return the receipt, from the journals as they are now."""
         accounts = self._accounts
-        for shard in range(self._folder.shards):
+        for shard in range(self._store.shards):
             if not accounts[shard].finished:
-                accounts[shard] = await read_account(self._folder.journal(shard))
-        return receipt_of(self._folder, accounts)
+                accounts[shard] = await read_account(self._store.journal(shard))
+        return receipt_of(self._store, accounts)
 
     def _error(self, receipt: Receipt, *, resumable: bool) -> BulkSendError:
         reason = self._reason or shortfall(receipt)
@@ -307,7 +307,7 @@ class ShardedCampaign:
             receipt=receipt,
             reason=reason,
             resumable=resumable,
-            journal=self._folder.path if resumable else None,
+            journal=self._store.handle if resumable else None,
         )
         error.__cause__ = self._cause
         return error

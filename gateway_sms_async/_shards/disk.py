@@ -1,9 +1,8 @@
-"""Calls in a thread that read or write files; whatever they raise is an error of the journal."""
+"""Calls in a thread that read or write journals; a failure of any kind is an error of the journal."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from .._cancellation import in_thread
@@ -14,11 +13,13 @@ __all__ = ["on_disk"]
 T = TypeVar("T")
 
 
-async def on_disk(path: Path, function: Callable[..., T], *args: Any) -> T:
+async def on_disk(where: object, function: Callable[..., T], *args: Any) -> T:
     """Call a function that blocks; if the caller is cancelled, first wait for its end."""
     try:
         return await in_thread(function, *args)
-    except JournalError:
+    except (JournalError, TypeError, ValueError):
         raise
     except Exception as error:
-        raise JournalError(f"{path}: the journal cannot be used: {type(error).__name__}") from error
+        raise JournalError(
+            f"{where}: the journal cannot be used: {type(error).__name__}"
+        ) from error

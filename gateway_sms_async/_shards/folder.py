@@ -22,15 +22,14 @@ from typing import Self
 import msgspec
 from msgspec import Struct
 
-from .._arguments import check_count
 from .._journal.connection import discard, explained
-from .._journal.journal import journal_path
 from .._journal.lock import JournalLock
+from .._journal.place import FilePlace
 from .._journal.store import check_new
 from ..errors import JournalCorruptError, JournalError, JournalLockedError
 from .spool import SPREAD_OVER, Spool, read_places
 
-__all__ = ["Manifest", "ShardFolder", "check_shards", "is_sharded"]
+__all__ = ["Manifest", "ShardFolder", "is_sharded"]
 
 FORMAT = 1
 """Increase this number whenever the format, or the shard of a number, changes."""
@@ -55,17 +54,6 @@ def is_sharded(path: str | PathLike[str]) -> bool:
     return Path(path).is_dir()
 
 
-def check_shards(shards: int, journal: object) -> bool:
-    """Return whether a campaign is in shards; raises ValueError or TypeError if it cannot be."""
-    if check_count("shards", shards) > SPREAD_OVER:
-        raise ValueError(f"shards is at most {SPREAD_OVER:,}")
-    if shards > 1 and journal is None:
-        raise ValueError(
-            "shards needs a journal: the name of a new folder, with one for each shard"
-        )
-    return shards > 1
-
-
 class ShardFolder:
     """The folder of one campaign. It is locked, unless it was opened only to be read."""
 
@@ -78,7 +66,7 @@ class ShardFolder:
     @classmethod
     def create(cls, path: str | PathLike[str]) -> Self:
         """Reserve the name of a new folder, which `publish` gives it."""
-        path = journal_path(path)
+        path = FilePlace(path).path
         check_new(path)
         with explained(path):
             lock = JournalLock(path)
@@ -93,7 +81,7 @@ class ShardFolder:
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Self:
         """Open a folder and lock it; raises JournalLockedError while another process uses it."""
-        path = journal_path(path)
+        path = FilePlace(path).path
         with explained(path):
             lock = JournalLock(path)
             try:
@@ -105,15 +93,28 @@ class ShardFolder:
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Self:
         """Open a folder to read it, also while another process uses it."""
-        path = journal_path(path)
+        path = FilePlace(path).path
         with explained(path):
             return cls(path, _read_manifest(path), None)
+
+    def __str__(self) -> str:
+        return str(self.path)
 
     @property
     def manifest(self) -> Manifest:
         """What the shards have in common."""
         assert self._manifest is not None, "the folder is not published"
         return self._manifest
+
+    @property
+    def handle(self) -> Path:
+        """The path of the folder."""
+        return self.path
+
+    @property
+    def total(self) -> int:
+        """How many recipients the source has."""
+        return self.manifest.total
 
     @property
     def shards(self) -> int:
@@ -132,14 +133,14 @@ class ShardFolder:
             return False  # no lock can be created, so nobody has one
         return False
 
-    def begin(self) -> None:
-        """Make the folder under its first name, without what a killed process has left there."""
+    def begin(self, shards: int) -> list[Spool]:
+        """Make the folder under its first name, without what a killed process has left there.
+
+        Returns a file for the recipients of each shard.
+        """
         with explained(self.path):
             discard(self._partial)
             self._partial.mkdir(mode=0o700)
-
-    def spools(self, shards: int) -> list[Spool]:
-        """Return a file for the recipients of each shard."""
         return [
             Spool(
                 self._partial / f"{_name_of(shard)}.spool",
@@ -149,10 +150,10 @@ class ShardFolder:
             for shard in range(shards)
         ]
 
-    def journal(self, shard: int) -> Path:
-        """Return the path of the journal of a shard."""
+    def journal(self, shard: int) -> FilePlace:
+        """Return the place of the journal of a shard."""
         folder = self._partial if self._manifest is None else self.path
-        return folder / f"{_name_of(shard)}.db"
+        return FilePlace(folder / f"{_name_of(shard)}.db")
 
     def places(self, shard: int) -> Sequence[int]:
         """Return the positions in the source of the recipients of a shard."""
@@ -163,8 +164,9 @@ class ShardFolder:
             except ValueError as error:
                 raise JournalCorruptError(f"{path}: the journal is damaged: {error}") from None
 
-    def publish(self, manifest: Manifest) -> None:
+    def publish(self, total: int, spools: Sequence[Spool], *, limited: bool) -> None:  # noqa: ARG002
         """Make all durable, and give the folder its name: from now on a resume needs only this."""
+        manifest = Manifest(total=total, places=[one.places_checksum for one in spools])
         with explained(self.path):
             (self._partial / _MANIFEST).write_bytes(msgspec.json.encode(manifest))
             for file in self._partial.iterdir():
@@ -220,7 +222,7 @@ def _read_manifest(path: Path) -> Manifest:
         manifest = _decode((path / _MANIFEST).read_bytes())
     except FileNotFoundError:
         raise JournalError(
-            f"{path}: this folder is no campaign in shards: there is no {_MANIFEST} in it"
+            f"{path}: there is no journal here: it is a folder, and there is no {_MANIFEST} in it"
         ) from None
     except msgspec.MsgspecError:
         raise JournalCorruptError(

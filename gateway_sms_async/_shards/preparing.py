@@ -1,8 +1,9 @@
-"""From a source to a folder of journals that a resume can run. Sends nothing."""
+"""From a source to journals that a resume can run. Sends nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from .._campaign.backlog import Backlog
@@ -11,15 +12,15 @@ from .._journal.journal import Journal
 from .._recipients.recipient import Recipients
 from .._recipients.source import Source
 from .disk import on_disk
-from .folder import Manifest, ShardFolder
 from .splitting import Splitter
 from .spool import Spool
+from .store import ShardStore
 
 __all__ = ["prepare"]
 
 
 async def prepare(
-    folder: ShardFolder,
+    store: ShardStore,
     source: Source,
     settings: CampaignSettings,
     *,
@@ -27,29 +28,29 @@ async def prepare(
     shards: int,
     report: Callable[[int], None],
 ) -> None:
-    """Read a whole source into the journals of a new folder, and publish it.
+    """Read a whole source into the journals of a new store, and publish it.
 
     `report` is called with how many recipients are read so far. Raises ValueError or TypeError for
     what cannot be sent at all, JournalError, and SourceFailedError if the source raises.
     """
-    await on_disk(folder.path, folder.begin)
-    spools = folder.spools(shards)
+    spools = await on_disk(store, store.begin, shards)
     splitter = Splitter(spools, settings.read, lambda: report(splitter.total))
     await splitter.exclude(settings.excluded_keys())
     await splitter.split(source)
     for shard, spool in enumerate(spools):
-        folder.check_lock()
-        await _write_journal(folder, shard, spool, settings, base_url)
-    manifest = Manifest(total=splitter.total, places=[one.places_checksum for one in spools])
-    await on_disk(folder.path, folder.publish, manifest)
+        store.check_lock()
+        await _write_journal(store, shard, spool, settings, base_url)
+    limited = settings.max_cost is not None or settings.max_recipients is not None
+    publish = partial(store.publish, splitter.total, spools, limited=limited)
+    await on_disk(store, publish)
 
 
 async def _write_journal(
-    folder: ShardFolder, shard: int, spool: Spool, settings: CampaignSettings, base_url: str
+    store: ShardStore, shard: int, spool: Spool, settings: CampaignSettings, base_url: str
 ) -> None:
     """Write the journal of one shard; each number of it once, without those not to send to."""
     batcher = settings.batcher_without(frozenset(spool.excluded))
-    journal = await Journal.create(folder.journal(shard))
+    journal = await Journal.create(store.journal(shard))
     try:
         source = Source(cast("Recipients", spool.read()))
         await Backlog(journal).keep(source, batcher, _nothing)

@@ -1,26 +1,26 @@
-"""What the journal of a campaign says, be it a file or a folder of shards."""
+"""What the journal of a campaign says, be it in one piece or in shards."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from heapq import merge
-from os import PathLike
 
 from .._campaign import stored
 from .._campaign.stored import purge_journal as purge_file
 from .._journal.numbers import numbers_as_written
+from .._journal.place import JournalLike
 from .._receipt import Progress, Receipt
 from ..errors import JournalError
 from .account import ShardAccount, read_account
-from .folder import ShardFolder, is_sharded
+from .disk import on_disk
 from .receipt import progress_of, receipt_of, sum_of
+from .store import ShardStore, open_shards, read_shards
 
 __all__ = ["journal_numbers", "purge_journal", "read_campaign", "read_journal", "read_progress"]
 
 
-async def read_journal(path: str | PathLike[str]) -> Receipt:
+async def read_journal(journal: JournalLike) -> Receipt:
     """Return the receipt of a campaign from its journal. Makes no request.
 
     ```python
@@ -34,71 +34,72 @@ async def read_journal(path: str | PathLike[str]) -> Receipt:
 
     Raises JournalError if the file cannot be read, JournalCorruptError if it is damaged.
     """
-    return (await read_campaign(path))[1]
+    return (await read_campaign(journal))[1]
 
 
-async def read_campaign(path: str | PathLike[str]) -> tuple[str, Receipt]:
+async def read_campaign(journal: JournalLike) -> tuple[str, Receipt]:
     """Return the base URL that a journal's campaign was sent to, and its receipt."""
-    if not is_sharded(path):
-        return await stored.read_campaign(path)
-    folder = ShardFolder.read(path)
-    accounts = await _accounts(folder)
-    receipt = receipt_of(folder, accounts)
-    running = folder.is_in_use and not all(one.finished for one in accounts)
+    store = await on_disk(journal, read_shards, journal)
+    if store is None:
+        return await stored.read_campaign(journal)
+    accounts = await _accounts(store)
+    receipt = receipt_of(store, accounts)
+    running = store.is_in_use and not all(one.finished for one in accounts)
     return accounts[0].settings.base_url, replace(receipt, running=running)
 
 
-async def read_progress(path: str | PathLike[str]) -> Progress:
+async def read_progress(journal: JournalLike) -> Progress:
     """Return how far a campaign has come that another process runs. Reads no recipients."""
-    if not is_sharded(path):
-        return await stored.read_progress(path)
-    return sum_of([progress_of(one) for one in await _accounts(ShardFolder.read(path))])
+    store = await on_disk(journal, read_shards, journal)
+    if store is None:
+        return await stored.read_progress(journal)
+    return sum_of([progress_of(one) for one in await _accounts(store)])
 
 
-async def purge_journal(path: str | PathLike[str]) -> None:
+async def purge_journal(journal: JournalLike) -> None:
     """Delete the journal of a finished campaign, with the numbers and texts in it.
 
-    Raises JournalError if the file cannot be read, if `path` is a link to it, or if its campaign is
+    Raises JournalError if the file cannot be read, if `journal` is a link to it, or if its campaign is
     not finished: then resume it first, or delete the file yourself if its outcome does not matter.
     Raises JournalLockedError while its campaign is running.
     """
-    if not is_sharded(path):
-        await purge_file(path)
+    store = await on_disk(journal, open_shards, journal)
+    if store is None:
+        await purge_file(journal)
         return
-    folder = ShardFolder.open(path)
     try:
-        for account in await _accounts(folder):
+        for account in await _accounts(store):
             if not account.finished:
                 raise JournalError(
                     f"{account.journal}: the campaign in it is not finished; resume it first, or "
-                    "delete the folder yourself"
+                    "delete it yourself"
                 )
-        await asyncio.to_thread(folder.remove)
+        await on_disk(store, store.remove)
     finally:
-        folder.close()
+        store.close()
 
 
-async def journal_numbers(path: str | PathLike[str]) -> AsyncIterator[tuple[int, str]]:
+async def journal_numbers(journal: JournalLike) -> AsyncIterator[tuple[int, str]]:
     """Yield the numbers in a journal as the caller wrote them, each with its position in the source.
 
     A journal keeps no duplicates and no excluded numbers. Raises JournalError if the file cannot be
     read.
     """
-    if not is_sharded(path):
-        async for found in stored.journal_numbers(path):
+    store = await on_disk(journal, read_shards, journal)
+    if store is None:
+        async for found in stored.journal_numbers(journal):
             yield found
         return
-    folder = ShardFolder.read(path)
-    for found in merge(*(_placed(folder, shard) for shard in range(folder.shards))):
+    for found in merge(*(_placed(store, shard) for shard in range(store.shards))):
         yield found
 
 
-def _placed(folder: ShardFolder, shard: int) -> Iterator[tuple[int, str]]:
+def _placed(store: ShardStore, shard: int) -> Iterator[tuple[int, str]]:
     """Yield the numbers of a shard as written, each with its position in the whole source."""
-    places = folder.places(shard)
-    for position, number in numbers_as_written(folder.journal(shard)):
+    places = store.places(shard)
+    for position, number in numbers_as_written(store.journal(shard)):
         yield places[position], number
 
 
-async def _accounts(folder: ShardFolder) -> Sequence[ShardAccount]:
-    return [await read_account(folder.journal(shard)) for shard in range(folder.shards)]
+async def _accounts(store: ShardStore) -> Sequence[ShardAccount]:
+    return [await read_account(store.journal(shard)) for shard in range(store.shards)]

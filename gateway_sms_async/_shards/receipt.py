@@ -13,16 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from itertools import accumulate, chain, islice
-from pathlib import Path
 from typing import overload
 
 from .._campaign.accounts import count_of
 from .._campaign.stored import read_journal
 from .._journal.numbers import numbers_at
 from .._journal.records import Ranges
+from .._journal_place import JournalPlace
 from .._receipt import InvalidRecipient, Outcome, Outcomes, Progress, Receipt
 from .account import ShardAccount
-from .folder import ShardFolder
+from .store import ShardStore
 
 __all__ = ["StoredNumbers", "StoredOutcomes", "progress_of", "receipt_of", "sum_of"]
 
@@ -33,15 +33,15 @@ class StoredNumbers(Sequence[str]):
     Raises JournalError if a journal cannot be read any more.
     """
 
-    def __init__(self, parts: Sequence[tuple[Path, Ranges]]) -> None:
-        self._parts = [(path, ranges) for path, ranges in parts if ranges]
+    def __init__(self, parts: Sequence[tuple[JournalPlace, Ranges]]) -> None:
+        self._parts = [(place, ranges) for place, ranges in parts if ranges]
         self._ends = list(accumulate(count_of(ranges) for _, ranges in self._parts))
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
     def __iter__(self) -> Iterator[str]:
-        return chain.from_iterable(numbers_at(path, ranges) for path, ranges in self._parts)
+        return chain.from_iterable(numbers_at(place, ranges) for place, ranges in self._parts)
 
     @overload
     def __getitem__(self, position: int) -> str: ...
@@ -52,9 +52,9 @@ class StoredNumbers(Sequence[str]):
             return list(self)[position]
         at = range(len(self))[position]
         part = bisect_right(self._ends, at)
-        path, ranges = self._parts[part]
+        place, ranges = self._parts[part]
         before = self._ends[part - 1] if part else 0
-        return next(islice(numbers_at(path, _from(ranges, at - before)), 1))
+        return next(islice(numbers_at(place, _from(ranges, at - before)), 1))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
@@ -71,13 +71,13 @@ class StoredOutcomes(Sequence[Outcome]):
     Takes four bytes a recipient from then on. Raises JournalError if a journal cannot be read.
     """
 
-    def __init__(self, folder: ShardFolder, invalid: Sequence[InvalidRecipient]) -> None:
-        self._folder = folder
+    def __init__(self, store: ShardStore, invalid: Sequence[InvalidRecipient]) -> None:
+        self._store = store
         self._invalid = invalid
         self._outcomes: Outcomes | None = None
 
     def __len__(self) -> int:
-        return self._folder.manifest.total
+        return self._store.total
 
     @overload
     def __getitem__(self, position: int) -> Outcome: ...
@@ -106,17 +106,17 @@ class StoredOutcomes(Sequence[Outcome]):
         return self._outcomes
 
     def _parts(self) -> Iterator[tuple[Sequence[Outcome], Sequence[int]]]:
-        for shard in range(self._folder.shards):
-            receipt = asyncio.run(read_journal(self._folder.journal(shard)))
-            yield receipt.outcomes, self._folder.places(shard)
+        for shard in range(self._store.shards):
+            receipt = asyncio.run(read_journal(self._store.journal(shard)))
+            yield receipt.outcomes, self._store.places(shard)
 
 
-def receipt_of(folder: ShardFolder, accounts: Sequence[ShardAccount]) -> Receipt:
+def receipt_of(store: ShardStore, accounts: Sequence[ShardAccount]) -> Receipt:
     """Return the receipt of all shards together."""
     invalid: list[InvalidRecipient] = []
     for shard, account in enumerate(accounts):
         if account.invalid:
-            places = folder.places(shard)
+            places = store.places(shard)
             invalid += (replace(one, position=places[one.position]) for one in account.invalid)
     invalid.sort(key=lambda one: one.position)
     costs = [one.cost for one in accounts if one.cost is not None]
@@ -136,7 +136,7 @@ def receipt_of(folder: ShardFolder, accounts: Sequence[ShardAccount]) -> Receipt
         elapsed=sum(one.elapsed for one in accounts),
         cost=sum(costs, Decimal()) if costs else None,
         complete=all(one.complete for one in accounts),
-        outcomes=StoredOutcomes(folder, tuple(invalid)),
+        outcomes=StoredOutcomes(store, tuple(invalid)),
     )
 
 

@@ -94,6 +94,10 @@ class Spool:
                 for row in _decode(file.read(int.from_bytes(length))):
                     yield row if type(row) is str else _of_pair(row)
 
+    def read_places(self) -> bytes:
+        """Return the places that were written, as four bytes each."""
+        return self._places_path.read_bytes() if self._places_path.exists() else b""
+
     def delete(self) -> None:
         """Delete the recipients; their places stay."""
         self.path.unlink(missing_ok=True)

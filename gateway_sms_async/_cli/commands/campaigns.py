@@ -10,7 +10,7 @@ from typing import Annotated, Literal, cast
 from ..._arguments import check_cost, check_count, check_verify
 from ..._journal.journal import Journal
 from ..._receipt import InvalidRecipient, Receipt
-from ..._shards.folder import check_shards
+from ..._shards.store import check_shards
 from ..._text import to_gsm
 from ..app import command
 from ..campaign_input import (

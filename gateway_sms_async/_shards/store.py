@@ -1,0 +1,134 @@
+"""What keeps the shards of a campaign: a folder here, or whatever else offers the same.
+
+Every method blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from .._arguments import check_count
+from .._journal.place import JournalLike
+from .._journal_place import JournalPlace
+from .folder import ShardFolder, is_sharded
+from .spool import SPREAD_OVER, Spool
+
+__all__ = [
+    "ShardStore",
+    "ShardedPlace",
+    "check_shards",
+    "create_shards",
+    "open_shards",
+    "read_shards",
+]
+
+
+class ShardStore(Protocol):
+    """The shards of one campaign, with a journal each. Its text names it in errors."""
+
+    @property
+    def handle(self) -> Path | JournalPlace:
+        """What a user gives to resume the campaign."""
+        ...
+
+    @property
+    def shards(self) -> int:
+        """How many shards there are."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """How many recipients the source has."""
+        ...
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether another process runs the campaign."""
+        ...
+
+    def begin(self, shards: int) -> list[Spool]:
+        """Begin to write, and return a file for the recipients of each shard."""
+        ...
+
+    def journal(self, shard: int) -> JournalPlace:
+        """Return the place of the journal of a shard."""
+        ...
+
+    def places(self, shard: int) -> Sequence[int]:
+        """Return the positions in the source of the recipients of a shard."""
+        ...
+
+    def publish(self, total: int, spools: Sequence[Spool], *, limited: bool) -> None:
+        """Make all durable at once: from now on a resume needs only this.
+
+        `limited`: the campaign has a limit, so only one shard may run at a time.
+        """
+        ...
+
+    def check_lock(self) -> None:
+        """Raise JournalError if another process may use it, or it was closed."""
+        ...
+
+    def remove(self) -> None:
+        """Delete all journals."""
+        ...
+
+    def close(self) -> None:
+        """Release it; what was not published is deleted. May be repeated."""
+        ...
+
+
+@runtime_checkable
+class ShardedPlace(JournalPlace, Protocol):
+    """A place that can keep shards."""
+
+    def create_shards(self) -> ShardStore:
+        """Reserve the place of a new campaign."""
+        ...
+
+    def open_shards(self) -> ShardStore | None:
+        """Open the shards of a campaign to run or to delete it; None if it has only one journal."""
+        ...
+
+    def read_shards(self) -> ShardStore | None:
+        """Open the shards of a campaign to read them; None if it has only one journal."""
+        ...
+
+
+def check_shards(shards: int, journal: object) -> bool:
+    """Return whether a campaign is in shards; raises ValueError or TypeError if it cannot be."""
+    if check_count("shards", shards) > SPREAD_OVER:
+        raise ValueError(f"shards is at most {SPREAD_OVER:,}")
+    if shards > 1 and journal is None:
+        raise ValueError(
+            "shards needs a journal: the name of a new folder, with one for each shard"
+        )
+    return shards > 1
+
+
+def create_shards(journal: JournalLike) -> ShardStore:
+    """Reserve the place of a new campaign in shards."""
+    if isinstance(journal, JournalPlace):
+        return _sharded(journal).create_shards()
+    return ShardFolder.create(journal)
+
+
+def open_shards(journal: JournalLike) -> ShardStore | None:
+    """Open a campaign in shards to run or to delete it; None if it is no such campaign."""
+    if isinstance(journal, JournalPlace):
+        return _sharded(journal).open_shards()
+    return ShardFolder.open(journal) if is_sharded(journal) else None
+
+
+def read_shards(journal: JournalLike) -> ShardStore | None:
+    """Open a campaign in shards to read it; None if it is no such campaign."""
+    if isinstance(journal, JournalPlace):
+        return _sharded(journal).read_shards()
+    return ShardFolder.read(journal) if is_sharded(journal) else None
+
+
+def _sharded(place: JournalPlace) -> ShardedPlace:
+    assert isinstance(place, ShardedPlace), "every other place can keep shards"
+    return place
