@@ -6,7 +6,7 @@ the result is known. All other recipients are still to be sent to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -58,17 +58,16 @@ async def load_campaign(
     max_cost: Decimal | float | str | None,
     max_recipients: int | None,
     on_progress: Callable[[Progress], object] | None,
-    siblings: Siblings | None = None,
+    ask_siblings: Callable[[], Awaitable[Siblings]] | None = None,
 ) -> Campaign | Receipt:
     """Return the campaign of a journal, ready to run, or its receipt if it is finished.
 
     `concurrency` is the client's, which the campaign does not exceed. `max_cost` and
-    `max_recipients` replace those of the start for this run, None keeps them. `siblings` is
-    what a shard has to know of the others. Raises JournalError if the journal cannot be used, or its campaign was
+    `max_recipients` replace those of the start for this run, None keeps them. `ask_siblings`
+    is called once the journal is open, for what a shard has to know of the others. Raises JournalError if the journal cannot be used, or its campaign was
     sent to another base URL.
     """
     limits = _limits(max_cost, max_recipients)
-    siblings = siblings or Siblings()
     with session.open_messages.message_coming() as shown_closed:
         journal, saved = await Journal.open(path)
         try:
@@ -81,6 +80,7 @@ async def load_campaign(
                 receipt = await stored_receipt(journal, saved)
                 await journal.close()
                 return receipt
+            siblings = Siblings() if ask_siblings is None else await ask_siblings()
             with journal.checked():
                 check_accounts(journal.place, saved)
                 campaign = await _from_saved(

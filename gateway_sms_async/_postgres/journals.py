@@ -218,8 +218,8 @@ class PostgresJournal:
 
     # For the shards of a campaign
 
-    def claim(self, shard: int) -> ClaimedJournal:
-        """Claim one shard of a campaign."""
+    def claim(self, shard: int, *, claims_all: bool = False) -> ClaimedJournal:
+        """Claim one shard of a campaign; with `claims_all`, while nobody has another one."""
         database = self.connect()
         try:
             found = self.find(database)
@@ -229,7 +229,7 @@ class PostgresJournal:
                 Shard(self.text_of(shard), found.id, shard),
                 owner=_owner(),
                 lease=self._settings.lease,
-                limited=found.limited and found.shards > 1,
+                limited=found.shards > 1 and (found.limited or claims_all),
             )
         except BaseException:
             database.close()
@@ -365,7 +365,7 @@ class _ShardPlace:
 
     def open(self) -> ClaimedJournal:
         """Claim the shard."""
-        return self._shards.place.claim(self._shard)
+        return self._shards.place.claim(self._shard, claims_all=self._shards.claims_all)
 
     def read(self) -> tuple[StoredJournal, bool]:
         """Return the journal as it is now."""
@@ -382,6 +382,9 @@ class _ShardPlace:
 
 class PostgresShards:
     """The shards of one campaign. Several processes may run them at the same time, each its own."""
+
+    is_shared: bool = True
+    claims_all: bool = False
 
     def __init__(self, place: PostgresJournal, found: _Campaign | None) -> None:
         self.place = place

@@ -60,12 +60,23 @@ CREATE TABLE IF NOT EXISTS {schema}.shard (
     shard integer NOT NULL,
     epoch bigint NOT NULL DEFAULT 0,
     owner text,
+    owner_process integer,
+    owner_start timestamptz,
     lease_until timestamptz,
     last_number bigint NOT NULL DEFAULT 0,
     finished boolean NOT NULL DEFAULT false,
     places bytea,
     PRIMARY KEY (campaign, shard)
 );
+-- The shards whose process is alive, as far as the database knows: a killed process has no session any
+-- more, and one on a machine that is gone does not renew its lease. A role that may not see when another
+-- one's session began sees NULL.
+CREATE OR REPLACE VIEW {schema}.claimed AS
+    SELECT campaign, shard, owner FROM {schema}.shard
+    WHERE lease_until > clock_timestamp() AND EXISTS (
+        SELECT 1 FROM pg_stat_activity
+        WHERE pid = owner_process AND coalesce(backend_start, owner_start) = owner_start
+    );
 CREATE TABLE IF NOT EXISTS {schema}.meta (
     campaign bigint NOT NULL REFERENCES {schema}.campaign ON DELETE CASCADE,
     shard integer NOT NULL,
@@ -134,9 +145,9 @@ PUBLISH_PLACES: LiteralString = (
 # A run
 
 FIND: LiteralString = """
-SELECT c.id, c.account, c.shards, c.total, c.limited, c.server, c.timeline,
-    EXISTS (SELECT 1 FROM {schema}.shard s WHERE s.campaign = c.id AND s.lease_until > now())
-FROM {schema}.campaign c WHERE c.name = %(name)s
+SELECT id, account, shards, total, limited, server, timeline,
+    EXISTS (SELECT 1 FROM {schema}.claimed WHERE campaign = id)
+FROM {schema}.campaign WHERE name = %(name)s
 """
 
 # All shards of a campaign with limits are claimed together: then no other process can close a message
@@ -149,21 +160,26 @@ HOLD: LiteralString = (
 CLAIM: LiteralString = """
 WITH free AS (
     SELECT NOT EXISTS (
-        SELECT 1 FROM {schema}.shard
+        SELECT 1 FROM {schema}.claimed
         WHERE campaign = %(campaign)s AND (%(all)s OR shard = %(shard)s)
-            AND owner IS NOT NULL AND lease_until > clock_timestamp()
     ) AS is_free
 ),
-claimed AS (
-    UPDATE {schema}.shard SET epoch = epoch + 1,
-        owner = CASE WHEN shard = %(shard)s THEN %(owner)s END,
-        lease_until = CASE WHEN shard = %(shard)s
-            THEN clock_timestamp() + %(lease)s * interval '1 second' END
+others AS (
+    UPDATE {schema}.shard SET epoch = epoch + 1, owner = NULL, lease_until = NULL
     FROM free
-    WHERE is_free AND campaign = %(campaign)s AND (%(all)s OR shard = %(shard)s)
-    RETURNING shard, epoch, last_number
+    WHERE is_free AND campaign = %(campaign)s AND shard <> %(shard)s AND %(all)s
+),
+mine AS (
+    UPDATE {schema}.shard SET epoch = epoch + 1,
+        owner = %(owner)s,
+        owner_process = pg_backend_pid(),
+        owner_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
+        lease_until = clock_timestamp() + %(lease)s * interval '1 second'
+    FROM free
+    WHERE is_free AND campaign = %(campaign)s AND shard = %(shard)s
+    RETURNING epoch, last_number
 )
-SELECT epoch, last_number FROM claimed WHERE shard = %(shard)s
+SELECT epoch, last_number FROM mine
 """
 
 COMMIT: LiteralString = """

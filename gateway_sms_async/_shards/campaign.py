@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import reduce
@@ -32,6 +33,7 @@ from ..errors import (
     BulkSendError,
     GatewayError,
     JournalLockedError,
+    JournalLostError,
 )
 from .account import ShardAccount, read_account
 from .preparing import prepare
@@ -45,7 +47,7 @@ _AT_ONCE = 2
 
 
 _LOCKED_AGAIN = 0.2
-"""Seconds between attempts to open the journal of a shard that somebody else uses."""
+"""Seconds before another attempt to open the journal of a shard that somebody else uses."""
 
 
 _LEAVING = 2 * GRACE_PERIOD
@@ -97,7 +99,8 @@ class ShardedCampaign:
         self._progress: list[Progress] = []
         self._read = 0
         self._done_before = 0
-        self._running: set[asyncio.Task[None]] = set()
+        self._waiting: deque[int] = deque()
+        self._running: dict[asyncio.Task[None], int] = {}
         self._live: dict[int, Campaign] = {}
         self._spent: dict[int, Spent] = {}
         self._careful = False
@@ -204,17 +207,19 @@ class ShardedCampaign:
         self._done_before = sum(map(_settled, self._progress))
         self._spent = {shard: one.spent for shard, one in enumerate(accounts)}
         self._careful = any(one.careful for one in accounts)
-        waiting = deque(shard for shard, one in enumerate(accounts) if not one.finished)
+        self._waiting.extend(shard for shard, one in enumerate(accounts) if not one.finished)
         at_once = self._at_once()
+        self._store.claims_all = self._is_limited
         try:
-            while (waiting and not self._halting.is_set()) or self._running:
-                while waiting and len(self._running) < at_once and not self._halting.is_set():
-                    shard = waiting.popleft()
-                    self._running.add(asyncio.create_task(self._run_shard(shard)))
+            while (self._waiting and not self._halting.is_set()) or self._running:
+                while self._waiting and len(self._running) < at_once:
+                    if self._halting.is_set():
+                        break
+                    shard = self._waiting.popleft()
+                    self._running[asyncio.create_task(self._run_shard(shard))] = shard
                 ended, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
                 for task in ended:
-                    self._running.discard(task)
-                    self._shard_ended(task)
+                    self._shard_ended(task, self._running.pop(task))
         except BaseException:
             self.halt("cancelled")
             for task in self._running:
@@ -222,20 +227,29 @@ class ShardedCampaign:
             await drain(self._running, asyncio.get_running_loop().time() + _LEAVING)
             raise
 
+    @property
+    def _is_limited(self) -> bool:
+        settings = self._accounts[0].settings
+        limits = (settings.max_cost, settings.max_recipients)
+        return limits != (None, None) or self._limits != ShardLimits()
+
     def _at_once(self) -> int:
         """Return how many shards run at once: one if the first decides what is left for the next."""
         settings = self._accounts[0].settings
-        limited = (
-            settings.max_cost is not None
-            or settings.max_recipients is not None
-            or self._limits != ShardLimits()
-        )
         realtime = Options.from_wire(settings.options).realtime and not settings.test
-        return 1 if limited or realtime else _AT_ONCE
+        return 1 if self._is_limited or realtime else _AT_ONCE
 
     async def _run_shard(self, shard: int) -> None:
-        campaign = await self._load(shard)
-        if not isinstance(campaign, Campaign):
+        try:
+            campaign = await self._load(shard)
+        except JournalLockedError:
+            # Somebody else has it. It is tried again when the others had their turn.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOCKED_AGAIN):
+                    await self._halting.wait()
+            self._waiting.append(shard)
+            return
+        if isinstance(campaign, Receipt):
             return
         self._live[shard] = campaign
         if self._reason is not None:
@@ -247,34 +261,36 @@ class ShardedCampaign:
             self._spent[shard] = campaign.spent
             self._careful = self._careful or campaign.careful
 
-    async def _load(self, shard: int) -> Campaign | Receipt | None:
-        """Open the journal of a shard; None if somebody else uses it until the campaign is halted."""
+    async def _load(self, shard: int) -> Campaign | Receipt:
+        return await load_campaign(
+            self._new_session(),
+            self._store.journal(shard),
+            base_url=self._base_url,
+            concurrency=self._concurrency,
+            max_cost=self._limits.max_cost,
+            max_recipients=self._limits.max_recipients,
+            on_progress=lambda progress: self._report(shard, progress),
+            ask_siblings=lambda: self._siblings_of(shard),
+        )
+
+    async def _siblings_of(self, shard: int) -> Siblings:
+        """Return what the other shards have spent and learned, as it is now."""
+        if self._store.is_shared and self._is_limited:
+            for other, account in enumerate(self._accounts):
+                if other != shard and not account.finished:
+                    latest = await read_account(self._store.journal(other))
+                    self._accounts[other], self._spent[other] = latest, latest.spent
+                    self._careful = self._careful or latest.careful
         others = [spent for other, spent in self._spent.items() if other != shard]
-        while not self._halting.is_set():
-            try:
-                return await load_campaign(
-                    self._new_session(),
-                    self._store.journal(shard),
-                    base_url=self._base_url,
-                    concurrency=self._concurrency,
-                    max_cost=self._limits.max_cost,
-                    max_recipients=self._limits.max_recipients,
-                    on_progress=lambda progress: self._report(shard, progress),
-                    siblings=Siblings(
-                        spent=reduce(or_, others, Spent()),
-                        careful=self._careful,
-                        closures=self._closures,
-                    ),
-                )
-            except JournalLockedError:
-                await asyncio.sleep(_LOCKED_AGAIN)
-        return None
+        return Siblings(
+            spent=reduce(or_, others, Spent()), careful=self._careful, closures=self._closures
+        )
 
     def _report(self, shard: int, progress: Progress) -> None:
         self._progress[shard] = progress
         self._reporter.offer(self._sum)
 
-    def _shard_ended(self, task: asyncio.Task[None]) -> None:
+    def _shard_ended(self, task: asyncio.Task[None], shard: int) -> None:
         """Stop all shards, unless what ended this one concerns its own recipients only."""
         if task.cancelled():
             self.halt("cancelled")
@@ -283,7 +299,10 @@ class ShardedCampaign:
         if isinstance(error, BulkSendError):
             cause = error.__cause__
             concerns_one = cause is None or isinstance(cause, RestartMessageError)
-            if error.receipt.unsent and not concerns_one:
+            if isinstance(cause, JournalLostError):
+                # Another process continues it: this one waits for its end.
+                self._waiting.append(shard)
+            elif error.receipt.unsent and not concerns_one:
                 self.halt(error.reason, cause)
         elif isinstance(error, GatewayError):
             self.halt(str(error), error)

@@ -57,6 +57,9 @@ def is_sharded(path: str | PathLike[str]) -> bool:
 class ShardFolder:
     """The folder of one campaign. It is locked, unless it was opened only to be read."""
 
+    is_shared: bool = False
+    claims_all: bool = True
+
     def __init__(self, path: Path, manifest: Manifest | None, lock: JournalLock | None) -> None:
         self.path = path
         self._manifest = manifest

@@ -26,7 +26,13 @@ __all__ = [
 
 
 class ShardStore(Protocol):
-    """The shards of one campaign, with a journal each. Its text names it in errors."""
+    """The shards of one campaign, with a journal each. Its text names it in errors.
+
+    `is_shared`: other processes may run other shards of it at the same time, unless `claims_all`.
+    """
+
+    is_shared: bool
+    claims_all: bool
 
     @property
     def handle(self) -> Path | JournalPlace:

@@ -99,6 +99,19 @@ class Scene:
         self.simulator = simulator
         self.journal = folder / "campaign.db"
 
+    @property
+    def has_journal(self) -> bool:
+        """Whether there is a journal, so that the campaign is resumed and not begun again."""
+        return self.journal.exists()
+
+    @property
+    def left(self) -> list[object]:
+        """What is left after the journal was purged."""
+        return list(self.journal.parent.iterdir())
+
+    def place(self) -> Any:
+        return self.journal
+
     def child(self, *, resume: bool = False, **how: Any) -> Child:
         return Child(
             url=self.simulator.url,
@@ -116,11 +129,11 @@ class Scene:
         ) as gateway:
             before = len(simulator.requests)
             try:
-                if self.journal.exists():
-                    receipt = await gateway.resume_bulk(self.journal)
+                if self.has_journal:
+                    receipt = await gateway.resume_bulk(self.place())
                 else:
                     assert not before, "a request left before there was a journal"
-                    receipt = await self.case.campaign.send(gateway, self.journal)
+                    receipt = await self.case.campaign.send(gateway, self.place())
             except BulkSendError as error:
                 receipt = error.receipt
         assert time.monotonic() - started < RESUME_TIME
@@ -130,9 +143,9 @@ class Scene:
         assert receipt.complete, receipt
         assert not receipt.unknown
         assert simulator.ledger == Counter(self.case.campaign.numbers)
-        assert await read_journal(self.journal) == receipt
-        await purge_journal(self.journal)
-        assert not list(self.journal.parent.iterdir()), "something stays beside the journal"
+        assert await read_journal(self.place()) == receipt
+        await purge_journal(self.place())
+        assert not self.left, "something stays beside the journal"
         return receipt
 
 
@@ -230,7 +243,7 @@ async def test_killed_and_then_killed_again(
             async with Simulator(dialect=CASES[name].dialect) as simulator:
                 scene = Scene(CASES[name], simulator, folder)
                 killed = await run(zygote, scene.child(kill=first))
-                resume = scene.journal.exists()
+                resume = scene.has_journal
                 again = killed and await run(zygote, scene.child(resume=resume, kill=second))
                 await count.end(scene, f"killed at {first} and {second}")
             count.kills += killed + again
@@ -253,7 +266,7 @@ async def test_killed_at_any_time(name: str, zygote: Zygote, kill_folder: Path) 
             scene = Scene(CASES[name], simulator, folder)
             times = [rng.uniform(0, 0.03) for _ in range(rng.randint(1, 3))]
             for after in times:
-                child = scene.child(resume=scene.journal.exists(), after=after)
+                child = scene.child(resume=scene.has_journal, after=after)
                 count.kills += await run(zygote, child)
             await count.end(scene, f"killed after {times}")
     count.report()

@@ -31,12 +31,17 @@ from gateway_sms_async import BulkSendError, GatewayClient, GatewayError, Receip
 from gateway_sms_async._campaign import backlog
 from gateway_sms_async._http import transport as _transport
 from gateway_sms_async._journal.store import Store
+from gateway_sms_async._postgres.connection import Database
+from gateway_sms_async._postgres.store import ClaimedJournal, NewJournal
 from gateway_sms_async._shards.folder import ShardFolder
 from gateway_sms_async._shards.spool import Spool
+from gateway_sms_async.postgres import PostgresJournals
 from gateway_sms_async.testing import Simulator
 
 from ...support.paths import ROOT
 from ...support.policy import QUICK
+
+LEASE = 30.0
 
 
 @dataclass(kw_only=True)
@@ -48,7 +53,7 @@ class Campaign:
     concurrency: int = 2
     options: dict[str, Any] = field(default_factory=dict)
 
-    async def send(self, gateway: GatewayClient, journal: Path | str) -> Receipt:
+    async def send(self, gateway: GatewayClient, journal: Any) -> Receipt:
         source: list[Any] = list(self.numbers)
         if "{{" in self.body:
             source = [(number, {"name": number[-4:]}) for number in source]
@@ -189,9 +194,13 @@ async def _run_campaign(child: Child, ready: Callable[[], object]) -> Receipt:
         Simulator().token, base_url=child.url, rate=None, timeout=5, retry=QUICK
     ) as gateway:
         ready()
+        journal: Any = child.journal
+        if journal.startswith("postgresql://"):
+            conninfo, _, name = journal.partition("#")
+            journal = PostgresJournals(conninfo, lease=LEASE)[name]
         if child.campaign is None:
-            return await gateway.resume_bulk(child.journal)
-        return await child.campaign.send(gateway, child.journal)
+            return await gateway.resume_bulk(journal)
+        return await child.campaign.send(gateway, journal)
 
 
 def _run_child(child: Child, ready: Callable[[], object]) -> Ended:
@@ -202,6 +211,10 @@ def _run_child(child: Child, ready: Callable[[], object]) -> Ended:
     backlog._TOGETHER = 2
     for name in ("begin", "publish"):
         points.around(ShardFolder, name, f"{name} the folder")
+    points.around(NewJournal, "add_recipients")
+    points.around(ClaimedJournal, "commit")
+    for name in ("begin", "commit", "one"):
+        points.around(Database, name, f"{name} in the database")
     points.around(Spool, "write")
     points.around(Path, "rename")
     points.around(os, "link")
