@@ -31,6 +31,7 @@ from gateway_sms_async import BulkSendError, GatewayClient, GatewayError, Receip
 from gateway_sms_async._campaign import backlog
 from gateway_sms_async._http import transport as _transport
 from gateway_sms_async._journal.store import Store
+from gateway_sms_async._postgres import store as postgres_store
 from gateway_sms_async._postgres.connection import Database
 from gateway_sms_async._postgres.store import ClaimedJournal, NewJournal
 from gateway_sms_async._shards.folder import ShardFolder
@@ -40,8 +41,6 @@ from gateway_sms_async.testing import Simulator
 
 from ...support.paths import ROOT
 from ...support.policy import QUICK
-
-LEASE = 30.0
 
 
 @dataclass(kw_only=True)
@@ -73,6 +72,8 @@ class Child:
 
     - `kill`: the number of the point, from 1, at which it kills itself.
     - `after`: the seconds after which it is killed from outside.
+    - `pause`: the number of the point at which it pauses itself, after writing its process id into the
+      file `paused`; `lease`: of a journal in a database, in seconds.
     """
 
     url: str
@@ -80,6 +81,9 @@ class Child:
     campaign: Campaign | None = None
     kill: int | None = None
     after: float | None = None
+    pause: int | None = None
+    paused: str = ""
+    lease: float = 30.0
 
 
 @dataclass(kw_only=True)
@@ -101,10 +105,12 @@ class Ended:
 class Zygote:
     """The process that forks the children; usable from any event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, unfenced: bool = False) -> None:
+        """With `unfenced`, its children write to a database whoever has claimed the journal."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.children.campaign_child"],
             cwd=ROOT,
+            env=os.environ | ({"UNFENCED": "1"} if unfenced else {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -136,15 +142,20 @@ class Zygote:
 class _Points:
     """Counts the points passed, and kills the process at one of them."""
 
-    def __init__(self, kill: int | None) -> None:
-        self._kill = kill
+    def __init__(self, child: Child) -> None:
+        self._child = child
         self.passed: list[str] = []
         self.requests = 0
 
     def passing(self, name: str) -> None:
         self.passed.append(name)
-        if len(self.passed) == self._kill:
+        if len(self.passed) == self._child.kill:
             os.kill(os.getpid(), signal.SIGKILL)
+        if len(self.passed) == self._child.pause:
+            # Written as a whole: it is read as soon as it is there.
+            Path(f"{self._child.paused}.new").write_text(str(os.getpid()))
+            Path(f"{self._child.paused}.new").rename(self._child.paused)
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     def around(self, owner: Any, name: str, called: str = "") -> None:
         """Pass a point before and after a call."""
@@ -189,6 +200,26 @@ class _Points:
         _transport.Transport.attempt = attempting  # type: ignore[method-assign]
 
 
+# Writes after whatever the log holds, whoever has claimed the journal.
+_UNFENCED = """
+WITH latest AS (
+    SELECT coalesce(max(number), 0) AS number FROM {schema}.log
+    WHERE campaign = %(campaign)s AND shard = %(shard)s
+),
+written AS (
+    INSERT INTO {schema}.log
+    SELECT %(campaign)s, %(shard)s, latest.number + t.number - %(before)s, %(epoch)s, t.value
+    FROM latest, unnest(%(numbers)s::bigint[], %(values)s::bytea[]) AS t (number, value)
+    RETURNING number
+),
+counted AS (
+    UPDATE {schema}.shard SET last_number = (SELECT max(number) FROM written)
+    WHERE campaign = %(campaign)s AND shard = %(shard)s
+)
+SELECT count(*) FROM written WHERE %(last)s > 0
+"""
+
+
 async def _run_campaign(child: Child, ready: Callable[[], object]) -> Receipt:
     async with GatewayClient(
         Simulator().token, base_url=child.url, rate=None, timeout=5, retry=QUICK
@@ -197,14 +228,16 @@ async def _run_campaign(child: Child, ready: Callable[[], object]) -> Receipt:
         journal: Any = child.journal
         if journal.startswith("postgresql://"):
             conninfo, _, name = journal.partition("#")
-            journal = PostgresJournals(conninfo, lease=LEASE)[name]
+            journal = PostgresJournals(conninfo, lease=child.lease)[name]
         if child.campaign is None:
             return await gateway.resume_bulk(journal)
         return await child.campaign.send(gateway, journal)
 
 
 def _run_child(child: Child, ready: Callable[[], object]) -> Ended:
-    points = _Points(child.kill)
+    points = _Points(child)
+    if "UNFENCED" in os.environ:
+        postgres_store.COMMIT = _UNFENCED  # type: ignore[misc]
     for name in ("add_recipients", "publish", "commit"):
         points.around(Store, name)
     # Several rows of recipients, though there are only a few.
