@@ -72,7 +72,7 @@ from .models import (
 )
 
 if TYPE_CHECKING:
-    from ._background import CampaignOptions, Campaigns, CampaignStatus
+    from ._background.campaigns import CampaignOptions, Campaigns, CampaignStatus
     from ._delivery.statistics import DeliveryStatistics
     from ._delivery.summary import DeliveryChange, DeliverySummary, MessageDelivery
     from .callbacks._callback import Callback, parse_callback
@@ -174,9 +174,9 @@ _LATER = {
     "CallbackLog": "callbacks._log",
     "CallbackReceiver": "callbacks._receiver",
     "CallbackSigner": "callbacks._signer",
-    "CampaignOptions": "_background",
-    "CampaignStatus": "_background",
-    "Campaigns": "_background",
+    "CampaignOptions": "_background.campaigns",
+    "CampaignStatus": "_background.campaigns",
+    "Campaigns": "_background.campaigns",
     "DeliveryChange": "_delivery.summary",
     "DeliveryStatistics": "_delivery.statistics",
     "DeliverySummary": "_delivery.summary",

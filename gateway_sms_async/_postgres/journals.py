@@ -174,14 +174,36 @@ class PostgresJournal:
         """What a user gives to resume it: this."""
         return self
 
-    def check_new(self) -> None:
-        """Raise JournalExistsError if there is a journal of this name."""
+    async def exists(self) -> bool:
+        """Whether there is a journal of this name, with its whole list."""
+        return await asyncio.to_thread(self._exists)
+
+    async def is_being_written(self) -> bool:
+        """Whether another process writes the list of a new campaign of this name."""
+        return await asyncio.to_thread(self._is_being_written)
+
+    def _exists(self) -> bool:
         database = self.connect()
         try:
-            if database.one(FIND, {"name": self.name}) is not None:
-                raise self._already_there()
+            return database.one(FIND, {"name": self.name}) is not None
         finally:
             database.close()
+
+    def _is_being_written(self) -> bool:
+        database = self.connect()
+        try:
+            return database.one(LOCK_NAME, self._lock) != (True,)
+        finally:
+            database.close()
+
+    @property
+    def _lock(self) -> dict[str, object]:
+        return {"lock": f"gateway_sms {self._settings.schema} {self.name}"}
+
+    def check_new(self) -> None:
+        """Raise JournalExistsError if there is a journal of this name."""
+        if self._exists():
+            raise self._already_there()
 
     def create(self) -> OnlyJournal:
         """Create a journal, which others see when it is published."""
@@ -289,8 +311,7 @@ class PostgresJournal:
     def insert(self, database: Database, *, shards: int) -> int:
         """Begin the transaction of a new campaign, and return its id."""
         database.begin()
-        lock = {"lock": f"gateway_sms {self._settings.schema} {self.name}"}
-        if database.one(LOCK_NAME, lock) != (True,):
+        if database.one(LOCK_NAME, self._lock) != (True,):
             raise JournalLockedError(f"{self}: another process is using this journal")
         row = database.one(
             INSERT_CAMPAIGN,
@@ -389,6 +410,7 @@ class PostgresShards:
     def __init__(self, place: PostgresJournal, found: _Campaign | None) -> None:
         self.place = place
         self._found = found
+        self._is_published = found is not None
         self._count = 0 if found is None else found.shards
         self._total = 0 if found is None else found.total
         self._new: tuple[Database, int] | None = None
@@ -412,6 +434,11 @@ class PostgresShards:
     def total(self) -> int:
         """How many recipients the source has."""
         return self._total
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the campaign is in the database for others to see."""
+        return self._is_published
 
     @property
     def is_in_use(self) -> bool:
@@ -468,6 +495,7 @@ class PostgresShards:
             database.run(PUBLISH_PLACES, values)
         database.run(PUBLISH, {"campaign": campaign, "total": total, "limited": limited})
         database.commit()
+        self._is_published = True
         self._total = total
         self._end_writing()
 

@@ -180,6 +180,8 @@ class ShardedCampaign:
             if not preparing.done():
                 preparing.cancel()
                 await drain([preparing])
+        if self._store.is_published:
+            return None
         if not preparing.done() or preparing.cancelled():
             self.halt("the source of recipients was cancelled")
         elif error := preparing.exception():

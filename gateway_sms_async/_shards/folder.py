@@ -125,6 +125,11 @@ class ShardFolder:
         return len(self.manifest.places)
 
     @property
+    def is_published(self) -> bool:
+        """Whether the folder has its name."""
+        return self._manifest is not None
+
+    @property
     def is_in_use(self) -> bool:
         """Whether another process has locked the folder."""
         try:

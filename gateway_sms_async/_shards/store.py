@@ -50,6 +50,11 @@ class ShardStore(Protocol):
         ...
 
     @property
+    def is_published(self) -> bool:
+        """Whether it holds the whole source."""
+        ...
+
+    @property
     def is_in_use(self) -> bool:
         """Whether another process runs the campaign."""
         ...

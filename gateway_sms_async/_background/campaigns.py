@@ -8,36 +8,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import stat
 from collections.abc import Coroutine, Iterable, Sized
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack
 
-from ._cancellation import GRACE_PERIOD, drain
-from ._client import GatewayClient
-from ._journal.lock import JournalLock
-from ._messages.draft import Options
-from ._private_folder import create_private_folder, foreign_access
-from ._receipt import Progress, Receipt
-from ._recipients.recipient import Recipients
-from ._shards.folder import is_sharded
-from ._shards.reading import read_progress
-from ._transaction.results import shortfall
-from .errors import BulkSendError, GatewayError, JournalError, JournalLockedError
+from .._cancellation import GRACE_PERIOD, drain
+from .._client import GatewayClient
+from .._messages.draft import Options
+from .._postgres.journals import PostgresJournals
+from .._receipt import Progress, Receipt
+from .._recipients.recipient import Recipients
+from .._shards.reading import read_progress
+from .._transaction.results import shortfall
+from ..errors import BulkSendError, GatewayError, JournalError, JournalLockedError
+from .shelf import shelf_of
 
 __all__ = ["CampaignOptions", "CampaignStatus", "Campaigns"]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-
-
-_CHECK_EVERY = 0.02
-"""Seconds between checks whether a new campaign has its whole list in the journal."""
 
 
 _RETRY_EVERY = 1.0
@@ -119,15 +112,20 @@ class Campaigns:
     is not used again by mistake; `purge_journal` deletes it. What a listener of the client raises
     that is no Exception, such as the failure of a test, stops a campaign and is raised on leaving.
 
+    `folder` may also be a `PostgresJournals`: then the processes may be on several machines, and run the
+    shards of one campaign side by side.
+
     Several processes may share a folder. The one that starts a campaign runs it. In the others it
     is `running` with the reason that another process uses its journal, and with the progress that
     the journal shows. When that process leaves or is killed, one of the others resumes the campaign
     within a few seconds. A campaign that another process starts is known within a second.
     """
 
-    def __init__(self, gateway: GatewayClient, folder: str | PathLike[str]) -> None:
+    def __init__(
+        self, gateway: GatewayClient, folder: str | PathLike[str] | PostgresJournals
+    ) -> None:
         self._gateway = gateway
-        self._folder = Path(folder)
+        self._shelf = shelf_of(folder)
         self._stop = asyncio.Event()
         self._status: dict[str, CampaignStatus] = {}
         self._tasks: dict[str, asyncio.Task[BaseException | None]] = {}
@@ -159,11 +157,10 @@ class Campaigns:
         """
         if not _NAME.fullmatch(name):
             raise ValueError('the name of a campaign is 1 to 64 letters, digits, "-" or "_"')
-        journal = self._folder / f"{name}.db"
         if self._is_running(name):
             return False
-        if journal.exists():
-            self._take_up(name, journal)
+        if await self._shelf.exists(name):
+            self._take_up(name)
             return False
         if isinstance(recipients, Sized):
             keywords.setdefault("total", len(recipients))
@@ -171,39 +168,34 @@ class Campaigns:
             recipients,
             sender=sender,
             body=body,
-            journal=journal,
+            journal=self._shelf.place(name),
             shards=shards,
             on_progress=partial(self._report, name),
             stop=self._stop,
             **keywords,
         )
-        task = self._run(name, journal, sending)
+        task = self._run(name, sending)
         begun = self._status[name]
-        # The file may be another process's journal. Only a campaign that has a journal of its own
-        # reports progress, and so changes its status.
-        while not task.done() and not (self._status[name] is not begun and journal.exists()):
-            await asyncio.wait([task], timeout=_CHECK_EVERY)
-        return True if not task.done() else await self._is_begun_here(name, journal, task)
+        # It may be another process's journal. Only a campaign that has a journal of its own reports
+        # progress, and so changes its status.
+        while not task.done() and not (
+            self._status[name] is not begun and await self._shelf.exists(name)
+        ):
+            await asyncio.wait([task], timeout=self._shelf.check_every)
+        return True if not task.done() else await self._is_begun_here(name, task)
 
     def status(self, name: str) -> CampaignStatus | None:
         """Return the status of a campaign; None if there is none of this name.
 
         The first status of a campaign that another process has just started may have no counts yet.
         """
-        if self._watch is not None and _NAME.fullmatch(name):
-            journal = self._folder / f"{name}.db"
-            if journal.exists():
-                self._take_up(name, journal)
+        if self._watch is not None and _NAME.fullmatch(name) and self._shelf.is_seen(name):
+            self._take_up(name)
         return self._status.get(name)
 
     async def __aenter__(self) -> Self:
-        create_private_folder(self._folder)
-        if (how := foreign_access(self._folder.stat())) is not None:
-            raise JournalError(
-                f"{self._folder}: {how}, and every campaign in this folder is resumed; make the "
-                "folder yours with chown and chmod 700, or use another one"
-            )
-        self._take_up_all()
+        await self._shelf.open()
+        await self._take_up_all()
         self._watch = asyncio.create_task(self._look_for_others())
         return self
 
@@ -234,16 +226,14 @@ class Campaigns:
                     raise failure
 
     def __repr__(self) -> str:
-        return (
-            f"Campaigns({str(self._folder)!r}, {sum(map(self._is_running, self._tasks))} running)"
-        )
+        return f"Campaigns({self._shelf!r}, {sum(map(self._is_running, self._tasks))} running)"
 
     def _is_running(self, name: str) -> bool:
         task = self._tasks.get(name)
         return task is not None and not task.done()
 
     def _run(
-        self, name: str, journal: Path, sending: Coroutine[Any, Any, Receipt]
+        self, name: str, sending: Coroutine[Any, Any, Receipt]
     ) -> asyncio.Task[BaseException | None]:
         """Run a campaign in a task, which returns the error that it failed with, or None."""
         self._status[name] = CampaignStatus()
@@ -274,70 +264,71 @@ class Campaigns:
                     self._end(name, "stopped", shortfall(receipt), receipt)
                 return None
             finally:
-                self._forget_unpublished(name, journal)
+                await self._forget_unpublished(name)
 
         task = self._tasks[name] = asyncio.create_task(run())
         return task
 
-    async def _is_begun_here(
-        self, name: str, journal: Path, task: asyncio.Task[BaseException | None]
-    ) -> bool:
+    async def _is_begun_here(self, name: str, task: asyncio.Task[BaseException | None]) -> bool:
         """Return whether a campaign that has ended was this process's; raise why there is none."""
         failure = GatewayError("it was cancelled") if task.cancelled() else task.result()
         if isinstance(failure, JournalLockedError):
-            while _is_being_read(journal) and not await self._stopped_within(_LOOK_EVERY):
-                pass
-        if failure is not None and not journal.exists():  # noqa: ASYNC240 - one look
+            while await self._shelf.is_being_read(name):
+                if await self._stopped_within(_LOOK_EVERY):
+                    break
+        if failure is not None and not await self._shelf.exists(name):
             raise failure
         if not isinstance(failure, JournalError):
             return True
         # Another process was first, so this one could not create its journal.
         if not self._is_running(name):
-            self._run(name, journal, self._resume(name, journal))
+            self._run(name, self._resume(name))
         return False
 
-    def _take_up(self, name: str, journal: Path) -> None:
+    def _take_up(self, name: str) -> None:
         """Resume a campaign of another process as soon as that is gone, unless it is known here."""
         if name not in self._status and not self._stop.is_set():
-            self._run(name, journal, self._resume(name, journal))
+            self._run(name, self._resume(name))
 
-    def _take_up_all(self) -> None:
-        """Take up what is new in the folder, and free the names whose journal was purged."""
-        found = {journal.stem: journal for journal in sorted(self._folder.glob("*.db"))}
-        for name in [one for one in self._status if one not in found]:
+    async def _take_up_all(self) -> None:
+        """Take up what is new, and free the names whose journal was purged."""
+        found = await self._shelf.names()
+        for name in set(self._status).difference(found):
             if not self._is_running(name):
                 del self._status[name]
-        for name, journal in found.items():
-            self._take_up(name, journal)
+        for name in found:
+            self._take_up(name)
 
     async def _look_for_others(self) -> None:
         """Take up what other processes start."""
         while not await self._stopped_within(_RETRY_EVERY):
-            with suppress(OSError):
-                self._take_up_all()
+            with suppress(OSError, JournalError):
+                await self._take_up_all()
 
-    async def _resume(self, name: str, journal: Path) -> Receipt:
+    async def _resume(self, name: str) -> Receipt:
         """Resume a campaign as soon as no other process has locked its journal."""
-        _check_owner(journal)
+        self._shelf.check_owner(name)
         while True:
             try:
                 return await self._gateway.resume_bulk(
-                    journal, on_progress=partial(self._report, name), stop=self._stop
+                    self._shelf.place(name),
+                    on_progress=partial(self._report, name),
+                    stop=self._stop,
                 )
             except JournalLockedError as error:
                 locked = error
             clock = asyncio.get_running_loop().time
             started = clock()
-            await self._show_elsewhere(name, journal, str(locked))
+            await self._show_elsewhere(name, str(locked))
             # To read a thousand shards takes seconds: it is done all the more rarely.
             if await self._stopped_within(max(_RETRY_EVERY, _REST * (clock() - started))):
                 raise locked
 
-    async def _show_elsewhere(self, name: str, journal: Path, reason: str) -> None:
+    async def _show_elsewhere(self, name: str, reason: str) -> None:
         """Show the progress of a campaign that another process runs, as its journal has it."""
         progress = self._status[name].progress
         with suppress(JournalError):
-            progress = await read_progress(journal)
+            progress = await read_progress(self._shelf.place(name))
         self._status[name] = CampaignStatus(reason=reason, progress=progress)
 
     async def _stopped_within(self, seconds: float) -> bool:
@@ -346,10 +337,11 @@ class Campaigns:
                 await self._stop.wait()
         return self._stop.is_set()
 
-    def _forget_unpublished(self, name: str, journal: Path) -> None:
+    async def _forget_unpublished(self, name: str) -> None:
         """Free the name of a campaign that cannot be resumed, because it has no journal."""
-        if not journal.exists():
-            del self._status[name]
+        with suppress(JournalError):
+            if not await self._shelf.exists(name):
+                self._status.pop(name, None)
 
     def _report(self, name: str, progress: Progress) -> None:
         self._status[name] = CampaignStatus(progress=progress)
@@ -374,30 +366,3 @@ class Campaigns:
                 unsent=len(receipt.unsent),
             )
         self._status[name] = CampaignStatus(state=state, reason=reason, progress=progress)
-
-
-def _is_being_read(journal: Path) -> bool:
-    """Whether another process is reading the list of a new campaign into this journal."""
-    try:
-        JournalLock(journal).release()
-    except JournalLockedError:
-        return not journal.exists()
-    except (JournalError, OSError):
-        pass
-    return False
-
-
-def _check_owner(journal: Path) -> None:
-    """Raise JournalError for a journal that another user may have put into the folder, or changed."""
-    files = sorted(journal.iterdir()) if is_sharded(journal) and not journal.is_symlink() else []
-    for file in (journal, *files):
-        try:
-            status = file.lstat()
-        except FileNotFoundError:
-            continue  # to open it says so
-        if stat.S_ISREG(status.st_mode) or (files and file == journal):
-            how = foreign_access(status)
-        else:
-            how = "it is a link, or no plain file"
-        if how is not None:
-            raise JournalError(f"{file}: this journal is not resumed: {how}")
