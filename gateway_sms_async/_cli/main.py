@@ -15,13 +15,23 @@ from .terminal.console import print_status
 from .terminal.streams import stdout_was_closed
 
 # Importing a module registers its commands; `--help` lists them in this order.
-from .commands import messages, campaigns, split, journals, report, track, account, simulator  # isort: skip
+from .commands import (
+    messages,
+    campaigns,
+    split,
+    journals,
+    report,
+    track,
+    account,
+    simulator,
+    postgres,
+)  # isort: skip
 
 __all__ = ["app", "start"]
 
 _PRINTS_ONLY = frozenset({"-h", "--help", "--version"})
 
-_COMMANDS = (messages, campaigns, split, journals, report, track, account, simulator)
+_COMMANDS = (messages, campaigns, split, journals, report, track, account, simulator, postgres)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer passes it by position

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
@@ -11,13 +10,14 @@ import typer
 from .._http.address import PRODUCTION, SANDBOX, choose_base_url
 from .._receipt import Receipt
 from .._shards.reading import read_campaign
+from .journal_argument import journal_of, shown
 from .options import AccountOptions, option
 from .terminal.console import print_status
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="The ids of messages.")]
 
 Journals = Annotated[
-    list[Path] | None,
+    list[str] | None,
     option(
         "Use the messages of the campaign in this journal, at the address where it was sent; may "
         "be repeated.",
@@ -39,7 +39,7 @@ class Selection(NamedTuple):
 
 
 def select_messages(
-    ids: Sequence[str] | None, journals: Sequence[Path] | None, account: AccountOptions
+    ids: Sequence[str] | None, journals: Sequence[str] | None, account: AccountOptions
 ) -> Selection:
     """Select messages by ids and journals. Raises ValueError if that leaves none."""
     message_ids = list(ids or ())
@@ -48,14 +48,14 @@ def select_messages(
     addresses: list[str] = []
     unsettled: list[str] = []
     for journal in journals or ():
-        base_url, receipt = asyncio.run(read_campaign(journal))
+        base_url, receipt = asyncio.run(read_campaign(journal_of(journal)))
         message_ids.extend(receipt.message_ids)
         unsettled += [*receipt.unknown, *receipt.unsent]
         _print_unfinished(journal, receipt)
         addresses.append(base_url)
         if base_url != addresses[0]:
             raise ValueError(
-                f"{journal}: this campaign was sent to {base_url}, the one before to {addresses[0]}; "
+                f"{shown(journal)}: this campaign was sent to {base_url}, the one before to {addresses[0]}; "
                 "run the command once for each of them"
             )
     if not message_ids:
@@ -77,12 +77,12 @@ def _at(base_url: str, account: AccountOptions) -> AccountOptions:
     return replace(account, base_url=base_url)
 
 
-def _print_unfinished(journal: Path, receipt: Receipt) -> None:
+def _print_unfinished(journal: str, receipt: Receipt) -> None:
     counts = {"not sent": len(receipt.unsent), "unknown": len(receipt.unknown)}
     remaining = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     if receipt.running:
         print_status(f"Another process is running the campaign; at this moment: {remaining}")
     elif remaining:
         print_status(
-            f"The campaign is not finished: {remaining}; to resume it: gateway-sms resume {journal}"
+            f"The campaign is not finished: {remaining}; to resume it: gateway-sms resume {shown(journal)}"
         )

@@ -250,7 +250,7 @@ class Journal:
 
     def _check(self) -> None:
         if self._error is not None:
-            raise JournalError(str(self._error)) from self._error
+            raise self._copy() from self._error
 
     def _take(self, record: Record) -> None:
         """Put a record at the end of those to write, unless nothing more is written."""
@@ -307,8 +307,13 @@ class Journal:
         self._served, self._waiting = [], []
         for waiter in waiting:
             if not waiter.done():
-                waiter.set_exception(JournalError(str(self._error)))
+                waiter.set_exception(self._copy())
                 waiter.exception()  # its task may be gone, and nothing is logged for that
+
+    def _copy(self) -> JournalError:
+        """Return the error after which nothing is written, for one more task to raise."""
+        assert self._error is not None
+        return type(self._error)(str(self._error))
 
     def _begin_renewing(self) -> None:
         if self._writer is not None and (every := self._writer.renew_every) is not None:

@@ -7,6 +7,7 @@ missing credit, stops all of them; what concerns one shard does not stop the oth
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import Callable
@@ -100,6 +101,7 @@ class ShardedCampaign:
         self._read = 0
         self._done_before = 0
         self._waiting: deque[int] = deque()
+        self._locked: set[int] = set()
         self._running: dict[asyncio.Task[None], int] = {}
         self._live: dict[int, Campaign] = {}
         self._spent: dict[int, Spent] = {}
@@ -210,6 +212,9 @@ class ShardedCampaign:
         self._spent = {shard: one.spent for shard, one in enumerate(accounts)}
         self._careful = any(one.careful for one in accounts)
         self._waiting.extend(shard for shard, one in enumerate(accounts) if not one.finished)
+        if self._store.is_shared:
+            # So that several processes do not all try the same one first.
+            self._waiting.rotate(random.randrange(len(accounts)))  # noqa: S311 - no secret
         at_once = self._at_once()
         self._store.claims_all = self._is_limited
         try:
@@ -245,11 +250,7 @@ class ShardedCampaign:
         try:
             campaign = await self._load(shard)
         except JournalLockedError:
-            # Somebody else has it. It is tried again when the others had their turn.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOCKED_AGAIN):
-                    await self._halting.wait()
-            self._waiting.append(shard)
+            await self._wait_for_others(shard)
             return
         if isinstance(campaign, Receipt):
             return
@@ -262,6 +263,16 @@ class ShardedCampaign:
             del self._live[shard]
             self._spent[shard] = campaign.spent
             self._careful = self._careful or campaign.careful
+
+    async def _wait_for_others(self, shard: int) -> None:
+        """Try a shard that somebody else has again, when all others were tried."""
+        self._waiting.append(shard)
+        self._locked.add(shard)
+        if self._locked.issuperset(self._waiting):
+            self._locked.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOCKED_AGAIN):
+                    await self._halting.wait()
 
     async def _load(self, shard: int) -> Campaign | Receipt:
         return await load_campaign(

@@ -22,6 +22,7 @@ NAMES = [
     "decode",
     "limiter",
     "shared",
+    "shards",
     "memory",
     "import",
     "together",

@@ -24,6 +24,7 @@ from ..campaign_input import (
 from ..campaign_run import CampaignRun
 from ..confirmation import ASK_ABOVE, confirm
 from ..exit_codes import SOME_INVALID, with_output
+from ..journal_argument import files_of, journal_of, shown
 from ..lists.recipient_list import write_rows
 from ..options import AccountOptions, ContentOptions, ReportFile, option
 from ..output_file import Output, check_outputs, open_output
@@ -117,8 +118,12 @@ def bulk(
     sending: SendingOptions,
     account: AccountOptions,
     journal: Annotated[
-        Path | None,
-        option("Write the journal, from which `resume` continues after a crash, to this new file."),
+        str | None,
+        option(
+            "Write the journal, from which `resume` continues after a crash, to this new file; or "
+            "into a database: postgresql://host/database#NAME.",
+            metavar="FILE",
+        ),
     ] = None,
     verify: Annotated[
         str,
@@ -191,13 +196,14 @@ def bulk(
     if shards != 1 and journal is None:
         raise ValueError("--shards needs --journal: the name of a new folder for the journals")
     check_shards(shards, journal)
+    place = None if journal is None else journal_of(journal)
     if journal is not None and unsent is not None:
         raise ValueError(
             "--unsent cannot be combined with --journal: the journal holds the recipients that "
             "remain, and a resume would send to them as well"
         )
-    if journal is not None:
-        Journal.check_new(journal)
+    if place is not None:
+        Journal.check_new(place)
     check_verify(verify)
     if max_cost is not None:
         check_cost("max_cost", max_cost)
@@ -205,7 +211,13 @@ def bulk(
         check_count("max_recipients", max_recipients)
     check_outputs(
         {"--rejects": rejects, "--unsent": unsent, "--report": report},
-        (file, journal, text.body_file, account.token_file, *(recipients.exclude or ())),
+        (
+            file,
+            *files_of([journal] if journal else None),
+            text.body_file,
+            account.token_file,
+            *(recipients.exclude or ()),
+        ),
     )
     client = account.simulated_client() if simulate else account.client()
     with (
@@ -241,7 +253,7 @@ def bulk(
                 campaign,
                 **campaign.arguments,
                 test=content.test,
-                journal=journal,
+                journal=place,
                 on_progress=progress,
                 stop=stop,
                 total=campaign.list.total,
@@ -250,7 +262,7 @@ def bulk(
                 shards=shards,
             ),
             total=campaign.list.total,
-            journal=None if journal is None else str(journal),
+            journal=None if journal is None else shown(journal),
         )
 
         def write_files(receipt: Receipt) -> bool:

@@ -7,10 +7,12 @@ from typing import IO, Annotated
 import typer
 
 from ... import purge_journal, read_journal
+from ..._journal.place import JournalLike
 from ..._receipt import Receipt
 from ..app import app, command
 from ..campaign_run import CampaignRun
 from ..exit_codes import UNKNOWN, with_output
+from ..journal_argument import files_of, journal_of, shown
 from ..options import AccountOptions, ReportFile, option
 from ..output_file import Output, check_outputs, open_output
 from ..reports.campaign import write_journal_report
@@ -24,7 +26,8 @@ JournalPath = Annotated[
     str,
     typer.Argument(
         metavar="JOURNAL",
-        help="The file, or with --shards the folder, that `bulk` wrote with --journal.",
+        help="What `bulk` was given with --journal: a file, with --shards a folder, or "
+        "postgresql://host/database#NAME.",
     ),
 ]
 
@@ -63,21 +66,22 @@ def resume(
     are invalid; 4 some outcomes are unknown, or some recipients got it twice; 5 not finished, resume
     again; 6 as 0, but the report was not written; 129, 130 and 143 interrupted.
     """
+    place = journal_of(journal)
     campaign = CampaignRun(
         lambda gateway, progress, stop: gateway.resume_bulk(
-            journal,
+            place,
             max_cost=max_cost,
             max_recipients=max_recipients,
             on_progress=progress,
             stop=stop,
         ),
         total=None,
-        journal=journal,
+        journal=shown(journal),
     )
-    check_outputs({"--report": report}, (journal, account.token_file))
+    check_outputs({"--report": report}, (*files_of([journal]), account.token_file))
     client = account.client()
     with open_output(report) as report_output:
-        return campaign.complete(client, partial(_write_report, report_output, journal))
+        return campaign.complete(client, partial(_write_report, report_output, place))
 
 
 @command(
@@ -94,10 +98,11 @@ def show_(path: JournalPath, report: ReportFile = None) -> int:
     Exit codes: 0 printed, or it is running; 1 the journal cannot be read; 4 some outcomes are
     unknown, or some recipients got it twice; 6 as 0, but the report was not written.
     """
-    receipt = asyncio.run(read_journal(path))
-    check_outputs({"--report": report}, (path,))
+    place = journal_of(path)
+    receipt = asyncio.run(read_journal(place))
+    check_outputs({"--report": report}, files_of([path]))
     with open_output(report) as report_output:
-        written = _write_report(report_output, path, receipt)
+        written = _write_report(report_output, place, receipt)
     print_receipt(receipt)
     print_summary(receipt, resumable=not receipt.complete)
     in_doubt = not receipt.running and (receipt.unknown or receipt.doubled)
@@ -111,14 +116,14 @@ def purge(path: JournalPath) -> None:
     Exit codes: 0 deleted; 1 the campaign is not finished or is running, the file is not a journal, or
     the name is a link to it.
     """
-    asyncio.run(purge_journal(path))
-    print_status(f"{path} is deleted.")
+    asyncio.run(purge_journal(journal_of(path)))
+    print_status(f"{shown(path)} is deleted.")
 
 
-def _write_report(output: Output | None, journal: str, receipt: Receipt) -> bool:
+def _write_report(output: Output | None, journal: JournalLike, receipt: Receipt) -> bool:
     """Write the report of a journal, if there is an output. Returns whether it succeeded."""
     return output is None or output.write(partial(_write_recipients, journal, receipt))
 
 
-def _write_recipients(journal: str, receipt: Receipt, file: IO[str]) -> None:
+def _write_recipients(journal: JournalLike, receipt: Receipt, file: IO[str]) -> None:
     asyncio.run(write_journal_report(journal, receipt, file))

@@ -11,6 +11,7 @@ from ..._delivery.listing import ListFilter
 from ..._delivery.statistics import DeliveryStatistics
 from ..app import command
 from ..exit_codes import FAILED, NOT_FINISHED, NOT_WRITTEN, SOME_INVALID
+from ..journal_argument import files_of
 from ..options import AccountOptions, option
 from ..output_file import Output, check_outputs, open_output
 from ..reports.deliveries import RetryList, write_deliveries, write_header
@@ -181,7 +182,7 @@ def report(
     """
     check_outputs(
         {"--csv": csv_file, "--html": html_file, "--retry": retry_file},
-        (*(journals or ()), account.token_file),
+        (*files_of(journals), account.token_file),
     )
     message_ids, account, unsettled = select_messages(ids, journals, account)
     with (

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
-from os import PathLike
 from pathlib import PurePath
 from typing import IO, Self
 
+from ..._journal.place import JournalLike
 from ..._receipt import InvalidRecipient, Outcome, Receipt
 from ..._shards.reading import journal_numbers
 from ...errors import InvalidNumberError
@@ -34,9 +34,7 @@ def write_report(rows: Iterable[Row], receipt: Receipt, file: IO[str]) -> None:
             writer.write(position, row.line, row.number, _outcome(receipt.outcomes, position))
 
 
-async def write_journal_report(
-    journal: str | PathLike[str], receipt: Receipt, file: IO[str]
-) -> None:
+async def write_journal_report(journal: JournalLike, receipt: Receipt, file: IO[str]) -> None:
     """Write every recipient of a journal with its outcome.
 
     A journal does not keep the numbers of duplicates, so these are empty. Raises JournalError if
