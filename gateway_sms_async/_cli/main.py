@@ -15,7 +15,7 @@ from .terminal.console import print_status
 from .terminal.streams import stdout_was_closed
 
 # Importing a module registers its commands; `--help` lists them in this order.
-from .commands import (
+from .commands import (  # isort: skip
     messages,
     campaigns,
     split,
@@ -25,7 +25,7 @@ from .commands import (
     account,
     simulator,
     postgres,
-)  # isort: skip
+)
 
 __all__ = ["app", "start"]
 

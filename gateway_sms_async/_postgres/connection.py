@@ -56,11 +56,13 @@ class Database:
                 tcp_user_timeout=_TO_ANSWER * 1000,
                 application_name="gateway_sms_async",
             )
-            self._connection.execute(f"SET statement_timeout = {_TO_ANSWER * 1000}")
+            self._connection.execute(
+                "SELECT set_config('statement_timeout', %s, false)", (str(_TO_ANSWER * 1000),)
+            )
             self._connection.execute("SET synchronous_commit = on")
             # While a long list is read, nothing is written for a while.
             self._connection.execute("SET idle_in_transaction_session_timeout = 0")
-            self.server = self._identify()
+            self.server: Server = self._identify()
 
     def _identify(self) -> Server:
         assert self._connection is not None

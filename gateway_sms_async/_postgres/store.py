@@ -117,7 +117,7 @@ class ClaimedJournal(StoredJournal):
         self, database: Database, shard: Shard, *, epoch: int, last_number: int, lease: float
     ) -> None:
         super().__init__(database, shard)
-        self.last_number = last_number
+        self.last_number: int | None = last_number
         self.renew_every = lease / 3
         self._epoch = epoch
         self._lease = lease
@@ -241,7 +241,7 @@ class OnlyJournal(NewJournal):
 
     def __init__(self, database: Database, shard: Shard, *, owner: str, lease: float) -> None:
         super().__init__(database, shard)
-        self.renew_every = lease / 3
+        self.renew_every: float | None = lease / 3
         self._owner = owner
         self._lease = lease
         self._claimed: ClaimedJournal | None = None

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import reduce
-from operator import or_
 
 from .._campaign.campaign import Campaign
 from .._campaign.progress import ProgressReporter
@@ -28,7 +26,7 @@ from .._receipt import Progress, Receipt
 from .._recipients.source import Source
 from .._transaction.message import RestartMessageError
 from .._transaction.results import shortfall
-from .._transaction.spending import Spent
+from .._transaction.spending import Spent, sum_spent
 from .._transaction.tuning import Closures
 from ..errors import (
     BulkSendError,
@@ -295,9 +293,7 @@ class ShardedCampaign:
                     self._accounts[other], self._spent[other] = latest, latest.spent
                     self._careful = self._careful or latest.careful
         others = [spent for other, spent in self._spent.items() if other != shard]
-        return Siblings(
-            spent=reduce(or_, others, Spent()), careful=self._careful, closures=self._closures
-        )
+        return Siblings(spent=sum_spent(others), careful=self._careful, closures=self._closures)
 
     def _report(self, shard: int, progress: Progress) -> None:
         self._progress[shard] = progress

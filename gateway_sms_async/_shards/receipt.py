@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from itertools import accumulate, chain, islice
-from typing import overload
+from typing import cast, overload
 
 from .._campaign.accounts import count_of
 from .._campaign.stored import read_journal
@@ -57,7 +57,7 @@ class StoredNumbers(Sequence[str]):
         return next(islice(numbers_at(place, _from(ranges, at - before)), 1))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
+        return isinstance(other, Sequence) and list(self) == list(cast("Sequence[object]", other))
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -90,7 +90,7 @@ class StoredOutcomes(Sequence[Outcome]):
         return iter(self._read())
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
+        return isinstance(other, Sequence) and list(self) == list(cast("Sequence[object]", other))
 
     __hash__ = None  # type: ignore[assignment]
 

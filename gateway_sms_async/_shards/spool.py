@@ -119,7 +119,9 @@ def read_places(path: Path, checksum: int) -> Sequence[int]:
 def _of_pair(pair: list[Any]) -> Held | Refused:
     """Return a recipient with fields, or a refused one."""
     written, other, *_ = pair
-    return (written, other) if isinstance(other, dict) else Refused(written, cast("str", other))
+    if isinstance(other, dict):
+        return written, cast("dict[str, str]", other)
+    return Refused(written, other)
 
 
 def _little_endian(places: array[int]) -> array[int]:

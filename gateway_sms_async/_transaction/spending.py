@@ -7,13 +7,13 @@ message, the closer reserves, and the campaign reports what the message really c
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple, TypeVar
 
 from ..errors import LimitReachedError
 
-__all__ = ["SpendingLimit", "Spent"]
+__all__ = ["SpendingLimit", "Spent", "sum_spent"]
 
 T = TypeVar("T", int, Decimal)
 
@@ -25,13 +25,14 @@ class Spent(NamedTuple):
     cost: Decimal = Decimal()
     each: Decimal = Decimal()
 
-    def __or__(self, other: Spent) -> Spent:
-        """Return both together."""
-        return Spent(
-            self.recipients + other.recipients,
-            self.cost + other.cost,
-            max(self.each, other.each),
-        )
+
+def sum_spent(several: Iterable[Spent]) -> Spent:
+    """Return all of these together."""
+    total = Spent()
+    for one in several:
+        each = max(total.each, one.each)
+        total = Spent(total.recipients + one.recipients, total.cost + one.cost, each)
+    return total
 
 
 _HIGHER = "To send to the rest, resume the journal with a higher"
