@@ -2,20 +2,26 @@
 
 - `--count 100000 --jobs 2`: many seeds;
 - `--seed 4711`: one seed, with its trace and result;
+- `--postgres`: the same with journals in PostgreSQL;
 - `--directed`: one schedule for each cell of the matrix.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
 
+from gateway_sms_async.postgres import PostgresJournals
+from tests.support.servers import started
+
 from .many import Summary, run_in_processes, schedule_of
 from .matrix import CELLS
 from .run import run
+from .stores import ADDRESS
 
 
 def _write(text: object = "") -> None:
@@ -61,7 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--fingerprints", action="store_true", help="print a fingerprint for each seed"
     )
+    parser.add_argument(
+        "--postgres", action="store_true", help="keep the journals in a PostgreSQL that is started"
+    )
     options = parser.parse_args(arguments)
+    if options.postgres and ADDRESS not in os.environ:
+        with started("postgres") as server:
+            os.environ[ADDRESS] = server.url
+            asyncio.run(PostgresJournals(server.url).install())
+            return main(arguments)
     seeds: Sequence[int] = range(options.start, options.start + options.count)
     if options.seed is not None:
         return _show(options.seed)
@@ -69,13 +83,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seeds = range(-1, -1 - len(CELLS), -1)
     if options.fingerprints:
         return _fingerprints(seeds)
-    started = time.perf_counter()
+    began = time.perf_counter()
     total = Summary()
     for chunk in run_in_processes(seeds, options.jobs):
         total.merge(chunk)
         for seed, words in chunk.wrong.items():
             sys.stderr.write(f"\nseed {seed}: {words[0]}\n")
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - began
         sys.stderr.write(
             f"\r{total.count} schedules, {len(total.wrong)} wrong, "
             f"{total.count / seconds:.0f} a second"
@@ -97,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{total.rounds / max(1, total.count):.0f} rounds a schedule; slowest: "
         f"{total.slowest[0]:.2f} s, seed {total.slowest[1]}"
     )
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - began
     _write(f"{total.count / seconds:.1f} schedules a second, {seconds:.0f} s, {options.jobs} jobs")
     return 1 if total.wrong else 0
 

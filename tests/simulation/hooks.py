@@ -13,6 +13,8 @@ from gateway_sms_async._campaign import backlog
 from gateway_sms_async._campaign.bookkeeping import Bookkeeping
 from gateway_sms_async._http.transport import Transport
 from gateway_sms_async._journal.store import Store
+from gateway_sms_async._postgres.journals import PostgresShards
+from gateway_sms_async._postgres.store import ClaimedJournal, NewJournal, OnlyJournal
 from gateway_sms_async._shards.folder import ShardFolder
 from gateway_sms_async._shards.spool import Spool
 from tests.support.virtual_time import ReplayLoop
@@ -68,6 +70,13 @@ def hooked(loop: ReplayLoop, passing: PointCallback) -> Iterator[None]:
         for name in ("add_recipients", "publish", "commit"):
             patch(Store, name, _watched(getattr(Store, name), passing))
         for owner, name in ((Spool, "write"), (ShardFolder, "begin"), (ShardFolder, "publish")):
+            patch(owner, name, _watched(getattr(owner, name), passing))
+        for owner, name in (
+            (NewJournal, "add_recipients"),
+            (OnlyJournal, "publish"),
+            (ClaimedJournal, "commit"),
+            (PostgresShards, "publish"),
+        ):
             patch(owner, name, _watched(getattr(owner, name), passing))
         # A row size of the journal that is no multiple of any batch size.
         patch(backlog, "_TOGETHER", 3)

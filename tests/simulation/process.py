@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,6 +15,7 @@ from gateway_sms_async import GatewayClient, Progress, Receipt
 from tests.support.virtual_time import ReplayLoop
 
 from .plan import Interruption
+from .stores import JournalStore
 
 
 class InterruptError(BaseException):
@@ -55,7 +54,7 @@ class CuttableConnector(aiohttp.UnixConnector):
 class CampaignProcess:
     """One process: it starts, may be ended from outside, and can be killed at any point.
 
-    `journal` is the path of its journal; after a kill, of the copy made at that moment.
+    A kill leaves `journal` as it is at that moment.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class CampaignProcess:
         loop: ReplayLoop,
         gateway: GatewayClient,
         connector: CuttableConnector,
-        journal: Path,
+        journal: JournalStore,
         events: Counter[str],
     ) -> None:
         self._end = end
@@ -79,7 +78,7 @@ class CampaignProcess:
         self._closing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._finished = False
-        self.journal = journal
+        self._journal = journal
         self.stop = asyncio.Event()
         self.reports: list[Progress] = []
         self.killed = False
@@ -170,12 +169,7 @@ class CampaignProcess:
             return
         self.killed = True
         self._events["killed"] += 1
-        original = self.journal
-        self.journal = original.parent.parent / str(int(original.parent.name) + 1) / original.name
-        self.journal.parent.mkdir()
-        for file in original.parent.glob(original.name + "*"):
-            copy = shutil.copytree if file.is_dir() else shutil.copy
-            copy(file, self.journal.parent / file.name)
+        self._journal.kill()
         self._connector.cut()
         # Tasks that still run write to the old journal and to closed sockets.
         if self._task is not None:

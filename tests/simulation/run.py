@@ -47,6 +47,7 @@ from .outsider import interfere
 from .plan import LIFTED, Interruption, Schedule
 from .process import CampaignProcess, CuttableConnector, InterruptError
 from .sends import SendsRun
+from .stores import new_store
 from .wire_rules import WireRules
 
 logging.getLogger("gateway_sms_async").addHandler(logging.NullHandler())
@@ -98,7 +99,7 @@ class Run:
         self.loop = loop
         self.outcome = Outcome(schedule)
         self._folder = folder
-        self._journal = folder / "0" / "campaign.db"
+        self._journal = new_store(folder)
         self._oracle = Oracle(schedule)
         self._injector = FaultInjector(schedule, loop)
         self._simulator: Any = None
@@ -109,6 +110,10 @@ class Run:
         self._read_to_end = False
         self._released = False
         self._was_raised = False
+
+    def close(self) -> None:
+        """Delete the journal."""
+        self._journal.close()
 
     # The hook, called from inside the library
 
@@ -247,7 +252,6 @@ class Run:
             await gateway.aclose()
         if process.killed:
             # A killed process returns nothing: only the copy of its journal remains.
-            self._journal = process.journal
             receipt, done = None, False
         requests = len(self._simulator.requests) - before
         if requests > most_requests(self.schedule):
@@ -291,13 +295,11 @@ class Run:
         if self._resumes:
             self.outcome.events["resumed"] += 1
             return await gateway.resume_bulk(
-                self._journal,
+                self._journal.place,
                 on_progress=process.reports.append,
                 stop=process.stop,
                 **self._raised_ceiling(),
             )
-        if schedule.journal:
-            self._journal.parent.mkdir(parents=True, exist_ok=True)
         return await gateway.send_bulk(
             self._source(),
             sender="ACME",
@@ -309,7 +311,7 @@ class Run:
             allow_missing_fields=schedule.allow_missing_fields,
             careful=schedule.mode == "careful",
             verify="always" if schedule.mode == "verify" else "auto",
-            journal=self._journal if schedule.journal else None,
+            journal=self._journal.place if schedule.journal else None,
             max_recipients=schedule.ceiling and schedule.ceiling.recipients,
             max_cost=schedule.ceiling and schedule.ceiling.cost,
             **({"shards": schedule.shards} if schedule.shards > 1 else {}),
@@ -358,7 +360,7 @@ class Run:
 
     @property
     def _resumes(self) -> bool:
-        return self.schedule.journal and self._journal.exists()
+        return self.schedule.journal and self._journal.exists
 
     def _read_result(
         self, number: int, process: CampaignProcess, task: asyncio.Task[Receipt]
@@ -384,12 +386,12 @@ class Run:
 
     async def _check_journal(self, number: int) -> Receipt | None:
         """Check the receipt in the journal like the others, and return it."""
-        if not self._journal.exists():
+        if not self._journal.exists:
             if self._simulator.requests:
                 self._complain(number, "sent requests, and left no journal")
             return None
         try:
-            written = await read_journal(self._journal)
+            written = await read_journal(self._journal.place)
         except GatewayError as error:
             self._complain(number, f"the journal cannot be read: {type(error).__name__}: {error}")
             return None
@@ -402,7 +404,7 @@ class Run:
         again: Receipt | None = None
         async with gateway:
             with contextlib.suppress(GatewayError):
-                again = await gateway.resume_bulk(self._journal)
+                again = await gateway.resume_bulk(self._journal.place)
         if len(self._simulator.requests) != before:
             self.outcome.wrong.append("a finished journal was resumed, and sent requests")
         if again is None or again.to_dict() != receipt.to_dict():
@@ -479,7 +481,7 @@ class Run:
         if exhausted and receipt.total != len(schedule.source):
             self._complain(number, f"read the source to its end, and found {receipt.total}")
         # In shards, nothing is kept of a list before all of it is.
-        begun = schedule.shards == 1 or self._journal.exists()
+        begun = schedule.shards == 1 or self._journal.exists
         if self._sized and not exhausted and begun and not process.fails:
             self._complain(number, "did not read the rest of a list")
 
@@ -508,7 +510,9 @@ def run(schedule: Schedule) -> Outcome:
     folder = Path(tempfile.mkdtemp(prefix="schedule-", dir=_parent_folder()))
     loop = ReplayLoop(most_rounds=_MOST_ROUNDS, executor_rounds=schedule.journal_rounds)
     loop_errors: list[str] = []
-    loop.set_exception_handler(lambda _, context: loop_errors.extend(_describe(context)))
+    loop.set_exception_handler(
+        lambda _, context: loop_errors.extend(_describe(context, outcome=current.outcome))
+    )
     current = Run(schedule, loop, folder)
     state = random.getstate()
     random.seed(schedule.seed)
@@ -523,6 +527,7 @@ def run(schedule: Schedule) -> Outcome:
         current.outcome.trace = current._injector.trace()
         _abandon(loop)
     finally:
+        current.close()
         loop.close()
         random.setstate(state)
         shutil.rmtree(folder, ignore_errors=True)
@@ -541,8 +546,12 @@ def _abandon(loop: ReplayLoop) -> None:
             loop.run_until_complete(asyncio.sleep(0))
 
 
-def _describe(context: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what went wrong in the loop, unless it is an exception that the schedule raised."""
+def _describe(context: Mapping[str, Any], *, outcome: Outcome) -> Iterator[str]:
+    """Yield what went wrong in the loop, unless it is what the schedule did to it.
+
+    Tasks of a killed process go on, and have no connection to a database any more.
+    """
     error = context.get("exception")
-    if not isinstance(error, InterruptError | MemoryError):
+    cut_off = isinstance(error, JournalError) and outcome.events["killed"] > 0
+    if not isinstance(error, InterruptError | MemoryError) and not cut_off:
         yield f"{context.get('message')}: {error!r}"
