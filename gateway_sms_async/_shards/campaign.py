@@ -25,7 +25,7 @@ from .._messages.draft import Options
 from .._receipt import Progress, Receipt
 from .._recipients.source import Source
 from .._transaction.message import RestartMessageError
-from .._transaction.results import shortfall
+from .._transaction.results import describe, shortfall
 from .._transaction.spending import Spent, sum_spent
 from .._transaction.tuning import Closures
 from ..errors import (
@@ -180,14 +180,17 @@ class ShardedCampaign:
             if not preparing.done():
                 preparing.cancel()
                 await drain([preparing])
+        ended = preparing.done() and not preparing.cancelled()
+        error = preparing.exception() if ended else None
         if self._store.is_published:
+            # Something failed right after that: the journals are there, and can be resumed.
+            if error is not None:
+                self.halt(describe(error), error)
             return None
-        if not preparing.done() or preparing.cancelled():
-            self.halt("the source of recipients was cancelled")
-        elif error := preparing.exception():
+        if error is not None:
             self._stop_preparing(error)
         else:
-            return None
+            self.halt("the source of recipients was cancelled")
         return Receipt(source_exhausted=False)
 
     def _stop_preparing(self, error: BaseException) -> None:
