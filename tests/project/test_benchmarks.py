@@ -22,6 +22,7 @@ NAMES = [
     "decode",
     "limiter",
     "shared",
+    "postgres",
     "shards",
     "memory",
     "import",
