@@ -337,10 +337,11 @@ class GatewayClient:
         check_stop(stop)
         if check_shards(shards, journal):
             assert journal is not None
+            sessions = self._sessions()
             return await self._core.run(
                 ShardedCampaign(
                     await on_disk(journal, create_shards, journal),
-                    lambda: self._view(bulk=True),
+                    sessions,
                     base_url=self._base_url,
                     concurrency=self._concurrency,
                     source=NewSource(source, settings, shards),
@@ -398,12 +399,13 @@ class GatewayClient:
         BulkSendError as `send_bulk` does.
         """
         check_stop(stop)
+        sessions = self._sessions()
         if (store := await on_disk(journal, open_shards, journal)) is not None:
             limits = ShardLimits(max_cost, max_recipients)
             return await self._core.run(
                 ShardedCampaign(
                     store,
-                    lambda: self._view(bulk=True),
+                    sessions,
                     base_url=self._base_url,
                     concurrency=self._concurrency,
                     limits=limits,
@@ -480,6 +482,11 @@ class GatewayClient:
 
     def _view(self, *, bulk: bool = False) -> Session:
         return self._core.view(bulk=bulk, timeout=self._timeout, policy=self._retry)
+
+    def _sessions(self) -> Callable[[], Session]:
+        """Return what makes a view for each shard, also once the client is closed."""
+        view = self._view(bulk=True)
+        return lambda: view.view(bulk=True, timeout=self._timeout, policy=self._retry)
 
     def _check_concurrency(self, concurrency: int | None) -> int:
         if concurrency is None:

@@ -149,7 +149,9 @@ async def _restore_messages(
     saved: Saved,
     shown_closed: Mapping[str, object],
 ) -> None:
-    session.opened_ids.lost += saved.position.has_lost_opens
+    # Also if a message may be that of another campaign, which another process had beside this one: the
+    # answers to both opens were mixed up, and only the other journal knows of the one that was lost.
+    session.opened_ids.lost += saved.position.has_lost_opens or saved.position.has_others_opens
     journal.note(Resumed())
     for message in saved.position.messages.values():
         if message.message_id is not None:

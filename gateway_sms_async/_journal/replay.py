@@ -141,6 +141,13 @@ class Position:
         )
 
     @property
+    def has_others_opens(self) -> bool:
+        """Whether an unfinished message may have the id that belongs to another open."""
+        return any(
+            message.is_unfinished and not message.is_own for message in self.messages.values()
+        )
+
+    @property
     def wasted(self) -> Decimal:
         """What the runs so far may have paid for messages that never went out."""
         return Decimal((self.runs[-1].wasted if self.runs else None) or 0)

@@ -214,6 +214,8 @@ class ShardedCampaign:
         self._careful = any(one.careful for one in accounts)
         self._waiting.extend(shard for shard, one in enumerate(accounts) if not one.finished)
         if self._store.is_shared:
+            # An answer may be that of another process, whose journals are not read all the time.
+            self._new_session().opened_ids.lost += 1
             # So that several processes do not all try the same one first.
             self._waiting.rotate(random.randrange(len(accounts)))  # noqa: S311 - no secret
         at_once = self._at_once()

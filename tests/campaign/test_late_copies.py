@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -316,6 +317,39 @@ async def test_an_open_whose_answer_another_one_got_first_is_not_believed_by_a_r
             receipt = await another.resume_bulk(copy if killed else journal)
         check(receipt, simulator, set(numbers(40)))
         assert receipt.complete
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_an_open_that_got_the_answer_of_another_campaign_is_not_believed_by_a_resume(
+    first: int, tmp_path: Path
+) -> None:
+    # Two campaigns of one client, as shards are: only the journal of one knows of the lost open.
+    journals = [tmp_path / "one.db", tmp_path / "two.db"]
+    lists = [numbers(5), numbers(5, start=100)]
+    async with pair(custom_returned=False) as (simulator, gateway):
+        opens = 0
+
+        def plan(request: RecordedRequest) -> Fault | None:
+            nonlocal opens
+            if request.operation == "get":
+                return Fault.status(403)
+            if request.operation != "open":
+                return None
+            opens += 1
+            return {1: Fault.drip(0.0005), 2: Fault.mixed_up()}.get(opens)
+
+        simulator.faults.plan = plan
+        await asyncio.gather(
+            *(
+                send(gateway, recipients=people, batch_size=10, careful=True, journal=journal)
+                for people, journal in zip(lists, journals, strict=True)
+            )
+        )
+        simulator.faults.plan = None
+        for journal in (journals[first], journals[1 - first]):
+            async with GatewayClient(simulator.token, base_url=simulator.url, rate=None) as another:
+                assert (await another.resume_bulk(journal)).complete
+        assert simulator.ledger == dict.fromkeys([*lists[0], *lists[1]], 1)
 
 
 async def test_messages_that_cannot_be_told_apart_are_not_opened_again_and_again(
