@@ -24,7 +24,7 @@ _REFUSED = "the gateway counts it as invalid"
 class ShardAccount:
     """One shard, as its journal has it.
 
-    `recipients` says where those are that are to be sent to. Positions are those in the shard. It is
+    `opened` are the ids of all its messages. `recipients` says where those are that are to be sent to. Positions are those in the shard. It is
     `careful` if it has met a double.
     """
 
@@ -35,6 +35,7 @@ class ShardAccount:
     duplicates: int
     excluded: int
     invalid: list[InvalidRecipient]
+    opened: list[str]
     message_ids: list[str]
     open_message_ids: list[str]
     requests: int
@@ -89,6 +90,11 @@ async def _account(journal: Journal, saved: Saved) -> ShardAccount:
                 InvalidRecipient(written, _REFUSED, position)
                 for written, position in zip(refused.written, refused.positions, strict=True)
             ),
+        ],
+        opened=[
+            message.message_id
+            for message in saved.position.messages.values()
+            if message.message_id is not None
         ],
         message_ids=closed,
         open_message_ids=left_open,

@@ -213,9 +213,14 @@ class ShardedCampaign:
         self._spent = {shard: one.spent for shard, one in enumerate(accounts)}
         self._careful = any(one.careful for one in accounts)
         self._waiting.extend(shard for shard, one in enumerate(accounts) if not one.finished)
+        # An answer to an open with one of these ids is that of another open.
+        opened_ids = self._new_session().opened_ids
+        for account in accounts:
+            for message_id in account.opened:
+                opened_ids.claim(message_id)
         if self._store.is_shared:
-            # An answer may be that of another process, whose journals are not read all the time.
-            self._new_session().opened_ids.lost += 1
+            # It may also be that of another process, whose journals are not read all the time.
+            opened_ids.lost += 1
             # So that several processes do not all try the same one first.
             self._waiting.rotate(random.randrange(len(accounts)))  # noqa: S311 - no secret
         at_once = self._at_once()
