@@ -13,7 +13,7 @@ from gateway_sms_async._campaign import backlog
 from gateway_sms_async._campaign.bookkeeping import Bookkeeping
 from gateway_sms_async._http.transport import Transport
 from gateway_sms_async._journal.store import Store
-from gateway_sms_async._postgres.journals import PostgresShards
+from gateway_sms_async._postgres.shards import PostgresShards
 from gateway_sms_async._postgres.store import ClaimedJournal, NewJournal, OnlyJournal
 from gateway_sms_async._shards.folder import ShardFolder
 from gateway_sms_async._shards.spool import Spool
