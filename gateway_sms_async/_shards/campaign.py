@@ -31,10 +31,12 @@ from .._transaction.tuning import Closures
 from ..errors import (
     BulkSendError,
     GatewayError,
+    JournalError,
     JournalLockedError,
     JournalLostError,
 )
 from .account import ShardAccount, read_account
+from .doubt import doubt_open_messages
 from .preparing import prepare
 from .receipt import progress_of, receipt_of, sum_of
 from .splitting import SourceFailedError
@@ -105,6 +107,8 @@ class ShardedCampaign:
         self._spent: dict[int, Spent] = {}
         self._careful = False
         self._closures = Closures()
+        # How many of the closures the messages of a shard were looked at after.
+        self._seen: dict[int, int] = {}
         self._reason: str | None = None
         self._cause: BaseException | None = None
         self._failure: BaseException | None = None
@@ -241,6 +245,20 @@ class ShardedCampaign:
                 task.cancel()
             await drain(self._running, asyncio.get_running_loop().time() + _LEAVING)
             raise
+        finally:
+            # To the end, also if this is cancelled: what the journals say must not be a lie.
+            await drain([asyncio.create_task(self._doubt_unseen())])
+
+    async def _doubt_unseen(self) -> None:
+        """Doubt the open messages of shards that ended, or did not begin, before others closed one."""
+        if not self._closures.count:
+            return
+        for shard, account in enumerate(self._accounts):
+            if not account.finished and self._seen.get(shard, 0) < self._closures.count:
+                try:
+                    await doubt_open_messages(self._store.journal(shard))
+                except JournalError as error:
+                    self.halt(str(error), error)
 
     @property
     def _is_limited(self) -> bool:
@@ -271,6 +289,7 @@ class ShardedCampaign:
             del self._live[shard]
             self._spent[shard] = campaign.spent
             self._careful = self._careful or campaign.careful
+            self._seen[shard] = self._closures.count
 
     async def _wait_for_others(self, shard: int) -> None:
         """Try a shard that somebody else has again, when all others were tried."""
