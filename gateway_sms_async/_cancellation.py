@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import anyio
@@ -106,6 +107,13 @@ async def wait_shielded(future: asyncio.Future[T]) -> T:
 
 
 async def in_thread(function: Callable[..., T], *args: Any) -> T:
-    """Call a function that blocks in a thread; if the caller is cancelled, first wait for its end."""
-    running = asyncio.get_running_loop().run_in_executor(None, function, *args)
-    return await wait_shielded(running)
+    """Call a function that blocks in a thread; if the caller is cancelled, first wait for its end.
+
+    The thread is a new one: those of the loop may all be busy with work of the application.
+    """
+    executor = ThreadPoolExecutor(1, thread_name_prefix="gateway-sms")
+    try:
+        running = asyncio.get_running_loop().run_in_executor(executor, function, *args)
+        return await wait_shielded(running)
+    finally:
+        executor.shutdown(wait=False)

@@ -19,8 +19,8 @@ from ._arguments import (
     check_timeout,
 )
 from ._auth.environment import token_source
-from ._campaign.resume import load_campaign
-from ._campaign.start import CampaignSettings, new_campaign
+from ._campaign.resume import checked_limits, load_campaign
+from ._campaign.start import CampaignSettings, check_total, new_campaign
 from ._core import ClientCore, SessionSettings
 from ._events import Event, Stats, check_listener, emitter
 from ._http.address import choose_base_url
@@ -338,6 +338,7 @@ class GatewayClient:
         if check_shards(shards, journal):
             assert journal is not None
             sessions = self._sessions()
+            check_total(total)
             return await self._core.run(
                 ShardedCampaign(
                     await on_disk(journal, create_shards, journal),
@@ -400,6 +401,7 @@ class GatewayClient:
         """
         check_stop(stop)
         sessions = self._sessions()
+        checked_limits(max_cost, max_recipients)
         if (store := await on_disk(journal, open_shards, journal)) is not None:
             limits = ShardLimits(max_cost, max_recipients)
             return await self._core.run(

@@ -5,7 +5,7 @@
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
@@ -215,28 +215,6 @@ class Outcomes(Sequence[Outcome]):
         self._marks = marks
         self._message_ids = message_ids
         self._invalid = invalid
-
-    @classmethod
-    def placed(
-        cls,
-        parts: Iterable[tuple[Sequence[Outcome], Sequence[int]]],
-        total: int,
-        invalid: Sequence[InvalidRecipient],
-    ) -> "Outcomes":
-        """Return the outcomes of several parts of a source, each with its positions in the source."""
-        marks = array("I", bytes(4 * total))
-        message_ids: list[str] = []
-        for part, places in parts:
-            assert isinstance(part, Outcomes)
-            part._place(marks, message_ids, places)  # noqa: SLF001 - same class
-        return cls(marks, message_ids, invalid)
-
-    def _place(self, marks: "array[int]", message_ids: list[str], places: Sequence[int]) -> None:
-        """Put these outcomes at their places among the outcomes of a whole source."""
-        offset = len(message_ids) << _OUTCOME_BITS
-        message_ids += self._message_ids
-        for place, marked in zip(places, self._marks, strict=True):
-            marks[place] = marked + offset if marked >> _OUTCOME_BITS else marked
 
     def __len__(self) -> int:
         return len(self._marks)

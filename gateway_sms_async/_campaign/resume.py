@@ -32,7 +32,7 @@ from .campaign import Campaign
 from .state import CampaignState, new_spending, new_tuning
 from .stored import stored_receipt, stored_results
 
-__all__ = ["Siblings", "load_campaign", "spending_of"]
+__all__ = ["Siblings", "checked_limits", "load_campaign", "spending_of"]
 
 _NOTHING = Spent()
 
@@ -67,7 +67,7 @@ async def load_campaign(
     is called once the journal is open, for what a shard has to know of the others. Raises JournalError if the journal cannot be used, or its campaign was
     sent to another base URL.
     """
-    limits = _limits(max_cost, max_recipients)
+    limits = checked_limits(max_cost, max_recipients)
     with session.open_messages.message_coming() as shown_closed:
         journal, saved = await Journal.open(path)
         try:
@@ -75,6 +75,11 @@ async def load_campaign(
                 raise JournalError(
                     f"{journal.place}: this campaign was sent to {saved.settings.base_url}; resume "
                     "it with a client of that address"
+                )
+            if saved.settings.campaign and ask_siblings is None:
+                raise JournalError(
+                    f"{journal.place}: this is one shard of a campaign, and its limits are those of "
+                    "all; resume the whole campaign"
                 )
             if saved.position.finished is not None:
                 receipt = await stored_receipt(journal, saved)
@@ -99,7 +104,9 @@ async def load_campaign(
             raise
 
 
-def _limits(max_cost: Decimal | float | str | None, max_recipients: int | None) -> dict[str, Any]:
+def checked_limits(
+    max_cost: Decimal | float | str | None, max_recipients: int | None
+) -> dict[str, Any]:
     """Return the settings that these limits change; an infinite cost removes its limit."""
     changes: dict[str, Any] = {}
     if max_cost is not None:

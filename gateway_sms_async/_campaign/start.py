@@ -27,7 +27,7 @@ from .backlog import Backlog
 from .campaign import Campaign
 from .state import CampaignState, new_spending, new_tuning
 
-__all__ = ["CampaignSettings", "new_campaign"]
+__all__ = ["CampaignSettings", "check_total", "new_campaign"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # a repr would show numbers
@@ -127,6 +127,12 @@ class CampaignSettings:
         )
 
 
+def check_total(total: int | None) -> None:
+    """Raise ValueError for a number of recipients that no source has."""
+    if total is not None and total < 0:
+        raise ValueError("total is the number of recipients in the source")
+
+
 async def new_campaign(
     session: Session,
     source: Source,
@@ -141,8 +147,7 @@ async def new_campaign(
 
     Raises JournalError if the journal cannot be created.
     """
-    if total is not None and total < 0:
-        raise ValueError("total is the number of recipients in the source")
+    check_total(total)
     batcher = await settings.batcher()
     stored = settings.stored(base_url)
     opened = None if journal is None else await Journal.create(journal)

@@ -77,6 +77,10 @@ async def purge_journal(path: JournalLike) -> None:
     """
     journal, saved = await Journal.open(path)
     try:
+        if saved.settings.campaign:
+            raise JournalError(
+                f"{journal.place}: this is one shard of a campaign; purge the whole campaign"
+            )
         if saved.position.finished is None:
             raise JournalError(
                 f"{journal.place}: the campaign in it is not finished; resume it first, or delete "

@@ -7,6 +7,7 @@ know only that one. The content of a file is not trusted: SQLite runs nothing th
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -26,6 +27,7 @@ __all__ = [
     "connect_unlocked",
     "discard",
     "explained",
+    "foreign_file",
     "pragma",
     "rollback_of",
     "unlink_empty",
@@ -38,7 +40,10 @@ _FIRST_WRITTEN = "a new journal is first written to this name"
 _MOVE = "; move it, or name another journal"
 
 
-_OWN_SUFFIXES = {".db", ".json", ".places", ".spool"}
+_OF_SHARDS = re.compile(
+    r"campaign\.json|[0-9]{4}\.(?:places|spool|db(?:\.partial)?(?:-journal)?|db\.lock)"
+)
+"""The files of a campaign in shards."""
 
 
 def connect_new(path: Path) -> sqlite3.Connection:
@@ -176,12 +181,19 @@ def discard(path: Path) -> None:
 
 def _discard_folder(path: Path) -> None:
     """Delete the folder of a new campaign in shards."""
-    for file in path.iterdir():
-        if not _OWN_SUFFIXES.intersection(file.suffixes):
-            raise JournalError(
-                f"{path}: {_FIRST_WRITTEN}, and there is something else in it: {file.name}{_MOVE}"
-            )
+    if (foreign := foreign_file(path)) is not None:
+        raise JournalError(
+            f"{path}: {_FIRST_WRITTEN}, and there is something else in it: {foreign.name}{_MOVE}"
+        )
     shutil.rmtree(path)
+
+
+def foreign_file(folder: Path) -> Path | None:
+    """Return a file in the folder of a campaign in shards that is not its own; None if there is none."""
+    for file in folder.iterdir():
+        if not _OF_SHARDS.fullmatch(file.name) or file.is_symlink() or not file.is_file():
+            return file
+    return None
 
 
 def _explain(path: Path, error: sqlite3.Error) -> JournalError:

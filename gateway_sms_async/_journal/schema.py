@@ -25,7 +25,10 @@ __all__ = [
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """The arguments of a campaign. `options` are as on the wire, `max_cost` is text."""
+    """The arguments of a campaign. `options` are as on the wire, `max_cost` is text.
+
+    Of one shard, `campaign` is the id of the whole campaign, and `shard` its number; else they are empty.
+    """
 
     base_url: str
     sender: str
@@ -40,6 +43,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     verify_always: bool
     max_cost: str | None
     max_recipients: int | None
+    campaign: str = ""
+    shard: int = 0
 
 
 class StoredSource(Struct, frozen=True):

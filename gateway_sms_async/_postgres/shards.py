@@ -77,6 +77,7 @@ class PostgresShards:
         self._new: tuple[Database, int] | None = None
         self._folder: Path | None = None
         self._closed = False
+        self.campaign: str = "" if found is None else str(found.id)
 
     def __str__(self) -> str:
         return str(self.rows)
@@ -112,6 +113,7 @@ class PostgresShards:
         try:
             self._new = database, self.rows.insert(database, shards=shards)
             self._count = shards
+            self.campaign = str(self._new[1])
             folder = self._folder = Path(tempfile.mkdtemp(prefix="gateway-sms-"))
         except BaseException:
             database.close()

@@ -31,11 +31,13 @@ from .._transaction.tuning import Closures
 from ..errors import (
     BulkSendError,
     GatewayError,
+    JournalCorruptError,
     JournalError,
     JournalLockedError,
     JournalLostError,
 )
-from .account import ShardAccount, read_account
+from .account import ShardAccount, read_account, read_accounts, unreadable
+from .disk import on_disk
 from .doubt import doubt_open_messages
 from .preparing import prepare
 from .receipt import progress_of, receipt_of, sum_of
@@ -109,8 +111,12 @@ class ShardedCampaign:
         self._closures = Closures()
         # How many of the closures the messages of a shard were looked at after.
         self._seen: dict[int, int] = {}
+        self._is_over = False
         self._reason: str | None = None
         self._cause: BaseException | None = None
+        # Why the first of the shards ended that could not send to all of its recipients.
+        self._shard_reason: str | None = None
+        self._shard_cause: BaseException | None = None
         self._failure: BaseException | None = None
         self._halting = asyncio.Event()
         self.done: asyncio.Event = asyncio.Event()
@@ -124,16 +130,13 @@ class ShardedCampaign:
             campaign.halt(reason, cause)
 
     async def run(self, stop: asyncio.Event | None) -> Receipt:
-        """Send to all recipients; raise BulkSendError, with the receipt, if it ends before that."""
+        """Send to all recipients; raise BulkSendError, with the receipt, if it ends before that.
+
+        Returns the receipt of a campaign that is finished already.
+        """
         watcher = None if stop is None else asyncio.create_task(self._watch(stop))
         try:
-            if self._source is not None and (receipt := await self._prepare(self._source)):
-                raise self._error(receipt, resumable=False)
-            self._accounts = [
-                await read_account(self._store.journal(n)) for n in range(self._store.shards)
-            ]
-            await self._run_all()
-            receipt = await self._receipt()
+            receipt = await self._run()
         finally:
             try:
                 self._reporter.report(self._sum())
@@ -148,9 +151,41 @@ class ShardedCampaign:
                 self.done.set()
         if self._failure is not None:
             raise self._failure
-        if receipt.complete:
+        if receipt.complete or self._is_over:
             return receipt
-        raise self._error(receipt, resumable=not all(one.finished for one in self._accounts))
+        resumable = self._store.is_published and not all(one.finished for one in self._accounts)
+        raise self._error(receipt, resumable=resumable)
+
+    async def _run(self) -> Receipt:
+        if self._source is not None and (receipt := await self._prepare(self._source)):
+            return receipt
+        self._accounts = await read_accounts(self._store)
+        self._progress = [progress_of(one) for one in self._accounts]
+        self._check_address()
+        if all(one.finished for one in self._accounts):
+            self._is_over = self._source is None
+            return await self._receipt()
+        # What would fail at the end fails now, when nothing is sent.
+        self._store.check_lock()
+        await on_disk(self._store, self._check_places)
+        await self._run_all()
+        return await self._receipt()
+
+    def _check_address(self) -> None:
+        for account in self._accounts:
+            if account.settings.base_url != self._base_url:
+                raise JournalError(
+                    f"{account.journal}: this campaign was sent to {account.settings.base_url}; resume "
+                    "it with a client of that address"
+                )
+
+    def _check_places(self) -> None:
+        for shard, account in enumerate(self._accounts):
+            if len(self._store.places(shard)) != account.total:
+                raise JournalCorruptError(
+                    f"{account.journal}: the journal is damaged: it has not the places of its "
+                    "recipients in the source"
+                )
 
     async def _watch(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -212,7 +247,6 @@ class ShardedCampaign:
 
     async def _run_all(self) -> None:
         accounts = self._accounts
-        self._progress = [progress_of(one) for one in accounts]
         self._done_before = sum(map(_settled, self._progress))
         self._spent = {shard: one.spent for shard, one in enumerate(accounts)}
         self._careful = any(one.careful for one in accounts)
@@ -270,7 +304,11 @@ class ShardedCampaign:
         """Return how many shards run at once: one if the first decides what is left for the next."""
         settings = self._accounts[0].settings
         realtime = Options.from_wire(settings.options).realtime and not settings.test
-        return 1 if self._is_limited or realtime else _AT_ONCE
+        return 1 if self._is_limited or realtime or self._requests_at_once() == 1 else _AT_ONCE
+
+    def _requests_at_once(self) -> int:
+        """Return how many requests all shards may have in flight."""
+        return min(self._accounts[0].settings.concurrency, self._concurrency)
 
     async def _run_shard(self, shard: int) -> None:
         try:
@@ -279,6 +317,11 @@ class ShardedCampaign:
             await self._wait_for_others(shard)
             return
         if isinstance(campaign, Receipt):
+            # Another process has finished it.
+            account = self._accounts[shard] = await read_account(self._store, shard)
+            self._spent[shard] = account.spent
+            self._careful = self._careful or account.careful
+            self._report(shard, progress_of(account))
             return
         self._live[shard] = campaign
         if self._reason is not None:
@@ -306,7 +349,7 @@ class ShardedCampaign:
             self._new_session(),
             self._store.journal(shard),
             base_url=self._base_url,
-            concurrency=self._concurrency,
+            concurrency=self._requests_at_once() // self._at_once(),
             max_cost=self._limits.max_cost,
             max_recipients=self._limits.max_recipients,
             on_progress=lambda progress: self._report(shard, progress),
@@ -318,7 +361,7 @@ class ShardedCampaign:
         if self._store.is_shared and self._is_limited:
             for other, account in enumerate(self._accounts):
                 if other != shard and not account.finished:
-                    latest = await read_account(self._store.journal(other))
+                    latest = await read_account(self._store, other)
                     self._accounts[other], self._spent[other] = latest, latest.spent
                     self._careful = self._careful or latest.careful
         others = [spent for other, spent in self._spent.items() if other != shard]
@@ -340,7 +383,10 @@ class ShardedCampaign:
             if isinstance(cause, JournalLostError):
                 # Another process continues it: this one waits for its end.
                 self._waiting.append(shard)
-            elif error.receipt.unsent and not concerns_one:
+                return
+            if self._shard_reason is None:
+                self._shard_reason, self._shard_cause = error.reason, cause
+            if error.receipt.unsent and not concerns_one:
                 self.halt(error.reason, cause)
         elif isinstance(error, GatewayError):
             self.halt(str(error), error)
@@ -352,13 +398,19 @@ class ShardedCampaign:
     async def _receipt(self) -> Receipt:
         """Return the receipt, from the journals as they are now."""
         accounts = self._accounts
-        for shard in range(self._store.shards):
-            if not accounts[shard].finished:
-                accounts[shard] = await read_account(self._store.journal(shard))
-        return receipt_of(self._store, accounts)
+        for shard, account in enumerate(accounts):
+            if not account.finished:
+                try:
+                    accounts[shard] = await read_account(self._store, shard)
+                except JournalError as error:
+                    # Some of its recipients may have been texted since it was read.
+                    accounts[shard] = unreadable(account)
+                    self.halt(str(error), error)
+        self._progress = [progress_of(one) for one in accounts]
+        return await on_disk(self._store, receipt_of, self._store, accounts)
 
     def _error(self, receipt: Receipt, *, resumable: bool) -> BulkSendError:
-        reason = self._reason or shortfall(receipt)
+        reason = self._reason or self._shard_reason or shortfall(receipt)
         error = BulkSendError(
             f"the campaign ended before all recipients were accepted: {reason}",
             receipt=receipt,
@@ -366,7 +418,7 @@ class ShardedCampaign:
             resumable=resumable,
             journal=self._store.handle if resumable else None,
         )
-        error.__cause__ = self._cause
+        error.__cause__ = self._cause or self._shard_cause
         return error
 
     def _sum(self) -> Progress:
@@ -381,7 +433,7 @@ class ShardedCampaign:
         return replace(
             progress,
             # A shard that has not begun has not left out anybody yet.
-            unsent=progress.unsent if self._reason else 0,
+            unsent=progress.unsent if self._reason or self._shard_reason else 0,
             elapsed=elapsed,
             rate=rate,
             eta=left / rate if rate > 0 else None,

@@ -13,6 +13,7 @@ Every method blocks.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from os import PathLike
@@ -22,12 +23,12 @@ from typing import Self
 import msgspec
 from msgspec import Struct
 
-from .._journal.connection import discard, explained
+from .._journal.connection import discard, explained, foreign_file
 from .._journal.lock import JournalLock
 from .._journal.place import FilePlace
 from .._journal.store import check_new
 from ..errors import JournalCorruptError, JournalError, JournalLockedError
-from .spool import SPREAD_OVER, Spool, read_places
+from .spool import SPREAD_OVER, Spool, open_private, read_places
 
 __all__ = ["Manifest", "ShardFolder", "is_sharded"]
 
@@ -39,9 +40,13 @@ _MANIFEST = "campaign.json"
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
-    """How many recipients the source has, and the checksums of the places of each shard."""
+    """How many recipients the source has, and the checksums of the places of each shard.
+
+    `campaign` is the id that the settings in each journal have, too.
+    """
 
     format: int = FORMAT
+    campaign: str
     total: int
     places: list[int]
 
@@ -64,6 +69,7 @@ class ShardFolder:
         self.path = path
         self._manifest = manifest
         self._lock = lock
+        self.campaign: str = secrets.token_hex(8) if manifest is None else manifest.campaign
         self._partial = path.with_name(path.name + ".partial")
 
     @classmethod
@@ -86,11 +92,13 @@ class ShardFolder:
         """Open a folder and lock it; raises JournalLockedError while another process uses it."""
         path = FilePlace(path).path
         with explained(path):
-            lock = JournalLock(path)
+            # Without a lock, it can still be read, and that is all a finished campaign needs.
+            lock = JournalLock.where_possible(path)
             try:
                 return cls(path, _read_manifest(path), lock)
             except BaseException:
-                lock.release()
+                if lock is not None:
+                    lock.release()
                 raise
 
     @classmethod
@@ -174,9 +182,14 @@ class ShardFolder:
 
     def publish(self, total: int, spools: Sequence[Spool], *, limited: bool) -> None:  # noqa: ARG002
         """Make all durable, and give the folder its name: from now on a resume needs only this."""
-        manifest = Manifest(total=total, places=[one.places_checksum for one in spools])
+        manifest = Manifest(
+            campaign=self.campaign,
+            total=total,
+            places=[one.places_checksum for one in spools],
+        )
         with explained(self.path):
-            (self._partial / _MANIFEST).write_bytes(msgspec.json.encode(manifest))
+            with open_private(self._partial / _MANIFEST, "wb") as written:
+                written.write(msgspec.json.encode(manifest))
             for file in self._partial.iterdir():
                 _sync(file)
             _sync(self._partial)
@@ -184,7 +197,9 @@ class ShardFolder:
             check_new(self.path)
             self._partial.rename(self.path)
             self._manifest = manifest
-            _sync(self.path.parent)
+            # A folder that cannot be listed cannot be synced.
+            with suppress(OSError):
+                _sync(self.path.parent)
 
     def remove(self) -> None:
         """Delete the folder with all journals in it."""
@@ -195,6 +210,13 @@ class ShardFolder:
                     f"{self.path}: this is a symbolic link, and only the link would be deleted; "
                     f"purge the journal itself: {os.path.realpath(self.path)}"
                 )
+            if (foreign := foreign_file(self.path)) is not None:
+                raise JournalError(
+                    f"{foreign}: this file is not of the campaign, and would be deleted with it; move "
+                    "it first"
+                )
+            if not os.access(self.path, os.W_OK | os.X_OK):
+                raise JournalError(f"{self.path}: its files cannot be deleted: no permission")
             # First by its name: what is left of it after a crash here is no campaign.
             discard(self._partial)
             self.path.rename(self._partial)
@@ -244,6 +266,8 @@ def _read_manifest(path: Path) -> Manifest:
         )
     if not 1 <= len(manifest.places) <= SPREAD_OVER:
         raise JournalCorruptError(f"{path / _MANIFEST}: the journal is damaged: no shards")
+    if manifest.total < 0:
+        raise JournalCorruptError(f"{path / _MANIFEST}: the journal is damaged: its total")
     missing = [n for n in range(len(manifest.places)) if not (path / f"{_name_of(n)}.db").exists()]
     if missing:
         raise JournalCorruptError(

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
+from msgspec.structs import replace
+
 from .._campaign.backlog import Backlog
 from .._campaign.start import CampaignSettings
 from .._journal.journal import Journal
@@ -40,6 +42,7 @@ async def prepare(
     for shard, spool in enumerate(spools):
         store.check_lock()
         await _write_journal(store, shard, spool, settings, base_url)
+        report(splitter.total)
     limited = settings.max_cost is not None or settings.max_recipients is not None
     publish = partial(store.publish, splitter.total, spools, limited=limited)
     await on_disk(store, publish)
@@ -54,7 +57,8 @@ async def _write_journal(
     try:
         source = Source(cast("Recipients", spool.read()))
         await Backlog(journal).keep(source, batcher, _nothing)
-        await journal.publish(settings.stored(base_url), batcher)
+        stored = replace(settings.stored(base_url), campaign=store.campaign, shard=shard)
+        await journal.publish(stored, batcher)
     finally:
         await journal.close()
     spool.delete()

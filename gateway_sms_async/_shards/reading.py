@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from heapq import merge
 
 from .._campaign import stored
 from .._campaign.stored import purge_journal as purge_file
-from .._journal.numbers import numbers_as_written
+from .._journal.numbers import StoredRecipients
 from .._journal.place import JournalLike
 from .._receipt import Progress, Receipt
 from ..errors import JournalError
-from .account import ShardAccount, read_account
+from .account import read_accounts
 from .disk import on_disk
 from .receipt import progress_of, receipt_of, sum_of
 from .store import ShardStore, open_shards, read_shards
@@ -42,8 +42,8 @@ async def read_campaign(journal: JournalLike) -> tuple[str, Receipt]:
     store = await on_disk(journal, read_shards, journal)
     if store is None:
         return await stored.read_campaign(journal)
-    accounts = await _accounts(store)
-    receipt = receipt_of(store, accounts)
+    accounts = await read_accounts(store)
+    receipt = await on_disk(store, receipt_of, store, accounts)
     running = store.is_in_use and not all(one.finished for one in accounts)
     return accounts[0].settings.base_url, replace(receipt, running=running)
 
@@ -53,7 +53,7 @@ async def read_progress(journal: JournalLike) -> Progress:
     store = await on_disk(journal, read_shards, journal)
     if store is None:
         return await stored.read_progress(journal)
-    return sum_of([progress_of(one) for one in await _accounts(store)])
+    return sum_of([progress_of(one) for one in await read_accounts(store)])
 
 
 async def purge_journal(journal: JournalLike) -> None:
@@ -68,7 +68,7 @@ async def purge_journal(journal: JournalLike) -> None:
         await purge_file(journal)
         return
     try:
-        for account in await _accounts(store):
+        for account in await read_accounts(store):
             if not account.finished:
                 raise JournalError(
                     f"{account.journal}: the campaign in it is not finished; resume it first, or "
@@ -76,7 +76,7 @@ async def purge_journal(journal: JournalLike) -> None:
                 )
         await on_disk(store, store.remove)
     finally:
-        store.close()
+        await on_disk(store, store.close)
 
 
 async def journal_numbers(journal: JournalLike) -> AsyncIterator[tuple[int, str]]:
@@ -97,9 +97,6 @@ async def journal_numbers(journal: JournalLike) -> AsyncIterator[tuple[int, str]
 def _placed(store: ShardStore, shard: int) -> Iterator[tuple[int, str]]:
     """Yield the numbers of a shard as written, each with its position in the whole source."""
     places = store.places(shard)
-    for position, number in numbers_as_written(store.journal(shard)):
+    stored = StoredRecipients(store.journal(shard), store.campaign)
+    for position, number in stored.as_written():
         yield places[position], number
-
-
-async def _accounts(store: ShardStore) -> Sequence[ShardAccount]:
-    return [await read_account(store.journal(shard)) for shard in range(store.shards)]

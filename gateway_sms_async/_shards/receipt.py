@@ -6,21 +6,25 @@ does not depend on how many there are.
 
 from __future__ import annotations
 
-import asyncio
-from bisect import bisect_right
+from array import array
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from itertools import accumulate, chain, islice
 from typing import cast, overload
 
 from .._campaign.accounts import count_of
-from .._campaign.stored import read_journal
-from .._journal.numbers import numbers_at
+from .._journal.numbers import StoredRecipients
 from .._journal.records import Ranges
-from .._journal_place import JournalPlace
-from .._receipt import InvalidRecipient, Outcome, Outcomes, Progress, Receipt
+from .._receipt import (
+    InvalidRecipient,
+    Marks,
+    Outcome,
+    Outcomes,
+    Progress,
+    Receipt,
+    RecipientOutcome,
+)
 from .account import ShardAccount
 from .store import ShardStore
 
@@ -33,15 +37,15 @@ class StoredNumbers(Sequence[str]):
     Raises JournalError if a journal cannot be read any more.
     """
 
-    def __init__(self, parts: Sequence[tuple[JournalPlace, Ranges]]) -> None:
-        self._parts = [(place, ranges) for place, ranges in parts if ranges]
+    def __init__(self, parts: Sequence[tuple[StoredRecipients, Ranges]]) -> None:
+        self._parts = [(stored, ranges) for stored, ranges in parts if ranges]
         self._ends = list(accumulate(count_of(ranges) for _, ranges in self._parts))
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
     def __iter__(self) -> Iterator[str]:
-        return chain.from_iterable(numbers_at(place, ranges) for place, ranges in self._parts)
+        return chain.from_iterable(stored.numbers(ranges) for stored, ranges in self._parts)
 
     @overload
     def __getitem__(self, position: int) -> str: ...
@@ -49,12 +53,11 @@ class StoredNumbers(Sequence[str]):
     def __getitem__(self, position: slice) -> Sequence[str]: ...
     def __getitem__(self, position: int | slice) -> str | Sequence[str]:
         if isinstance(position, slice):
+            wanted = range(len(self))[position]
+            if wanted.step == 1:
+                return list(islice(self._from(wanted.start), len(wanted)))
             return list(self)[position]
-        at = range(len(self))[position]
-        part = bisect_right(self._ends, at)
-        place, ranges = self._parts[part]
-        before = self._ends[part - 1] if part else 0
-        return next(islice(numbers_at(place, _from(ranges, at - before)), 1))
+        return next(self._from(range(len(self))[position]))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(cast("Sequence[object]", other))
@@ -64,15 +67,29 @@ class StoredNumbers(Sequence[str]):
     def __repr__(self) -> str:
         return f"StoredNumbers({len(self)} numbers)"
 
+    def _from(self, at: int) -> Iterator[str]:
+        """Yield the numbers from this index on."""
+        for (stored, ranges), end in zip(self._parts, self._ends, strict=True):
+            if at < end:
+                before = end - count_of(ranges)
+                yield from stored.numbers(_from(ranges, max(0, at - before)))
+
 
 class StoredOutcomes(Sequence[Outcome]):
-    """The outcomes of a campaign in shards, as its journals have them when they are first used.
+    """The outcomes of a campaign in shards, of the moment of its receipt.
 
-    Takes four bytes a recipient from then on. Raises JournalError if a journal cannot be read.
+    The positions are read from the journals when they are first used, and take four bytes each from
+    then on. Raises JournalError if a journal cannot be read any more.
     """
 
-    def __init__(self, store: ShardStore, invalid: Sequence[InvalidRecipient]) -> None:
+    def __init__(
+        self,
+        store: ShardStore,
+        accounts: Sequence[ShardAccount],
+        invalid: Sequence[InvalidRecipient],
+    ) -> None:
         self._store = store
+        self._accounts = accounts
         self._invalid = invalid
         self._outcomes: Outcomes | None = None
 
@@ -99,16 +116,25 @@ class StoredOutcomes(Sequence[Outcome]):
 
     def _read(self) -> Outcomes:
         if self._outcomes is None:
-            # A thread of its own: the caller may be in an event loop.
-            with ThreadPoolExecutor(1) as executor:
-                placed = executor.submit(Outcomes.placed, self._parts(), len(self), self._invalid)
-                self._outcomes = placed.result()
+            marks = Marks()
+            for shard, account in enumerate(self._accounts):
+                _mark(marks, account, self._store.places(shard))
+            self._outcomes = marks.outcomes(len(self), self._invalid)
         return self._outcomes
 
-    def _parts(self) -> Iterator[tuple[Sequence[Outcome], Sequence[int]]]:
-        for shard in range(self._store.shards):
-            receipt = asyncio.run(read_journal(self._store.journal(shard)))
-            yield receipt.outcomes, self._store.places(shard)
+
+def _mark(marks: Marks, account: ShardAccount, places: Sequence[int]) -> None:
+    """Mark every recipient of a shard; one that its journal does not name is a duplicate."""
+    marks.mark(places, RecipientOutcome.DUPLICATE)
+    for first, end in account.excluded:
+        marks.mark(places[first:end], RecipientOutcome.EXCLUDED)
+    refused = [places[one.position] for one in account.invalid]
+    marks.mark(refused, RecipientOutcome.INVALID)
+    by_ordinal = array("I", (places[at] for at in _stored(account).positions()))
+    marks.mark(by_ordinal, RecipientOutcome.UNSENT)
+    for recipients, outcome, message_id in account.marks:
+        for first, end in recipients:
+            marks.mark(by_ordinal[first:end], outcome, message_id)
 
 
 def receipt_of(store: ShardStore, accounts: Sequence[ShardAccount]) -> Receipt:
@@ -125,10 +151,10 @@ def receipt_of(store: ShardStore, accounts: Sequence[ShardAccount]) -> Receipt:
         accepted=sum(one.recipients.accepted for one in accounts),
         invalid=tuple(invalid),
         duplicates=sum(one.duplicates for one in accounts),
-        excluded=sum(one.excluded for one in accounts),
-        doubled=StoredNumbers([(one.journal, one.recipients.doubled) for one in accounts]),
-        unknown=StoredNumbers([(one.journal, one.recipients.unknown) for one in accounts]),
-        unsent=StoredNumbers([(one.journal, one.recipients.unsent) for one in accounts]),
+        excluded=sum(count_of(one.excluded) for one in accounts),
+        doubled=StoredNumbers([(_stored(one), one.recipients.doubled) for one in accounts]),
+        unknown=StoredNumbers([(_stored(one), one.recipients.unknown) for one in accounts]),
+        unsent=StoredNumbers([(_stored(one), one.recipients.unsent) for one in accounts]),
         message_ids=tuple(chain.from_iterable(one.message_ids for one in accounts)),
         open_message_ids=tuple(chain.from_iterable(one.open_message_ids for one in accounts)),
         requests=sum(one.requests for one in accounts),
@@ -136,7 +162,7 @@ def receipt_of(store: ShardStore, accounts: Sequence[ShardAccount]) -> Receipt:
         elapsed=sum(one.elapsed for one in accounts),
         cost=sum(costs, Decimal()) if costs else None,
         complete=all(one.complete for one in accounts),
-        outcomes=StoredOutcomes(store, tuple(invalid)),
+        outcomes=StoredOutcomes(store, tuple(accounts), tuple(invalid)),
     )
 
 
@@ -167,6 +193,10 @@ def sum_of(shards: Sequence[Progress]) -> Progress:
         unsent=sum(one.unsent for one in shards),
         elapsed=sum(one.elapsed for one in shards),
     )
+
+
+def _stored(account: ShardAccount) -> StoredRecipients:
+    return StoredRecipients(account.journal, account.settings.campaign)
 
 
 def _from(ranges: Ranges, at: int) -> Ranges:

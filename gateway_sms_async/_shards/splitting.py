@@ -19,11 +19,15 @@ _SLICE = 1_000
 """Recipients placed before the event loop gets a turn."""
 
 
-_IN_MEMORY = 200_000
+_IN_MEMORY = 50_000
 """Recipients of all shards together that are not written to their files yet."""
 
 
 _AT_LEAST = 200
+
+
+_AT_MOST = 5_000
+"""Recipients of one shard that are written, and later read, at once."""
 
 
 class SourceFailedError(Exception):
@@ -43,7 +47,8 @@ class Splitter:
         self._spools = spools
         self._read = read
         self._report = report
-        self._together = max(_AT_LEAST, _IN_MEMORY // len(spools))
+        self._together = min(_AT_MOST, max(_AT_LEAST, _IN_MEMORY // len(spools)))
+        self._unwritten = 0
         self.total = 0
 
     async def exclude(self, excluded: AsyncIterator[list[int]]) -> None:
@@ -71,14 +76,18 @@ class Splitter:
                     assert isinstance(first, Refused)
                     raise RowError(f"recipients, position 0: {first.reason}")
                 self._place(taken)
-                await self._write(self._together)
+                await self._write()
                 self._report()
                 await asyncio.sleep(0)
             source.drained()
-        await self._write(1)
+        await on_disk(self._spools[0].path, _write_all, self._spools)
 
-    async def _write(self, least: int) -> None:
-        full = [spool for spool in self._spools if len(spool.rows) >= least]
+    async def _write(self) -> None:
+        """Write the shards that have enough, as soon as one can have."""
+        if self.total - self._unwritten < self._together:
+            return
+        self._unwritten = self.total
+        full = [spool for spool in self._spools if len(spool.rows) >= self._together]
         if full:
             await on_disk(full[0].path, _write_all, full)
 

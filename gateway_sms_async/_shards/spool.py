@@ -5,19 +5,21 @@ Every method blocks.
 
 from __future__ import annotations
 
+import os
 import sys
 import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import msgspec
 
 from .._journal.connection import explained
 from .._recipients.source import Held, Refused
+from ..errors import JournalError
 
-__all__ = ["SPREAD_OVER", "Spool", "shard_of"]
+__all__ = ["SPREAD_OVER", "Spool", "open_private", "read_places", "shard_of"]
 
 SPREAD_OVER = 1_000
 """The most shards that a campaign can have."""
@@ -67,40 +69,81 @@ class Spool:
         self.places = array("I")
         self.excluded = array("q")
         self.places_checksum = 0
+        self._written = 0
 
     def write(self) -> None:
         """Write what is in memory to the files."""
         if not self.rows:
             return
         self._check()
-        rows, self.rows = self.rows, []
-        places, self.places = self.places, array("I")
-        value = _encode(rows)
-        data = _little_endian(places).tobytes()
-        self.places_checksum = zlib.crc32(data, self.places_checksum)
+        # No number is in a local name here: a crash reporter would show it.
         with explained(self.path):
-            with self.path.open("ab") as file:
-                file.write(len(value).to_bytes(_LENGTH))
-                file.write(value)
-            with self._places_path.open("ab") as file:
-                file.write(data)
+            with open_private(self.path, "ab") as file:
+                file.write(_framed(_encode(self.rows)))
+            with open_private(self._places_path, "ab") as file:
+                file.write(self._places_as_bytes())
+        self.places_checksum = zlib.crc32(self._places_as_bytes(), self.places_checksum)
+        self._written += len(self.rows)
+        self.rows, self.places = [], array("I")
 
     def read(self) -> Iterator[str | Held | Refused]:
-        """Yield the recipients that were written, in their order."""
-        if not self.path.exists():
-            return
-        with self.path.open("rb") as file:
-            while length := file.read(_LENGTH):
-                for row in _decode(file.read(int.from_bytes(length))):
-                    yield row if type(row) is str else _of_pair(row)
+        """Yield the recipients that were written, in their order.
+
+        Raises JournalError if they are not all there.
+        """
+        left = self._written
+        with explained(self.path):
+            if left:
+                with self.path.open("rb") as file:
+                    while length := file.read(_LENGTH):
+                        for row in self._decoded(file.read(int.from_bytes(length))):
+                            yield row if type(row) is str else _of_pair(row)
+                            left -= 1
+        if left:
+            raise self._incomplete()
 
     def read_places(self) -> bytes:
         """Return the places that were written, as four bytes each."""
-        return self._places_path.read_bytes() if self._places_path.exists() else b""
+        if not self._written:
+            return b""
+        with explained(self._places_path):
+            places = self._places_path.read_bytes()
+        if zlib.crc32(places) != self.places_checksum:
+            raise self._incomplete()
+        return places
 
     def delete(self) -> None:
         """Delete the recipients; their places stay."""
-        self.path.unlink(missing_ok=True)
+        with explained(self.path):
+            self.path.unlink(missing_ok=True)
+
+    def _places_as_bytes(self) -> bytes:
+        return _little_endian(self.places).tobytes()
+
+    def _decoded(self, value: bytes) -> list[Any]:
+        try:
+            return _decode(value)
+        except msgspec.MsgspecError:
+            raise self._incomplete() from None
+
+    def _incomplete(self) -> JournalError:
+        return JournalError(
+            f"{self.path}: the recipients that were read into this file are not all there any more; "
+            "nothing was sent"
+        )
+
+
+def open_private(path: Path, mode: Literal["wb", "ab"]) -> BinaryIO:
+    """Open a file that only its owner can read, whatever the umask allows."""
+    return open(path, mode, opener=_owned)
+
+
+def _owned(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _framed(value: bytes) -> bytes:
+    return len(value).to_bytes(_LENGTH) + value
 
 
 def read_places(path: Path, checksum: int) -> Sequence[int]:

@@ -29,10 +29,12 @@ class ShardStore(Protocol):
     """The shards of one campaign, with a journal each. Its text names it in errors.
 
     `is_shared`: other processes may run other shards of it at the same time, unless `claims_all`.
+    `campaign` is an id that is in each journal, too.
     """
 
     is_shared: bool
     claims_all: bool
+    campaign: str
 
     @property
     def handle(self) -> Path | JournalPlace:

@@ -19,11 +19,15 @@ T = TypeVar("T", int, Decimal)
 
 
 class Spent(NamedTuple):
-    """What was sent, or may still be: recipients, euro, and the highest price of one recipient."""
+    """What was sent, or may still be: recipients, euro, and the highest price of one recipient.
+
+    `unpriced` recipients are not in `cost`, because no price was known: each costs the highest one.
+    """
 
     recipients: int = 0
     cost: Decimal = Decimal()
     each: Decimal = Decimal()
+    unpriced: int = 0
 
 
 def sum_spent(several: Iterable[Spent]) -> Spent:
@@ -31,7 +35,12 @@ def sum_spent(several: Iterable[Spent]) -> Spent:
     total = Spent()
     for one in several:
         each = max(total.each, one.each)
-        total = Spent(total.recipients + one.recipients, total.cost + one.cost, each)
+        total = Spent(
+            total.recipients + one.recipients,
+            total.cost + one.cost,
+            each,
+            total.unpriced + one.unpriced,
+        )
     return total
 
 
@@ -189,11 +198,16 @@ class SpendingLimit:
 
     def spent(self, orphans: int) -> Spent:
         """Return what this campaign has spent, or may still spend, without what others have."""
-        cost = self.wasted(orphans) + sum(self._message_costs().values())
-        return Spent(sum(self._recipients.values()), cost, self._each)
+        return Spent(
+            sum(self._recipients.values()),
+            self.spent_before + sum(self._costs.values()),
+            self._each,
+            orphans + sum(self._unpriced.values()),
+        )
 
     def _wasted_anywhere(self, orphans: int) -> Decimal:
-        return self._elsewhere.cost + self.wasted(orphans)
+        elsewhere = self._elsewhere.cost + self._elsewhere.unpriced * self._each
+        return elsewhere + self.wasted(orphans)
 
     def _message_costs(self) -> dict[int, Decimal]:
         """Return what each message has cost or may have cost, as far as a price is known."""

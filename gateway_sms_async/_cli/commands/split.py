@@ -75,6 +75,8 @@ def split(
         outputs = [stack.enter_context(open_output(name)) for name in names]
         print_list(recipients)
         written = _write(recipients, rows, [one for one in outputs if one is not None])
+    if not written:
+        return with_output(0, written=False)
     print_json(
         {
             "rows": recipients.total,
@@ -83,7 +85,7 @@ def split(
             ],
         }
     )
-    return with_output(0, written=written)
+    return 0
 
 
 def _part_of(number: str, position: int, parts: int) -> int:
