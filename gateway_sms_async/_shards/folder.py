@@ -69,6 +69,7 @@ class ShardFolder:
         self.path = path
         self._manifest = manifest
         self._lock = lock
+        self._closed = False
         self.campaign: str = secrets.token_hex(8) if manifest is None else manifest.campaign
         self._partial = path.with_name(path.name + ".partial")
 
@@ -215,7 +216,8 @@ class ShardFolder:
                     f"{foreign}: this file is not of the campaign, and would be deleted with it; move "
                     "it first"
                 )
-            if not os.access(self.path, os.W_OK | os.X_OK):
+            as_who = os.access in os.supports_effective_ids
+            if not os.access(self.path, os.W_OK | os.X_OK, effective_ids=as_who):
                 raise JournalError(f"{self.path}: its files cannot be deleted: no permission")
             # First by its name: what is left of it after a crash here is no campaign.
             discard(self._partial)
@@ -224,7 +226,7 @@ class ShardFolder:
 
     def close(self) -> None:
         """Release the folder; one that was not published is deleted. May be repeated."""
-        lock, self._lock = self._lock, None
+        lock, self._lock, self._closed = self._lock, None, True
         if lock is None:
             return
         try:
@@ -236,6 +238,11 @@ class ShardFolder:
 
     def check_lock(self) -> None:
         """Raise JournalError if another process may use the folder, or it was closed."""
+        if self._lock is None and not self._closed:
+            raise JournalError(
+                f"{self.path}: no file can be created in the folder that has it, so the journal can only "
+                "be read"
+            )
         if self._lock is None or not self._lock.is_held:
             raise JournalError(
                 f"{self.path}: the lock file of this campaign was deleted or replaced, so another "

@@ -124,6 +124,7 @@ class Spool:
         try:
             return _decode(value)
         except msgspec.MsgspecError:
+            value = b""  # it holds numbers, which a crash reporter would show
             raise self._incomplete() from None
 
     def _incomplete(self) -> JournalError:

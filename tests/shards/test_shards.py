@@ -3,6 +3,9 @@
 # ruff: noqa: ASYNC240 - small files, and nothing else in the loop
 
 import asyncio
+import os
+import shutil
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,11 +29,12 @@ from gateway_sms_async import (
     read_journal,
 )
 from gateway_sms_async._journal.lock import JournalLock
+from gateway_sms_async._shards import splitting
 from gateway_sms_async._shards.reading import journal_numbers, read_progress
 from gateway_sms_async._shards.spool import shard_of
 from gateway_sms_async.testing import Fault, Simulator
 
-from ..support.accounting import check, number, numbers
+from ..support.accounting import check, check_outcomes, number, numbers
 
 SIZES: dict[str, Any] = {"batch_size": 7, "recipients_per_message": 20, "sender": "ACME"}
 
@@ -445,6 +449,198 @@ async def test_a_listener_that_fails_a_test_stops_all_and_is_raised(
     async with GatewayClient(simulator.token, base_url=simulator.url, rate=None) as gateway:
         assert (await gateway.resume_bulk(journal)).complete
     assert simulator.ledger == dict.fromkeys(numbers(100), 1)
+
+
+# --- what a first attack found ------------------------------------------------------------------
+
+
+async def test_an_old_receipt_is_of_its_moment_and_never_of_another_campaign(
+    gateway: GatewayClient, simulator: Simulator, journal: Path
+) -> None:
+    simulator.faults.add(Fault.status(402, 201), on="append", skip=9, times=None)
+    error = await stopped(gateway, journal, numbers(2_000), shards=3)
+    simulator.faults.clear()
+    old = error.receipt
+    check_outcomes(old)
+    unsent = list(old.unsent)
+    await gateway.resume_bulk(journal)
+    check_outcomes(old)
+    assert list(old.unsent) == unsent
+    await purge_journal(journal)
+    await send(gateway, journal, numbers(2_000, start=5_000), shards=3)
+    with pytest.raises(JournalError, match="another campaign"):
+        list(old.unsent)
+    with pytest.raises(JournalError, match="another campaign"):
+        old.unsent[0]
+
+
+@pytest.mark.parametrize("kind", ["copied", "swapped", "foreign", "manifest", "places"])
+async def test_files_of_another_shard_or_campaign_are_refused(
+    gateway: GatewayClient, simulator: Simulator, journal: Path, kind: str
+) -> None:
+    other = journal.with_name("other.db")
+    simulator.faults.add(Fault.status(402, 201), on="append", times=None)
+    await stopped(gateway, journal, numbers(400))
+    await stopped(gateway, other, numbers(400, start=1_000))
+    simulator.faults.clear()
+    match kind:
+        case "copied":
+            shutil.copy(journal / "0003.db", journal / "0004.db")
+        case "swapped":
+            (journal / "0001.db").rename(journal / "x")
+            (journal / "0002.db").rename(journal / "0001.db")
+            (journal / "x").rename(journal / "0002.db")
+        case "foreign":
+            shutil.copy(other / "0004.db", journal / "0004.db")
+        case "manifest":
+            shutil.copy(other / "campaign.json", journal / "campaign.json")
+        case _:
+            shutil.copy(other / "0001.places", journal / "0001.places")
+    before = len(simulator.requests)
+    with pytest.raises(JournalCorruptError):
+        await gateway.resume_bulk(journal)
+    assert len(simulator.requests) == before
+
+
+@pytest.mark.parametrize("total", [0, 39, 41, -5, 10**11])
+async def test_a_manifest_with_another_total_is_refused(
+    gateway: GatewayClient, journal: Path, total: int
+) -> None:
+    await send(gateway, journal, numbers(40))
+    manifest = journal / "campaign.json"
+    manifest.write_text(manifest.read_text().replace('"total":40', f'"total":{total}'))
+    with pytest.raises(JournalCorruptError):
+        await read_journal(journal)
+
+
+async def test_one_shard_is_neither_resumed_nor_purged(
+    gateway: GatewayClient, journal: Path
+) -> None:
+    await send(gateway, journal, numbers(40))
+    with pytest.raises(JournalError, match="resume the whole campaign"):
+        await gateway.resume_bulk(journal / "0001.db")
+    with pytest.raises(JournalError, match="purge the whole campaign"):
+        await purge_journal(journal / "0001.db")
+    assert (await read_journal(journal)).accepted == 40
+
+
+async def test_every_file_is_its_owners_only(gateway: GatewayClient, journal: Path) -> None:
+    umask = os.umask(0o002)
+    try:
+        await send(gateway, journal, numbers(40))
+    finally:
+        os.umask(umask)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in journal.iterdir()}
+    assert set(modes.values()) == {0o600}, modes
+    assert journal.stat().st_mode & 0o777 == 0o700
+
+
+async def test_recipients_that_vanish_while_they_are_read_are_no_end_of_the_list(
+    gateway: GatewayClient, simulator: Simulator, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splitting, "_AT_MOST", 200)
+
+    def people() -> Iterator[str]:
+        yield from numbers(3_000)
+        for file in journal.with_name("campaign.db.partial").glob("*.spool"):
+            file.unlink()
+        yield from numbers(10, start=3_000)
+
+    with pytest.raises(JournalError, match="not all there"):
+        await send(gateway, journal, people())
+    assert not simulator.requests
+    assert not list(journal.parent.iterdir())
+
+
+@pytest.mark.parametrize("name", ["report.csv", "customers.json", "x.db"])
+async def test_a_purge_deletes_no_foreign_file_and_changes_nothing_then(
+    gateway: GatewayClient, journal: Path, name: str
+) -> None:
+    receipt = await send(gateway, journal, numbers(40))
+    (journal / name).write_text("mine")
+    with pytest.raises(JournalError, match=name):
+        await purge_journal(journal)
+    assert await read_journal(journal) == receipt
+    assert (journal / name).read_text() == "mine"
+    (journal / name).unlink()
+    await purge_journal(journal)
+
+
+async def test_a_finished_campaign_is_told_as_one_journal_tells_it(
+    gateway: GatewayClient, simulator: Simulator, tmp_path: Path
+) -> None:
+    simulator.faults.add(Fault.status(404, 203), on="get", times=None)
+    ends: list[BulkSendError] = []
+    receipts: list[Receipt] = []
+    for shards in (1, 3):
+        path = tmp_path / f"{shards}.db"
+        ends.append(await stopped(gateway, path, numbers(30), shards=shards))
+        simulator.faults.clear()
+        receipts.append(await gateway.resume_bulk(path))
+        simulator.faults.add(Fault.status(404, 203), on="get", times=None)
+    one, several = ends
+    assert one.resumable == several.resumable
+    assert one.reason.split("message ")[0] == several.reason.split("message ")[0]
+    assert type(one.__cause__) is type(several.__cause__)
+    assert len(receipts[0].unsent) == len(receipts[1].unsent) == len(several.receipt.unsent)
+
+
+async def test_what_is_checked_before_anything_is_written(
+    simulator: Simulator, gateway: GatewayClient, journal: Path
+) -> None:
+    client = GatewayClient(simulator.token, base_url=simulator.url)
+    with pytest.raises(RuntimeError, match="not open"):
+        await send(client, journal, numbers(3))
+    with pytest.raises(ValueError, match="total"):
+        await send(gateway, journal, numbers(3), total=-5)
+    assert not list(journal.parent.iterdir())
+    await send(gateway, journal, numbers(3))
+    with pytest.raises(ValueError, match="max_recipients"):
+        await gateway.resume_bulk(journal, max_recipients=0)
+    async with Simulator() as elsewhere, GatewayClient("x", base_url=elsewhere.url) as other:
+        with pytest.raises(JournalError, match="of that address"):
+            await other.resume_bulk(journal)
+
+
+async def test_concurrency_is_that_of_all_shards(
+    simulator: Simulator, gateway: GatewayClient, journal: Path
+) -> None:
+    simulator.latency = 0.01
+    most = 0
+
+    def report(progress: Progress) -> None:
+        nonlocal most
+        most = max(most, gateway.stats.in_flight)
+
+    await send(gateway, journal, numbers(600), shards=6, concurrency=3, on_progress=report)
+    assert 0 < most <= 3
+
+
+async def test_open_messages_of_a_shard_that_did_not_begin_are_in_doubt(
+    gateway: GatewayClient, simulator: Simulator, journal: Path
+) -> None:
+    """Somebody closes all open messages, and only those of one shard are looked at."""
+    simulator.faults.add(Fault.status(402, 201), on="append", times=None)
+    await stopped(gateway, journal, numbers(400))
+    simulator.faults.clear()
+    for message in simulator.gateway.messages.values():
+        if message.is_open:
+            message.close(time.time())
+    # With a limit, one shard runs at a time.
+    with pytest.raises(BulkSendError, match="did not close it") as raised:
+        await gateway.resume_bulk(journal, max_recipients=1_000)
+    check(raised.value.receipt, simulator)
+    receipt = None
+    for _ in range(10):
+        try:
+            receipt = await gateway.resume_bulk(journal)
+        except BulkSendError as error:
+            check(error.receipt, simulator)
+            continue
+        break
+    assert receipt is not None
+    check(receipt, simulator, set(numbers(400)))
+    assert receipt.complete
 
 
 # --- damaged folders ---------------------------------------------------------------------------
