@@ -26,8 +26,6 @@ from .._receipt import Progress, Receipt
 from .._recipients.source import Source
 from .._transaction.message import RestartMessageError
 from .._transaction.results import describe, shortfall
-from .._transaction.spending import Spent, sum_spent
-from .._transaction.tuning import Closures
 from ..errors import (
     BulkSendError,
     GatewayError,
@@ -39,6 +37,7 @@ from ..errors import (
 from .account import ShardAccount, read_account, read_accounts, unreadable
 from .disk import on_disk
 from .doubt import doubt_open_messages
+from .learned import Learned
 from .preparing import prepare
 from .receipt import progress_of, receipt_of, sum_of
 from .splitting import SourceFailedError
@@ -106,11 +105,7 @@ class ShardedCampaign:
         self._locked: set[int] = set()
         self._running: dict[asyncio.Task[None], int] = {}
         self._live: dict[int, Campaign] = {}
-        self._spent: dict[int, Spent] = {}
-        self._careful = False
-        self._closures = Closures()
-        # How many of the closures the messages of a shard were looked at after.
-        self._seen: dict[int, int] = {}
+        self._learned = Learned(())
         self._is_over = False
         self._reason: str | None = None
         self._cause: BaseException | None = None
@@ -248,8 +243,7 @@ class ShardedCampaign:
     async def _run_all(self) -> None:
         accounts = self._accounts
         self._done_before = sum(map(_settled, self._progress))
-        self._spent = {shard: one.spent for shard, one in enumerate(accounts)}
-        self._careful = any(one.careful for one in accounts)
+        self._learned = Learned(accounts)
         self._waiting.extend(shard for shard, one in enumerate(accounts) if not one.finished)
         # An answer to an open with one of these ids is that of another open.
         opened_ids = self._new_session().opened_ids
@@ -285,10 +279,8 @@ class ShardedCampaign:
 
     async def _doubt_unseen(self) -> None:
         """Doubt the open messages of shards that ended, or did not begin, before others closed one."""
-        if not self._closures.count:
-            return
-        for shard, account in enumerate(self._accounts):
-            if not account.finished and self._seen.get(shard, 0) < self._closures.count:
+        for shard in self._learned.unseen():
+            if not self._accounts[shard].finished:
                 try:
                     await doubt_open_messages(self._store.journal(shard))
                 except JournalError as error:
@@ -319,8 +311,7 @@ class ShardedCampaign:
         if isinstance(campaign, Receipt):
             # Another process has finished it.
             account = self._accounts[shard] = await read_account(self._store, shard)
-            self._spent[shard] = account.spent
-            self._careful = self._careful or account.careful
+            self._learned.read(shard, account)
             self._report(shard, progress_of(account))
             return
         self._live[shard] = campaign
@@ -330,9 +321,7 @@ class ShardedCampaign:
             await campaign.run(None)
         finally:
             del self._live[shard]
-            self._spent[shard] = campaign.spent
-            self._careful = self._careful or campaign.careful
-            self._seen[shard] = self._closures.count
+            self._learned.ended(shard, campaign)
 
     async def _wait_for_others(self, shard: int) -> None:
         """Try a shard that somebody else has again, when all others were tried."""
@@ -361,11 +350,9 @@ class ShardedCampaign:
         if self._store.is_shared and self._is_limited:
             for other, account in enumerate(self._accounts):
                 if other != shard and not account.finished:
-                    latest = await read_account(self._store, other)
-                    self._accounts[other], self._spent[other] = latest, latest.spent
-                    self._careful = self._careful or latest.careful
-        others = [spent for other, spent in self._spent.items() if other != shard]
-        return Siblings(spent=sum_spent(others), careful=self._careful, closures=self._closures)
+                    self._accounts[other] = await read_account(self._store, other)
+                    self._learned.read(other, self._accounts[other])
+        return self._learned.siblings_of(shard)
 
     def _report(self, shard: int, progress: Progress) -> None:
         self._progress[shard] = progress
