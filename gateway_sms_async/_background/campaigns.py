@@ -92,6 +92,7 @@ class CampaignOptions(TypedDict, total=False):
     exclude: Iterable[str] | None
     max_cost: Decimal | float | str | None
     max_recipients: int | None
+    shards: int
 
 
 class Campaigns:
@@ -138,7 +139,6 @@ class Campaigns:
         *,
         sender: str,
         body: str,
-        shards: int = 1,
         **keywords: Unpack[CampaignOptions],
     ) -> bool:
         """Start a campaign, with the keywords of `GatewayClient.send_bulk`.
@@ -169,7 +169,6 @@ class Campaigns:
             sender=sender,
             body=body,
             journal=self._shelf.place(name),
-            shards=shards,
             on_progress=partial(self._report, name),
             stop=self._stop,
             **keywords,

@@ -20,7 +20,7 @@ REQUIRED = inspect.Parameter.empty
 Keywords = dict[str, tuple[object, object]]
 
 # Where the run is kept, reported and stopped: not what is sent, and not how.
-RUN = {"journal", "on_progress", "stop", "total"}
+RUN = {"journal", "on_progress", "stop", "total", "shards"}
 
 
 def keywords(function: Callable[..., Any]) -> Keywords:
@@ -122,7 +122,9 @@ def test_a_journal_keeps_the_settings_of_send_bulk() -> None:
     # The source is read before anything is kept, so what it was read with is not needed again.
     reading = {"default_region", "strict_numbers", "allow_missing_fields", "exclude"}
     stored_as = {"verify": "verify_always"}
-    assert kept - {"base_url"} == {stored_as.get(n, n) for n in without(RUN | reading)}
+    assert kept - {"base_url", "campaign", "shard"} == {
+        stored_as.get(n, n) for n in without(RUN | reading)
+    }
 
 
 @pytest.mark.parametrize(
