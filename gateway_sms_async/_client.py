@@ -416,7 +416,7 @@ class GatewayClient:
                 stop,
             )
         campaign = await load_campaign(
-            self._view(bulk=True),
+            sessions(),
             journal,
             base_url=self._base_url,
             concurrency=self._concurrency,
@@ -486,7 +486,7 @@ class GatewayClient:
         return self._core.view(bulk=bulk, timeout=self._timeout, policy=self._retry)
 
     def _sessions(self) -> Callable[[], Session]:
-        """Return what makes a view for each shard, also once the client is closed."""
+        """Return what makes a view for each campaign, also once the client is closed."""
         view = self._view(bulk=True)
         return lambda: view.view(bulk=True, timeout=self._timeout, policy=self._retry)
 

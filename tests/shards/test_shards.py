@@ -602,6 +602,22 @@ async def test_what_is_checked_before_anything_is_written(
             await other.resume_bulk(journal)
 
 
+@pytest.mark.parametrize("shards", [1, 3])
+async def test_a_client_that_is_closed_while_a_journal_is_opened(
+    simulator: Simulator, gateway: GatewayClient, journal: Path, shards: int
+) -> None:
+    simulator.faults.add(Fault.status(402, 201), on="*", times=None)
+    await stopped(gateway, journal, numbers(60), shards=shards)
+    simulator.faults.clear()
+    client = await GatewayClient(simulator.token, base_url=simulator.url).open()
+    resuming = asyncio.create_task(client.resume_bulk(journal))
+    await asyncio.sleep(0)
+    await client.aclose()
+    with pytest.raises(BulkSendError, match="the client was closed"):
+        await resuming
+    assert (await gateway.resume_bulk(journal)).complete
+
+
 async def test_concurrency_is_that_of_all_shards(
     simulator: Simulator, gateway: GatewayClient, journal: Path
 ) -> None:
