@@ -38,8 +38,7 @@ from ._receipt import Progress, Receipt
 from ._recipients.recipient import Recipients, RowError
 from ._recipients.source import Source
 from ._shards.campaign import NewSource, ShardedCampaign, ShardLimits
-from ._shards.disk import on_disk
-from ._shards.store import check_shards, create_shards, open_shards
+from ._shards.store import check_shards, new_store, open_store
 from ._transaction.transaction import Transaction
 from .errors import BulkSendError, InvalidRequestError, NotFoundError
 from .models import Message
@@ -341,7 +340,7 @@ class GatewayClient:
             check_total(total)
             return await self._core.run(
                 ShardedCampaign(
-                    await on_disk(journal, create_shards, journal),
+                    await new_store(journal),
                     sessions,
                     base_url=self._base_url,
                     concurrency=self._concurrency,
@@ -402,7 +401,7 @@ class GatewayClient:
         check_stop(stop)
         sessions = self._sessions()
         checked_limits(max_cost, max_recipients)
-        if (store := await on_disk(journal, open_shards, journal)) is not None:
+        if (store := await open_store(journal)) is not None:
             limits = ShardLimits(max_cost, max_recipients)
             return await self._core.run(
                 ShardedCampaign(

@@ -15,7 +15,7 @@ from ..errors import JournalError
 from .account import read_accounts
 from .disk import on_disk
 from .receipt import progress_of, receipt_of, sum_of
-from .store import ShardStore, open_shards, read_shards
+from .store import ShardStore, open_store, read_shards
 
 __all__ = ["journal_numbers", "purge_journal", "read_campaign", "read_journal", "read_progress"]
 
@@ -63,7 +63,7 @@ async def purge_journal(journal: JournalLike) -> None:
     not finished: then resume it first, or delete the file yourself if its outcome does not matter.
     Raises JournalLockedError while its campaign is running.
     """
-    store = await on_disk(journal, open_shards, journal)
+    store = await open_store(journal)
     if store is None:
         await purge_file(journal)
         return

@@ -5,13 +5,14 @@ Every method blocks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from .._arguments import check_count
 from .._journal.place import JournalLike
 from .._journal_place import JournalPlace
+from .disk import on_disk
 from .folder import ShardFolder, is_sharded
 from .spool import SPREAD_OVER, Spool
 
@@ -19,8 +20,8 @@ __all__ = [
     "ShardStore",
     "ShardedPlace",
     "check_shards",
-    "create_shards",
-    "open_shards",
+    "new_store",
+    "open_store",
     "read_shards",
 ]
 
@@ -121,15 +122,40 @@ def check_shards(shards: int, journal: object) -> bool:
     return shards > 1
 
 
-def create_shards(journal: JournalLike) -> ShardStore:
+async def new_store(journal: JournalLike) -> ShardStore:
     """Reserve the place of a new campaign in shards."""
+    store = await _opened(journal, _create_shards)
+    assert store is not None
+    return store
+
+
+async def open_store(journal: JournalLike) -> ShardStore | None:
+    """Open a campaign in shards to run or to delete it; None if it is no such campaign."""
+    return await _opened(journal, _open_shards)
+
+
+async def _opened(
+    journal: JournalLike, open_: Callable[[JournalLike], ShardStore | None]
+) -> ShardStore | None:
+    """Open a store; it is closed again if the caller is cancelled meanwhile."""
+    opened: list[ShardStore | None] = []
+    try:
+        await on_disk(journal, lambda: opened.append(open_(journal)))
+    except BaseException:
+        for store in opened:
+            if store is not None:
+                await on_disk(store, store.close)
+        raise
+    return opened[0]
+
+
+def _create_shards(journal: JournalLike) -> ShardStore:
     if isinstance(journal, JournalPlace):
         return _sharded(journal).create_shards()
     return ShardFolder.create(journal)
 
 
-def open_shards(journal: JournalLike) -> ShardStore | None:
-    """Open a campaign in shards to run or to delete it; None if it is no such campaign."""
+def _open_shards(journal: JournalLike) -> ShardStore | None:
     if isinstance(journal, JournalPlace):
         return _sharded(journal).open_shards()
     return ShardFolder.open(journal) if is_sharded(journal) else None
