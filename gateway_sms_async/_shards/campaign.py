@@ -49,7 +49,7 @@ _AT_ONCE = 2
 
 
 _LOCKED_AGAIN = 0.2
-"""Seconds before another attempt to open the journal of a shard that somebody else uses."""
+"""Seconds before another attempt to open the journal of a shard that another process uses."""
 
 
 _LEAVING = 2 * GRACE_PERIOD
@@ -324,7 +324,7 @@ class ShardedCampaign:
             self._learned.ended(shard, campaign)
 
     async def _wait_for_others(self, shard: int) -> None:
-        """Try a shard that somebody else has again, when all others were tried."""
+        """Try a shard that another process has again, when all others were tried."""
         self._waiting.append(shard)
         self._locked.add(shard)
         if self._locked.issuperset(self._waiting):

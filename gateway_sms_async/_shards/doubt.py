@@ -1,4 +1,4 @@
-"""Open messages that nobody looked at since another one was found closed by somebody else."""
+"""Open messages that were not looked at since another one was found closed by another client."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class Zygote:
     """The process that forks the children; usable from any event loop."""
 
     def __init__(self, *, unfenced: bool = False) -> None:
-        """With `unfenced`, its children write to a database whoever has claimed the journal."""
+        """With `unfenced`, its children write to a database also without a claim."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.children.campaign_child"],
             cwd=ROOT,
@@ -200,7 +200,7 @@ class _Points:
         _transport.Transport.attempt = attempting  # type: ignore[method-assign]
 
 
-# Writes after whatever the log holds, whoever has claimed the journal.
+# Writes at the end of the log, also without a claim.
 _UNFENCED = """
 WITH latest AS (
     SELECT coalesce(max(number), 0) AS number FROM {schema}.log
