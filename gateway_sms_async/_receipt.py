@@ -278,7 +278,8 @@ class Marks:
         first, end = positions[0], positions[-1] + 1
         marked = self._number(message_id) << _OUTCOME_BITS | outcome
         # Most are one range, and comparing two lists is much faster than a loop over one.
-        if isinstance(positions, range) or positions == list(range(first, end)):
+        in_a_row = end - first == len(positions)
+        if isinstance(positions, range) or (in_a_row and positions == list(range(first, end))):
             self._grow(end)
             self._marks[first:end] = array("I", [marked]) * (end - first)
             return
