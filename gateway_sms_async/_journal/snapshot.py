@@ -33,6 +33,10 @@ class Snapshot(JournalFile):
         self.check_tables()
         self._meta = super().meta()
         self._log = list(super().log())
+        # If a page was split meanwhile, only its first half was found where it had been.
+        again = list(super().log())
+        if len(again) > len(self._log):
+            self._log = again
 
     @classmethod
     def open(cls, path: Path) -> Snapshot:
