@@ -23,28 +23,10 @@ __all__ = [
     "journal_numbers",
     "purge_journal",
     "read_campaign",
-    "read_journal",
     "read_progress",
     "stored_receipt",
     "stored_results",
 ]
-
-
-async def read_journal(path: JournalLike) -> Receipt:
-    """Return the receipt of a campaign from its journal. Makes no request.
-
-    ```python
-    receipt = await read_journal("campaign.db")
-    print(receipt.accepted, "of", receipt.total, "is running" if receipt.running else "")
-    ```
-
-    Recipients on a message that may have been closed are `unknown`; recipients on no message are
-    `unsent`. While another process has locked the journal, `running` is True, and the receipt is
-    that of the moment: `unsent` then means not sent yet.
-
-    Raises JournalError if the file cannot be read, JournalCorruptError if it is damaged.
-    """
-    return (await read_campaign(path))[1]
 
 
 async def read_campaign(path: JournalLike) -> tuple[str, Receipt]:
