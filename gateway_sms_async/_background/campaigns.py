@@ -162,6 +162,8 @@ class Campaigns:
         if await self._shelf.exists(name):
             self._take_up(name)
             return False
+        if self._is_running(name):
+            return False  # another call of this process has begun it meanwhile
         if isinstance(recipients, Sized):
             keywords.setdefault("total", len(recipients))
         sending = self._gateway.send_bulk(
@@ -178,7 +180,7 @@ class Campaigns:
         # It may be another process's journal. Only a campaign that has a journal of its own reports
         # progress, and so changes its status.
         while not task.done() and not (
-            self._status[name] is not begun and await self._shelf.exists(name)
+            self._status.get(name) is not begun and await self._is_kept(name)
         ):
             await asyncio.wait([task], timeout=self._shelf.check_every)
         return True if not task.done() else await self._is_begun_here(name, task)
@@ -275,7 +277,9 @@ class Campaigns:
             while await self._shelf.is_being_read(name):
                 if await self._stopped_within(_LOOK_EVERY):
                     break
-        if failure is not None and not await self._shelf.exists(name):
+        if isinstance(failure, BulkSendError) and failure.resumable:
+            return True  # also if the shelf cannot be looked at any more
+        if failure is not None and not await self._is_kept(name):
             raise failure
         if not isinstance(failure, JournalError):
             return True
@@ -283,6 +287,13 @@ class Campaigns:
         if not self._is_running(name):
             self._run(name, self._resume(name))
         return False
+
+    async def _is_kept(self, name: str) -> bool:
+        """Whether a journal has the whole list of a campaign; False if that cannot be known now."""
+        try:
+            return await self._shelf.exists(name)
+        except JournalError:
+            return False
 
     def _take_up(self, name: str) -> None:
         """Resume a campaign of another process as soon as that is gone, unless it is known here."""

@@ -48,21 +48,28 @@ class Database:
         self._sql = sql.SQL
         self._named = {"schema": sql.Identifier(schema)}
         self._connection: Connection[tuple[Any, ...]] | None = None
-        with self._explained():
-            self._connection = psycopg.connect(
-                conninfo,
-                autocommit=True,
-                connect_timeout=_TO_CONNECT,
-                tcp_user_timeout=_TO_ANSWER * 1000,
-                application_name="gateway_sms_async",
-            )
-            self._connection.execute(
-                "SELECT set_config('statement_timeout', %s, false)", (str(_TO_ANSWER * 1000),)
-            )
-            self._connection.execute("SET synchronous_commit = on")
-            # While a long list is read, nothing is written for a while.
-            self._connection.execute("SET idle_in_transaction_session_timeout = 0")
-            self.server: Server = self._identify()
+        try:
+            with self._explained():
+                self._connection = psycopg.connect(
+                    conninfo,
+                    autocommit=True,
+                    connect_timeout=_TO_CONNECT,
+                    tcp_user_timeout=_TO_ANSWER * 1000,
+                    application_name="gateway_sms_async",
+                )
+                self._prepare(self._connection)
+                self.server: Server = self._identify()
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, connection: Connection[tuple[Any, ...]]) -> None:
+        connection.execute(
+            "SELECT set_config('statement_timeout', %s, false)", (str(_TO_ANSWER * 1000),)
+        )
+        connection.execute("SET synchronous_commit = on")
+        # While a long list is read, nothing is written for a while.
+        connection.execute("SET idle_in_transaction_session_timeout = 0")
 
     def _identify(self) -> Server:
         assert self._connection is not None
@@ -70,13 +77,11 @@ class Database:
         assert row is not None
         identifier, timeline, process, is_standby = row
         if is_standby:
-            self.close()
             raise JournalError(
                 f"{self._where}: the server is a standby, which can only be read; name the primary, "
                 "or add target_session_attrs=read-write to the address"
             )
         if process != self._connection.info.backend_pid:
-            self.close()
             raise JournalError(
                 f"{self._where}: a pooler stands between this process and the server; connect to the "
                 "server itself: a journal needs a session of its own"

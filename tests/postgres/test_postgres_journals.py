@@ -25,6 +25,7 @@ from gateway_sms_async import (
     purge_journal,
     read_journal,
 )
+from gateway_sms_async._background.database import CampaignDatabase
 from gateway_sms_async._postgres.connection import Database
 from gateway_sms_async._shards.reading import journal_numbers, read_progress
 from gateway_sms_async.postgres import PostgresJournal, PostgresJournals
@@ -453,6 +454,52 @@ async def test_a_campaign_that_one_worker_leaves_is_continued_by_the_other(
             simulator.latency = 0
             assert (await ended(second, "spring")).progress.accepted == 300
     assert simulator.ledger == dict.fromkeys(numbers(300), 1)
+
+
+async def test_two_starts_of_one_process_begin_one_campaign(
+    gateway: GatewayClient, simulator: Simulator, journals: PostgresJournals
+) -> None:
+    async with Campaigns(gateway, journals) as campaigns:
+        begun: list[str] = []
+        run_here = campaigns._run
+
+        def run_once(name: str, sending: Any) -> Any:
+            begun.append(name)
+            return run_here(name, sending)
+
+        campaigns._run = run_once  # type: ignore[method-assign]
+        both = [
+            campaigns.start("spring", numbers(100), sender="ACME", body="Ciao") for _ in range(2)
+        ]
+        assert sorted(await asyncio.gather(*both)) == [False, True]
+        assert (await ended(campaigns, "spring")).state == "complete"
+        assert begun == ["spring"], "a campaign of this process was lost from sight"
+    assert simulator.ledger == dict.fromkeys(numbers(100), 1)
+
+
+async def test_a_start_whose_database_goes_after_it_is_not_told_as_one_that_sent_nothing(
+    gateway: GatewayClient, simulator: Simulator
+) -> None:
+    with started("postgres") as server:
+        journals = PostgresJournals(server.url)
+        await journals.install()
+        # The database goes right after the list is in it, before the start has looked.
+        database = CampaignDatabase(journals)
+        database.check_every = 5.0
+        simulator.latency = 0.05
+        campaigns = Campaigns(gateway, journals)
+        campaigns._shelf = database
+        async with campaigns:
+            starting = asyncio.create_task(
+                campaigns.start("spring", numbers(300), sender="ACME", body="Ciao", batch_size=9)
+            )
+            while len(simulator.requests) < 3:
+                await asyncio.sleep(0.005)
+            await anyio.to_thread.run_sync(server.stop)
+            assert await starting
+            status = campaigns.status("spring")
+            assert status is not None
+            assert status.state == "stopped"
 
 
 async def test_what_cannot_be_sent_leaves_the_name_free(

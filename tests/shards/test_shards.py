@@ -34,7 +34,7 @@ from gateway_sms_async._shards.reading import journal_numbers, read_progress
 from gateway_sms_async._shards.spool import shard_of
 from gateway_sms_async.testing import Fault, Simulator
 
-from ..support.accounting import check, check_outcomes, number, numbers
+from ..support.accounting import check, check_outcomes, number, numbers, parts
 
 SIZES: dict[str, Any] = {"batch_size": 7, "recipients_per_message": 20, "sender": "ACME"}
 
@@ -616,6 +616,22 @@ async def test_a_client_that_is_closed_while_a_journal_is_opened(
     with pytest.raises(BulkSendError, match="the client was closed"):
         await resuming
     assert (await gateway.resume_bulk(journal)).complete
+
+
+async def test_a_journal_that_is_gone_at_the_end_leaves_its_recipients_unknown(
+    gateway: GatewayClient, simulator: Simulator, journal: Path
+) -> None:
+    def report(progress: Progress) -> None:
+        if progress.accepted:
+            (journal / "0001.db").unlink(missing_ok=True)
+
+    simulator.latency = 0.02
+    error = await stopped(gateway, journal, numbers(1_000), shards=4, on_progress=report)
+    receipt = error.receipt
+    assert isinstance(error.__cause__, JournalError)
+    assert parts(receipt) == receipt.total == 1_000
+    assert len(receipt.unknown) > 100
+    assert receipt.accepted + len(receipt.unknown) >= len(simulator.ledger)
 
 
 async def test_concurrency_is_that_of_all_shards(
