@@ -44,6 +44,7 @@ from .errors import (
     JournalCorruptError,
     JournalError,
     JournalExistsError,
+    JournalHeldError,
     JournalLockedError,
     JournalLostError,
     LimitReachedError,
@@ -72,7 +73,8 @@ from .models import (
 )
 
 if TYPE_CHECKING:
-    from ._background.campaigns import CampaignOptions, Campaigns, CampaignStatus
+    from ._background.campaigns import Campaigns
+    from ._background.status import CampaignOptions, CampaignStatus, ShardCounts, ShardEnd
     from ._delivery.statistics import DeliveryStatistics
     from ._delivery.summary import DeliveryChange, DeliverySummary, MessageDelivery
     from .callbacks._callback import Callback, parse_callback
@@ -120,6 +122,7 @@ __all__ = [
     "JournalCorruptError",
     "JournalError",
     "JournalExistsError",
+    "JournalHeldError",
     "JournalLockedError",
     "JournalLostError",
     "JournalPlace",
@@ -147,6 +150,8 @@ __all__ = [
     "RetryEvent",
     "RetryPolicy",
     "ServerError",
+    "ShardCounts",
+    "ShardEnd",
     "SharedRate",
     "SharedRateError",
     "Statistics",
@@ -174,13 +179,15 @@ _LATER = {
     "CallbackLog": "callbacks._log",
     "CallbackReceiver": "callbacks._receiver",
     "CallbackSigner": "callbacks._signer",
-    "CampaignOptions": "_background.campaigns",
-    "CampaignStatus": "_background.campaigns",
+    "CampaignOptions": "_background.status",
+    "CampaignStatus": "_background.status",
     "Campaigns": "_background.campaigns",
     "DeliveryChange": "_delivery.summary",
     "DeliveryStatistics": "_delivery.statistics",
     "DeliverySummary": "_delivery.summary",
     "MessageDelivery": "_delivery.summary",
+    "ShardCounts": "_background.status",
+    "ShardEnd": "_background.status",
     "parse_callback": "callbacks._callback",
 }
 

@@ -19,8 +19,8 @@ from ._arguments import (
     check_timeout,
 )
 from ._auth.environment import token_source
-from ._campaign.resume import checked_limits, load_campaign
-from ._campaign.start import CampaignSettings, check_total, new_campaign
+from ._bulk import BulkSender
+from ._campaign.start import CampaignSettings
 from ._core import ClientCore, SessionSettings
 from ._events import Event, Stats, check_listener, emitter
 from ._http.address import choose_base_url
@@ -37,8 +37,6 @@ from ._rate.shared import SharedRate
 from ._receipt import Progress, Receipt
 from ._recipients.recipient import Recipients, RowError
 from ._recipients.source import Source
-from ._shards.campaign import NewSource, ShardedCampaign, ShardLimits
-from ._shards.store import check_shards, new_store, open_store
 from ._transaction.transaction import Transaction
 from .errors import BulkSendError, InvalidRequestError, NotFoundError
 from .models import Message
@@ -47,7 +45,7 @@ if TYPE_CHECKING:
     from ._delivery.summary import DeliveryChange, DeliverySummary
     from .callbacks._callback import Callback
 
-__all__ = ["GatewayClient"]
+__all__ = ["GatewayClient", "bulk_of"]
 
 _DEFAULT_RETRY = RetryPolicy()
 
@@ -117,6 +115,13 @@ class GatewayClient:
         self._timeout = timeout
         self._retry = settings.policy
         self._core = ClientCore(settings)
+        self._bulk = BulkSender(
+            self._core,
+            base_url=self._base_url,
+            concurrency=concurrency,
+            timeout=timeout,
+            policy=settings.policy,
+        )
         self._messages: Messages | None = None
 
     @property
@@ -221,7 +226,7 @@ class GatewayClient:
             self._view(bulk=True),
             Draft(sender=sender, body=body, priority=priority, options=options, test=test),
             batch_size=check_count("batch_size", batch_size),
-            concurrency=self._check_concurrency(concurrency),
+            concurrency=self._bulk.check_concurrency(concurrency),
         )
 
     async def send_bulk(
@@ -322,7 +327,7 @@ class GatewayClient:
             options=options,
             test=test,
             batch_size=batch_size,
-            concurrency=self._check_concurrency(concurrency),
+            concurrency=self._bulk.check_concurrency(concurrency),
             recipients_per_message=recipients_per_message,
             careful=careful,
             verify=verify,
@@ -334,33 +339,16 @@ class GatewayClient:
             max_recipients=max_recipients,
         )
         check_stop(stop)
-        if check_shards(shards, journal):
-            assert journal is not None
-            sessions = self._sessions()
-            check_total(total)
-            return await self._core.run(
-                ShardedCampaign(
-                    await new_store(journal),
-                    sessions,
-                    base_url=self._base_url,
-                    concurrency=self._concurrency,
-                    source=NewSource(source, settings, shards),
-                    on_progress=on_progress,
-                    total=source.size if total is None else total,
-                ),
-                stop,
-            )
-        campaign = await new_campaign(
-            self._view(bulk=True),
-            source,
-            settings,
-            base_url=self._base_url,
-            journal=journal,
-            on_progress=on_progress,
-            total=total,
-        )
         try:
-            return await self._core.run(campaign, stop)
+            return await self._bulk.send(
+                source,
+                settings,
+                journal=journal,
+                shards=shards,
+                on_progress=on_progress,
+                stop=stop,
+                total=total,
+            )
         except BulkSendError as error:
             if not isinstance(error.__cause__, RowError):
                 raise
@@ -395,37 +383,18 @@ class GatewayClient:
         that is reached already stops the campaign again. `max_cost=math.inf` removes that limit.
         They are not written to the journal: a later resume needs them again.
 
-        Raises ValueError or TypeError for a limit that cannot be used, JournalError if the journal cannot be used or belongs to another base URL, and
-        BulkSendError as `send_bulk` does.
+        Raises ValueError or TypeError for a limit that cannot be used; JournalError if the journal
+        cannot be used or belongs to another base URL, among them JournalHeldError for a campaign that
+        was stopped until somebody lets it go on; and BulkSendError as `send_bulk` does.
         """
         check_stop(stop)
-        sessions = self._sessions()
-        checked_limits(max_cost, max_recipients)
-        if (store := await open_store(journal)) is not None:
-            limits = ShardLimits(max_cost, max_recipients)
-            return await self._core.run(
-                ShardedCampaign(
-                    store,
-                    sessions,
-                    base_url=self._base_url,
-                    concurrency=self._concurrency,
-                    limits=limits,
-                    on_progress=on_progress,
-                ),
-                stop,
-            )
-        campaign = await load_campaign(
-            sessions(),
+        return await self._bulk.resume(
             journal,
-            base_url=self._base_url,
-            concurrency=self._concurrency,
             max_cost=max_cost,
             max_recipients=max_recipients,
             on_progress=on_progress,
+            stop=stop,
         )
-        if isinstance(campaign, Receipt):
-            return campaign
-        return await self._core.run(campaign, stop)
 
     def delivery(
         self, message_id: str, *, timeout: float | None = None
@@ -484,18 +453,11 @@ class GatewayClient:
     def _view(self, *, bulk: bool = False) -> Session:
         return self._core.view(bulk=bulk, timeout=self._timeout, policy=self._retry)
 
-    def _sessions(self) -> Callable[[], Session]:
-        """Return what makes a view for each campaign, also once the client is closed."""
-        view = self._view(bulk=True)
-        return lambda: view.view(bulk=True, timeout=self._timeout, policy=self._retry)
-
-    def _check_concurrency(self, concurrency: int | None) -> int:
-        if concurrency is None:
-            return self._concurrency
-        if check_count("concurrency", concurrency) > self._concurrency:
-            raise ValueError(f"concurrency is at most the client's, {self._concurrency}")
-        return concurrency
-
     def __repr__(self) -> str:
         # Also shown by the report of an error in the constructor, when there is no address yet.
         return f"GatewayClient(base_url={getattr(self, '_base_url', None)!r})"
+
+
+def bulk_of(client: GatewayClient) -> BulkSender:
+    """Return what runs the campaigns of a client, for the modules above this one."""
+    return client._bulk  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - of this module

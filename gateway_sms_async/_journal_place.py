@@ -40,10 +40,12 @@ class JournalReader(Protocol):
 class JournalWriter(JournalReader, Protocol):
     """A journal that this process alone writes.
 
-    `renew_every`: seconds between two calls of `renew`, None if it need not be called.
+    - `renew_every`: seconds between two calls of `renew`, None if it need not be called.
+    - `careful`: each further message is one POST and one close, whatever the log says.
     """
 
     renew_every: float | None
+    careful: bool
 
     def add_recipients(self, first: int, value: bytes) -> None:
         """Store some recipients of the source; only before `publish`."""
@@ -53,12 +55,18 @@ class JournalWriter(JournalReader, Protocol):
         """Make the whole source durable."""
         ...
 
-    def commit(self, values: Sequence[bytes]) -> None:
-        """Append to the log: all values or none, durable when this returns."""
+    def commit(self, values: Sequence[bytes], *, finished: bool = False) -> None:
+        """Append to the log: all values or none, durable when this returns.
+
+        `finished`: they are the last ones, and say so.
+        """
         ...
 
-    def renew(self) -> None:
-        """Keep other processes out for longer; raises JournalLostError if one came in."""
+    def renew(self) -> str | None:
+        """Keep other processes out for longer; return why nothing more is to be sent, if it is not.
+
+        Raises JournalLostError if another process came in.
+        """
         ...
 
     def remove(self) -> None:

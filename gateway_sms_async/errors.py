@@ -64,6 +64,7 @@ __all__ = [
     "JournalCorruptError",
     "JournalError",
     "JournalExistsError",
+    "JournalHeldError",
     "JournalLockedError",
     "JournalLostError",
     "LimitReachedError",
@@ -278,6 +279,17 @@ class JournalLostError(JournalError):
 
     Nothing is wrong with the campaign: the other process continues it.
     """
+
+
+class JournalHeldError(JournalError):
+    """The campaign was stopped, or a shard of it was given up, until somebody lets it go on.
+
+    `reason` says why. `Campaigns.go_on` lets it continue. Nothing was sent.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class JournalExistsError(JournalError):

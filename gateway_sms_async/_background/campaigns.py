@@ -8,27 +8,36 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Coroutine, Iterable, Sized
+from collections.abc import Coroutine, Sized
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
-from decimal import Decimal
+from dataclasses import replace
 from functools import partial
 from os import PathLike
 from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, Unpack
+from typing import Any, Literal, Self, Unpack
 
+from .._arguments import check_flag
 from .._cancellation import GRACE_PERIOD, drain
 from .._client import GatewayClient
-from .._messages.draft import Options
 from .._postgres.journals import PostgresJournals
 from .._receipt import Progress, Receipt
 from .._recipients.recipient import Recipients
-from .._shards.reading import read_progress
+from .._shards.reading import read_journal, read_state
 from .._transaction.results import shortfall
-from ..errors import BulkSendError, GatewayError, JournalError, JournalLockedError
+from ..errors import (
+    BulkSendError,
+    GatewayError,
+    JournalError,
+    JournalExistsError,
+    JournalHeldError,
+    JournalLockedError,
+)
+from .publishing import publish
 from .shelf import shelf_of
+from .status import CampaignOptions, CampaignStatus, ShardCounts, ShardEnd
+from .worker import ShardWorker
 
-__all__ = ["CampaignOptions", "CampaignStatus", "Campaigns"]
+__all__ = ["Campaigns"]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
@@ -50,49 +59,10 @@ _LEAVING = 2 * GRACE_PERIOD
 """Seconds that campaigns have to end after a stop: the grace period, and as long for their journals."""
 
 
+_ON_REQUEST = "stopped on request"
+
+
 _logger = logging.getLogger("gateway_sms_async")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignStatus:
-    """The status of a campaign.
-
-    - `running`: it sends, or waits to. If another process runs it, `reason` says so.
-    - `complete`: all recipients are accepted, or left out for a reason that the receipt names.
-    - `stopped`: because of `reason`. The next start resumes it, unless a resume cannot change
-      anything for the recipients that are left.
-
-    `progress` holds the latest counts.
-    """
-
-    state: Literal["running", "complete", "stopped"] = "running"
-    reason: str | None = None
-    progress: Progress = field(default_factory=Progress)
-
-    def to_dict(self) -> dict[str, object]:
-        """Return plain types for JSON, without any phone number."""
-        return asdict(self)
-
-
-class CampaignOptions(TypedDict, total=False):
-    """The keywords of a campaign; see `GatewayClient.send_bulk`."""
-
-    priority: float | Decimal | None
-    options: Options | None
-    test: bool
-    batch_size: int
-    concurrency: int | None
-    recipients_per_message: int
-    careful: bool
-    verify: Literal["auto", "always"]
-    total: int | None
-    default_region: str | None
-    strict_numbers: bool
-    allow_missing_fields: bool
-    exclude: Iterable[str] | None
-    max_cost: Decimal | float | str | None
-    max_recipients: int | None
-    shards: int
 
 
 class Campaigns:
@@ -114,7 +84,11 @@ class Campaigns:
     that is no Exception, such as the failure of a test, stops a campaign and is raised on leaving.
 
     `folder` may also be a `PostgresJournals`: then the processes may be on several machines, and run the
-    shards of one campaign side by side.
+    shards of one campaign side by side. What concerns the account, such as missing credit, then stops a
+    campaign in all of them until `go_on`.
+
+    With `run=False` nothing is sent from here, unless `run_shard` is called: `start` only writes the
+    journal, for workers.
 
     Several processes may share a folder. The one that starts a campaign runs it. In the others it
     is `running` with the reason that another process uses its journal, and with the progress that
@@ -123,14 +97,24 @@ class Campaigns:
     """
 
     def __init__(
-        self, gateway: GatewayClient, folder: str | PathLike[str] | PostgresJournals
+        self,
+        gateway: GatewayClient,
+        folder: str | PathLike[str] | PostgresJournals,
+        *,
+        run: bool = True,
     ) -> None:
         self._gateway = gateway
         self._shelf = shelf_of(folder)
+        self._runs = check_flag("run", run)
         self._stop = asyncio.Event()
+        self._stops: dict[str, asyncio.Event] = {}
+        self._held: set[str] = set()
+        self._why: dict[str, str] = {}
+        self._counts: dict[str, ShardCounts | None] = {}
         self._status: dict[str, CampaignStatus] = {}
         self._tasks: dict[str, asyncio.Task[BaseException | None]] = {}
         self._watch: asyncio.Task[None] | None = None
+        self._worker = ShardWorker(gateway, self._shelf)
 
     async def start(
         self,
@@ -155,8 +139,7 @@ class Campaigns:
         64 letters, digits, "-" or "_"; a GatewayError if the journal cannot be kept: then nothing
         was sent.
         """
-        if not _NAME.fullmatch(name):
-            raise ValueError('the name of a campaign is 1 to 64 letters, digits, "-" or "_"')
+        _check_name(name)
         if self._is_running(name):
             return False
         if await self._shelf.exists(name):
@@ -164,15 +147,22 @@ class Campaigns:
             return False
         if self._is_running(name):
             return False  # another call of this process has begun it meanwhile
+        await self._shelf.clear(name)
         if isinstance(recipients, Sized):
             keywords.setdefault("total", len(recipients))
+        if not self._runs:
+            place = self._shelf.place(name)
+            writing = publish(
+                self._gateway, place, recipients, sender=sender, body=body, **keywords
+            )
+            return await self._write(name, writing)
         sending = self._gateway.send_bulk(
             recipients,
             sender=sender,
             body=body,
             journal=self._shelf.place(name),
             on_progress=partial(self._report, name),
-            stop=self._stop,
+            stop=self._new_stop(name),
             **keywords,
         )
         task = self._run(name, sending)
@@ -190,9 +180,71 @@ class Campaigns:
 
         The first status of a campaign that another process has just started may have no counts yet.
         """
-        if self._watch is not None and _NAME.fullmatch(name) and self._shelf.is_seen(name):
+        is_known = name in self._status or self._watch is None or not _NAME.fullmatch(name)
+        if not is_known and self._shelf.is_seen(name):
             self._take_up(name)
-        return self._status.get(name)
+        status = self._status.get(name)
+        counts = self._counts.get(name)
+        return status if status is None or counts is None else replace(status, shards=counts)
+
+    async def receipt(self, name: str) -> Receipt:
+        """Return the receipt of a campaign as it is now; see `read_journal`.
+
+        Raises ValueError for a name that no campaign has, JournalError if it cannot be read.
+        """
+        _check_name(name)
+        return await read_journal(self._shelf.place(name))
+
+    async def stop(self, name: str) -> None:
+        """Stop a campaign in all processes until `go_on`, also after a restart.
+
+        Its requests in flight complete. Other processes know within two seconds. Does not wait for that:
+        `status` tells. Raises ValueError for a name that no campaign has, JournalError if there is none.
+        """
+        _check_name(name)
+        await self._shelf.hold(name, _ON_REQUEST)
+        self._hold(name, _ON_REQUEST)
+
+    async def go_on(self, name: str, *, after_failover: bool = False) -> None:
+        """Continue a campaign that was stopped, with the shards that were set aside.
+
+        Call it after `stop`, after a top-up, or when what kept its processes from sending is mended.
+        `after_failover` is for a campaign in a database that a standby has taken over: see
+        `PostgresJournal.go_on`.
+
+        Raises ValueError for a name that no campaign has, JournalError if there is none.
+        """
+        _check_name(name)
+        await self._shelf.go_on(name, after_failover=after_failover)
+        if self._watch is not None and not self._is_running(name):
+            self._held.add(name)
+            self._take_up(name)
+
+    async def waiting(self) -> list[tuple[str, int]]:
+        """Return the shards that no process runs and one should: names, and numbers from 0.
+
+        Those of a campaign that is stopped are not among them, nor those that were set aside.
+        """
+        return await self._shelf.waiting()
+
+    async def run_shard(
+        self, name: str, shard: int, *, stop: asyncio.Event | None = None
+    ) -> ShardEnd:
+        """Run one shard of a campaign to its end, for a queue: `waiting` names those to run.
+
+        ```python
+        for name, shard in await campaigns.waiting():
+            print(name, shard, await campaigns.run_shard(name, shard))
+        ```
+
+        May be called by any worker at any time, and any number of times: who comes second returns
+        "taken". So a queue may lose this call, or repeat it. A campaign with one journal has one shard,
+        0. Setting `stop` ends it, and so does leaving this object.
+
+        Raises JournalError if the journals cannot be used.
+        """
+        _check_name(name)
+        return await self._worker.run(name, shard, (self._stop, stop))
 
     async def __aenter__(self) -> Self:
         await self._shelf.open()
@@ -207,6 +259,8 @@ class Campaigns:
         traceback: TracebackType | None,
     ) -> None:
         self._stop.set()
+        for stop in self._stops.values():
+            stop.set()
         deadline = asyncio.get_running_loop().time() + _LEAVING
         tasks: list[asyncio.Task[Any]] = [one for one in self._tasks.values() if not one.done()]
         if self._watch is not None:
@@ -233,6 +287,45 @@ class Campaigns:
         task = self._tasks.get(name)
         return task is not None and not task.done()
 
+    def _new_stop(self, name: str) -> asyncio.Event:
+        """Return what stops this campaign, for its next run."""
+        stop = self._stops[name] = asyncio.Event()
+        if self._stop.is_set():
+            stop.set()
+        return stop
+
+    async def _write(self, name: str, writing: Coroutine[Any, Any, None]) -> bool:
+        """Write a campaign to its journal, for workers. Return False if there is one already."""
+        failure = await asyncio.shield(self._write_in_task(name, writing))
+        if isinstance(failure, JournalExistsError | JournalLockedError):
+            while await self._shelf.is_being_read(name):
+                if await _is_set_within(_LOOK_EVERY, self._stop):
+                    break
+        is_kept = await self._is_kept(name)
+        if is_kept and self._watch is not None:
+            self._take_up(name)
+        if failure is not None and not is_kept:
+            raise failure
+        return failure is None
+
+    def _write_in_task(
+        self, name: str, writing: Coroutine[Any, Any, None]
+    ) -> asyncio.Task[BaseException | None]:
+        """Write a journal in a task, which returns the error that it failed with, or None."""
+        self._status[name] = CampaignStatus()
+
+        async def write() -> BaseException | None:
+            try:
+                await writing
+            except Exception as error:  # noqa: BLE001 - its caller raises it
+                return error
+            finally:
+                self._status.pop(name, None)
+            return None
+
+        task = self._tasks[name] = asyncio.create_task(write())
+        return task
+
     def _run(
         self, name: str, sending: Coroutine[Any, Any, Receipt]
     ) -> asyncio.Task[BaseException | None]:
@@ -244,6 +337,10 @@ class Campaigns:
                 receipt = await sending
             except BulkSendError as error:
                 self._end(name, "stopped", error.reason, error.receipt)
+                await self._worker.hold_for(name, error)
+                return error
+            except JournalHeldError as error:
+                self._end(name, "stopped", error.reason)
                 return error
             except Exception as error:
                 if not isinstance(error, GatewayError | ValueError | TypeError):
@@ -275,7 +372,7 @@ class Campaigns:
         failure = GatewayError("it was cancelled") if task.cancelled() else task.result()
         if isinstance(failure, JournalLockedError):
             while await self._shelf.is_being_read(name):
-                if await self._stopped_within(_LOOK_EVERY):
+                if await _is_set_within(_LOOK_EVERY, self._stop):
                     break
         if isinstance(failure, BulkSendError) and failure.resumable:
             return True  # also if the shelf cannot be looked at any more
@@ -285,7 +382,7 @@ class Campaigns:
             return True
         # Another process was first, so this one could not create its journal.
         if not self._is_running(name):
-            self._run(name, self._resume(name))
+            self._continue(name)
         return False
 
     async def _is_kept(self, name: str) -> bool:
@@ -297,25 +394,49 @@ class Campaigns:
 
     def _take_up(self, name: str) -> None:
         """Resume a campaign of another process as soon as that is gone, unless it is known here."""
-        if name not in self._status and not self._stop.is_set():
-            self._run(name, self._resume(name))
+        is_new = name not in self._status or name in self._held
+        if is_new and not self._is_running(name) and not self._stop.is_set():
+            self._held.discard(name)
+            self._continue(name)
+
+    def _continue(self, name: str) -> None:
+        stop = self._new_stop(name)
+        self._run(name, self._resume(name, stop) if self._runs else self._follow(name, stop))
+
+    def _hold(self, name: str, reason: str) -> None:
+        """Stop a campaign here that was stopped somewhere."""
+        self._why[name] = reason
+        if self._is_running(name):
+            self._stops[name].set()
+        elif name not in self._held:
+            self._held.add(name)
+            status = self._status.get(name, CampaignStatus())
+            if status.state != "complete":
+                self._status[name] = replace(status, state="stopped", reason=reason)
 
     async def _take_up_all(self) -> None:
         """Take up what is new, and free the names whose journal was purged."""
-        found = await self._shelf.names()
-        for name in set(self._status).difference(found):
+        listed = await self._shelf.listed()
+        for name in set(self._status).difference(one.name for one in listed):
             if not self._is_running(name):
                 del self._status[name]
-        for name in found:
-            self._take_up(name)
+                self._held.discard(name)
+        for name, held, counts in listed:
+            self._counts[name] = counts
+            if held is None:
+                self._take_up(name)
+            elif name in self._status or await self._show_elsewhere(name, held) != 0:
+                self._hold(name, held)
+            else:
+                self._continue(name)  # it is finished: there is nothing to hold
 
     async def _look_for_others(self) -> None:
-        """Take up what other processes start."""
-        while not await self._stopped_within(_RETRY_EVERY):
+        """Take up what other processes start, and stop what they stop."""
+        while not await _is_set_within(_RETRY_EVERY, self._stop):
             with suppress(OSError, JournalError):
                 await self._take_up_all()
 
-    async def _resume(self, name: str) -> Receipt:
+    async def _resume(self, name: str, stop: asyncio.Event) -> Receipt:
         """Resume a campaign as soon as no other process has locked its journal."""
         self._shelf.check_owner(name)
         while True:
@@ -323,7 +444,7 @@ class Campaigns:
                 return await self._gateway.resume_bulk(
                     self._shelf.place(name),
                     on_progress=partial(self._report, name),
-                    stop=self._stop,
+                    stop=stop,
                 )
             except JournalLockedError as error:
                 locked = error
@@ -331,21 +452,47 @@ class Campaigns:
             started = clock()
             await self._show_elsewhere(name, str(locked))
             # To read a thousand shards takes seconds: it is done all the more rarely.
-            if await self._stopped_within(max(_RETRY_EVERY, _REST * (clock() - started))):
+            if await _is_set_within(max(_RETRY_EVERY, _REST * (clock() - started)), stop):
                 raise locked
 
-    async def _show_elsewhere(self, name: str, reason: str) -> None:
-        """Show the progress of a campaign that another process runs, as its journal has it."""
-        progress = self._status[name].progress
-        with suppress(JournalError):
-            progress = await read_progress(self._shelf.place(name))
-        self._status[name] = CampaignStatus(reason=reason, progress=progress)
+    async def _follow(self, name: str, stop: asyncio.Event) -> Receipt:
+        """Show the progress of a campaign that workers send, until it has ended."""
+        self._shelf.check_owner(name)
+        clock = asyncio.get_running_loop().time
+        while True:
+            started = clock()
+            unfinished = await self._show_elsewhere(name, "workers send it")
+            if unfinished == 0:
+                return await read_journal(self._shelf.place(name))
+            if unfinished is not None and unfinished == await self._set_aside(name):
+                reason = f"{unfinished} shards were given up, because processes died at them"
+                raise JournalHeldError(reason, reason=reason)
+            if await _is_set_within(max(_RETRY_EVERY, _REST * (clock() - started)), stop):
+                reason = self._why.get(name, _ON_REQUEST)
+                raise JournalHeldError(reason, reason=reason)
 
-    async def _stopped_within(self, seconds: float) -> bool:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        return self._stop.is_set()
+    async def _set_aside(self, name: str) -> int:
+        """Return how many shards of a campaign are set aside."""
+        counts = self._counts.get(name)
+        if counts is not None and counts.set_aside:
+            # They may be tried again since that was read.
+            with suppress(JournalError):
+                self._counts.update({one.name: one.shards for one in await self._shelf.listed()})
+            counts = self._counts.get(name)
+        return 0 if counts is None else counts.set_aside
+
+    async def _show_elsewhere(self, name: str, reason: str) -> int | None:
+        """Show the progress of a campaign that another process runs, as its journal has it.
+
+        Returns how many shards are not finished, None if that cannot be known now.
+        """
+        progress = self._status.get(name, CampaignStatus()).progress
+        unfinished: int | None = None
+        with suppress(JournalError):
+            state = await read_state(self._shelf.place(name))
+            progress, unfinished = state.progress, len(state.unfinished)
+        self._status[name] = CampaignStatus(reason=reason, progress=progress)
+        return unfinished
 
     async def _forget_unpublished(self, name: str) -> None:
         """Free the name of a campaign that cannot be resumed, because it has no journal."""
@@ -376,3 +523,15 @@ class Campaigns:
                 unsent=len(receipt.unsent),
             )
         self._status[name] = CampaignStatus(state=state, reason=reason, progress=progress)
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError('the name of a campaign is 1 to 64 letters, digits, "-" or "_"')
+
+
+async def _is_set_within(seconds: float, event: asyncio.Event) -> bool:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .._postgres.journals import PostgresJournal, PostgresJournals
+from .status import ListedCampaign, ShardCounts
 
 __all__ = ["CampaignDatabase"]
 
@@ -11,6 +12,7 @@ class CampaignDatabase:
     """The journals of campaigns in PostgreSQL. See `CampaignShelf`."""
 
     check_every: float = 0.25
+    holds_faults: bool = True
 
     def __init__(self, journals: PostgresJournals) -> None:
         self._journals = journals
@@ -34,9 +36,31 @@ class CampaignDatabase:
         """Return False: to look takes a connection, and is done now and then."""
         return False
 
-    async def names(self) -> list[str]:
-        """Return the names of all campaigns."""
-        return await self._journals.names()
+    async def listed(self) -> list[ListedCampaign]:
+        """Return all campaigns of the account."""
+        return [
+            ListedCampaign(
+                one.name,
+                one.held,
+                ShardCounts(one.shards, one.finished, one.running, one.set_aside),
+            )
+            for one in await self._journals.listed()
+        ]
+
+    async def waiting(self) -> list[tuple[str, int]]:
+        """Return the shards that nobody runs and somebody should."""
+        return await self._journals.waiting()
+
+    async def clear(self, name: str) -> None:
+        """Do nothing: a purge leaves nothing."""
+
+    async def hold(self, name: str, reason: str) -> None:
+        """Stop a campaign in all processes."""
+        await self._journals[name].hold(reason)
+
+    async def go_on(self, name: str, *, after_failover: bool) -> None:
+        """Undo `hold`."""
+        await self._journals[name].go_on(after_failover=after_failover)
 
     async def is_being_read(self, name: str) -> bool:
         """Whether another process is reading the list of a new campaign into its journal."""

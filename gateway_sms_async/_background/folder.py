@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import stat
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
 from .._journal.lock import JournalLock
 from .._private_folder import create_private_folder, foreign_access
 from .._shards.folder import is_sharded
+from .._shards.reading import read_state
 from ..errors import JournalError, JournalLockedError
+from .status import ListedCampaign
 
 __all__ = ["CampaignFolder"]
 
@@ -18,6 +21,7 @@ class CampaignFolder:
     """The journals of campaigns in one folder. See `CampaignShelf`."""
 
     check_every: float = 0.02
+    holds_faults: bool = False
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self._path = Path(path)
@@ -43,20 +47,65 @@ class CampaignFolder:
         return self.place(name).exists()
 
     def is_seen(self, name: str) -> bool:
-        """Whether the file is there: that is cheap."""
-        return self.place(name).exists()
+        """Whether the file is there, and may be resumed: that is cheap."""
+        return self.place(name).exists() and self._held(name) is None
 
-    async def names(self) -> list[str]:
-        """Return the names of all campaigns."""
-        return [journal.stem for journal in sorted(self._path.glob("*.db"))]
+    async def listed(self) -> list[ListedCampaign]:
+        """Return all campaigns."""
+        names = [journal.stem for journal in sorted(self._path.glob("*.db"))]
+        return [ListedCampaign(name, self._held(name), None) for name in names]
+
+    async def waiting(self) -> list[tuple[str, int]]:
+        """Return the shards that are not finished, of campaigns that no process runs."""
+        found: list[tuple[str, int]] = []
+        for name, held, _ in await self.listed():
+            if held is None and not self._is_locked(name):
+                with suppress(JournalError):
+                    state = await read_state(self.place(name))
+                    found += ((name, shard) for shard in state.unfinished)
+        return found
+
+    async def clear(self, name: str) -> None:
+        """Forget that an earlier campaign of this name, whose journal was purged, was held."""
+        self._mark(name).unlink(missing_ok=True)
+
+    async def hold(self, name: str, reason: str) -> None:
+        """Stop a campaign in all processes of this folder."""
+        self._check_there(name)
+        if self._held(name) is None:
+            self._mark(name).touch(0o600)
+            self._mark(name).write_text(reason, encoding="utf-8")
+
+    async def go_on(self, name: str, *, after_failover: bool) -> None:
+        """Undo `hold`."""
+        if after_failover:
+            raise ValueError("after_failover is for campaigns in a database")
+        self._check_there(name)
+        self._mark(name).unlink(missing_ok=True)
+
+    def _mark(self, name: str) -> Path:
+        """Return the file that says why a campaign is held."""
+        return self._path / f"{name}.held"
+
+    def _held(self, name: str) -> str | None:
+        try:
+            return self._mark(name).read_text(encoding="utf-8") or "stopped on request"
+        except FileNotFoundError:
+            return None
+
+    def _check_there(self, name: str) -> None:
+        if not self.place(name).exists():
+            raise JournalError(f"{self.place(name)}: there is no such campaign")
 
     async def is_being_read(self, name: str) -> bool:
         """Whether another process is reading the list of a new campaign into its journal."""
-        journal = self.place(name)
+        return self._is_locked(name) and not self.place(name).exists()
+
+    def _is_locked(self, name: str) -> bool:
         try:
-            JournalLock(journal).release()
+            JournalLock(self.place(name)).release()
         except JournalLockedError:
-            return not journal.exists()
+            return True
         except (JournalError, OSError):
             pass
         return False

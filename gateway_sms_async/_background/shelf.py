@@ -9,6 +9,7 @@ from .._journal.place import JournalLike
 from .._postgres.journals import PostgresJournals
 from .database import CampaignDatabase
 from .folder import CampaignFolder
+from .status import ListedCampaign
 
 __all__ = ["CampaignShelf", "shelf_of"]
 
@@ -16,10 +17,13 @@ __all__ = ["CampaignShelf", "shelf_of"]
 class CampaignShelf(Protocol):
     """The journals of campaigns, by their names.
 
-    `check_every`: seconds between two looks whether a new campaign has its whole list in its journal.
+    - `check_every`: seconds between two looks whether a new campaign has its whole list in its journal.
+    - `holds_faults`: what concerns the account, such as missing credit, stops a campaign in all
+      processes until somebody lets it go on.
     """
 
     check_every: float
+    holds_faults: bool
 
     async def open(self) -> None:
         """Make ready; raises JournalError if the journals cannot be kept there."""
@@ -34,11 +38,27 @@ class CampaignShelf(Protocol):
         ...
 
     def is_seen(self, name: str) -> bool:
-        """Whether a campaign is there, if that is known at once; else False."""
+        """Whether a campaign is there and not held, if that is known at once; else False."""
         ...
 
-    async def names(self) -> list[str]:
-        """Return the names of all campaigns."""
+    async def listed(self) -> list[ListedCampaign]:
+        """Return all campaigns."""
+        ...
+
+    async def waiting(self) -> list[tuple[str, int]]:
+        """Return the shards that nobody runs and somebody should."""
+        ...
+
+    async def clear(self, name: str) -> None:
+        """Forget what is left of an earlier campaign of this name, whose journal was purged."""
+        ...
+
+    async def hold(self, name: str, reason: str) -> None:
+        """Stop a campaign in all processes; raises JournalError if there is none."""
+        ...
+
+    async def go_on(self, name: str, *, after_failover: bool) -> None:
+        """Undo `hold`; raises JournalError if there is no such campaign."""
         ...
 
     async def is_being_read(self, name: str) -> bool:

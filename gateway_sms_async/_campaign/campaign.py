@@ -30,7 +30,7 @@ from .._transaction.builder import MessageBuilder
 from .._transaction.message import RestartMessageError
 from .._transaction.results import completed, describe, unaccounted
 from .._transaction.spending import Spent
-from ..errors import GatewayError, JournalError, LimitReachedError
+from ..errors import GatewayError, JournalError, JournalHeldError, LimitReachedError
 from .backlog import read_rest
 from .bookkeeping import Bookkeeping
 from .ending import campaign_error, may_be_closed, stays_unknown
@@ -79,6 +79,8 @@ class Campaign:
         self._source = source
         self._settings = settings
         self._bookkeeping = Bookkeeping(journal, settings, state)
+        if journal is not None:
+            journal.on_held = self._held
         self._permits = asyncio.Semaphore(concurrency)
         self._reporter = ProgressReporter(on_progress, self._failed)
         self._total = total
@@ -190,6 +192,19 @@ class Campaign:
         for builder in self._outstanding.live:
             builder.halt()
 
+    async def publish(self) -> None:
+        """Write the whole source to the journal, for others to send. Instead of `run`.
+
+        Raises what the source raises.
+        """
+        batcher = self._results.batcher
+        try:
+            await self._backlog.keep(self._source, batcher, self._report)
+            await self._bookkeeping.publish(batcher)
+        finally:
+            await self._bookkeeping.close()
+            self.done.set()
+
     @property
     def spent(self) -> Spent:
         """What it has spent, or may still spend."""
@@ -199,6 +214,10 @@ class Campaign:
     def careful(self) -> bool:
         """Whether each message is one POST and one close, from the start or since a double."""
         return self._tuning.careful
+
+    def be_careful(self) -> None:
+        """Make each further message one POST and one close, because another shard met a double."""
+        self._tuning.careful = True
 
     def new_message(self, number: int | None = None) -> MessageBuilder:
         """Return a message of this campaign: the next one, or the one of an earlier run."""
@@ -221,6 +240,10 @@ class Campaign:
     def adopt(self, builder: MessageBuilder) -> None:
         """Resume a message of an earlier run before anything new is sent."""
         self._outstanding.adopt(builder)
+
+    def _held(self, reason: str) -> None:
+        """Stop because somebody has stopped the campaign where its journal is."""
+        self.halt(reason, JournalHeldError(f"{self._bookkeeping.place}: {reason}", reason=reason))
 
     def _failed(self, error: BaseException) -> None:
         """Stop as on request; `run` raises the error at its end."""

@@ -183,7 +183,7 @@ def _tuning(saved: Saved, siblings: Siblings) -> Tuning:
     if any(one.ended is not None and one.ended.doubled for one in position.messages.values()):
         tuning.careful = True
     # Not in the settings: so the campaign writes it to its journal.
-    tuning.careful = tuning.careful or siblings.careful
+    tuning.careful = tuning.careful or saved.careful or siblings.careful
     return tuning
 
 

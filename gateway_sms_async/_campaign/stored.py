@@ -23,7 +23,7 @@ __all__ = [
     "journal_numbers",
     "purge_journal",
     "read_campaign",
-    "read_progress",
+    "read_state",
     "stored_receipt",
     "stored_results",
 ]
@@ -40,12 +40,12 @@ async def read_campaign(path: JournalLike) -> tuple[str, Receipt]:
     return saved.settings.base_url, replace(receipt, running=running)
 
 
-async def read_progress(path: JournalLike) -> Progress:
-    """Return how far a campaign has come that another process runs. Reads no recipients."""
+async def read_state(path: JournalLike) -> tuple[Progress, bool]:
+    """Return how far a campaign has come, and whether it is finished. Reads no recipients."""
     journal, saved = await Journal.snapshot(path)
     try:
         with journal.checked():
-            return progress_of(saved)
+            return progress_of(saved), saved.position.finished is not None
     finally:
         await journal.close()
 

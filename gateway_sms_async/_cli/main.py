@@ -25,13 +25,25 @@ from .commands import (  # isort: skip
     account,
     simulator,
     postgres,
+    worker,
 )
 
 __all__ = ["app", "start"]
 
 _PRINTS_ONLY = frozenset({"-h", "--help", "--version"})
 
-_COMMANDS = (messages, campaigns, split, journals, report, track, account, simulator, postgres)
+_COMMANDS = (
+    messages,
+    campaigns,
+    split,
+    journals,
+    report,
+    track,
+    account,
+    simulator,
+    postgres,
+    worker,
+)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer passes it by position

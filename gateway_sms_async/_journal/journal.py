@@ -13,6 +13,8 @@ import sys
 from collections.abc import AsyncIterator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any, Self, TypeVar
 
@@ -25,7 +27,7 @@ from .._recipients.batches import Batch, Batcher
 from ..errors import JournalCorruptError, JournalError
 from .checks import check_record, check_row, check_settings, check_source
 from .place import JournalLike, place_of
-from .records import Ranges, Record, decode, encode, ranges
+from .records import Finished, Ranges, Record, decode, encode, ranges
 from .replay import replay
 from .schema import (
     Saved,
@@ -60,6 +62,7 @@ class Journal:
 
     - `published`: it holds a whole source.
     - `running`: another process has locked it, and it was read all the same.
+    - `on_held`: called with the reason when nothing more is to be sent.
     """
 
     def __init__(self, place: JournalPlace) -> None:
@@ -67,6 +70,7 @@ class Journal:
         self.published = False
         self.running = False
         self.recipients_written: int = 0
+        self.on_held: Callable[[str], object] | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="gateway-sms-journal")
         self._loop = asyncio.get_running_loop()
         self._store: JournalReader | None = None
@@ -76,6 +80,7 @@ class Journal:
         self._closing: asyncio.Future[None] | None = None
         self._error: JournalError | None = None
         self._pending: list[bytes] = []
+        self._is_finished = False
         # Those who wait for the next write, and for the one under way.
         self._waiting: list[asyncio.Future[None]] = []
         self._served: list[asyncio.Future[None]] = []
@@ -257,6 +262,7 @@ class Journal:
         try:
             if self._error is None:
                 self._pending.append(encode(record))
+                self._is_finished = isinstance(record, Finished)
         except BaseException as error:
             # Without this record, those after it would mean something else.
             self._poison(error)
@@ -275,7 +281,8 @@ class Journal:
         try:
             self._served, self._waiting = self._waiting, []
             values, self._pending = self._pending, []
-            self._writing = self._loop.run_in_executor(self._executor, self._opened.commit, values)
+            commit = partial(self._opened.commit, values, finished=self._is_finished)
+            self._writing = self._loop.run_in_executor(self._executor, commit)
             self._writing.add_done_callback(self._written)
         except BaseException as error:
             self._poison(error)
@@ -324,7 +331,9 @@ class Journal:
         while True:
             await asyncio.sleep(every)
             try:
-                await self._loop.run_in_executor(self._executor, self._opened.renew)
+                held = await self._loop.run_in_executor(self._executor, self._opened.renew)
+                if held is not None and self.on_held is not None:
+                    self.on_held(held)
             except asyncio.CancelledError:
                 raise
             except BaseException as error:  # noqa: BLE001 - nothing is written after any of them
@@ -337,6 +346,8 @@ class Journal:
         try:
             saved = await self._run(self._read)
             self.published = True
+            if self._writer is not None and self._writer.careful:
+                saved = replace(saved, careful=True)
             self.recipients_written = saved.recipients
             self._total = saved.total
             self._begin_renewing()

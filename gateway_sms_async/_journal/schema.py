@@ -71,7 +71,7 @@ class Saved:
     """The content of a journal.
 
     `total`, `duplicates` and `excluded` (positions) are of the whole source; `recipients` counts
-    those to send to.
+    those to send to. `careful`: each further message is one POST and one close, whatever the log says.
     """
 
     settings: Settings
@@ -81,6 +81,7 @@ class Saved:
     recipients: int
     invalid: list[InvalidRecipient]
     position: Position
+    careful: bool = False
 
 
 decode_settings = msgspec.msgpack.Decoder(Settings).decode

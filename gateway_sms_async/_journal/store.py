@@ -35,6 +35,7 @@ class Store(JournalFile):
     """One journal file, which this process alone writes."""
 
     renew_every: float | None = None
+    careful: bool = False
 
     def __init__(
         self, path: Path, connection: sqlite3.Connection, lock: JournalLock | None
@@ -132,7 +133,7 @@ class Store(JournalFile):
             self._connection = connect(self.path)
             self._file = self.path.stat()
 
-    def commit(self, values: Sequence[bytes]) -> None:
+    def commit(self, values: Sequence[bytes], *, finished: bool = False) -> None:  # noqa: ARG002
         """Append to the log: all values or none, durable when this returns."""
         broken, self._broken = self._broken, True
         if broken:
@@ -154,7 +155,7 @@ class Store(JournalFile):
             self._broken = False
 
     def renew(self) -> None:
-        """Do nothing: a lock stays."""
+        """Return None: a lock stays."""
 
     def remove(self) -> None:
         """Delete the file."""

@@ -8,10 +8,20 @@ import uuid
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..errors import JournalError, JournalExistsError, JournalLockedError
+from ..errors import JournalError, JournalExistsError, JournalHeldError, JournalLockedError
 from .connection import Database, Server
 from .store import ClaimedJournal, OnlyJournal, Shard, StoredJournal
-from .tables import FIND, INSERT_CAMPAIGN, INSERT_SHARDS, LOCK_NAME
+from .tables import (
+    ADOPT_SERVER,
+    FIND,
+    GO_ON,
+    HOLD,
+    INSERT_CAMPAIGN,
+    INSERT_SHARDS,
+    LOCK_NAME,
+    MOST_ATTEMPTS,
+    TAKE_BACK,
+)
 
 __all__ = ["CampaignRows", "DatabaseSettings", "FoundCampaign"]
 
@@ -27,7 +37,11 @@ class DatabaseSettings:
 
 
 class FoundCampaign(NamedTuple):
-    """A campaign as the database has it. `running`: a process has one of its shards."""
+    """A campaign as the database has it.
+
+    - `held`: why nothing of it is sent; None if it may be.
+    - `running`: a process has one of its shards.
+    """
 
     id: int
     account: str
@@ -36,6 +50,7 @@ class FoundCampaign(NamedTuple):
     limited: bool
     server: str
     timeline: int
+    held: str | None
     running: bool
 
 
@@ -94,11 +109,13 @@ class CampaignRows:
             database.close()
 
     def look_to_run(self) -> FoundCampaign:
-        """Return the campaign; raises JournalError for a copy of the database."""
+        """Return the campaign; raises JournalError for a copy of the database, or if it is held."""
         database = self.connect()
         try:
             found = self.find(database)
             self._check_server(found, database.server)
+            if found.held is not None:
+                raise JournalHeldError(f"{self}: {found.held}", reason=found.held)
             return found
         finally:
             database.close()
@@ -129,6 +146,32 @@ class CampaignRows:
         except BaseException:
             database.close()
             raise
+
+    def hold(self, reason: str) -> None:
+        """Stop the campaign, wherever it runs."""
+        database = self.connect()
+        try:
+            database.run(HOLD, {"campaign": self.find(database).id, "reason": reason})
+        finally:
+            database.close()
+
+    def go_on(self, *, after_failover: bool) -> None:
+        """Let the campaign go on, with the shards that were set aside."""
+        database = self.connect()
+        try:
+            found = self.find(database)
+            if not after_failover:
+                self._check_server(found, database.server)
+            database.begin()
+            if after_failover:
+                server = database.server
+                values = {"server": server.identifier, "timeline": server.timeline}
+                database.run(ADOPT_SERVER, {"campaign": found.id, **values})
+            database.run(TAKE_BACK, {"campaign": found.id, "most": MOST_ATTEMPTS})
+            database.run(GO_ON, {"campaign": found.id})
+            database.commit()
+        finally:
+            database.close()
 
     def read_shard(self, shard: int) -> StoredJournal:
         """Return the journal of a shard as it is now."""
@@ -201,7 +244,8 @@ class CampaignRows:
             raise JournalError(
                 f"{self}: a standby has taken over, or a backup was restored, since the campaign was "
                 "begun: what was written last may be missing here, so recipients could get the text "
-                "twice; it is not resumed"
+                "twice; it is not resumed. If nothing can be missing, such as after a synchronous "
+                "standby took over, go_on(after_failover=True) lets it continue"
             )
 
     def _already_there(self) -> JournalExistsError:

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NamedTuple
 
 from .._arguments import check_number
 from .campaign import CampaignRows, DatabaseSettings
 from .connection import Database
 from .shards import PostgresShards
 from .store import ClaimedJournal, OnlyJournal, StoredJournal
-from .tables import NAMES
+from .tables import LISTED, MOST_ATTEMPTS, WAITING
 
-__all__ = ["PostgresJournal", "PostgresJournals"]
+__all__ = ["ListedCampaign", "PostgresJournal", "PostgresJournals"]
+
+
+class ListedCampaign(NamedTuple):
+    """A campaign in a database.
+
+    - `held`: why nothing of it is sent, until somebody lets it go on; None if it may be.
+    - `shards`: how many there are; `finished` need nothing more, `running` are those that a process
+      has, and `set_aside` those at which one process after the other died.
+    """
+
+    name: str
+    held: str | None
+    shards: int
+    finished: int
+    running: int
+    set_aside: int
 
 
 class PostgresJournals:
@@ -68,7 +85,15 @@ class PostgresJournals:
 
     async def names(self) -> list[str]:
         """Return the names of all campaigns of this account, the oldest first."""
-        return await asyncio.to_thread(_names, self._settings)
+        return [one.name for one in await self.listed()]
+
+    async def listed(self) -> list[ListedCampaign]:
+        """Return all campaigns of this account, the oldest first."""
+        return await asyncio.to_thread(_listed, self._settings)
+
+    async def waiting(self) -> list[tuple[str, int]]:
+        """Return the shards that nobody runs and somebody should: names and numbers from 0."""
+        return await asyncio.to_thread(_waiting, self._settings)
 
     def __getitem__(self, name: str) -> PostgresJournal:
         """Return the place of a journal, new or old. `name` has 1 to 200 characters."""
@@ -102,10 +127,25 @@ def _install(settings: DatabaseSettings) -> None:
         database.close()
 
 
-def _names(settings: DatabaseSettings) -> list[str]:
+def _listed(settings: DatabaseSettings) -> list[ListedCampaign]:
+    values = {"account": settings.account, "most": MOST_ATTEMPTS}
     database = Database(settings.conninfo, settings.schema, "PostgreSQL")
     try:
-        return [name for (name,) in database.all(NAMES, {"account": settings.account})]
+        return [ListedCampaign(*row) for row in database.all(LISTED, values)]
+    finally:
+        database.close()
+
+
+def _waiting(settings: DatabaseSettings) -> list[tuple[str, int]]:
+    database = Database(settings.conninfo, settings.schema, "PostgreSQL")
+    values = {
+        "account": settings.account,
+        "most": MOST_ATTEMPTS,
+        "server": database.server.identifier,
+        "timeline": database.server.timeline,
+    }
+    try:
+        return [(name, shard) for name, shard in database.all(WAITING, values)]
     finally:
         database.close()
 
@@ -135,6 +175,26 @@ class PostgresJournal:
     async def is_being_written(self) -> bool:
         """Whether another process writes the list of a new campaign of this name."""
         return await asyncio.to_thread(self._rows.is_being_written)
+
+    async def hold(self, reason: str = "stopped on request") -> None:
+        """Stop the campaign, wherever it runs, until `go_on`. Raises JournalError if there is none.
+
+        The processes that run it know within two seconds; their requests in flight complete. A campaign
+        that is held already keeps its first reason.
+        """
+        await asyncio.to_thread(self._rows.hold, reason)
+
+    async def go_on(self, *, after_failover: bool = False) -> None:
+        """Let the campaign go on, with the shards that were set aside. Starts nothing by itself.
+
+        `after_failover=True` also accepts a standby that has taken over, or a restored database. Say so
+        only if it has all that was ever acknowledged, as a synchronous standby has, and if the old one
+        sends nothing any more: what is missing would be sent again. From then on each message is one
+        POST and one close, so that counts alone prove it.
+
+        Raises JournalError if there is no such campaign.
+        """
+        await asyncio.to_thread(self._rows.go_on, after_failover=after_failover)
 
     # What a campaign asks of it. These block.
 

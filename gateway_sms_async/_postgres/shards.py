@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .._journal_place import JournalPlace
+from .._shards.shared import Shared
 from .._shards.spool import Spool
 from ..errors import JournalError, JournalLockedError
 from .campaign import CampaignRows, FoundCampaign
 from .connection import Database
 from .store import ClaimedJournal, NewJournal, Shard, StoredJournal
-from .tables import DELETE, PUBLISH, PUBLISH_PLACES, READ_PLACES
+from .tables import DELETE, EXCHANGE, LEARNED, PUBLISH, PUBLISH_PLACES, READ_PLACES
 
 __all__ = ["PostgresShards"]
 
@@ -75,6 +76,7 @@ class PostgresShards:
         self._count = 0 if found is None else found.shards
         self._total = 0 if found is None else found.total
         self._new: tuple[Database, int] | None = None
+        self._exchange: Database | None = None
         self._folder: Path | None = None
         self._closed = False
         self.campaign: str = "" if found is None else str(found.id)
@@ -167,6 +169,26 @@ class PostgresShards:
         if self._closed:
             raise JournalError(f"{self}: the campaign has ended")
 
+    def exchange(self, news: Shared) -> Shared:
+        """Tell all processes that run shards what is new here, and return what all know together."""
+        if self._exchange is None:
+            self._exchange = self.rows.connect()
+        values = {
+            "campaign": int(self.campaign),
+            "careful": news.careful,
+            "closures": news.closures,
+        }
+        try:
+            if news.closures or news.careful:
+                self._exchange.run(EXCHANGE, values)
+            row = self._exchange.one(LEARNED, values)
+        except JournalError:
+            self._exchange.close()
+            self._exchange = None
+            raise
+        # A campaign that was purged meanwhile has nothing to tell.
+        return news if row is None else Shared(*row)
+
     def remove(self) -> None:
         """Delete the campaign, unless a process runs one of its shards."""
         database = self.rows.connect()
@@ -182,6 +204,9 @@ class PostgresShards:
         """End the transaction of a campaign that was not published: nothing of it stays."""
         self._closed = True
         self._end_writing()
+        if self._exchange is not None:
+            self._exchange.close()
+            self._exchange = None
 
     def _end_writing(self) -> None:
         new, self._new = self._new, None

@@ -11,6 +11,7 @@ from .._journal.reading import CHECKSUM, sealed
 from ..errors import (
     JournalCorruptError,
     JournalError,
+    JournalHeldError,
     JournalLockedError,
     JournalLostError,
 )
@@ -19,18 +20,24 @@ from .tables import (
     CLAIM,
     COMMIT,
     DELETE,
-    HOLD,
     INSERT_META,
     INSERT_RECIPIENTS,
+    LOCK_SHARDS,
     LOG,
     META,
+    MOST_ATTEMPTS,
     RECIPIENTS,
+    REFUSAL,
     RELEASE,
     RENEW,
     SIZE,
 )
 
 __all__ = ["ClaimedJournal", "NewJournal", "OnlyJournal", "Shard", "StoredJournal"]
+
+
+_HEAR_EVERY = 2.0
+"""The most seconds until a process knows that its campaign is held."""
 
 
 class Shard(NamedTuple):
@@ -44,6 +51,14 @@ class Shard(NamedTuple):
     def keys(self) -> dict[str, object]:
         """The values that name it in a statement."""
         return {"campaign": self.campaign, "shard": self.shard}
+
+
+class Claim(NamedTuple):
+    """A claim: its epoch, how many records the log has, and whether to be careful."""
+
+    epoch: int
+    last_number: int
+    careful: bool
 
 
 class StoredJournal:
@@ -113,13 +128,12 @@ class ClaimedJournal(StoredJournal):
 
     renew_every: float | None
 
-    def __init__(
-        self, database: Database, shard: Shard, *, epoch: int, last_number: int, lease: float
-    ) -> None:
+    def __init__(self, database: Database, shard: Shard, claim: Claim, *, lease: float) -> None:
         super().__init__(database, shard)
-        self.last_number: int | None = last_number
-        self.renew_every = lease / 3
-        self._epoch = epoch
+        self.last_number: int | None = claim.last_number
+        self.careful: bool = claim.careful
+        self.renew_every = renew_every(lease)
+        self._epoch = claim.epoch
         self._lease = lease
         self._broken = False
 
@@ -129,9 +143,9 @@ class ClaimedJournal(StoredJournal):
     ) -> Self:
         """Claim a journal; raises JournalLockedError while another process has it."""
         database.begin()
-        epoch, last_number = claim(database, shard, owner=owner, lease=lease, limited=limited)
+        claimed = claim(database, shard, owner=owner, lease=lease, limited=limited)
         database.commit()
-        return cls(database, shard, epoch=epoch, last_number=last_number, lease=lease)
+        return cls(database, shard, claimed, lease=lease)
 
     def add_recipients(self, first: int, value: bytes) -> None:  # noqa: ARG002
         """Raise JournalError: the source is whole."""
@@ -141,7 +155,7 @@ class ClaimedJournal(StoredJournal):
         """Raise JournalError: the source is whole."""
         raise JournalError(f"{self._shard.name}: the journal is published")
 
-    def commit(self, values: Sequence[bytes]) -> None:
+    def commit(self, values: Sequence[bytes], *, finished: bool = False) -> None:
         """Append to the log: all values or none, durable when this returns.
 
         Raises JournalLostError if another process has claimed the journal.
@@ -161,6 +175,7 @@ class ClaimedJournal(StoredJournal):
             COMMIT,
             before=number,
             last=last,
+            finished=finished,
             numbers=list(range(number + 1, last + 1)),
             values=rows,
         )
@@ -169,10 +184,13 @@ class ClaimedJournal(StoredJournal):
         self._number, self._chain = last, chain
         self._broken = False
 
-    def renew(self) -> None:
-        """Keep other processes out for another lease."""
-        if self._fenced(RENEW) is None:
+    def renew(self) -> str | None:
+        """Keep other processes out for another lease; return why the campaign is held, if it is."""
+        row = self._fenced(RENEW)
+        if row is None:
             raise self._lost()
+        held: str | None = row[0]
+        return held
 
     def remove(self) -> None:
         """Delete the campaign."""
@@ -209,6 +227,7 @@ class NewJournal(StoredJournal):
     """
 
     renew_every: float | None = None
+    careful: bool = False
 
     def add_recipients(self, first: int, value: bytes) -> None:
         """Store some recipients of the source."""
@@ -221,12 +240,13 @@ class NewJournal(StoredJournal):
             row = {**self._shard.keys, "name": name, "value": sealed(value, 0)}
             self._database.run(INSERT_META, row)
 
-    def commit(self, values: Sequence[bytes]) -> None:  # noqa: ARG002
+    def commit(self, values: Sequence[bytes], *, finished: bool = False) -> None:  # noqa: ARG002
         """Raise JournalError: nothing is sent before the campaign is published."""
         raise JournalError(f"{self._shard.name}: the journal is not published")
 
-    def renew(self) -> None:
-        """Do nothing: the transaction keeps others out."""
+    def renew(self) -> str | None:
+        """Return None: the transaction keeps others out."""
+        return None
 
     def remove(self) -> None:
         """Raise JournalError: there is nothing to delete."""
@@ -241,7 +261,7 @@ class OnlyJournal(NewJournal):
 
     def __init__(self, database: Database, shard: Shard, *, owner: str, lease: float) -> None:
         super().__init__(database, shard)
-        self.renew_every: float | None = lease / 3
+        self.renew_every: float | None = renew_every(lease)
         self._owner = owner
         self._lease = lease
         self._claimed: ClaimedJournal | None = None
@@ -249,22 +269,19 @@ class OnlyJournal(NewJournal):
     def publish(self, meta: Mapping[str, bytes]) -> None:
         """Make the whole source durable."""
         super().publish(meta)
-        epoch, last_number = claim(
+        claimed = claim(
             self._database, self._shard, owner=self._owner, lease=self._lease, limited=False
         )
         self._database.commit()
-        self._claimed = ClaimedJournal(
-            self._database, self._shard, epoch=epoch, last_number=last_number, lease=self._lease
-        )
+        self._claimed = ClaimedJournal(self._database, self._shard, claimed, lease=self._lease)
 
-    def commit(self, values: Sequence[bytes]) -> None:
+    def commit(self, values: Sequence[bytes], *, finished: bool = False) -> None:
         """Append to the log: all values or none, durable when this returns."""
-        self._published.commit(values)
+        self._published.commit(values, finished=finished)
 
-    def renew(self) -> None:
-        """Keep other processes out for another lease."""
-        if self._claimed is not None:
-            self._claimed.renew()
+    def renew(self) -> str | None:
+        """Keep other processes out for another lease; return why the campaign is held, if it is."""
+        return None if self._claimed is None else self._claimed.renew()
 
     def remove(self) -> None:
         """Delete the campaign."""
@@ -283,17 +300,33 @@ class OnlyJournal(NewJournal):
         return self._claimed
 
 
-def claim(
-    database: Database, shard: Shard, *, owner: str, lease: float, limited: bool
-) -> tuple[int, int]:
-    """Claim a shard in a transaction; return its epoch and how many records its log has.
+def claim(database: Database, shard: Shard, *, owner: str, lease: float, limited: bool) -> Claim:
+    """Claim a shard in a transaction.
 
-    Raises JournalLockedError while another process has it, or any shard of a `limited` campaign.
+    Raises JournalLockedError while another process has it, or any shard of a `limited` campaign, and
+    JournalHeldError if it is not to be claimed.
     """
-    values: dict[str, object] = {**shard.keys, "owner": owner, "lease": lease, "all": limited}
-    # First the locks: only the statement after them sees what their last owners have written.
-    database.all(HOLD, values)
+    values: dict[str, object] = {
+        **shard.keys,
+        "owner": owner,
+        "lease": lease,
+        "all": limited,
+        "most": MOST_ATTEMPTS,
+    }
+    # First the locks: only the statements after them see what their last owners have written.
+    database.all(LOCK_SHARDS, values)
+    refusal = database.one(REFUSAL, values)
+    if refusal is not None and refusal[0] is not None:
+        raise JournalHeldError(f"{shard.name}: {refusal[0]}", reason=refusal[0])
     row = database.one(CLAIM, values)
     if row is None:
         raise JournalLockedError(f"{shard.name}: another process is using this journal")
-    return row[0], row[1]
+    if refusal is not None and refusal[1]:
+        reason = f"shard {shard.shard + 1} was given up after {MOST_ATTEMPTS} processes died at it"
+        raise JournalHeldError(f"{shard.name}: {reason}", reason=reason)
+    return Claim(row[0], row[1], careful=refusal is not None and refusal[2])
+
+
+def renew_every(lease: float) -> float:
+    """Return the seconds between two renewals, so that a stop is soon known, too."""
+    return min(lease / 3, _HEAR_EVERY)

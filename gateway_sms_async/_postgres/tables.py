@@ -3,6 +3,9 @@
 A shard has an epoch. Only a claim raises it, and each commit writes under the epoch that it claimed: so
 a process that was paused while another one took over writes nothing more, whatever its clock says. The
 lease decides only how soon another process may take over.
+
+A process that ends lets go of its shard, and one that lives renews its claim. What does neither within a
+minute has died at once: a shard at which that happens again and again is set aside.
 """
 
 from __future__ import annotations
@@ -10,31 +13,44 @@ from __future__ import annotations
 from typing import LiteralString
 
 __all__ = [
+    "ADOPT_SERVER",
     "CLAIM",
     "COMMIT",
     "CREATE",
     "DELETE",
+    "EXCHANGE",
     "FIND",
     "FORMAT",
+    "GO_ON",
     "HOLD",
     "INSERT_CAMPAIGN",
     "INSERT_META",
     "INSERT_RECIPIENTS",
     "INSERT_SHARDS",
+    "LEARNED",
+    "LISTED",
     "LOCK_NAME",
+    "LOCK_SHARDS",
     "LOG",
     "META",
-    "NAMES",
+    "MOST_ATTEMPTS",
     "PUBLISH",
     "PUBLISH_PLACES",
     "READ_PLACES",
     "RECIPIENTS",
+    "REFUSAL",
     "RELEASE",
     "RENEW",
     "SERVER",
     "SIZE",
+    "TAKE_BACK",
     "VERSION",
+    "WAITING",
 ]
+
+MOST_ATTEMPTS = 5
+"""How many processes in a row may die in their first minute at a shard, until it is set aside."""
+
 
 FORMAT = 1
 """Increase this number whenever the tables change. Older ones must still be read."""
@@ -53,6 +69,9 @@ CREATE TABLE IF NOT EXISTS {schema}.campaign (
     limited boolean NOT NULL,
     server text NOT NULL,
     timeline integer NOT NULL,
+    held text,
+    careful boolean NOT NULL DEFAULT false,
+    closures bigint NOT NULL DEFAULT 0,
     created timestamptz NOT NULL DEFAULT now()
 );
 CREATE TABLE IF NOT EXISTS {schema}.shard (
@@ -63,11 +82,17 @@ CREATE TABLE IF NOT EXISTS {schema}.shard (
     owner_process integer,
     owner_start timestamptz,
     lease_until timestamptz,
+    claimed_at timestamptz,
+    attempts integer NOT NULL DEFAULT 0,
     last_number bigint NOT NULL DEFAULT 0,
     finished boolean NOT NULL DEFAULT false,
     places bytea,
     PRIMARY KEY (campaign, shard)
 );
+-- `held`: why nothing more is sent, until somebody lets the campaign go on. `careful`, `closures`: what
+-- the processes that run it tell each other. `attempts`: how many processes in a row have died within
+-- their first minute at a shard. `finished`: its log ends with that record, too.
+
 -- The shards whose process is alive, as far as the database knows: a killed process has no session any
 -- more, and one on a machine that is gone does not renew its lease. A role that may not see when another
 -- one's session began sees NULL.
@@ -146,16 +171,25 @@ PUBLISH_PLACES: LiteralString = (
 
 FIND: LiteralString = """
 SELECT id, account, shards, total, limited, server, timeline,
+    CASE WHEN EXISTS (
+        SELECT 1 FROM {schema}.shard WHERE campaign = id AND NOT finished
+    ) THEN held END,
     EXISTS (SELECT 1 FROM {schema}.claimed WHERE campaign = id)
 FROM {schema}.campaign WHERE name = %(name)s
 """
 
 # All shards of a campaign with limits are claimed together: then no other process can close a message
 # that the limits of this one do not know of.
-HOLD: LiteralString = (
+LOCK_SHARDS: LiteralString = (
     "SELECT 1 FROM {schema}.shard WHERE campaign = %(campaign)s "
     "AND (%(all)s OR shard = %(shard)s) ORDER BY shard FOR UPDATE"
 )
+
+# Why a shard is not claimed at all: its campaign is held, or it is set aside.
+REFUSAL: LiteralString = """
+SELECT CASE WHEN NOT finished THEN held END, attempts >= %(most)s AND NOT finished, careful FROM {schema}.campaign JOIN {schema}.shard ON campaign = id
+WHERE campaign = %(campaign)s AND shard = %(shard)s
+"""
 
 CLAIM: LiteralString = """
 WITH free AS (
@@ -174,7 +208,9 @@ mine AS (
         owner = %(owner)s,
         owner_process = pg_backend_pid(),
         owner_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
-        lease_until = clock_timestamp() + %(lease)s * interval '1 second'
+        lease_until = clock_timestamp() + %(lease)s * interval '1 second',
+        claimed_at = clock_timestamp(),
+        attempts = attempts + 1
     FROM free
     WHERE is_free AND campaign = %(campaign)s AND shard = %(shard)s
     RETURNING epoch, last_number
@@ -184,7 +220,7 @@ SELECT epoch, last_number FROM mine
 
 COMMIT: LiteralString = """
 WITH mine AS (
-    UPDATE {schema}.shard SET last_number = %(last)s,
+    UPDATE {schema}.shard SET last_number = %(last)s, finished = finished OR %(finished)s,
         lease_until = clock_timestamp() + %(lease)s * interval '1 second'
     WHERE campaign = %(campaign)s AND shard = %(shard)s AND epoch = %(epoch)s
         AND last_number = %(before)s
@@ -200,23 +236,68 @@ written AS (
 SELECT count(*) FROM written
 """
 
+# Returns why nothing more is sent, NULL if the campaign is not held.
 RENEW: LiteralString = """
-UPDATE {schema}.shard SET lease_until = clock_timestamp() + %(lease)s * interval '1 second'
-WHERE campaign = %(campaign)s AND shard = %(shard)s AND epoch = %(epoch)s RETURNING 1
+UPDATE {schema}.shard SET lease_until = clock_timestamp() + %(lease)s * interval '1 second',
+    attempts = CASE WHEN claimed_at < clock_timestamp() - interval '1 minute' THEN 0
+        ELSE attempts END
+WHERE campaign = %(campaign)s AND shard = %(shard)s AND epoch = %(epoch)s
+RETURNING (SELECT held FROM {schema}.campaign WHERE id = %(campaign)s)
 """
 
 RELEASE: LiteralString = """
-UPDATE {schema}.shard SET owner = NULL, lease_until = NULL
+UPDATE {schema}.shard SET owner = NULL, lease_until = NULL, attempts = 0
 WHERE campaign = %(campaign)s AND shard = %(shard)s AND epoch = %(epoch)s
 """
 
 DELETE: LiteralString = "DELETE FROM {schema}.campaign WHERE id = %(campaign)s RETURNING 1"
 
+# What the processes that run a campaign tell each other, and what they are told
+
+EXCHANGE: LiteralString = """
+UPDATE {schema}.campaign SET careful = careful OR %(careful)s, closures = closures + %(closures)s
+WHERE id = %(campaign)s
+"""
+
+LEARNED: LiteralString = "SELECT careful, closures FROM {schema}.campaign WHERE id = %(campaign)s"
+
+HOLD: LiteralString = (
+    "UPDATE {schema}.campaign SET held = coalesce(held, %(reason)s) WHERE id = %(campaign)s"
+)
+
+GO_ON: LiteralString = "UPDATE {schema}.campaign SET held = NULL WHERE id = %(campaign)s"
+
+TAKE_BACK: LiteralString = (
+    "UPDATE {schema}.shard SET attempts = 0 WHERE campaign = %(campaign)s AND attempts >= %(most)s"
+)
+
+# Some of what was written may be missing: from now on each message is one POST and one close.
+ADOPT_SERVER: LiteralString = """
+UPDATE {schema}.campaign SET server = %(server)s, timeline = %(timeline)s, careful = true
+WHERE id = %(campaign)s
+"""
+
 # What is read
 
-NAMES: LiteralString = (
-    "SELECT name FROM {schema}.campaign WHERE account = %(account)s ORDER BY created, id"
-)
+LISTED: LiteralString = """
+SELECT name, CASE WHEN NOT bool_and(finished) THEN held END, count(*), count(*) FILTER (WHERE finished),
+    count(*) FILTER (WHERE claimed.shard IS NOT NULL),
+    count(*) FILTER (WHERE NOT finished AND claimed.shard IS NULL AND attempts >= %(most)s)
+FROM {schema}.campaign JOIN {schema}.shard ON shard.campaign = id
+LEFT JOIN {schema}.claimed ON claimed.campaign = id AND claimed.shard = shard.shard
+WHERE account = %(account)s GROUP BY id ORDER BY created, id
+"""
+
+WAITING: LiteralString = """
+SELECT name, shard.shard FROM {schema}.campaign JOIN {schema}.shard ON shard.campaign = id
+WHERE account = %(account)s AND held IS NULL AND NOT finished AND attempts < %(most)s
+    AND server = %(server)s AND timeline = %(timeline)s
+    AND NOT EXISTS (
+        SELECT 1 FROM {schema}.claimed
+        WHERE claimed.campaign = id AND (limited OR claimed.shard = shard.shard)
+    )
+ORDER BY created, id, shard.shard
+"""
 
 META: LiteralString = (
     "SELECT name, value FROM {schema}.meta WHERE campaign = %(campaign)s AND shard = %(shard)s"

@@ -13,15 +13,11 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
-from .._campaign.campaign import Campaign
 from .._campaign.progress import ProgressReporter
-from .._campaign.resume import Siblings, load_campaign
 from .._campaign.start import CampaignSettings
 from .._cancellation import GRACE_PERIOD, drain, in_thread
 from .._http.session import Session
-from .._messages.draft import Options
 from .._receipt import Progress, Receipt
 from .._recipients.source import Source
 from .._transaction.message import RestartMessageError
@@ -29,24 +25,20 @@ from .._transaction.results import describe, shortfall
 from ..errors import (
     BulkSendError,
     GatewayError,
-    JournalCorruptError,
     JournalError,
+    JournalHeldError,
     JournalLockedError,
     JournalLostError,
 )
-from .account import ShardAccount, read_account, read_accounts, unreadable
+from .account import ShardAccount, read_account, unreadable
 from .disk import on_disk
-from .doubt import doubt_open_messages
-from .learned import Learned
 from .preparing import prepare
 from .receipt import progress_of, receipt_of, sum_of
+from .runner import NO_LIMITS, ShardLimits, ShardRunner
 from .splitting import SourceFailedError
 from .store import ShardStore
 
-__all__ = ["NewSource", "ShardLimits", "ShardedCampaign"]
-
-_AT_ONCE = 2
-
+__all__ = ["NewSource", "ShardedCampaign"]
 
 _LOCKED_AGAIN = 0.2
 """Seconds before another attempt to open the journal of a shard that another process uses."""
@@ -65,14 +57,6 @@ class NewSource:
     shards: int
 
 
-@dataclass(frozen=True, slots=True)
-class ShardLimits:
-    """Limits of the whole campaign for this run; None keeps those of the start."""
-
-    max_cost: Decimal | float | str | None = None
-    max_recipients: int | None = None
-
-
 class ShardedCampaign:
     """Runs once. `halt` may be called from outside at any time."""
 
@@ -84,28 +68,30 @@ class ShardedCampaign:
         base_url: str,
         concurrency: int,
         source: NewSource | None = None,
-        limits: ShardLimits = ShardLimits(),
+        limits: ShardLimits = NO_LIMITS,
         on_progress: Callable[[Progress], object] | None,
         total: int | None = None,
     ) -> None:
         self._store = store
-        self._new_session = new_session
         self._base_url = base_url
-        self._concurrency = concurrency
         self._source = source
-        self._limits = limits
+        self._runner = ShardRunner(
+            store,
+            new_session,
+            base_url=base_url,
+            concurrency=concurrency,
+            limits=limits,
+            report=self._report,
+        )
         self._reporter = ProgressReporter(on_progress, self._failed)
         self._total = total
         self._started = time.monotonic()
-        self._accounts: list[ShardAccount] = []
         self._progress: list[Progress] = []
         self._read = 0
         self._done_before = 0
         self._waiting: deque[int] = deque()
         self._locked: set[int] = set()
         self._running: dict[asyncio.Task[None], int] = {}
-        self._live: dict[int, Campaign] = {}
-        self._learned = Learned(())
         self._is_over = False
         self._reason: str | None = None
         self._cause: BaseException | None = None
@@ -121,8 +107,7 @@ class ShardedCampaign:
         if self._reason is None:
             self._reason, self._cause = reason, cause
         self._halting.set()
-        for campaign in list(self._live.values()):
-            campaign.halt(reason, cause)
+        self._runner.halt(reason, cause)
 
     async def run(self, stop: asyncio.Event | None) -> Receipt:
         """Send to all recipients; raise BulkSendError, with the receipt, if it ends before that.
@@ -154,33 +139,18 @@ class ShardedCampaign:
     async def _run(self) -> Receipt:
         if self._source is not None and (receipt := await self._prepare(self._source)):
             return receipt
-        self._accounts = await read_accounts(self._store)
+        await self._runner.read()
         self._progress = [progress_of(one) for one in self._accounts]
-        self._check_address()
         if all(one.finished for one in self._accounts):
             self._is_over = self._source is None
             return await self._receipt()
-        # What would fail at the end fails now, when nothing is sent.
-        self._store.check_lock()
-        await on_disk(self._store, self._check_places)
+        await self._runner.begin()
         await self._run_all()
         return await self._receipt()
 
-    def _check_address(self) -> None:
-        for account in self._accounts:
-            if account.settings.base_url != self._base_url:
-                raise JournalError(
-                    f"{account.journal}: this campaign was sent to {account.settings.base_url}; resume "
-                    "it with a client of that address"
-                )
-
-    def _check_places(self) -> None:
-        for shard, account in enumerate(self._accounts):
-            if len(self._store.places(shard)) != account.total:
-                raise JournalCorruptError(
-                    f"{account.journal}: the journal is damaged: it has not the places of its "
-                    "recipients in the source"
-                )
+    @property
+    def _accounts(self) -> list[ShardAccount]:
+        return self._runner.accounts
 
     async def _watch(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -241,25 +211,15 @@ class ShardedCampaign:
     # The shards
 
     async def _run_all(self) -> None:
-        accounts = self._accounts
         self._done_before = sum(map(_settled, self._progress))
-        self._learned = Learned(accounts)
-        self._waiting.extend(shard for shard, one in enumerate(accounts) if not one.finished)
-        # An answer to an open with one of these ids is that of another open.
-        opened_ids = self._new_session().opened_ids
-        for account in accounts:
-            for message_id in account.opened:
-                opened_ids.claim(message_id)
+        shards = [shard for shard, one in enumerate(self._accounts) if not one.finished]
+        self._waiting.extend(shards)
         if self._store.is_shared:
-            # It may also be that of another process, whose journals are not read all the time.
-            opened_ids.lost += 1
             # So that several processes do not all try the same one first.
-            self._waiting.rotate(random.randrange(len(accounts)))  # noqa: S311 - no secret
-        at_once = self._at_once()
-        self._store.claims_all = self._is_limited
+            self._waiting.rotate(random.randrange(len(shards)))  # noqa: S311 - no secret
         try:
             while (self._waiting and not self._halting.is_set()) or self._running:
-                while self._waiting and len(self._running) < at_once:
+                while self._waiting and len(self._running) < self._runner.at_once:
                     if self._halting.is_set():
                         break
                     shard = self._waiting.popleft()
@@ -274,54 +234,14 @@ class ShardedCampaign:
             await drain(self._running, asyncio.get_running_loop().time() + _LEAVING)
             raise
         finally:
-            # To the end, also if this is cancelled: what the journals say must not be a lie.
-            await drain([asyncio.create_task(self._doubt_unseen())])
-
-    async def _doubt_unseen(self) -> None:
-        """Doubt the open messages of shards that ended, or did not begin, before others closed one."""
-        for shard in self._learned.unseen():
-            if not self._accounts[shard].finished:
-                try:
-                    await doubt_open_messages(self._store.journal(shard))
-                except JournalError as error:
-                    self.halt(str(error), error)
-
-    @property
-    def _is_limited(self) -> bool:
-        settings = self._accounts[0].settings
-        limits = (settings.max_cost, settings.max_recipients)
-        return limits != (None, None) or self._limits != ShardLimits()
-
-    def _at_once(self) -> int:
-        """Return how many shards run at once: one if the first decides what is left for the next."""
-        settings = self._accounts[0].settings
-        realtime = Options.from_wire(settings.options).realtime and not settings.test
-        return 1 if self._is_limited or realtime or self._requests_at_once() == 1 else _AT_ONCE
-
-    def _requests_at_once(self) -> int:
-        """Return how many requests all shards may have in flight."""
-        return min(self._accounts[0].settings.concurrency, self._concurrency)
+            if (error := await self._runner.end()) is not None:
+                self.halt(str(error), error)
 
     async def _run_shard(self, shard: int) -> None:
         try:
-            campaign = await self._load(shard)
+            await self._runner.run(shard)
         except JournalLockedError:
             await self._wait_for_others(shard)
-            return
-        if isinstance(campaign, Receipt):
-            # Another process has finished it.
-            account = self._accounts[shard] = await read_account(self._store, shard)
-            self._learned.read(shard, account)
-            self._report(shard, progress_of(account))
-            return
-        self._live[shard] = campaign
-        if self._reason is not None:
-            campaign.halt(self._reason, self._cause)
-        try:
-            await campaign.run(None)
-        finally:
-            del self._live[shard]
-            self._learned.ended(shard, campaign)
 
     async def _wait_for_others(self, shard: int) -> None:
         """Try a shard that another process has again, when all others were tried."""
@@ -332,27 +252,6 @@ class ShardedCampaign:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOCKED_AGAIN):
                     await self._halting.wait()
-
-    async def _load(self, shard: int) -> Campaign | Receipt:
-        return await load_campaign(
-            self._new_session(),
-            self._store.journal(shard),
-            base_url=self._base_url,
-            concurrency=self._requests_at_once() // self._at_once(),
-            max_cost=self._limits.max_cost,
-            max_recipients=self._limits.max_recipients,
-            on_progress=lambda progress: self._report(shard, progress),
-            ask_siblings=lambda: self._siblings_of(shard),
-        )
-
-    async def _siblings_of(self, shard: int) -> Siblings:
-        """Return what the other shards have spent and learned, as it is now."""
-        if self._store.is_shared and self._is_limited:
-            for other, account in enumerate(self._accounts):
-                if other != shard and not account.finished:
-                    self._accounts[other] = await read_account(self._store, other)
-                    self._learned.read(other, self._accounts[other])
-        return self._learned.siblings_of(shard)
 
     def _report(self, shard: int, progress: Progress) -> None:
         self._progress[shard] = progress
@@ -375,6 +274,10 @@ class ShardedCampaign:
                 self._shard_reason, self._shard_cause = error.reason, cause
             if error.receipt.unsent and not concerns_one:
                 self.halt(error.reason, cause)
+        elif isinstance(error, JournalHeldError):
+            # This shard was given up; the others are sent.
+            if self._shard_reason is None:
+                self._shard_reason, self._shard_cause = error.reason, error
         elif isinstance(error, GatewayError):
             self.halt(str(error), error)
         elif error is not None:

@@ -28,6 +28,7 @@ from .._journal.lock import JournalLock
 from .._journal.place import FilePlace
 from .._journal.store import check_new
 from ..errors import JournalCorruptError, JournalError, JournalLockedError
+from .shared import Shared
 from .spool import SPREAD_OVER, Spool, open_private, read_places
 
 __all__ = ["Manifest", "ShardFolder", "is_sharded"]
@@ -201,6 +202,10 @@ class ShardFolder:
             # A folder that cannot be listed cannot be synced.
             with suppress(OSError):
                 _sync(self.path.parent)
+
+    def exchange(self, news: Shared) -> Shared:
+        """Return the news: only one process runs shards of a folder."""
+        return news
 
     def remove(self) -> None:
         """Delete the folder with all journals in it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from heapq import merge
+from typing import NamedTuple
 
 from .._campaign import stored
 from .._campaign.stored import purge_journal as purge_file
@@ -17,7 +18,22 @@ from .disk import on_disk
 from .receipt import progress_of, receipt_of, sum_of
 from .store import ShardStore, open_store, read_shards
 
-__all__ = ["journal_numbers", "purge_journal", "read_campaign", "read_journal", "read_progress"]
+__all__ = [
+    "JournalState",
+    "journal_numbers",
+    "purge_journal",
+    "read_campaign",
+    "read_journal",
+    "read_state",
+]
+
+
+class JournalState(NamedTuple):
+    """How far a campaign has come: its counts, how many shards it has, and which are not finished."""
+
+    progress: Progress
+    shards: int
+    unfinished: list[int]
 
 
 async def read_journal(journal: JournalLike) -> Receipt:
@@ -48,12 +64,18 @@ async def read_campaign(journal: JournalLike) -> tuple[str, Receipt]:
     return accounts[0].settings.base_url, replace(receipt, running=running)
 
 
-async def read_progress(journal: JournalLike) -> Progress:
-    """Return how far a campaign has come that another process runs. Reads no recipients."""
+async def read_state(journal: JournalLike) -> JournalState:
+    """Return how far a campaign has come, also while another process runs it. Reads no recipients."""
     store = await on_disk(journal, read_shards, journal)
     if store is None:
-        return await stored.read_progress(journal)
-    return sum_of([progress_of(one) for one in await read_accounts(store)])
+        progress, is_finished = await stored.read_state(journal)
+        return JournalState(progress, 1, [] if is_finished else [0])
+    accounts = await read_accounts(store)
+    return JournalState(
+        sum_of([progress_of(one) for one in accounts]),
+        store.shards,
+        [shard for shard, one in enumerate(accounts) if not one.finished],
+    )
 
 
 async def purge_journal(journal: JournalLike) -> None:

@@ -14,6 +14,7 @@ from .._journal.place import JournalLike
 from .._journal_place import JournalPlace
 from .disk import on_disk
 from .folder import ShardFolder, is_sharded
+from .shared import Shared
 from .spool import SPREAD_OVER, Spool
 
 __all__ = [
@@ -83,6 +84,10 @@ class ShardStore(Protocol):
 
     def check_lock(self) -> None:
         """Raise JournalError if another process may use it, or it was closed."""
+        ...
+
+    def exchange(self, news: Shared) -> Shared:
+        """Tell all processes that run shards what is new here, and return what all know together."""
         ...
 
     def remove(self) -> None:

@@ -27,7 +27,7 @@ from gateway_sms_async import (
 )
 from gateway_sms_async._background.database import CampaignDatabase
 from gateway_sms_async._postgres.connection import Database
-from gateway_sms_async._shards.reading import journal_numbers, read_progress
+from gateway_sms_async._shards.reading import journal_numbers, read_state
 from gateway_sms_async.postgres import PostgresJournal, PostgresJournals
 from gateway_sms_async.testing import Fault, Simulator
 
@@ -79,7 +79,7 @@ async def test_the_receipt_is_kept_and_deleted(
     check(receipt, simulator, set(numbers(90)[3:]))
     assert (receipt.accepted, receipt.duplicates, receipt.excluded) == (87, 1, 3)
     assert await read_journal(journal) == receipt
-    assert (await read_progress(journal)).accepted == 87
+    assert ((await read_state(journal)).progress).accepted == 87
     kept = [one async for one in journal_numbers(journal)]
     assert kept == [*[*enumerate(numbers(90))][3:], (90, "x")]
     before = len(simulator.requests)

@@ -30,7 +30,7 @@ from gateway_sms_async import (
 )
 from gateway_sms_async._journal.lock import JournalLock
 from gateway_sms_async._shards import splitting
-from gateway_sms_async._shards.reading import journal_numbers, read_progress
+from gateway_sms_async._shards.reading import journal_numbers, read_state
 from gateway_sms_async._shards.spool import shard_of
 from gateway_sms_async.testing import Fault, Simulator
 
@@ -114,7 +114,7 @@ async def test_what_is_stored_is_the_receipt(gateway: GatewayClient, journal: Pa
     assert gateway.stats.requests == before.requests
     kept = [one async for one in journal_numbers(journal)]
     assert kept == [*enumerate(numbers(100)), (100, "x")]
-    assert (await read_progress(journal)).accepted == 100
+    assert ((await read_state(journal)).progress).accepted == 100
     # A journal of one shard is a journal.
     shards = [await read_journal(one) for one in sorted(journal.glob("*.db"))]
     assert sum(one.total for one in shards) == 101

@@ -1,0 +1,140 @@
+"""A worker as the command runs it: Procrastinate on the database, signals, and lines about shards."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from .._background.campaigns import Campaigns
+from .._client import GatewayClient
+from .._postgres.journals import PostgresJournals
+from ..errors import JournalError
+from .exit_codes import FAILED, by_signal
+from .signals import on_signal_in_loop, raise_ended
+from .terminal.console import print_status
+
+if TYPE_CHECKING:
+    from procrastinate import App
+
+__all__ = ["WorkerRun"]
+
+_NEEDS_EXTRA = (
+    "a worker needs the extra procrastinate: pip install 'gateway-sms-async[procrastinate]'"
+)
+
+
+class WorkerRun:
+    """Runs one worker until a signal arrives, or its database is lost."""
+
+    def __init__(
+        self, conninfo: str, journals: PostgresJournals, *, queue: str, at_once: int
+    ) -> None:
+        self._conninfo = conninfo
+        self._journals = journals
+        self._queue = queue
+        self._at_once = at_once
+        self._signal: int | None = None
+        self._stopping = asyncio.Event()
+
+    async def complete(self, client: GatewayClient) -> int:
+        """Work, and return the exit code. Raises JournalError if the database cannot be used."""
+        try:
+            from procrastinate import exceptions  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise JournalError(_NEEDS_EXTRA) from None
+        await self._journals.install()
+        with on_signal_in_loop(self._handle_signal), _lines_about_shards():
+            try:
+                await self._work(client)
+            except exceptions.ConnectorException as error:
+                raise JournalError(f"the queue cannot be used: {error}") from error
+        if self._signal is None:
+            print_status("Stopped: the queue cannot be used any more.")
+            return FAILED
+        print_status("Stopped. Other workers continue what is left.")
+        return by_signal(self._signal)
+
+    async def _work(self, client: GatewayClient) -> None:
+        from ..tasks_procrastinate import RECONCILE  # noqa: PLC0415 - an extra
+
+        campaigns = Campaigns(client, self._journals, run=False)
+        app = self._app(campaigns)
+        async with client, app.open_async():
+            await _install_queue(app)
+            # Now, not only when the minute is over.
+            with suppress(_already_enqueued()):
+                await app.configure_task(RECONCILE).defer_async(timestamp=0)
+            async with campaigns:
+                working = asyncio.create_task(self._run_worker(app))
+                stopping = asyncio.create_task(self._stopping.wait())
+                print_status(f"Working on the queue {self._queue}. Ctrl-C stops it.")
+                await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                stopping.cancel()
+                # It takes no further shards. Those it has end when `campaigns` is left.
+                working.cancel()
+            with suppress(asyncio.CancelledError):
+                await working
+
+    def _app(self, campaigns: Campaigns) -> App:
+        from procrastinate import App, PsycopgConnector  # noqa: PLC0415 - an extra
+
+        from ..tasks_procrastinate import add_tasks  # noqa: PLC0415 - an extra
+
+        app = App(connector=PsycopgConnector(conninfo=self._conninfo))
+        add_tasks(app, lambda: campaigns, queue=self._queue)
+        return app
+
+    async def _run_worker(self, app: App) -> None:
+        await app.run_worker_async(
+            queues=[self._queue],
+            concurrency=self._at_once,
+            delete_jobs="successful",
+            install_signal_handlers=False,
+        )
+
+    def _handle_signal(self, number: int) -> None:
+        if self._signal is not None:
+            raise_ended(number)
+        self._signal = number
+        self._stopping.set()
+        print_status("Stopping: requests in flight are completed. Press Ctrl-C again to abort.")
+
+
+async def _install_queue(app: App) -> None:
+    """Create the tables of the queue, unless they are there."""
+    if await app.check_connection_async():
+        return
+    try:
+        await app.schema_manager.apply_schema_async()
+    except Exception:
+        # Another worker may have begun at the same moment.
+        if not await app.check_connection_async():
+            raise
+
+
+def _already_enqueued() -> type[Exception]:
+    from procrastinate.exceptions import AlreadyEnqueued  # noqa: PLC0415 - an extra
+
+    return AlreadyEnqueued
+
+
+class _ToStatus(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        print_status(record.getMessage())
+
+
+@contextmanager
+def _lines_about_shards() -> Generator[None]:
+    """Print what the log says about shards and campaigns."""
+    logger: Any = logging.getLogger("gateway_sms_async")
+    handler, level = _ToStatus(logging.INFO), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

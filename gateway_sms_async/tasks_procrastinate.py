@@ -1,0 +1,81 @@
+"""Campaigns on the workers of Procrastinate, a queue in PostgreSQL. Needs the extra `procrastinate`.
+
+The queue only says who does what next. That nobody is texted twice depends on the journals alone, so it
+may be emptied, or an entry may be run twice or by two workers: one of them returns "taken".
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from procrastinate import App
+from procrastinate.exceptions import AlreadyEnqueued
+
+from ._background.campaigns import Campaigns
+from ._background.status import ShardEnd
+
+__all__ = ["RECONCILE", "RUN_SHARD", "add_tasks"]
+
+RUN_SHARD = "gateway_sms.run_shard"
+"""The name of the task that runs one shard of a campaign."""
+
+
+RECONCILE = "gateway_sms.reconcile"
+"""The name of the periodic task that finds shards that nobody runs. Takes `timestamp`, any number."""
+
+
+_logger = logging.getLogger("gateway_sms_async")
+
+
+def add_tasks(
+    app: App,
+    campaigns: Callable[[], Campaigns],
+    *,
+    queue: str = "gateway_sms",
+    every: str = "* * * * *",
+) -> None:
+    """Register the tasks that run campaigns on the workers of an App.
+
+    ```python
+    app = App(connector=PsycopgConnector(conninfo=DATABASE))
+    add_tasks(app, lambda: campaigns)
+    async with app.open_async():
+        await app.configure_task(RECONCILE).defer_async(timestamp=0)
+        await app.run_worker_async(queues=["gateway_sms"], concurrency=2, wait=False)
+    ```
+
+    - `campaigns` returns the `Campaigns` of the process, with `run=False`, and with journals in a
+      database if there is more than one machine. It is called in each task.
+    - `queue`: where the tasks are. A worker needs `concurrency=2` to run two shards side by side, and a
+      process that only starts campaigns registers the tasks, too.
+    - `every`: how often, in the form of cron, a worker looks for shards that nobody runs. So a new
+      campaign begins, and one whose worker has died continues, within that time; a task `RECONCILE`
+      that you defer yourself looks at once.
+
+    A worker that is stopped waits for its shards. Leave its `Campaigns` then: that stops them.
+    Raises what `App.task` raises if tasks of these names are registered.
+    """
+
+    @app.task(name=RUN_SHARD, queue=queue)
+    async def run_shard(name: str, shard: int) -> ShardEnd:
+        _logger.info("campaign %s: shard %d begins", name, shard + 1)
+        end = await campaigns().run_shard(name, shard)
+        _logger.info("campaign %s: shard %d: %s", name, shard + 1, end)
+        if end in {"complete", "finished"}:
+            # With a limit, the next shard waits for the end of this one.
+            await defer_waiting()
+        return end
+
+    @app.periodic(cron=every)
+    @app.task(name=RECONCILE, queue=queue, queueing_lock=RECONCILE)
+    async def reconcile(timestamp: int) -> None:  # noqa: ARG001
+        await defer_waiting()
+
+    async def defer_waiting() -> None:
+        for name, shard in await campaigns().waiting():
+            one = run_shard.configure(queueing_lock=f"{RUN_SHARD} {name} {shard}")
+            try:
+                await one.defer_async(name=name, shard=shard)
+            except AlreadyEnqueued:
+                continue
