@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from procrastinate import App
 from procrastinate.exceptions import AlreadyEnqueued
@@ -15,14 +16,14 @@ from procrastinate.exceptions import AlreadyEnqueued
 from ._background.campaigns import Campaigns
 from ._background.status import ShardEnd
 
-__all__ = ["RECONCILE", "RUN_SHARD", "add_tasks"]
+__all__ = ["RECONCILE", "RUN_SHARD", "add_tasks", "wake_workers"]
 
 RUN_SHARD = "gateway_sms.run_shard"
 """The name of the task that runs one shard of a campaign."""
 
 
 RECONCILE = "gateway_sms.reconcile"
-"""The name of the periodic task that finds shards that nobody runs. Takes `timestamp`, any number."""
+"""The name of the periodic task that finds shards that nobody runs."""
 
 
 _logger = logging.getLogger("gateway_sms_async")
@@ -41,8 +42,8 @@ def add_tasks(
     app = App(connector=PsycopgConnector(conninfo=DATABASE))
     add_tasks(app, lambda: campaigns)
     async with app.open_async():
-        await app.configure_task(RECONCILE).defer_async(timestamp=0)
-        await app.run_worker_async(queues=["gateway_sms"], concurrency=2, wait=False)
+        await wake_workers(app)
+        await app.run_worker_async(queues=["gateway_sms"], concurrency=2)
     ```
 
     - `campaigns` returns the `Campaigns` of the process, with `run=False`, and with journals in a
@@ -50,8 +51,8 @@ def add_tasks(
     - `queue`: where the tasks are. A worker needs `concurrency=2` to run two shards side by side, and a
       process that only starts campaigns registers the tasks, too.
     - `every`: how often, in the form of cron, a worker looks for shards that nobody runs. So a new
-      campaign begins, and one whose worker has died continues, within that time; a task `RECONCILE`
-      that you defer yourself looks at once.
+      campaign begins, and one whose worker has died continues, within that time, or at once after
+      `wake_workers`.
 
     A worker that is stopped waits for its shards. Leave its `Campaigns` then: that stops them.
     Raises what `App.task` raises if tasks of these names are registered.
@@ -75,7 +76,20 @@ def add_tasks(
     async def defer_waiting() -> None:
         for name, shard in await campaigns().waiting():
             one = run_shard.configure(queueing_lock=f"{RUN_SHARD} {name} {shard}")
-            try:
+            with suppress(AlreadyEnqueued):
                 await one.defer_async(name=name, shard=shard)
-            except AlreadyEnqueued:
-                continue
+
+
+async def wake_workers(app: App) -> None:
+    """Let a worker look at once for shards that nobody runs, as after `Campaigns.start`.
+
+    ```python
+    if await campaigns.start("spring", recipients, sender="ACME", body="Ciao", shards=16):
+        await wake_workers(app)
+    ```
+
+    Needs an open App that `add_tasks` was called with. Raises what Procrastinate raises if its database
+    cannot be used; a worker then looks in its time.
+    """
+    with suppress(AlreadyEnqueued):
+        await app.configure_task(RECONCILE).defer_async(timestamp=0)

@@ -233,8 +233,9 @@ class Campaigns:
         """Run one shard of a campaign to its end, for a queue: `waiting` names those to run.
 
         ```python
-        for name, shard in await campaigns.waiting():
-            print(name, shard, await campaigns.run_shard(name, shard))
+        async with Campaigns(gateway, "campaigns", run=False) as worker:
+            for name, shard in await worker.waiting():
+                print(name, shard, await worker.run_shard(name, shard))
         ```
 
         May be called by any worker at any time, and any number of times: who comes second returns

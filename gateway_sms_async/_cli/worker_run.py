@@ -58,15 +58,14 @@ class WorkerRun:
         return by_signal(self._signal)
 
     async def _work(self, client: GatewayClient) -> None:
-        from ..tasks_procrastinate import RECONCILE  # noqa: PLC0415 - an extra
+        from ..tasks_procrastinate import wake_workers  # noqa: PLC0415 - an extra
 
         campaigns = Campaigns(client, self._journals, run=False)
         app = self._app(campaigns)
         async with client, app.open_async():
             await _install_queue(app)
             # Now, not only when the minute is over.
-            with suppress(_already_enqueued()):
-                await app.configure_task(RECONCILE).defer_async(timestamp=0)
+            await wake_workers(app)
             async with campaigns:
                 working = asyncio.create_task(self._run_worker(app))
                 stopping = asyncio.create_task(self._stopping.wait())
@@ -113,12 +112,6 @@ async def _install_queue(app: App) -> None:
         # Another worker may have begun at the same moment.
         if not await app.check_connection_async():
             raise
-
-
-def _already_enqueued() -> type[Exception]:
-    from procrastinate.exceptions import AlreadyEnqueued  # noqa: PLC0415 - an extra
-
-    return AlreadyEnqueued
 
 
 class _ToStatus(logging.Handler):
