@@ -11,12 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from procrastinate import App
-from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
 from ._background.campaigns import Campaigns
 from ._background.status import ShardEnd
 
-__all__ = ["RECONCILE", "RUN_SHARD", "add_tasks", "wake_workers"]
+__all__ = ["RECONCILE", "RUN_SHARD", "add_tasks", "install_queue", "wake_workers"]
 
 RUN_SHARD = "gateway_sms.run_shard"
 """The name of the task that runs one shard of a campaign."""
@@ -42,6 +42,7 @@ def add_tasks(
     app = App(connector=PsycopgConnector(conninfo=DATABASE))
     add_tasks(app, lambda: campaigns)
     async with app.open_async():
+        await install_queue(app)
         await wake_workers(app)
         await app.run_worker_async(queues=["gateway_sms"], concurrency=2)
     ```
@@ -78,6 +79,22 @@ def add_tasks(
             one = run_shard.configure(queueing_lock=f"{RUN_SHARD} {name} {shard}")
             with suppress(AlreadyEnqueued):
                 await one.defer_async(name=name, shard=shard)
+
+
+async def install_queue(app: App) -> None:
+    """Create the tables of Procrastinate, unless they are there. Needs an open App.
+
+    May be repeated, also by several processes at once. Raises what Procrastinate raises if its database
+    cannot be used.
+    """
+    if await app.check_connection_async():
+        return
+    try:
+        await app.schema_manager.apply_schema_async()
+    except ConnectorException:
+        # Another process may have begun at the same moment.
+        if not await app.check_connection_async():
+            raise
 
 
 async def wake_workers(app: App) -> None:

@@ -57,7 +57,7 @@ def command(
         vars(invoke)["__signature__"] = inspect.Signature(parameters)
         epilog = "\n\n".join(("Examples:", *examples))
         within.command(
-            function.__name__.rstrip("_"),
+            function.__name__.rstrip("_").replace("_", "-"),
             help=join_lines(inspect.getdoc(function) or ""),
             epilog=epilog,
         )(invoke)

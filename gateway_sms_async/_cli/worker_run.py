@@ -58,12 +58,12 @@ class WorkerRun:
         return by_signal(self._signal)
 
     async def _work(self, client: GatewayClient) -> None:
-        from ..tasks_procrastinate import wake_workers  # noqa: PLC0415 - an extra
+        from ..tasks_procrastinate import install_queue, wake_workers  # noqa: PLC0415 - an extra
 
         campaigns = Campaigns(client, self._journals, run=False)
         app = self._app(campaigns)
         async with client, app.open_async():
-            await _install_queue(app)
+            await install_queue(app)
             # Now, not only when the minute is over.
             await wake_workers(app)
             async with campaigns:
@@ -100,18 +100,6 @@ class WorkerRun:
         self._signal = number
         self._stopping.set()
         print_status("Stopping: requests in flight are completed. Press Ctrl-C again to abort.")
-
-
-async def _install_queue(app: App) -> None:
-    """Create the tables of the queue, unless they are there."""
-    if await app.check_connection_async():
-        return
-    try:
-        await app.schema_manager.apply_schema_async()
-    except Exception:
-        # Another worker may have begun at the same moment.
-        if not await app.check_connection_async():
-            raise
 
 
 class _ToStatus(logging.Handler):

@@ -19,6 +19,7 @@ from gateway_sms_async import (
     JournalCorruptError,
     JournalError,
     JournalExistsError,
+    JournalHeldError,
     JournalLockedError,
     JournalLostError,
     Receipt,
@@ -516,13 +517,14 @@ async def test_what_cannot_be_sent_leaves_the_name_free(
 # --- on the command line -----------------------------------------------------------------------
 
 
+async def offline(*args: str) -> Any:
+    return await anyio.to_thread.run_sync(lambda: invoke(*args))
+
+
 @SHARDS
 async def test_the_command_line(
     simulator: Simulator, postgres: PostgresServer, tmp_path: Any, shards: int
 ) -> None:
-    async def offline(*args: str) -> Any:
-        return await anyio.to_thread.run_sync(lambda: invoke(*args))
-
     name = f"on the command line {shards}"
     people = tmp_path / "people.txt"
     people.write_text("\n".join(numbers(40)) + "\n")
@@ -536,10 +538,52 @@ async def test_the_command_line(
     assert json.loads(shown.stdout) == json.loads(done.stdout)
     assert json.loads((await run(simulator, "resume", address)).stdout)["accepted"] == 40
     listed = await offline("postgres", "list", postgres.url)
-    assert name in json.loads(listed.stdout)
+    mine = {
+        "name": name,
+        "held": None,
+        "shards": shards,
+        "finished": shards,
+        "running": 0,
+        "set_aside": 0,
+    }
+    assert mine in json.loads(listed.stdout)
     purged = await offline("journal", "purge", address)
     assert purged.exit_code == 0, purged.output
     assert postgres.url not in purged.stderr
     assert (await offline("journal", "show", address)).exit_code == 1
     assert (await offline("journal", "show", postgres.url)).exit_code == 2
     assert (await offline("postgres", "install", "people.txt")).exit_code == 2
+
+
+@SHARDS
+async def test_stopped_and_continued_on_the_command_line(
+    simulator: Simulator,
+    gateway: GatewayClient,
+    postgres: PostgresServer,
+    journals: PostgresJournals,
+    shards: int,
+) -> None:
+    schema = ("--schema", journals._settings.schema)
+    simulator.faults.add(Fault.status(402, 201), on="append", times=None)
+    with pytest.raises(BulkSendError):
+        await send(gateway, journals["spring"], numbers(90), shards=shards)
+    simulator.faults.clear()
+    address = f"{postgres.url}#spring"
+    stopped = await offline("postgres", "stop", address, *schema)
+    assert stopped.exit_code == 0, stopped.output
+    assert postgres.url not in stopped.stderr
+    [listed] = json.loads((await offline("postgres", "list", postgres.url, *schema)).stdout)
+    assert (listed["held"], listed["finished"]) == ("stopped on request", 0)
+    with pytest.raises(JournalHeldError) as raised:
+        await gateway.resume_bulk(journals["spring"])
+    assert raised.value.reason == "stopped on request"
+    went_on = await offline("postgres", "go-on", address, *schema, "--after-failover")
+    assert went_on.exit_code == 0, went_on.output
+    assert (await gateway.resume_bulk(journals["spring"])).complete
+    for command, where, code in (
+        ("stop", f"{postgres.url}#winter", 1),
+        ("go-on", f"{postgres.url}#winter", 1),
+        ("stop", postgres.url, 2),
+        ("go-on", "people.txt", 2),
+    ):
+        assert (await offline("postgres", command, where, *schema)).exit_code == code

@@ -15,7 +15,7 @@ from procrastinate import App, PsycopgConnector
 
 from gateway_sms_async import Campaigns, CampaignStatus, GatewayClient
 from gateway_sms_async.postgres import PostgresJournals
-from gateway_sms_async.tasks_procrastinate import RUN_SHARD, add_tasks, wake_workers
+from gateway_sms_async.tasks_procrastinate import RUN_SHARD, add_tasks, install_queue, wake_workers
 from gateway_sms_async.testing import Simulator
 
 from ..support.accounting import numbers
@@ -61,8 +61,7 @@ async def queue(database: str, campaigns: Campaigns) -> AsyncIterator[App]:
     app = App(connector=PsycopgConnector(conninfo=database))
     add_tasks(app, lambda: campaigns)
     async with app.open_async():
-        if not await app.check_connection_async():
-            await app.schema_manager.apply_schema_async()
+        await asyncio.gather(install_queue(app), install_queue(app))
         yield app
 
 
