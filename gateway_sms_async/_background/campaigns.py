@@ -10,19 +10,18 @@ import logging
 import re
 from collections.abc import Coroutine, Sized
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from os import PathLike
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Self, Unpack
 
 from .._arguments import check_flag
 from .._cancellation import GRACE_PERIOD, drain
 from .._client import GatewayClient
 from .._postgres.journals import PostgresJournals
-from .._receipt import Progress, Receipt
+from .._receipt import Receipt
 from .._recipients.recipient import Recipients
-from .._shards.reading import read_journal, read_state
+from .._shards.reading import read_journal
 from .._transaction.results import shortfall
 from ..errors import (
     BulkSendError,
@@ -34,7 +33,8 @@ from ..errors import (
 )
 from .publishing import publish
 from .shelf import shelf_of
-from .status import CampaignOptions, CampaignStatus, ShardCounts, ShardEnd
+from .status import CampaignOptions, CampaignStatus, ShardEnd
+from .statuses import Statuses
 from .worker import ShardWorker
 
 __all__ = ["Campaigns"]
@@ -108,10 +108,9 @@ class Campaigns:
         self._runs = check_flag("run", run)
         self._stop = asyncio.Event()
         self._stops: dict[str, asyncio.Event] = {}
-        self._held: set[str] = set()
-        self._why: dict[str, str] = {}
-        self._counts: dict[str, ShardCounts | None] = {}
-        self._status: dict[str, CampaignStatus] = {}
+        # Why a campaign is not sent, as far as that is known here.
+        self._held: dict[str, str] = {}
+        self._statuses = Statuses(self._shelf)
         self._tasks: dict[str, asyncio.Task[BaseException | None]] = {}
         self._watch: asyncio.Task[None] | None = None
         self._worker = ShardWorker(gateway, self._shelf)
@@ -161,16 +160,16 @@ class Campaigns:
             sender=sender,
             body=body,
             journal=self._shelf.place(name),
-            on_progress=partial(self._report, name),
+            on_progress=partial(self._statuses.report, name),
             stop=self._new_stop(name),
             **keywords,
         )
         task = self._run(name, sending)
-        begun = self._status[name]
+        begun = self._statuses.begin(name)
         # It may be another process's journal. Only a campaign that has a journal of its own reports
         # progress, and so changes its status.
         while not task.done() and not (
-            self._status.get(name) is not begun and await self._is_kept(name)
+            not self._statuses.is_as_it_began(name, begun) and await self._is_kept(name)
         ):
             await asyncio.wait([task], timeout=self._shelf.check_every)
         return True if not task.done() else await self._is_begun_here(name, task)
@@ -180,12 +179,10 @@ class Campaigns:
 
         The first status of a campaign that another process has just started may have no counts yet.
         """
-        is_known = name in self._status or self._watch is None or not _NAME.fullmatch(name)
+        is_known = name in self._statuses or self._watch is None or not _NAME.fullmatch(name)
         if not is_known and self._shelf.is_seen(name):
             self._take_up(name)
-        status = self._status.get(name)
-        counts = self._counts.get(name)
-        return status if status is None or counts is None else replace(status, shards=counts)
+        return self._statuses.get(name)
 
     async def receipt(self, name: str) -> Receipt:
         """Return the receipt of a campaign as it is now; see `read_journal`.
@@ -216,9 +213,9 @@ class Campaigns:
         """
         _check_name(name)
         await self._shelf.go_on(name, after_failover=after_failover)
-        if self._watch is not None and not self._is_running(name):
-            self._held.add(name)
-            self._take_up(name)
+        if self._watch is not None:
+            self._held.setdefault(name, _ON_REQUEST)
+            self._take_up(name)  # else as soon as it has stopped
 
     async def waiting(self) -> list[tuple[str, int]]:
         """Return the shards that no process runs and one should: names, and numbers from 0.
@@ -313,7 +310,7 @@ class Campaigns:
         self, name: str, writing: Coroutine[Any, Any, None]
     ) -> asyncio.Task[BaseException | None]:
         """Write a journal in a task, which returns the error that it failed with, or None."""
-        self._status[name] = CampaignStatus()
+        self._statuses.begin(name)
 
         async def write() -> BaseException | None:
             try:
@@ -321,7 +318,7 @@ class Campaigns:
             except Exception as error:  # noqa: BLE001 - its caller raises it
                 return error
             finally:
-                self._status.pop(name, None)
+                self._statuses.forget(name)
             return None
 
         task = self._tasks[name] = asyncio.create_task(write())
@@ -331,36 +328,36 @@ class Campaigns:
         self, name: str, sending: Coroutine[Any, Any, Receipt]
     ) -> asyncio.Task[BaseException | None]:
         """Run a campaign in a task, which returns the error that it failed with, or None."""
-        self._status[name] = CampaignStatus()
+        self._statuses.begin(name)
 
         async def run() -> BaseException | None:
             try:
                 receipt = await sending
             except BulkSendError as error:
-                self._end(name, "stopped", error.reason, error.receipt)
+                self._statuses.end(name, "stopped", error.reason, error.receipt)
                 await self._worker.hold_for(name, error)
                 return error
             except JournalHeldError as error:
-                self._end(name, "stopped", error.reason)
+                self._statuses.end(name, "stopped", error.reason)
                 return error
             except Exception as error:
                 if not isinstance(error, GatewayError | ValueError | TypeError):
                     _logger.exception("campaign %s", name)
-                self._end(name, "stopped", str(error))
+                self._statuses.end(name, "stopped", str(error))
                 return error
             except asyncio.CancelledError:
-                self._end(name, "stopped", "cancelled")
+                self._statuses.end(name, "stopped", "cancelled")
                 raise
             except BaseException as error:
                 _logger.exception("campaign %s", name)
-                self._end(name, "stopped", f"{type(error).__name__} was raised")
+                self._statuses.end(name, "stopped", f"{type(error).__name__} was raised")
                 raise
             else:
                 if receipt.complete:
-                    self._end(name, "complete", None, receipt)
+                    self._statuses.end(name, "complete", None, receipt)
                 else:
                     # It ended in an earlier process, and another resume would change nothing.
-                    self._end(name, "stopped", shortfall(receipt), receipt)
+                    self._statuses.end(name, "stopped", shortfall(receipt), receipt)
                 return None
             finally:
                 await self._forget_unpublished(name)
@@ -395,9 +392,9 @@ class Campaigns:
 
     def _take_up(self, name: str) -> None:
         """Resume a campaign of another process as soon as that is gone, unless it is known here."""
-        is_new = name not in self._status or name in self._held
+        is_new = name not in self._statuses or name in self._held
         if is_new and not self._is_running(name) and not self._stop.is_set():
-            self._held.discard(name)
+            self._held.pop(name, None)
             self._continue(name)
 
     def _continue(self, name: str) -> None:
@@ -406,27 +403,24 @@ class Campaigns:
 
     def _hold(self, name: str, reason: str) -> None:
         """Stop a campaign here that was stopped somewhere."""
-        self._why[name] = reason
+        self._held[name] = reason
         if self._is_running(name):
             self._stops[name].set()
-        elif name not in self._held:
-            self._held.add(name)
-            status = self._status.get(name, CampaignStatus())
-            if status.state != "complete":
-                self._status[name] = replace(status, state="stopped", reason=reason)
+        else:
+            self._statuses.hold(name, reason)
 
     async def _take_up_all(self) -> None:
-        """Take up what is new, and free the names whose journal was purged."""
+        """Take up what is new, stop what is held, and free the names whose journal was purged."""
         listed = await self._shelf.listed()
-        for name in set(self._status).difference(one.name for one in listed):
+        self._statuses.count(listed)
+        for name in set(self._statuses.names()).difference(one.name for one in listed):
             if not self._is_running(name):
-                del self._status[name]
-                self._held.discard(name)
-        for name, held, counts in listed:
-            self._counts[name] = counts
+                self._statuses.forget(name)
+                self._held.pop(name, None)
+        for name, held, _ in listed:
             if held is None:
                 self._take_up(name)
-            elif name in self._status or await self._show_elsewhere(name, held) != 0:
+            elif name in self._statuses or await self._statuses.show_elsewhere(name, held) != 0:
                 self._hold(name, held)
             else:
                 self._continue(name)  # it is finished: there is nothing to hold
@@ -444,14 +438,14 @@ class Campaigns:
             try:
                 return await self._gateway.resume_bulk(
                     self._shelf.place(name),
-                    on_progress=partial(self._report, name),
+                    on_progress=partial(self._statuses.report, name),
                     stop=stop,
                 )
             except JournalLockedError as error:
                 locked = error
             clock = asyncio.get_running_loop().time
             started = clock()
-            await self._show_elsewhere(name, str(locked))
+            await self._statuses.show_elsewhere(name, str(locked))
             # To read a thousand shards takes seconds: it is done all the more rarely.
             if await _is_set_within(max(_RETRY_EVERY, _REST * (clock() - started)), stop):
                 raise locked
@@ -462,68 +456,21 @@ class Campaigns:
         clock = asyncio.get_running_loop().time
         while True:
             started = clock()
-            unfinished = await self._show_elsewhere(name, "workers send it")
+            unfinished = await self._statuses.show_elsewhere(name, "workers send it")
             if unfinished == 0:
                 return await read_journal(self._shelf.place(name))
-            if unfinished is not None and unfinished == await self._set_aside(name):
+            if unfinished is not None and unfinished == await self._statuses.set_aside(name):
                 reason = f"{unfinished} shards were given up, because processes died at them"
                 raise JournalHeldError(reason, reason=reason)
             if await _is_set_within(max(_RETRY_EVERY, _REST * (clock() - started)), stop):
-                reason = self._why.get(name, _ON_REQUEST)
+                reason = self._held.get(name, _ON_REQUEST)
                 raise JournalHeldError(reason, reason=reason)
-
-    async def _set_aside(self, name: str) -> int:
-        """Return how many shards of a campaign are set aside."""
-        counts = self._counts.get(name)
-        if counts is not None and counts.set_aside:
-            # They may be tried again since that was read.
-            with suppress(JournalError):
-                self._counts.update({one.name: one.shards for one in await self._shelf.listed()})
-            counts = self._counts.get(name)
-        return 0 if counts is None else counts.set_aside
-
-    async def _show_elsewhere(self, name: str, reason: str) -> int | None:
-        """Show the progress of a campaign that another process runs, as its journal has it.
-
-        Returns how many shards are not finished, None if that cannot be known now.
-        """
-        progress = self._status.get(name, CampaignStatus()).progress
-        unfinished: int | None = None
-        with suppress(JournalError):
-            state = await read_state(self._shelf.place(name))
-            progress, unfinished = state.progress, len(state.unfinished)
-        self._status[name] = CampaignStatus(reason=reason, progress=progress)
-        return unfinished
 
     async def _forget_unpublished(self, name: str) -> None:
         """Free the name of a campaign that cannot be resumed, because it has no journal."""
         with suppress(JournalError):
             if not await self._shelf.exists(name):
-                self._status.pop(name, None)
-
-    def _report(self, name: str, progress: Progress) -> None:
-        self._status[name] = CampaignStatus(progress=progress)
-
-    def _end(
-        self,
-        name: str,
-        state: Literal["complete", "stopped"],
-        reason: str | None,
-        receipt: Receipt | None = None,
-    ) -> None:
-        progress = self._status[name].progress
-        if receipt is not None:  # a campaign that was complete before has reported no progress
-            progress = replace(
-                progress,
-                total=receipt.total if progress.total is None else progress.total,
-                read=receipt.total,
-                accepted=receipt.accepted,
-                invalid=len(receipt.invalid),
-                duplicates=receipt.duplicates,
-                unknown=len(receipt.unknown),
-                unsent=len(receipt.unsent),
-            )
-        self._status[name] = CampaignStatus(state=state, reason=reason, progress=progress)
+                self._statuses.forget(name)
 
 
 def _check_name(name: str) -> None:

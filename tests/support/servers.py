@@ -74,10 +74,14 @@ class RedisServer:
 
 
 class PostgresServer:
-    """A PostgreSQL server on a socket of its own, which a test may stop, pause and start."""
+    """A PostgreSQL server on a socket of its own, which a test may stop, pause and start.
 
-    def __init__(self, folder: Path) -> None:
+    With `network`, other machines reach it, too.
+    """
+
+    def __init__(self, folder: Path, *, network: bool = False) -> None:
         self._folder = folder
+        self._port = _free_port() if network else 0
         self._data = folder / "data"
         self._programs = postgres_programs()
         for program in ("initdb", "pg_ctl"):
@@ -89,7 +93,12 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        return f"postgresql://postgres@/postgres?host={self._folder}"
+        port = f"&port={self._port}" if self._port else ""
+        return f"postgresql://postgres@/postgres?host={self._folder}{port}"
+
+    def address(self, host: str) -> str:
+        """Return the address of the server for a machine that reaches this one under `host`."""
+        return f"postgresql://postgres@{host}:{self._port}/postgres"
 
     def start(self) -> None:
         if not self._data.exists():
@@ -97,6 +106,10 @@ class PostgresServer:
                 shutil.chown(self._folder, "postgres")
             self._run("initdb", "-A", "trust", "-U", "postgres", "--no-sync")
         options = f"-k {self._folder} -c listen_addresses='' -c fsync=off"
+        if self._port:
+            with (self._data / "pg_hba.conf").open("a") as file:
+                file.write("host all all 198.18.0.0/15 trust\n")
+            options = f"-k {self._folder} -c listen_addresses='*' -p {self._port} -c fsync=off"
         self._run("pg_ctl", "-w", "-o", options, "-l", str(self._folder / "log"), "start")
         self._is_running = True
 
@@ -137,11 +150,18 @@ def postgres_programs() -> dict[str, str]:
 Server = RedisServer | PostgresServer
 
 
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("", 0))
+        return int(one.getsockname()[1])
+
+
 @contextmanager
-def started(kind: str) -> Generator[Server]:
+def started(kind: str, *, network: bool = False) -> Generator[Server]:
     # The path of a socket is short, so not in the folder of the test.
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        server = RedisServer(Path(folder)) if kind == "redis" else PostgresServer(Path(folder))
+        at = Path(folder)
+        server = RedisServer(at) if kind == "redis" else PostgresServer(at, network=network)
         try:
             server.start()
             yield server

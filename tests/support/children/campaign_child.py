@@ -201,7 +201,7 @@ class _Points:
 
 
 # Writes at the end of the log, also without a claim.
-_UNFENCED = """
+UNFENCED = """
 WITH latest AS (
     SELECT coalesce(max(number), 0) AS number FROM {schema}.log
     WHERE campaign = %(campaign)s AND shard = %(shard)s
@@ -237,7 +237,7 @@ async def _run_campaign(child: Child, ready: Callable[[], object]) -> Receipt:
 def _run_child(child: Child, ready: Callable[[], object]) -> Ended:
     points = _Points(child)
     if "UNFENCED" in os.environ:
-        postgres_store.COMMIT = _UNFENCED  # type: ignore[misc]
+        postgres_store.COMMIT = UNFENCED  # type: ignore[misc]
     for name in ("add_recipients", "publish", "commit"):
         points.around(Store, name)
     # Several rows of recipients, though there are only a few.

@@ -1,0 +1,132 @@
+"""Workers that run whatever shards wait, as processes of their own, which a test kills and pauses.
+
+`python -m tests.support.children.shard_worker` imports everything once. For each line of its standard
+input it forks a worker, and answers with its process id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gateway_sms_async import Campaigns, GatewayClient, JournalError
+from gateway_sms_async._postgres import store
+from gateway_sms_async.postgres import PostgresJournals
+from gateway_sms_async.testing import Simulator
+
+from ...support.paths import ROOT
+from ...support.policy import QUICK
+from .campaign_child import UNFENCED
+
+
+@dataclass(kw_only=True)
+class Worker:
+    """One process. It writes how each shard ended to the file `log`, a line each."""
+
+    url: str
+    database: str
+    schema: str
+    lease: float
+    log: str
+    at_once: int = 1
+
+
+class Workers:
+    """The process that forks the workers."""
+
+    def __init__(self, *, unfenced: bool = False) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.children.shard_worker"],
+            cwd=ROOT,
+            env=os.environ | ({"UNFENCED": "1"} if unfenced else {}),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    async def start(self, worker: Worker) -> int:
+        """Start a worker; return its process id."""
+        return int(await asyncio.to_thread(self._request, json.dumps(asdict(worker))))
+
+    def close(self) -> None:
+        with self._process:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._process.wait(10)
+
+    def _request(self, line: str) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
+
+
+# --- in the worker -----------------------------------------------------------------------------
+
+
+async def _work(worker: Worker) -> None:
+    journals = PostgresJournals(worker.database, schema=worker.schema, lease=worker.lease)
+    async with GatewayClient(
+        Simulator().token, base_url=worker.url, rate=None, timeout=1, retry=QUICK
+    ) as gateway:
+        campaigns = Campaigns(gateway, journals, run=False)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(worker.at_once):
+                tasks.create_task(_run_what_waits(campaigns, Path(worker.log)))
+
+
+async def _run_what_waits(campaigns: Campaigns, log: Path) -> None:
+    while True:
+        waiting: list[tuple[str, int]] = []
+        with suppress(JournalError):
+            waiting = await campaigns.waiting()
+        for name, shard in waiting:
+            try:
+                end: str = await campaigns.run_shard(name, shard)
+            except JournalError as error:
+                end = f"{type(error).__name__}: {error}"
+            except BaseException:
+                _write(log, traceback.format_exc())
+                raise
+            _write(log, f"{name} {shard} {end}")
+        await asyncio.sleep(0.02)
+
+
+def _write(log: Path, line: str) -> None:
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"{os.getpid()} {line}\n")
+
+
+# --- in the process that forks -----------------------------------------------------------------
+
+
+def main() -> None:
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    if "UNFENCED" in os.environ:
+        store.COMMIT = UNFENCED  # type: ignore[misc]
+    for line in sys.stdin:
+        if process := os.fork():
+            sys.stdout.write(f"{process}\n")
+            sys.stdout.flush()
+            continue
+        try:
+            os.close(0)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            asyncio.run(_work(Worker(**json.loads(line))))
+        finally:
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
