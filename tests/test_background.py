@@ -353,7 +353,9 @@ async def test_what_is_no_exception_stops_a_campaign_and_is_raised_on_leaving(
     ) as gateway:
         campaigns = Campaigns(gateway, folder)
         if where == "progress":
-            monkeypatch.setattr(campaigns._statuses, "report", lambda name, progress: fail(progress))
+            monkeypatch.setattr(
+                campaigns._statuses, "report", lambda name, progress: fail(progress)
+            )
         with pytest.raises(Failed) as caught:
             async with campaigns:
                 if where == "progress":

@@ -145,6 +145,11 @@ class Database:
         with self._explained():
             self._opened.execute("COMMIT")
 
+    def roll_back(self) -> None:
+        """Undo the transaction, if there is one."""
+        with self._explained():
+            self._opened.rollback()
+
     def close(self) -> None:
         """Close the connection; an open transaction is undone. May be repeated."""
         connection, self._connection = self._connection, None

@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .._journal_place import JournalPlace
@@ -53,11 +53,28 @@ class _ShardPlace:
 
     def snapshot(self) -> StoredJournal:
         """Return the journal as it is now."""
-        return self._shards.rows.read_shard(self._shard)
+        return self._shards.snapshot(self._shard)
 
     def peek(self) -> StoredJournal:
         """Return the journal for a moment."""
         return self.snapshot()
+
+
+class _Snapshot(StoredJournal):
+    """A journal as it is now, read over a connection that serves the other shards later."""
+
+    def __init__(self, database: Database, shard: Shard, close: Callable[[Database], None]) -> None:
+        super().__init__(database, shard)
+        self._give_back = close
+
+    def close(self) -> None:
+        """Give the connection back."""
+        give_back, self._give_back = self._give_back, _nothing
+        give_back(self._database)
+
+
+def _nothing(_: Database) -> None:
+    """Close nothing: it is closed."""
 
 
 class PostgresShards:
@@ -77,6 +94,8 @@ class PostgresShards:
         self._total = 0 if found is None else found.total
         self._new: tuple[Database, int] | None = None
         self._exchange: Database | None = None
+        # Connections to read with: to connect takes longer than to read a journal.
+        self._idle: list[Database] = []
         self._folder: Path | None = None
         self._closed = False
         self.campaign: str = "" if found is None else str(found.id)
@@ -138,17 +157,30 @@ class PostgresShards:
 
     def places(self, shard: int) -> Sequence[int]:
         """Return the positions in the source of the recipients of a shard."""
-        database = self.rows.connect()
+        database = self._borrow()
         try:
             found = self.rows.find(database)
             row = database.one(READ_PLACES, {"campaign": found.id, "shard": shard})
         finally:
-            database.close()
+            self._give_back(database)
         places = array("I")
         places.frombytes(b"" if row is None else row[0] or b"")
         if sys.byteorder == "big":
             places.byteswap()
         return places
+
+    def snapshot(self, shard: int) -> StoredJournal:
+        """Return the journal of a shard as it is now."""
+        database = self._borrow()
+        try:
+            found = self.rows.find(database)
+            database.begin_to_read()
+            return _Snapshot(
+                database, Shard(self.rows.text_of(shard), found.id, shard), self._give_back
+            )
+        except BaseException:
+            database.close()
+            raise
 
     def publish(self, total: int, spools: Sequence[Spool], *, limited: bool) -> None:
         """Make all durable at once: from now on a resume needs only the database."""
@@ -207,6 +239,31 @@ class PostgresShards:
         if self._exchange is not None:
             self._exchange.close()
             self._exchange = None
+        self._close_idle()
+
+    def _borrow(self) -> Database:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self.rows.connect()
+
+    def _give_back(self, database: Database) -> None:
+        """Keep a connection for the next one who reads, unless it is broken."""
+        try:
+            database.roll_back()
+        except JournalError:
+            database.close()
+            return
+        self._idle.append(database)
+        if self._closed:
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        while True:
+            try:
+                self._idle.pop().close()
+            except IndexError:
+                return
 
     def _end_writing(self) -> None:
         new, self._new = self._new, None

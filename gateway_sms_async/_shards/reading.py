@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from heapq import merge
 from typing import NamedTuple
@@ -55,27 +56,27 @@ async def read_journal(journal: JournalLike) -> Receipt:
 
 async def read_campaign(journal: JournalLike) -> tuple[str, Receipt]:
     """Return the base URL that a journal's campaign was sent to, and its receipt."""
-    store = await on_disk(journal, read_shards, journal)
-    if store is None:
-        return await stored.read_campaign(journal)
-    accounts = await read_accounts(store)
-    receipt = await on_disk(store, receipt_of, store, accounts)
-    running = store.is_in_use and not all(one.finished for one in accounts)
-    return accounts[0].settings.base_url, replace(receipt, running=running)
+    async with _read(journal) as store:
+        if store is None:
+            return await stored.read_campaign(journal)
+        accounts = await read_accounts(store)
+        receipt = await on_disk(store, receipt_of, store, accounts)
+        running = store.is_in_use and not all(one.finished for one in accounts)
+        return accounts[0].settings.base_url, replace(receipt, running=running)
 
 
 async def read_state(journal: JournalLike) -> JournalState:
     """Return how far a campaign has come, also while another process runs it. Reads no recipients."""
-    store = await on_disk(journal, read_shards, journal)
-    if store is None:
-        progress, is_finished = await stored.read_state(journal)
-        return JournalState(progress, 1, [] if is_finished else [0])
-    accounts = await read_accounts(store)
-    return JournalState(
-        sum_of([progress_of(one) for one in accounts]),
-        store.shards,
-        [shard for shard, one in enumerate(accounts) if not one.finished],
-    )
+    async with _read(journal) as store:
+        if store is None:
+            progress, is_finished = await stored.read_state(journal)
+            return JournalState(progress, 1, [] if is_finished else [0])
+        accounts = await read_accounts(store)
+        return JournalState(
+            sum_of([progress_of(one) for one in accounts]),
+            store.shards,
+            [shard for shard, one in enumerate(accounts) if not one.finished],
+        )
 
 
 async def purge_journal(journal: JournalLike) -> None:
@@ -107,13 +108,24 @@ async def journal_numbers(journal: JournalLike) -> AsyncIterator[tuple[int, str]
     A journal keeps no duplicates and no excluded numbers. Raises JournalError if the file cannot be
     read.
     """
-    store = await on_disk(journal, read_shards, journal)
-    if store is None:
-        async for found in stored.journal_numbers(journal):
+    async with _read(journal) as store:
+        if store is None:
+            async for found in stored.journal_numbers(journal):
+                yield found
+            return
+        for found in merge(*(_placed(store, shard) for shard in range(store.shards))):
             yield found
-        return
-    for found in merge(*(_placed(store, shard) for shard in range(store.shards))):
-        yield found
+
+
+@asynccontextmanager
+async def _read(journal: JournalLike) -> AsyncGenerator[ShardStore | None]:
+    """Open a campaign in shards to read it; None if it is no such campaign."""
+    store = await on_disk(journal, read_shards, journal)
+    try:
+        yield store
+    finally:
+        if store is not None:
+            await on_disk(store, store.close)
 
 
 def _placed(store: ShardStore, shard: int) -> Iterator[tuple[int, str]]:
