@@ -49,6 +49,7 @@ BENCHES = {
         "bench_shared", 3, "one rate for several processes: its use, its excess, and codes' waits"
     ),
     "postgres": Bench("bench_postgres", 3, "journals in PostgreSQL, compared with files"),
+    "workers": Bench("bench_workers", 1, "a campaign in a database, sent by three workers"),
     "shards": Bench("bench_shards", 3, "a campaign in shards, compared with one journal"),
     "memory": Bench(
         "bench_memory", 3, "peak memory by recipients, and of the check for duplicates"
@@ -69,7 +70,16 @@ BENCHES = {
     ),
     "grow": Bench("bench_grow", 1, "time, CPU and memory by recipients, batch, requests in flight"),
 }
-_NOT_IN_SUMMARY = {"shared", "shards", "postgres", "numbers", "check", "callbacks", "grow"}
+_NOT_IN_SUMMARY = {
+    "shared",
+    "shards",
+    "postgres",
+    "workers",
+    "numbers",
+    "check",
+    "callbacks",
+    "grow",
+}
 _SUMMARY = "summary"
 
 

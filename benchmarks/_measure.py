@@ -111,9 +111,10 @@ class Server:
 
 
 @contextmanager
-def serve(*, delay: float = 0.0) -> Generator[Server]:
+def serve(*, delay: float = 0.0, returns_custom: bool = False) -> Generator[Server]:
     """Run the server of `server.py`, which delays each response by `delay` seconds."""
-    with process("-m", "benchmarks.server", str(delay)) as url:
+    options = ["custom"] if returns_custom else []
+    with process("-m", "benchmarks.server", str(delay), *options) as url:
         yield Server(url)
 
 

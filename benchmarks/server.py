@@ -2,7 +2,8 @@
 
 It knows just enough for a client to work: every POST opens a message, every `"+` in a body counts
 as a recipient, `"transaction":false` closes. `python -m benchmarks.server DELAY` prints its URL,
-delays each response by DELAY seconds, and serves until its standard input ends. `GET /_stats`
+delays each response by DELAY seconds, and serves until its standard input ends; with `custom` as another
+argument, it returns `options.custom`. `GET /_stats`
 returns its figures since the last such request as JSON.
 """
 
@@ -10,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import time
 
 _MESSAGE = (
     b'{"test":false,"sender":"ACME","body":"Ciao","recipients":{"valid":{"count":%d},'
     b'"invalid":{"total":0,"list":[]}},"priority":1,"options":{"flash":false,"realtime":false,'
-    b'"timestamp_send":"1564752494920"},"transaction":%s,"statistics":{"error":0,"sent":0,'
+    b'"timestamp_send":"1564752494920"%s},"transaction":%s,"statistics":{"error":0,"sent":0,'
     b'"delivered":0,"total":%d,"sms_total":%d},"base_price":0.0315,"price":0.0315,'
     b'"timestamp":"1564752494920","last_update":"1564752494920","state":0,"id":"%024x"}'
 )
@@ -24,14 +26,17 @@ _ENVELOPE = b'{"data":%s,"success":true,"message":"ok","credit":"90.9","error":n
 _RESPONSE = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length:"
+_CUSTOM = re.compile(rb'"custom":"[^"]*"')
 
 
 class Server:
     """The state that all connections share."""
 
-    def __init__(self, delay: float) -> None:
+    def __init__(self, delay: float, *, returns_custom: bool = False) -> None:
         self.delay = delay
+        self._returns_custom = returns_custom
         self._messages: list[tuple[int, bool]] = []
+        self._customs: dict[int, bytes] = {}
         self._requests = {"POST": 0, "PUT": 0, "close": 0, "GET": 0}
         self._arrivals: list[float] = []
         self._reset_at = (time.perf_counter(), time.process_time())
@@ -47,6 +52,8 @@ class Server:
             count, is_open = body.count(b'"+'), b'"transaction":true' in body
             self._messages.append((count, is_open))
             self._requests["POST"] += 1
+            if self._returns_custom and (found := _CUSTOM.search(body)) is not None:
+                self._customs[number] = b"," + found[0]
         else:
             number = int(path.rsplit(b"/", 1)[1], 16)
             count, is_open = self._messages[number]
@@ -56,7 +63,8 @@ class Server:
                 self._requests["PUT" if is_open else "close"] += 1
             else:
                 self._requests["GET"] += 1
-        data = _MESSAGE % (count, b"true" if is_open else b"false", count, count, number)
+        custom = self._customs.get(number, b"")
+        data = _MESSAGE % (count, custom, b"true" if is_open else b"false", count, count, number)
         if method != b"PUT":
             data = b"[%s]" % data
         return self._build(b"201 Created" if method == b"POST" else b"200 OK", _ENVELOPE % data)
@@ -114,13 +122,14 @@ class Connection(asyncio.Protocol):
         self._rest = rest
 
 
-async def main(delay: float) -> None:
+async def main(delay: float, *, returns_custom: bool) -> None:
     loop = asyncio.get_running_loop()
-    server = Server(delay)
+    server = Server(delay, returns_custom=returns_custom)
     listener = await loop.create_server(lambda: Connection(server), "127.0.0.1", 0, backlog=1024)
     print(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else 0.0))
+    delay = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
+    asyncio.run(main(delay, returns_custom="custom" in sys.argv))

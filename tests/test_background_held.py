@@ -18,6 +18,7 @@ from gateway_sms_async import (
     purge_journal,
     read_journal,
 )
+from gateway_sms_async._shards.shared import Shared
 from gateway_sms_async.postgres import PostgresJournals
 from gateway_sms_async.testing import Fault, Simulator
 
@@ -381,6 +382,34 @@ async def test_after_failover_is_refused_for_a_folder(simulator: Simulator, tmp_
     async with process(simulator, lambda: tmp_path) as campaigns:
         with pytest.raises(ValueError, match="database"):
             await campaigns.go_on("spring", after_failover=True)
+
+
+async def test_a_double_elsewhere_makes_a_shard_careful_while_it_runs(
+    simulator: Simulator, journals: PostgresJournals
+) -> None:
+    simulator.latency = 0.1
+    async with process(simulator, lambda: journals, run=False) as worker:
+        assert await worker.start("spring", numbers(1_200), shards=2, **SMALL)
+        running = asyncio.create_task(worker.run_shard("spring", 0))
+        async with asyncio.timeout(15):
+            while not _appends(simulator):
+                await asyncio.sleep(0.01)
+        elsewhere = journals["spring"].read_shards()
+        assert elsewhere is not None
+        known = await asyncio.to_thread(elsewhere.exchange, Shared(careful=True, closures=0))
+        assert known == Shared(careful=True, closures=0)
+        await asyncio.sleep(2)
+        appended = _appends(simulator)
+        assert await running == "complete"
+        # Those that had begun are filled; the others are one POST and one close.
+        assert _appends(simulator) - appended < 20
+        assert sum(one.operation == "open" for one in simulator.requests) > 15
+        await asyncio.to_thread(elsewhere.close)
+        simulator.latency = 0.0
+        before = _appends(simulator)
+        assert await worker.run_shard("spring", 1) == "complete"
+        assert _appends(simulator) == before
+    assert simulator.ledger == dict.fromkeys(numbers(1_200), 1)
 
 
 async def test_a_plain_resume_of_a_held_campaign_says_who_lets_it_go_on(

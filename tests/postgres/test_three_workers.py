@@ -110,6 +110,7 @@ class Schedule:
             at_once=self.random.choice((1, 2)),
         )
         awake = [await workers.start(worker) for _ in range(3)]
+        all_of_them = list(awake)
         asleep: list[int] = []
         try:
             with suppress(TimeoutError):
@@ -132,14 +133,14 @@ class Schedule:
                     _signal(awake[at], signal.SIGKILL)
                     self.killed += 1
                 awake[at] = await workers.start(worker)
+                all_of_them.append(awake[at])
             await asyncio.sleep(self.random.choice((0.0, 0.2, 0.5)))
             for one in asleep:
                 _signal(one, signal.SIGCONT)
             # Those who were paused find that others have taken over.
             await asyncio.sleep(self.random.choice((0.0, 0.1, 0.2)))
         finally:
-            for one in (*awake, *asleep):
-                _signal(one, signal.SIGCONT)
+            for one in all_of_them:
                 _signal(one, signal.SIGKILL)
 
     async def finish(self, simulator: Simulator) -> Receipt:

@@ -23,6 +23,7 @@ NAMES = [
     "limiter",
     "shared",
     "postgres",
+    "workers",
     "shards",
     "memory",
     "import",
