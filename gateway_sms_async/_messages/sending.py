@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from .._http.endpoint import WireStatus
 from .._recipients.wire import Addressee, WireRecipients
 from ..errors import (
     GatewayError,
@@ -102,6 +103,14 @@ class MessageSender:
             await asyncio.sleep(left)
         return turn
 
+    async def realtime_sent(self, turn: str) -> None:
+        """Begin the minute anew: the gateway's begins when the message arrives."""
+        await self._session.realtime.sent(turn)
+
+    async def realtime_not_sent(self, turn: str) -> None:
+        """Give a turn back: its message was not sent."""
+        await self._session.realtime.not_sent(turn)
+
     async def send_draft(
         self, draft: Draft, wire: WireRecipients, reference: str | None
     ) -> Message:
@@ -118,6 +127,7 @@ class MessageSender:
         is for everything together; a part of it is kept for the search.
         """
         started = time.time()
+        wire_status = None if turn is None else WireStatus()
         reference = post.reference
         custom = post.draft.custom if reference is None else reference
         count = count_recipients(post.recipients)
@@ -134,6 +144,7 @@ class MessageSender:
                 SEND,
                 MESSAGES,
                 post.payload,
+                wire_status=wire_status,
                 accepts=accepts,
                 deadline=deadline if reference is None else before_look(deadline),
             )
@@ -142,11 +153,15 @@ class MessageSender:
             message = await self._recover(post, started, deadline, unknown)
         except GatewayError:
             if turn is not None:
-                await self._session.realtime.not_sent(turn)
+                await self.realtime_not_sent(turn)
+            raise
+        except BaseException:
+            # Cancelled while it was queued: the next one need not wait for it.
+            if turn is not None and wire_status is not None and not wire_status.departed:
+                await self.realtime_not_sent(turn)
             raise
         if post.draft.is_realtime:
-            # The gateway's minute begins when it arrives.
-            await self._session.realtime.sent(turn or "")
+            await self.realtime_sent(turn or "")
         return check_accepted(message, count, reference)
 
     async def find(

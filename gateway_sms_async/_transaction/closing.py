@@ -61,8 +61,11 @@ class MessageCloser:
 
         After RestartMessageError, nothing from this message was or will be sent.
         """
+        async with self._requests.turn():
+            await self._look_and_close(last)
+
+    async def _look_and_close(self, last: Batch | None) -> None:
         message, requests = self._message, self._requests
-        await requests.wait_for_turn()
         before, proven = await self._verifier.look(last)
         if before.valid == 0 and (last is None or self._is_unpriced(before)):
             if not proven or before.invalid != sum(map(len, message.batches)):
@@ -102,12 +105,12 @@ class MessageCloser:
             raise RestartMessageError(f"message {message.id} shows no price; it was deleted")
         if refused:
             requests.close_refused()
-        await requests.wait_for_turn()
-        self._reserve(seen, 0 if last is None else len(last.batch))
-        if refused:
-            # From here on it may be applied, as it may be after any other intent.
-            await requests.intend_close(last, before, proven=proven, cost=self._cost())
-        await self._close(last, before, proven=proven)
+        async with requests.turn():
+            self._reserve(seen, 0 if last is None else len(last.batch))
+            if refused:
+                # From here on it may be applied, as it may be after any other intent.
+                await requests.intend_close(last, before, proven=proven, cost=self._cost())
+            await self._close(last, before, proven=proven)
 
     async def settle_closed_elsewhere(self) -> None:
         """Find out which recipients are on a message that was closed elsewhere.

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 
 from .._http.endpoint import WireStatus
@@ -224,13 +224,23 @@ class MessageRequests:
 
     # Its close
 
-    async def wait_for_turn(self) -> None:
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
         """Wait until a realtime message may be closed: they are one minute apart.
 
-        This comes before the intent to close.
+        This comes before the intent to close. If no close leaves, the next one need not wait for it.
         """
-        if self._draft.is_realtime:
-            await self._sender.realtime_turn(math.inf)
+        if not self._draft.is_realtime:
+            yield
+            return
+        turn = await self._sender.realtime_turn(math.inf)
+        try:
+            yield
+        finally:
+            if self.message.close_begun or self.message.state == "closed":
+                await self._sender.realtime_sent(turn)
+            else:
+                await self._sender.realtime_not_sent(turn)
 
     async def intend_close(
         self,

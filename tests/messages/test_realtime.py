@@ -1,6 +1,7 @@
 """One realtime message per minute: the second is refused with the seconds to wait, or it waits."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -68,6 +69,63 @@ async def test_what_was_not_sent_does_not_count(gateway: GatewayClient, simulato
         await send(gateway, 1)
     await send(gateway, 1)
     assert dict(simulator.ledger) == {number(1): 1}
+
+
+async def test_one_that_is_cancelled_while_it_is_queued_does_not_count(simulator: Simulator):
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, concurrency=1
+    ) as gateway:
+        simulator.faults.add(Fault.hang(), on="get")
+        busy = asyncio.create_task(gateway.messages.get("0" * 24))
+        await until(lambda: simulator.requests)
+        queued = asyncio.create_task(send(gateway, 1))
+        await asyncio.sleep(0.02)
+        queued.cancel()
+        busy.cancel()
+        await asyncio.wait([queued, busy])
+        await send(gateway, 2)
+        with pytest.raises(RateLimitError):
+            await send(gateway, 3)
+    assert dict(simulator.ledger) == {number(2): 1}
+
+
+async def test_one_that_is_cancelled_on_the_wire_counts(
+    gateway: GatewayClient, simulator: Simulator
+):
+    simulator.faults.add(Fault.hang(after_apply=True), on="send")
+    sending = asyncio.create_task(send(gateway, 1))
+    await until(lambda: simulator.requests)
+    sending.cancel()
+    await asyncio.wait([sending])
+    with pytest.raises(RateLimitError):
+        await send(gateway, 2)
+    assert dict(simulator.ledger) == {number(1): 1}
+
+
+async def test_a_close_that_never_left_does_not_count(simulator: Simulator):
+    async with GatewayClient(
+        simulator.token, base_url=simulator.url, rate=None, concurrency=1
+    ) as gateway:
+        message = await gateway.transaction(sender="ACME", body="123456", options=NOW).__aenter__()
+        await message.add(numbers(2))
+        simulator.faults.add(Fault.hang(), on="get", skip=1)
+        closing = asyncio.create_task(message.close())
+        # The look before the close is answered, and another call comes between.
+        busy = asyncio.create_task(gateway.messages.get("0" * 24))
+        await until(lambda: sum(one.operation == "get" for one in simulator.requests) == 2)
+        await asyncio.sleep(0.02)
+        closing.cancel()
+        busy.cancel()
+        await asyncio.wait([closing, busy])
+        assert not simulator.ledger
+        await send(gateway, 9)
+    assert dict(simulator.ledger) == {number(9): 1}
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
 
 
 async def test_a_simulated_one_does_not_count(gateway: GatewayClient):
