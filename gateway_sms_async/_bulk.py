@@ -12,7 +12,7 @@ from ._campaign.start import CampaignSettings, check_total, new_campaign
 from ._core import ClientCore
 from ._http.retry import RetryPolicy
 from ._http.session import Session
-from ._journal.place import JournalLike
+from ._journal.place import JournalLike, place_of
 from ._receipt import Progress, Receipt
 from ._recipients.source import Source
 from ._shards.campaign import NewSource, ShardedCampaign
@@ -143,7 +143,8 @@ class BulkSender:
     ) -> Receipt:
         """Continue a campaign from its journal, to its end."""
         sessions = self._sessions()
-        checked_limits(max_cost, max_recipients)
+        if checked_limits(max_cost, max_recipients):
+            await on_disk(journal, place_of(journal).raise_limit)
         if (store := await open_store(journal)) is not None:
             return await self._core.run(
                 ShardedCampaign(

@@ -106,3 +106,7 @@ class JournalPlace(Protocol):
     def peek(self) -> JournalReader:
         """Return a journal whose settings and recipients are read for a moment."""
         ...
+
+    def raise_limit(self) -> None:
+        """Let its campaign go on, if a limit has stopped it for all processes."""
+        ...

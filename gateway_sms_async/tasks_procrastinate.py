@@ -49,7 +49,7 @@ def add_tasks(
 
     - `campaigns` returns the `Campaigns` of the process, with `run=False`, and with journals in a
       database if there is more than one machine. It is called in each task.
-    - `queue`: where the tasks are. A worker needs `concurrency=2` to run two shards side by side, and a
+    - `queue`: where the tasks are, one for each account. A worker needs `concurrency=2` to run two shards side by side, and a
       process that only starts campaigns registers the tasks, too.
     - `every`: how often, in the form of cron, a worker looks for shards that nobody runs. So a new
       campaign begins, and one whose worker has died continues, within that time, or at once after
@@ -70,13 +70,13 @@ def add_tasks(
         return end
 
     @app.periodic(cron=every)
-    @app.task(name=RECONCILE, queue=queue, queueing_lock=RECONCILE)
+    @app.task(name=RECONCILE, queue=queue, queueing_lock=f"{RECONCILE} {queue}")
     async def reconcile(timestamp: int) -> None:  # noqa: ARG001
         await defer_waiting()
 
     async def defer_waiting() -> None:
         for name, shard in await campaigns().waiting():
-            one = run_shard.configure(queueing_lock=f"{RUN_SHARD} {name} {shard}")
+            one = run_shard.configure(queueing_lock=f"{RUN_SHARD} {queue} {name} {shard}")
             with suppress(AlreadyEnqueued):
                 await one.defer_async(name=name, shard=shard)
 

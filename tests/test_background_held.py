@@ -1,12 +1,15 @@
 """Campaigns that are stopped and go on, and those that workers send: in a folder and in a database."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from gateway_sms_async import (
     BulkSendError,
@@ -14,10 +17,13 @@ from gateway_sms_async import (
     CampaignStatus,
     GatewayClient,
     JournalError,
+    JournalHeldError,
+    JournalLockedError,
     ShardCounts,
     purge_journal,
     read_journal,
 )
+from gateway_sms_async._postgres import store
 from gateway_sms_async._shards.shared import Shared
 from gateway_sms_async.postgres import PostgresJournals
 from gateway_sms_async.testing import Fault, Simulator
@@ -113,13 +119,15 @@ async def test_stopped_in_one_process_and_continued_in_another(
 
 async def test_a_stop_of_what_is_not_there_says_so(simulator: Simulator, where: Where) -> None:
     async with process(simulator, where) as campaigns:
+        bad = "../spring" if isinstance(where(), Path) else "spring\n"
         for call in (campaigns.stop, campaigns.go_on, campaigns.receipt):
             with pytest.raises(JournalError):
                 await call("spring")
-            with pytest.raises(ValueError, match="name of a campaign"):
-                await call("../spring")
-        with pytest.raises(ValueError, match="name of a campaign"):
-            await campaigns.run_shard("../spring", 0)
+            with pytest.raises(ValueError, match="name of a"):
+                await call(bad)
+        with pytest.raises(ValueError, match="name of a"):
+            await campaigns.run_shard(bad, 0)
+        assert campaigns.status(bad) is None
         assert await campaigns.run_shard("spring", 0) == "unknown"
 
 
@@ -290,7 +298,7 @@ async def test_a_shard_at_which_workers_die_is_set_aside(
         assert await worker.start("spring", numbers(300), shards=3, **SMALL)
         for _ in range(5):
             assert ("spring", 1) in await worker.waiting()
-            _die_with(journals, shard=1)
+            _die_with(journals, 1)
         assert await worker.waiting() == [("spring", 0), ("spring", 2)]
         assert await worker.run_shard("spring", 1) == "stopped"
         for shard in (0, 2):
@@ -319,7 +327,7 @@ async def test_a_worker_that_lives_gives_its_shard_back(
     async with process(simulator, lambda: journals, run=False) as worker:
         assert await worker.start("spring", numbers(30), shards=2, **SMALL)
         for _ in range(4):
-            _die_with(journals, shard=1)
+            _die_with(journals, 1)
         stop = asyncio.Event()
         stop.set()
         for _ in range(7):
@@ -327,10 +335,43 @@ async def test_a_worker_that_lives_gives_its_shard_back(
         assert await worker.run_shard("spring", 1) == "complete"
 
 
-def _die_with(journals: PostgresJournals, *, shard: int) -> None:
-    """Claim a shard, and let its session end without a word."""
-    claimed = journals["spring"]._rows.claim(shard)
-    claimed._database.close()
+def _die_with(journals: PostgresJournals, *shards: int, poison: int = 1) -> None:
+    """Do what a process does that claims shards, and dies if it has the poison one.
+
+    Then its sessions end without a word.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "_PROCESS", os.urandom(8).hex())
+        claimed = []
+        for shard in shards:
+            with suppress(JournalLockedError, JournalHeldError):
+                claimed.append(journals["spring"]._rows.claim(shard))
+        dies = any(one._shard.shard == poison for one in claimed)
+        for one in claimed:
+            one._database.close() if dies else one.close()
+
+
+async def test_a_healthy_shard_beside_a_poison_one_is_not_set_aside(
+    simulator: Simulator, journals: PostgresJournals
+) -> None:
+    async with process(simulator, lambda: journals, run=False) as worker:
+        assert await worker.start("spring", numbers(60), shards=3, **SMALL)
+        for turn in range(20):
+            # A worker that takes two at a time: shard 1 kills it, shard 0 is healthy.
+            _die_with(journals, *((0, 1) if turn % 2 else (1, 0)), poison=1)
+        assert await worker.waiting() == [("spring", 0), ("spring", 2)]
+
+
+async def test_a_process_that_loses_its_connection_has_not_died(
+    simulator: Simulator, journals: PostgresJournals
+) -> None:
+    async with process(simulator, lambda: journals, run=False) as worker:
+        assert await worker.start("spring", numbers(60), shards=2, **SMALL)
+        for _ in range(7):
+            claimed = journals["spring"]._rows.claim(1)
+            claimed._database.close()
+        assert ("spring", 1) in await worker.waiting()
+        assert await worker.run_shard("spring", 1) == "complete"
 
 
 async def test_a_standby_that_took_over_is_used_only_when_somebody_says_so(
@@ -369,9 +410,6 @@ def _appends(simulator: Simulator) -> int:
 
 
 def _fail_over(journals: PostgresJournals) -> None:
-    import psycopg
-    from psycopg import sql
-
     settings = journals._settings
     with psycopg.connect(settings.conninfo) as connection:
         statement = sql.SQL("UPDATE {}.campaign SET timeline = timeline - 1")
@@ -429,3 +467,135 @@ async def test_a_plain_resume_of_a_held_campaign_says_who_lets_it_go_on(
         journal = journals[f"spring {shards}"]
         await journal.go_on()
         assert (await gateway.resume_bulk(journal)).complete
+
+
+# --- what an attack has found --------------------------------------------------------------------
+
+
+async def test_a_slow_purge_does_not_delete_the_next_campaign_of_the_name(
+    simulator: Simulator, journals: PostgresJournals
+) -> None:
+    async with process(simulator, lambda: journals, run=False) as worker:
+        assert await worker.start("spring", numbers(40), shards=2, **SMALL)
+        for shard in (0, 1):
+            assert await worker.run_shard("spring", shard) == "complete"
+        slow = journals["spring"].open_shards()
+        assert slow is not None
+        await purge_journal(journals["spring"])
+        assert await worker.start("spring", numbers(60), shards=2, **SMALL)
+        with pytest.raises(JournalLockedError):
+            await asyncio.to_thread(slow.remove)
+        await asyncio.to_thread(slow.close)
+        assert await worker.waiting() == [("spring", 0), ("spring", 1)]
+        unfinished = journals["spring"].open_shards()
+        assert unfinished is not None
+        with pytest.raises(JournalLockedError, match="not finished"):
+            await asyncio.to_thread(unfinished.remove)
+        await asyncio.to_thread(unfinished.close)
+
+
+async def test_a_worker_of_a_purged_campaign_takes_no_shard_of_the_next_one(
+    simulator: Simulator, journals: PostgresJournals
+) -> None:
+    async with process(simulator, lambda: journals, run=False) as worker:
+        assert await worker.start("spring", numbers(40), shards=2, **SMALL)
+        old = journals["spring"].open_shards()
+        assert old is not None
+        for shard in (0, 1):
+            assert await worker.run_shard("spring", shard) == "complete"
+        await purge_journal(journals["spring"])
+        assert await worker.start("spring", numbers(60), shards=2, **SMALL)
+        with pytest.raises(JournalError, match="was deleted"):
+            await asyncio.to_thread(old.journal(0).open)
+        snapshot = old.journal(0).snapshot()
+        with pytest.raises(JournalError, match="no journal here any more"):
+            await asyncio.to_thread(snapshot.meta)
+        snapshot.close()
+        await asyncio.to_thread(old.close)
+
+
+async def test_a_campaign_that_ends_and_is_purged_unseen_frees_its_name(
+    simulator: Simulator, where: Where
+) -> None:
+    async with (
+        process(simulator, where, run=False) as web,
+        process(simulator, where, run=False) as worker,
+    ):
+        assert await web.start("spring", numbers(20), **SMALL)
+        assert await worker.run_shard("spring", 0) == "complete"
+        place = where()
+        await purge_journal(
+            place["spring"] if isinstance(place, PostgresJournals) else place / "spring.db"
+        )
+        assert await web.start("spring", numbers(30), **SMALL)
+        assert await worker.waiting() == [("spring", 0)]
+        assert await worker.run_shard("spring", 0) == "complete"
+        assert (await until(web, "complete")).progress.accepted == 30
+
+
+async def test_a_stopped_campaign_is_not_sent_by_a_worker(
+    simulator: Simulator, where: Where
+) -> None:
+    simulator.latency = 0.4
+    async with (
+        process(simulator, where, run=False) as web,
+        process(simulator, where, run=False) as worker,
+    ):
+        assert await web.start("spring", numbers(900), shards=2, **SMALL)
+        await web.stop("spring")
+        assert await worker.run_shard("spring", 0) == "stopped"
+        assert simulator.requests == []
+        await web.go_on("spring")
+        running = asyncio.create_task(worker.run_shard("spring", 0))
+        async with asyncio.timeout(15):
+            while not sent(simulator):
+                await asyncio.sleep(0.01)
+        await web.stop("spring")
+        assert await asyncio.wait_for(running, 10) == "stopped"
+        assert 0 < sent(simulator) < 450
+
+
+async def test_a_limit_that_is_reached_stops_the_campaign_for_all(
+    simulator: Simulator, journals: PostgresJournals, gateway: GatewayClient
+) -> None:
+    async with process(simulator, lambda: journals, run=False) as worker:
+        assert await worker.start("spring", numbers(90), shards=3, max_recipients=40, **SMALL)
+        while waiting := await worker.waiting():
+            await worker.run_shard(*waiting[0])
+        status = await until(worker, "stopped")
+        assert status.reason is not None
+        assert "max_recipients" in status.reason
+        # A higher limit lets it go on.
+        assert (await gateway.resume_bulk(journals["spring"], max_recipients=100)).complete
+    assert simulator.ledger == dict.fromkeys(numbers(90), 1)
+
+
+async def test_a_campaign_with_any_name_of_a_journal_is_sent_by_workers(
+    simulator: Simulator, journals: PostgresJournals
+) -> None:
+    async with process(simulator, lambda: journals, run=False) as worker:
+        assert await worker.start("spring sale.2026", numbers(9), **SMALL)
+        assert await worker.run_shard("spring sale.2026", 0) == "complete"
+
+
+async def test_a_session_that_was_idle_for_too_long_changes_nothing(
+    simulator: Simulator, journals: PostgresJournals, gateway: GatewayClient
+) -> None:
+    simulator.latency = 0.05
+    sending = asyncio.create_task(
+        gateway.send_bulk(numbers(400), journal=journals["spring"], shards=3, **SMALL)
+    )
+    async with asyncio.timeout(15):
+        while len(simulator.ledger) < 40:
+            await asyncio.sleep(0.01)
+    # What has been idle for a while is ended by the server.
+    with psycopg.connect(journals._settings.conninfo) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle' "
+            "AND state_change < now() - interval '0.5 seconds' AND pid <> pg_backend_pid()"
+        )
+    with suppress(BulkSendError):
+        assert (await sending).complete
+    receipt = await gateway.resume_bulk(journals["spring"])
+    assert receipt.complete
+    assert simulator.ledger == dict.fromkeys(numbers(400), 1)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Coroutine, Sized
 from contextlib import suppress
 from functools import partial
@@ -38,9 +37,6 @@ from .statuses import Statuses
 from .worker import ShardWorker
 
 __all__ = ["Campaigns"]
-
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-
 
 _RETRY_EVERY = 1.0
 """Seconds between attempts to open a journal that another process has locked, and between looks for
@@ -112,6 +108,7 @@ class Campaigns:
         self._held: dict[str, str] = {}
         self._statuses = Statuses(self._shelf)
         self._tasks: dict[str, asyncio.Task[BaseException | None]] = {}
+        self._followed: set[str] = set()
         self._watch: asyncio.Task[None] | None = None
         self._worker = ShardWorker(gateway, self._shelf)
 
@@ -138,12 +135,14 @@ class Campaigns:
         64 letters, digits, "-" or "_"; a GatewayError if the journal cannot be kept: then nothing
         was sent.
         """
-        _check_name(name)
-        if self._is_running(name):
+        self._shelf.check_name(name)
+        if self._is_running(name) and name not in self._followed:
             return False
         if await self._shelf.exists(name):
             self._take_up(name)
             return False
+        if name in self._followed:
+            await self._end_following(name)
         if self._is_running(name):
             return False  # another call of this process has begun it meanwhile
         await self._shelf.clear(name)
@@ -179,8 +178,7 @@ class Campaigns:
 
         The first status of a campaign that another process has just started may have no counts yet.
         """
-        is_known = name in self._statuses or self._watch is None or not _NAME.fullmatch(name)
-        if not is_known and self._shelf.is_seen(name):
+        if name not in self._statuses and self._watch is not None and self._is_seen(name):
             self._take_up(name)
         return self._statuses.get(name)
 
@@ -189,7 +187,7 @@ class Campaigns:
 
         Raises ValueError for a name that no campaign has, JournalError if it cannot be read.
         """
-        _check_name(name)
+        self._shelf.check_name(name)
         return await read_journal(self._shelf.place(name))
 
     async def stop(self, name: str) -> None:
@@ -198,8 +196,9 @@ class Campaigns:
         Its requests in flight complete. Other processes know within two seconds. Does not wait for that:
         `status` tells. Raises ValueError for a name that no campaign has, JournalError if there is none.
         """
-        _check_name(name)
+        self._shelf.check_name(name)
         await self._shelf.hold(name, _ON_REQUEST)
+        self._worker.stop(name)
         self._hold(name, _ON_REQUEST)
 
     async def go_on(self, name: str, *, after_failover: bool = False) -> None:
@@ -211,7 +210,7 @@ class Campaigns:
 
         Raises ValueError for a name that no campaign has, JournalError if there is none.
         """
-        _check_name(name)
+        self._shelf.check_name(name)
         await self._shelf.go_on(name, after_failover=after_failover)
         if self._watch is not None:
             self._held.setdefault(name, _ON_REQUEST)
@@ -241,7 +240,7 @@ class Campaigns:
 
         Raises JournalError if the journals cannot be used.
         """
-        _check_name(name)
+        self._shelf.check_name(name)
         return await self._worker.run(name, shard, (self._stop, stop))
 
     async def __aenter__(self) -> Self:
@@ -280,6 +279,13 @@ class Campaigns:
 
     def __repr__(self) -> str:
         return f"Campaigns({self._shelf!r}, {sum(map(self._is_running, self._tasks))} running)"
+
+    def _is_seen(self, name: str) -> bool:
+        try:
+            self._shelf.check_name(name)
+        except (TypeError, ValueError):
+            return False
+        return self._shelf.is_seen(name)
 
     def _is_running(self, name: str) -> bool:
         task = self._tasks.get(name)
@@ -435,6 +441,8 @@ class Campaigns:
         """Resume a campaign as soon as no other process has locked its journal."""
         self._shelf.check_owner(name)
         while True:
+            if (held := await self._shelf.why_held(name)) is not None:
+                raise JournalHeldError(held, reason=held)
             try:
                 return await self._gateway.resume_bulk(
                     self._shelf.place(name),
@@ -454,28 +462,36 @@ class Campaigns:
         """Show the progress of a campaign that workers send, until it has ended."""
         self._shelf.check_owner(name)
         clock = asyncio.get_running_loop().time
-        while True:
-            started = clock()
-            unfinished = await self._statuses.show_elsewhere(name, "workers send it")
-            if unfinished == 0:
-                return await read_journal(self._shelf.place(name))
-            if unfinished is not None and unfinished == await self._statuses.set_aside(name):
-                reason = f"{unfinished} shards were given up, because processes died at them"
-                raise JournalHeldError(reason, reason=reason)
-            if await _is_set_within(max(_RETRY_EVERY, _REST * (clock() - started)), stop):
-                reason = self._held.get(name, _ON_REQUEST)
-                raise JournalHeldError(reason, reason=reason)
+        self._followed.add(name)
+        try:
+            while True:
+                started = clock()
+                unfinished = await self._statuses.show_elsewhere(name, "workers send it")
+                if unfinished == 0:
+                    return await read_journal(self._shelf.place(name))
+                if unfinished is None and not await self._shelf.exists(name):
+                    raise JournalError("it was deleted")
+                if unfinished is not None and unfinished == await self._statuses.set_aside(name):
+                    # `go_on` may be called in any process.
+                    given_up = f"{unfinished} shards were given up, because processes died at them"
+                    self._statuses.hold(name, given_up)
+                if await _is_set_within(max(_RETRY_EVERY, _REST * (clock() - started)), stop):
+                    reason = self._held.get(name, _ON_REQUEST)
+                    raise JournalHeldError(reason, reason=reason)
+        finally:
+            self._followed.discard(name)
+
+    async def _end_following(self, name: str) -> None:
+        """Forget a campaign that was deleted since it was followed."""
+        self._stops[name].set()
+        await asyncio.wait([self._tasks[name]])
+        self._statuses.forget(name)
 
     async def _forget_unpublished(self, name: str) -> None:
         """Free the name of a campaign that cannot be resumed, because it has no journal."""
         with suppress(JournalError):
             if not await self._shelf.exists(name):
                 self._statuses.forget(name)
-
-
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise ValueError('the name of a campaign is 1 to 64 letters, digits, "-" or "_"')
 
 
 async def _is_set_within(seconds: float, event: asyncio.Event) -> bool:

@@ -28,6 +28,10 @@ class CampaignDatabase:
         """Return the place of a journal."""
         return self._journals[name]
 
+    def check_name(self, name: str) -> None:
+        """Raise ValueError for a name that no campaign has."""
+        self._journals[name]
+
     async def exists(self, name: str) -> bool:
         """Whether a campaign has its whole list in its journal."""
         return await self._journals[name].exists()
@@ -51,12 +55,17 @@ class CampaignDatabase:
         """Return the shards that nobody runs and somebody should."""
         return await self._journals.waiting()
 
+    async def why_held(self, name: str) -> str | None:  # noqa: ARG002
+        """Return None: the database itself refuses a campaign that is held."""
+        return None
+
     async def clear(self, name: str) -> None:
         """Do nothing: a purge leaves nothing."""
 
-    async def hold(self, name: str, reason: str) -> None:
+    async def hold(self, name: str, reason: str, *, at_limit: bool = False) -> None:
         """Stop a campaign in all processes."""
-        await self._journals[name].hold(reason)
+        journal = self._journals[name]
+        await (journal.hold_at_limit(reason) if at_limit else journal.hold(reason))
 
     async def go_on(self, name: str, *, after_failover: bool) -> None:
         """Undo `hold`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from contextlib import suppress
 from os import PathLike
@@ -15,6 +16,9 @@ from ..errors import JournalError, JournalLockedError
 from .status import ListedCampaign
 
 __all__ = ["CampaignFolder"]
+
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 class CampaignFolder:
@@ -42,6 +46,11 @@ class CampaignFolder:
         """Return the path of a journal."""
         return self._path / f"{name}.db"
 
+    def check_name(self, name: str) -> None:
+        """Raise ValueError for a name that no campaign has: it is that of a file."""
+        if not _NAME.fullmatch(name):
+            raise ValueError('the name of a campaign is 1 to 64 letters, digits, "-" or "_"')
+
     async def exists(self, name: str) -> bool:
         """Whether a campaign has its whole list in its journal."""
         return self.place(name).exists()
@@ -65,11 +74,20 @@ class CampaignFolder:
                     found += ((name, shard) for shard in state.unfinished)
         return found
 
+    async def why_held(self, name: str) -> str | None:
+        """Return why a campaign is held; None if it is not, or is finished."""
+        held = self._held(name)
+        if held is not None:
+            with suppress(JournalError):
+                if not (await read_state(self.place(name))).unfinished:
+                    return None
+        return held
+
     async def clear(self, name: str) -> None:
         """Forget that an earlier campaign of this name, whose journal was purged, was held."""
         self._mark(name).unlink(missing_ok=True)
 
-    async def hold(self, name: str, reason: str) -> None:
+    async def hold(self, name: str, reason: str, *, at_limit: bool = False) -> None:  # noqa: ARG002
         """Stop a campaign in all processes of this folder."""
         self._check_there(name)
         if self._held(name) is None:
@@ -89,9 +107,12 @@ class CampaignFolder:
 
     def _held(self, name: str) -> str | None:
         try:
-            return self._mark(name).read_text(encoding="utf-8") or "stopped on request"
+            text = self._mark(name).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return None
+        except OSError as error:
+            return f"{self._mark(name)}: {error.strerror}"
+        return text or "stopped on request"
 
     def _check_there(self, name: str) -> None:
         if not self.place(name).exists():

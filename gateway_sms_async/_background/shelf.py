@@ -33,6 +33,10 @@ class CampaignShelf(Protocol):
         """Return the place of a journal."""
         ...
 
+    def check_name(self, name: str) -> None:
+        """Raise ValueError for a name that no campaign has."""
+        ...
+
     async def exists(self, name: str) -> bool:
         """Whether a campaign has its whole list in its journal."""
         ...
@@ -49,12 +53,19 @@ class CampaignShelf(Protocol):
         """Return the shards that nobody runs and somebody should."""
         ...
 
+    async def why_held(self, name: str) -> str | None:
+        """Return why a campaign is held, if its journal itself does not refuse that."""
+        ...
+
     async def clear(self, name: str) -> None:
         """Forget what is left of an earlier campaign of this name, whose journal was purged."""
         ...
 
-    async def hold(self, name: str, reason: str) -> None:
-        """Stop a campaign in all processes; raises JournalError if there is none."""
+    async def hold(self, name: str, reason: str, *, at_limit: bool = False) -> None:
+        """Stop a campaign in all processes; raises JournalError if there is none.
+
+        `at_limit`: until a resume is given another limit.
+        """
         ...
 
     async def go_on(self, name: str, *, after_failover: bool) -> None:

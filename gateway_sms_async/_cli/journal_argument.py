@@ -19,7 +19,7 @@ def shown(argument: str) -> str:
     """Return the argument as it is printed: an address may hold a password."""
     if not is_address(argument):
         return argument
-    return f"postgresql://...#{argument.partition('#')[2]}"
+    return f"postgresql://...#{argument.rpartition('#')[2]}"
 
 
 def files_of(arguments: list[str] | None) -> list[Path]:

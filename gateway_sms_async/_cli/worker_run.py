@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._background.campaigns import Campaigns
 from .._client import GatewayClient
 from .._postgres.journals import PostgresJournals
 from ..errors import JournalError
-from .exit_codes import FAILED, by_signal
-from .signals import on_signal_in_loop, raise_ended
+from .exit_codes import by_signal
+from .signals import on_signal_in_loop
 from .terminal.console import print_status
 
 if TYPE_CHECKING:
@@ -26,8 +27,12 @@ _NEEDS_EXTRA = (
 )
 
 
+_AGAIN_IN = 5
+"""Seconds until another attempt when the database is away."""
+
+
 class WorkerRun:
-    """Runs one worker until a signal arrives, or its database is lost."""
+    """Runs one worker until a signal arrives."""
 
     def __init__(
         self, conninfo: str, journals: PostgresJournals, *, queue: str, at_once: int
@@ -50,10 +55,8 @@ class WorkerRun:
             try:
                 await self._work(client)
             except exceptions.ConnectorException as error:
-                raise JournalError(f"the queue cannot be used: {error}") from error
-        if self._signal is None:
-            print_status("Stopped: the queue cannot be used any more.")
-            return FAILED
+                raise JournalError(f"the queue cannot be used: {_cause_of(error)}") from error
+        assert self._signal is not None
         print_status("Stopped. Other workers continue what is left.")
         return by_signal(self._signal)
 
@@ -87,19 +90,35 @@ class WorkerRun:
         return app
 
     async def _run_worker(self, app: App) -> None:
-        await app.run_worker_async(
-            queues=[self._queue],
-            concurrency=self._at_once,
-            delete_jobs="successful",
-            install_signal_handlers=False,
-        )
+        """Work, and begin again when the database was away."""
+        from procrastinate.exceptions import ConnectorException  # noqa: PLC0415 - an extra
+
+        while True:
+            try:
+                await app.run_worker_async(
+                    queues=[self._queue],
+                    concurrency=self._at_once,
+                    delete_jobs="successful",
+                    install_signal_handlers=False,
+                )
+            except ConnectorException as error:
+                print_status(f"The queue cannot be used: {_cause_of(error)}")
+            print_status(f"Trying again in {_AGAIN_IN} seconds.")
+            await asyncio.sleep(_AGAIN_IN)
 
     def _handle_signal(self, number: int) -> None:
         if self._signal is not None:
-            raise_ended(number)
+            # At once, also if the database does not answer: that is what the journals are for.
+            os._exit(by_signal(number))
         self._signal = number
         self._stopping.set()
         print_status("Stopping: requests in flight are completed. Press Ctrl-C again to abort.")
+
+
+def _cause_of(error: BaseException) -> str:
+    """Return the words of the error that the database gave, on one line."""
+    cause = error.__cause__ or error
+    return f"{type(cause).__name__}: {' '.join(str(cause).split()) or 'no answer'}"
 
 
 class _ToStatus(logging.Handler):
@@ -109,13 +128,18 @@ class _ToStatus(logging.Handler):
 
 @contextmanager
 def _lines_about_shards() -> Generator[None]:
-    """Print what the log says about shards and campaigns."""
-    logger: Any = logging.getLogger("gateway_sms_async")
-    handler, level = _ToStatus(logging.INFO), logger.level
+    """Print what the log says about shards and campaigns, and not what the queue's libraries say."""
+    logger = logging.getLogger("gateway_sms_async")
+    others = [logging.getLogger(name) for name in ("procrastinate", "psycopg.pool")]
+    levels = {one: one.level for one in (logger, *others)}
+    handler = _ToStatus(logging.INFO)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    for one in others:
+        one.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(level)
+        for one, level in levels.items():
+            one.setLevel(level)

@@ -61,6 +61,9 @@ class FilePlace:
         with explained(self.path):
             return JournalFile(self.path, connect_unlocked(self.path))
 
+    def raise_limit(self) -> None:
+        """Do nothing: a limit stops only the process that has reached it."""
+
 
 JournalLike = str | PathLike[str] | JournalPlace
 

@@ -16,7 +16,7 @@ def is_address(text: str) -> bool:
 
 def journal_at(text: str) -> PostgresJournal:
     """Return the journal at an address; raises ValueError if it names none."""
-    conninfo, _, name = text.partition("#")
+    conninfo, _, name = text.rpartition("#")
     if not name:
         raise ValueError(
             "an address of PostgreSQL names its journal after a number sign: "

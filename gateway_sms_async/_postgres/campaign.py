@@ -20,6 +20,7 @@ from .tables import (
     INSERT_SHARDS,
     LOCK_NAME,
     MOST_ATTEMPTS,
+    RAISE_LIMIT,
     TAKE_BACK,
 )
 
@@ -130,11 +131,20 @@ class CampaignRows:
             database.close()
             raise
 
-    def claim(self, shard: int, *, claims_all: bool = False) -> ClaimedJournal:
-        """Claim one shard of a campaign; with `claims_all`, while nobody has another one."""
+    def claim(
+        self, shard: int, *, claims_all: bool = False, campaign: int | None = None
+    ) -> ClaimedJournal:
+        """Claim one shard of a campaign; with `claims_all`, while nobody has another one.
+
+        `campaign` is the id of the one that is meant, if that is known.
+        """
         database = self.connect()
         try:
             found = self.find(database)
+            if campaign not in {None, found.id}:
+                raise JournalError(
+                    f"{self}: the campaign was deleted, and its name is that of another one now"
+                )
             self._check_server(found, database.server)
             return ClaimedJournal.claim(
                 database,
@@ -147,11 +157,21 @@ class CampaignRows:
             database.close()
             raise
 
-    def hold(self, reason: str) -> None:
-        """Stop the campaign, wherever it runs."""
+    def hold(self, reason: str, *, at_limit: bool) -> None:
+        """Stop the campaign, wherever it runs; `at_limit`: until a run has another limit."""
         database = self.connect()
         try:
-            database.run(HOLD, {"campaign": self.find(database).id, "reason": reason})
+            found = self.find(database)
+            values = {"campaign": found.id, "reason": reason, "at_limit": at_limit}
+            database.run(HOLD, values)
+        finally:
+            database.close()
+
+    def raise_limit(self) -> None:
+        """Let the campaign go on, if a limit has stopped it."""
+        database = self.connect()
+        try:
+            database.run(RAISE_LIMIT, {"campaign": self.find(database).id})
         finally:
             database.close()
 

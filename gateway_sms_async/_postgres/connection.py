@@ -10,13 +10,14 @@ from ..errors import JournalError
 from .tables import CREATE, FORMAT, SERVER, VERSION
 
 if TYPE_CHECKING:
-    from psycopg import Connection
+    from .patience import PatientConnection
 
 __all__ = ["Database", "Server"]
 
 # Seconds. Without a limit, a partition would hang.
 _TO_CONNECT = 10
 _TO_ANSWER = 60
+_FROM_NOW_ON = 10
 
 
 class Server(NamedTuple):
@@ -36,6 +37,8 @@ class Database:
         try:
             import psycopg  # noqa: PLC0415 - an extra
             from psycopg import sql  # noqa: PLC0415
+
+            from .patience import PatientConnection  # noqa: PLC0415
         except ImportError:
             raise JournalError(
                 "a journal in PostgreSQL needs the extra postgres: pip install "
@@ -47,10 +50,10 @@ class Database:
         self._schema = schema
         self._sql = sql.SQL
         self._named = {"schema": sql.Identifier(schema)}
-        self._connection: Connection[tuple[Any, ...]] | None = None
+        self._connection: PatientConnection | None = None
         try:
             with self._explained():
-                self._connection = psycopg.connect(
+                self._connection = PatientConnection.connect(
                     conninfo,
                     autocommit=True,
                     connect_timeout=_TO_CONNECT,
@@ -63,13 +66,17 @@ class Database:
             self.close()
             raise
 
-    def _prepare(self, connection: Connection[tuple[Any, ...]]) -> None:
+    def _prepare(self, connection: PatientConnection) -> None:
         connection.execute(
             "SELECT set_config('statement_timeout', %s, false)", (str(_TO_ANSWER * 1000),)
         )
         connection.execute("SET synchronous_commit = on")
         # While a long list is read, nothing is written for a while.
         connection.execute("SET idle_in_transaction_session_timeout = 0")
+        # Nor while a shard is sent that makes no request for a while. Older servers do not know it.
+        connection.execute(
+            "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
+        )
 
     def _identify(self) -> Server:
         assert self._connection is not None
@@ -130,6 +137,10 @@ class Database:
         with self._explained():
             self._opened.execute(self._sql(statement).format(**self._named), values)
 
+    def be_quick(self) -> None:
+        """From now on, wait only as long as somebody who wants to leave may have to wait."""
+        self._opened.patience = _FROM_NOW_ON
+
     def begin(self) -> None:
         """Begin a transaction, which ends with `commit` or with the connection."""
         with self._explained():
@@ -145,6 +156,14 @@ class Database:
         with self._explained():
             self._opened.execute("COMMIT")
 
+    def answers(self) -> bool:
+        """Whether the connection is still there."""
+        try:
+            self.one("SELECT 1")
+        except JournalError:
+            return False
+        return True
+
     def roll_back(self) -> None:
         """Undo the transaction, if there is one."""
         with self._explained():
@@ -157,7 +176,7 @@ class Database:
             connection.close()
 
     @property
-    def _opened(self) -> Connection[tuple[Any, ...]]:
+    def _opened(self) -> PatientConnection:
         if self._connection is None:
             raise JournalError(f"{self._where}: the connection to the database is closed")
         return self._connection

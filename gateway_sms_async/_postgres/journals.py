@@ -128,8 +128,8 @@ def _install(settings: DatabaseSettings) -> None:
 
 
 def _listed(settings: DatabaseSettings) -> list[ListedCampaign]:
-    values = {"account": settings.account, "most": MOST_ATTEMPTS}
     database = Database(settings.conninfo, settings.schema, "PostgreSQL")
+    values = _values(settings, database)
     try:
         return [ListedCampaign(*row) for row in database.all(LISTED, values)]
     finally:
@@ -138,16 +138,20 @@ def _listed(settings: DatabaseSettings) -> list[ListedCampaign]:
 
 def _waiting(settings: DatabaseSettings) -> list[tuple[str, int]]:
     database = Database(settings.conninfo, settings.schema, "PostgreSQL")
-    values = {
+    values = _values(settings, database)
+    try:
+        return [(name, shard) for name, shard in database.all(WAITING, values)]
+    finally:
+        database.close()
+
+
+def _values(settings: DatabaseSettings, database: Database) -> dict[str, object]:
+    return {
         "account": settings.account,
         "most": MOST_ATTEMPTS,
         "server": database.server.identifier,
         "timeline": database.server.timeline,
     }
-    try:
-        return [(name, shard) for name, shard in database.all(WAITING, values)]
-    finally:
-        database.close()
 
 
 class PostgresJournal:
@@ -182,7 +186,11 @@ class PostgresJournal:
         The processes that run it know within two seconds; their requests in flight complete. A campaign
         that is held already keeps its first reason.
         """
-        await asyncio.to_thread(self._rows.hold, reason)
+        await asyncio.to_thread(self._rows.hold, reason, at_limit=False)
+
+    async def hold_at_limit(self, reason: str) -> None:
+        """Stop the campaign until `resume_bulk` is given another limit, or `go_on`."""
+        await asyncio.to_thread(self._rows.hold, reason, at_limit=True)
 
     async def go_on(self, *, after_failover: bool = False) -> None:
         """Let the campaign go on, with the shards that were set aside. Starts nothing by itself.
@@ -221,6 +229,10 @@ class PostgresJournal:
     def peek(self) -> StoredJournal:
         """Return the journal for a moment."""
         return self._rows.read_shard(0)
+
+    def raise_limit(self) -> None:
+        """Let the campaign go on, if a limit has stopped it for all processes."""
+        self._rows.raise_limit()
 
     def create_shards(self) -> PostgresShards:
         """Reserve the name of a new campaign in shards."""

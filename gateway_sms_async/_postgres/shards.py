@@ -16,7 +16,7 @@ from ..errors import JournalError, JournalLockedError
 from .campaign import CampaignRows, FoundCampaign
 from .connection import Database
 from .store import ClaimedJournal, NewJournal, Shard, StoredJournal
-from .tables import DELETE, EXCHANGE, LEARNED, PUBLISH, PUBLISH_PLACES, READ_PLACES
+from .tables import EXCHANGE, LEARNED, PUBLISH, PUBLISH_PLACES, PURGE, READ_PLACES
 
 __all__ = ["PostgresShards"]
 
@@ -45,7 +45,11 @@ class _ShardPlace:
 
     def open(self) -> ClaimedJournal:
         """Claim the shard."""
-        return self._shards.rows.claim(self._shard, claims_all=self._shards.claims_all)
+        return self._shards.rows.claim(
+            self._shard,
+            claims_all=self._shards.claims_all,
+            campaign=int(self._shards.campaign),
+        )
 
     def read(self) -> tuple[StoredJournal, bool]:
         """Return the journal as it is now."""
@@ -58,6 +62,9 @@ class _ShardPlace:
     def peek(self) -> StoredJournal:
         """Return the journal for a moment."""
         return self.snapshot()
+
+    def raise_limit(self) -> None:
+        """Do nothing: the limit is that of the campaign."""
 
 
 class _Snapshot(StoredJournal):
@@ -159,8 +166,7 @@ class PostgresShards:
         """Return the positions in the source of the recipients of a shard."""
         database = self._borrow()
         try:
-            found = self.rows.find(database)
-            row = database.one(READ_PLACES, {"campaign": found.id, "shard": shard})
+            row = database.one(READ_PLACES, {"campaign": int(self.campaign), "shard": shard})
         finally:
             self._give_back(database)
         places = array("I")
@@ -173,11 +179,9 @@ class PostgresShards:
         """Return the journal of a shard as it is now."""
         database = self._borrow()
         try:
-            found = self.rows.find(database)
             database.begin_to_read()
-            return _Snapshot(
-                database, Shard(self.rows.text_of(shard), found.id, shard), self._give_back
-            )
+            found = Shard(self.rows.text_of(shard), int(self.campaign), shard)
+            return _Snapshot(database, found, self._give_back)
         except BaseException:
             database.close()
             raise
@@ -222,15 +226,16 @@ class PostgresShards:
         return news if row is None else Shared(*row)
 
     def remove(self) -> None:
-        """Delete the campaign, unless a process runs one of its shards."""
-        database = self.rows.connect()
+        """Delete the campaign, if it is finished and no process runs one of its shards."""
+        database = self._borrow()
         try:
-            found = self.rows.find(database)
-            if found.running:
-                raise JournalLockedError(f"{self}: another process is using this journal")
-            database.one(DELETE, {"campaign": found.id})
+            removed = database.one(PURGE, {"campaign": int(self.campaign)})
         finally:
-            database.close()
+            self._give_back(database)
+        if removed is None:
+            raise JournalLockedError(
+                f"{self}: another process is using this journal, has deleted it, or it is not finished"
+            )
 
     def close(self) -> None:
         """End the transaction of a campaign that was not published: nothing of it stays."""
@@ -242,10 +247,15 @@ class PostgresShards:
         self._close_idle()
 
     def _borrow(self) -> Database:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return self.rows.connect()
+        while True:
+            try:
+                database = self._idle.pop()
+            except IndexError:
+                return self.rows.connect()
+            # The server, or something between, may have ended it meanwhile.
+            if database.answers():
+                return database
+            database.close()
 
     def _give_back(self, database: Database) -> None:
         """Keep a connection for the next one who reads, unless it is broken."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 import zlib
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
@@ -31,6 +33,7 @@ from .tables import (
     RELEASE,
     RENEW,
     SIZE,
+    SUSPECT,
 )
 
 __all__ = ["ClaimedJournal", "NewJournal", "OnlyJournal", "Shard", "StoredJournal"]
@@ -38,6 +41,10 @@ __all__ = ["ClaimedJournal", "NewJournal", "OnlyJournal", "Shard", "StoredJourna
 
 _HEAR_EVERY = 2.0
 """The most seconds until a process knows that its campaign is held."""
+
+
+_PROCESS = uuid.uuid4().hex
+"""Names this process; one that is forked from it has another process id."""
 
 
 class Shard(NamedTuple):
@@ -134,6 +141,7 @@ class ClaimedJournal(StoredJournal):
         self.careful: bool = claim.careful
         self.renew_every = renew_every(lease)
         self._epoch = claim.epoch
+        database.be_quick()
         self._lease = lease
         self._broken = False
 
@@ -312,6 +320,8 @@ def claim(database: Database, shard: Shard, *, owner: str, lease: float, limited
         "lease": lease,
         "all": limited,
         "most": MOST_ATTEMPTS,
+        "suspect": SUSPECT,
+        "worker": f"{_PROCESS} {os.getpid()}",
     }
     # First the locks: only the statements after them see what their last owners have written.
     database.all(LOCK_SHARDS, values)

@@ -36,6 +36,8 @@ __all__ = [
     "MOST_ATTEMPTS",
     "PUBLISH",
     "PUBLISH_PLACES",
+    "PURGE",
+    "RAISE_LIMIT",
     "READ_PLACES",
     "RECIPIENTS",
     "REFUSAL",
@@ -43,6 +45,7 @@ __all__ = [
     "RENEW",
     "SERVER",
     "SIZE",
+    "SUSPECT",
     "TAKE_BACK",
     "VERSION",
     "WAITING",
@@ -50,6 +53,10 @@ __all__ = [
 
 MOST_ATTEMPTS = 5
 """How many processes in a row may die in their first minute at a shard, until it is set aside."""
+
+
+SUSPECT = 2
+"""How many of them, until a process runs nothing beside it."""
 
 
 FORMAT = 1
@@ -70,6 +77,7 @@ CREATE TABLE IF NOT EXISTS {schema}.campaign (
     server text NOT NULL,
     timeline integer NOT NULL,
     held text,
+    held_at_limit boolean NOT NULL DEFAULT false,
     careful boolean NOT NULL DEFAULT false,
     closures bigint NOT NULL DEFAULT 0,
     created timestamptz NOT NULL DEFAULT now()
@@ -83,6 +91,7 @@ CREATE TABLE IF NOT EXISTS {schema}.shard (
     owner_start timestamptz,
     lease_until timestamptz,
     claimed_at timestamptz,
+    worker text,
     attempts integer NOT NULL DEFAULT 0,
     last_number bigint NOT NULL DEFAULT 0,
     finished boolean NOT NULL DEFAULT false,
@@ -91,7 +100,7 @@ CREATE TABLE IF NOT EXISTS {schema}.shard (
 );
 -- `held`: why nothing more is sent, until somebody lets the campaign go on. `careful`, `closures`: what
 -- the processes that run it tell each other. `attempts`: how many processes in a row have died within
--- their first minute at a shard. `finished`: its log ends with that record, too.
+-- their first minute at a shard, `worker` the last one. `finished`: its log ends with that record, too.
 
 -- The shards whose process is alive, as far as the database knows: a killed process has no session any
 -- more, and one on a machine that is gone does not renew its lease. A role that may not see when another
@@ -129,11 +138,15 @@ CREATE TABLE IF NOT EXISTS {schema}.log (
 VERSION: LiteralString = "SELECT max(format) FROM {schema}.format"
 
 # Another backup or clone of the database has another identifier, a standby that took over another
-# timeline.
-SERVER: LiteralString = (
-    "SELECT system_identifier::text, timeline_id, pg_backend_pid(), pg_is_in_recovery() "
-    "FROM pg_control_system(), pg_control_checkpoint()"
-)
+# timeline. That is the one which is written now: the control file has that of the last checkpoint, which a
+# promotion changes only minutes later. A standby writes none, so the function is not called there.
+SERVER: LiteralString = """
+SELECT system_identifier::text,
+    CASE WHEN pg_is_in_recovery() THEN 0
+        ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::integer END,
+    pg_backend_pid(), pg_is_in_recovery()
+FROM pg_control_system()
+"""
 
 # A start
 
@@ -196,6 +209,15 @@ WITH free AS (
     SELECT NOT EXISTS (
         SELECT 1 FROM {schema}.claimed
         WHERE campaign = %(campaign)s AND (%(all)s OR shard = %(shard)s)
+    ) AND NOT EXISTS (
+        -- A shard at which two have died is run alone: else those beside it would be blamed as well.
+        SELECT 1 FROM {schema}.claimed JOIN {schema}.shard AS other USING (campaign, shard)
+        WHERE other.worker = %(worker)s AND (
+            other.attempts > %(suspect)s OR (
+                SELECT attempts >= %(suspect)s FROM {schema}.shard AS this
+                WHERE this.campaign = %(campaign)s AND this.shard = %(shard)s
+            )
+        )
     ) AS is_free
 ),
 others AS (
@@ -210,7 +232,9 @@ mine AS (
         owner_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
         lease_until = clock_timestamp() + %(lease)s * interval '1 second',
         claimed_at = clock_timestamp(),
-        attempts = attempts + 1
+        -- A process that claims it again has not died, but lost its connection.
+        attempts = CASE WHEN worker = %(worker)s THEN attempts ELSE attempts + 1 END,
+        worker = %(worker)s
     FROM free
     WHERE is_free AND campaign = %(campaign)s AND shard = %(shard)s
     RETURNING epoch, last_number
@@ -252,6 +276,14 @@ WHERE campaign = %(campaign)s AND shard = %(shard)s AND epoch = %(epoch)s
 
 DELETE: LiteralString = "DELETE FROM {schema}.campaign WHERE id = %(campaign)s RETURNING 1"
 
+# Only a campaign that is finished, and that nobody runs.
+PURGE: LiteralString = """
+DELETE FROM {schema}.campaign WHERE id = %(campaign)s
+    AND NOT EXISTS (SELECT 1 FROM {schema}.shard WHERE campaign = id AND NOT finished)
+    AND NOT EXISTS (SELECT 1 FROM {schema}.claimed WHERE campaign = id)
+RETURNING 1
+"""
+
 # What the processes that run a campaign tell each other, and what they are told
 
 EXCHANGE: LiteralString = """
@@ -261,11 +293,17 @@ WHERE id = %(campaign)s
 
 LEARNED: LiteralString = "SELECT careful, closures FROM {schema}.campaign WHERE id = %(campaign)s"
 
-HOLD: LiteralString = (
-    "UPDATE {schema}.campaign SET held = coalesce(held, %(reason)s) WHERE id = %(campaign)s"
-)
+# The first reason stays, unless it was a limit: a new limit would undo that.
+HOLD: LiteralString = """
+UPDATE {schema}.campaign SET held = %(reason)s, held_at_limit = %(at_limit)s
+WHERE id = %(campaign)s AND (held IS NULL OR held_at_limit)
+"""
 
 GO_ON: LiteralString = "UPDATE {schema}.campaign SET held = NULL WHERE id = %(campaign)s"
+
+RAISE_LIMIT: LiteralString = (
+    "UPDATE {schema}.campaign SET held = NULL WHERE id = %(campaign)s AND held_at_limit"
+)
 
 TAKE_BACK: LiteralString = (
     "UPDATE {schema}.shard SET attempts = 0 WHERE campaign = %(campaign)s AND attempts >= %(most)s"
@@ -280,7 +318,10 @@ WHERE id = %(campaign)s
 # What is read
 
 LISTED: LiteralString = """
-SELECT name, CASE WHEN NOT bool_and(finished) THEN held END, count(*), count(*) FILTER (WHERE finished),
+SELECT name, CASE WHEN bool_and(finished) THEN NULL
+        WHEN server <> %(server)s OR timeline <> %(timeline)s THEN
+            'the database is a copy, or a standby has taken over; see Campaigns.go_on'
+        ELSE held END, count(*), count(*) FILTER (WHERE finished),
     count(*) FILTER (WHERE claimed.shard IS NOT NULL),
     count(*) FILTER (WHERE NOT finished AND claimed.shard IS NULL AND attempts >= %(most)s)
 FROM {schema}.campaign JOIN {schema}.shard ON shard.campaign = id

@@ -94,11 +94,11 @@ def go_on(
 def _journals(address: str, schema: str) -> PostgresJournals:
     if not is_address(address):
         raise ValueError("the address of a database is postgresql://host/database")
-    return PostgresJournals(address.partition("#")[0], schema=schema)
+    return PostgresJournals(address.rpartition("#")[0] or address, schema=schema)
 
 
 def _journal(journal: str, schema: str) -> PostgresJournal:
-    name = journal.partition("#")[2]
-    if not is_address(journal) or not name:
+    address, _, name = journal.rpartition("#")
+    if not is_address(address) or not name:
         raise ValueError("the address of a campaign is postgresql://host/database#NAME")
-    return _journals(journal, schema)[name]
+    return PostgresJournals(address, schema=schema)[name]

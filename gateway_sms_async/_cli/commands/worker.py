@@ -34,10 +34,10 @@ def worker(
     Needs the extra procrastinate. The tables are created unless they are there. The first Ctrl-C stops
     taking shards, and lets requests in flight complete; others continue the shards.
 
-    Exit codes: 0 stopped; 1 the database cannot be used; 2 wrong usage.
+    Exit codes: 130 and 143 stopped by Ctrl-C or SIGTERM; 1 the database cannot be used; 2 wrong usage.
     """
-    if not is_address(postgres):
-        raise ValueError("the address of a database is postgresql://host/database")
+    if not is_address(postgres) or "#" in postgres:
+        raise ValueError("the address of a database is postgresql://host/database, without a name")
     if shards_at_once < 1:
         raise ValueError("--shards-at-once is at least 1")
     run = WorkerRun(
