@@ -23,7 +23,11 @@ from ._shards.runner import ShardLimits
 from ._shards.splitting import SourceFailedError
 from ._shards.store import check_shards, new_store, open_store
 
-__all__ = ["BulkSender"]
+__all__ = ["BulkSender", "NoSuchShardError"]
+
+
+class NoSuchShardError(LookupError):
+    """The campaign has no shard of this number."""
 
 
 class BulkSender:
@@ -175,19 +179,19 @@ class BulkSender:
     ) -> Receipt:
         """Run one shard of a campaign, or all of one that has only one journal; return its receipt.
 
-        Raises IndexError if there is no such shard.
+        Raises NoSuchShardError if there is no such shard.
         """
         sessions = self._sessions()
         store = await open_store(journal)
         if store is None:
             if shard:
-                raise IndexError(f"{journal}: this campaign has no shard {shard}")
+                raise NoSuchShardError(f"{journal}: this campaign has no shard {shard}")
             return await self.resume(
                 journal, max_cost=None, max_recipients=None, on_progress=None, stop=stop
             )
         if not 0 <= shard < store.shards:
             await on_disk(store, store.close)
-            raise IndexError(f"{journal}: this campaign has no shard {shard}")
+            raise NoSuchShardError(f"{journal}: this campaign has no shard {shard}")
         return await self._core.run(
             OneShard(
                 store,

@@ -75,8 +75,12 @@ def _leave_running(task: asyncio.Task[Any]) -> None:
         getattr(task.get_coro(), "__qualname__", "a task"),
         _CANCELLATIONS,
     )
-    # Whatever it raises later concerns no caller any more.
-    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    _drop_error(task)
+
+
+def _drop_error(future: asyncio.Future[Any]) -> None:
+    """Whatever it raises, now or later, concerns no caller any more."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 _PATIENCE = 5.0
@@ -102,6 +106,7 @@ async def wait_shielded(future: asyncio.Future[T]) -> T:
                 cancelled = error
                 deadline = deadline or loop.time() + _PATIENCE
     if cancelled is not None:
+        _drop_error(future)
         raise cancelled
     return future.result()
 

@@ -599,3 +599,28 @@ async def test_a_session_that_was_idle_for_too_long_changes_nothing(
     receipt = await gateway.resume_bulk(journals["spring"])
     assert receipt.complete
     assert simulator.ledger == dict.fromkeys(numbers(400), 1)
+
+
+@pytest.mark.timeout(90)
+async def test_a_database_that_does_not_answer_keeps_nobody_from_leaving(
+    simulator: Simulator,
+) -> None:
+    simulator.latency = 0.1
+    with started("postgres") as paused:
+        assert isinstance(paused, PostgresServer)
+        journals = PostgresJournals(paused.url)
+        await journals.install()
+        async with process(simulator, lambda: journals, run=False) as worker:
+            assert await worker.start("spring", numbers(900), shards=2, **SMALL)
+            running = asyncio.create_task(worker.run_shard("spring", 0))
+            async with asyncio.timeout(15):
+                while not sent(simulator):
+                    await asyncio.sleep(0.01)
+            paused.pause()
+        with suppress(JournalError):
+            assert await asyncio.wait_for(running, 60) in {"stopped", "lost"}
+        paused.go_on()
+        simulator.latency = 0.0
+        async with process(simulator, lambda: journals) as campaigns:
+            assert (await until(campaigns, "complete")).progress.accepted == 900
+    assert simulator.ledger == dict.fromkeys(numbers(900), 1)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection
 from contextlib import suppress
 
+from .._bulk import NoSuchShardError
 from .._cancellation import drain
 from .._client import GatewayClient, bulk_of
 from .._receipt import Receipt
@@ -26,7 +27,7 @@ __all__ = ["ShardWorker"]
 
 
 _ENDS: dict[type[Exception], ShardEnd] = {
-    IndexError: "unknown",
+    NoSuchShardError: "unknown",
     JournalLockedError: "taken",
     JournalHeldError: "stopped",
     JournalLostError: "lost",

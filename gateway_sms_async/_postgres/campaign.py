@@ -222,6 +222,7 @@ class CampaignRows:
 
     def insert(self, database: Database, *, shards: int) -> int:
         """Begin the transaction of a new campaign, and return its id."""
+        database.be_patient()
         database.begin()
         if database.one(LOCK_NAME, self._lock) != (True,):
             raise JournalLockedError(f"{self}: another process is using this journal")

@@ -17,7 +17,6 @@ __all__ = ["Database", "Server"]
 # Seconds. Without a limit, a partition would hang.
 _TO_CONNECT = 10
 _TO_ANSWER = 60
-_FROM_NOW_ON = 10
 
 
 class Server(NamedTuple):
@@ -97,6 +96,7 @@ class Database:
 
     def install(self) -> None:
         """Create the tables, unless they are there. Raises JournalError for newer ones."""
+        self.be_patient()
         with self._explained(), self._opened.transaction():
             self._opened.execute(self._sql(_LOCK_INSTALL))
             found = self._opened.execute(_FIND_SCHEMA, {"schema": self._schema}).fetchone()
@@ -137,9 +137,9 @@ class Database:
         with self._explained():
             self._opened.execute(self._sql(statement).format(**self._named), values)
 
-    def be_quick(self) -> None:
-        """From now on, wait only as long as somebody who wants to leave may have to wait."""
-        self._opened.patience = _FROM_NOW_ON
+    def be_patient(self) -> None:
+        """From now on, wait longer for an answer: a whole list is made durable."""
+        self._opened.patience = _TO_ANSWER
 
     def begin(self) -> None:
         """Begin a transaction, which ends with `commit` or with the connection."""

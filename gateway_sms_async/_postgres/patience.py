@@ -21,7 +21,7 @@ _INTERVAL = 0.1
 class PatientConnection(psycopg.Connection[tuple[Any, ...]]):
     """Waits `patience` seconds for each answer, then raises an error and is of no more use."""
 
-    patience: float = 60.0
+    patience: float = 10.0
 
     def wait(self, gen: PQGen[T], interval: float = _INTERVAL, timeout: float | None = None) -> T:
         """Wait for the end of an operation. Called by psycopg."""

@@ -100,7 +100,6 @@ class PostgresShards:
         self._count = 0 if found is None else found.shards
         self._total = 0 if found is None else found.total
         self._new: tuple[Database, int] | None = None
-        self._exchange: Database | None = None
         # Connections to read with: to connect takes longer than to read a journal.
         self._idle: list[Database] = []
         self._folder: Path | None = None
@@ -207,21 +206,14 @@ class PostgresShards:
 
     def exchange(self, news: Shared) -> Shared:
         """Tell all processes that run shards what is new here, and return what all know together."""
-        if self._exchange is None:
-            self._exchange = self.rows.connect()
-        values = {
-            "campaign": int(self.campaign),
-            "careful": news.careful,
-            "closures": news.closures,
-        }
+        values = {"campaign": int(self.campaign), **news._asdict()}
+        database = self._borrow()
         try:
             if news.closures or news.careful:
-                self._exchange.run(EXCHANGE, values)
-            row = self._exchange.one(LEARNED, values)
-        except JournalError:
-            self._exchange.close()
-            self._exchange = None
-            raise
+                database.run(EXCHANGE, values)
+            row = database.one(LEARNED, values)
+        finally:
+            self._give_back(database)
         # A campaign that was purged meanwhile has nothing to tell.
         return news if row is None else Shared(*row)
 
@@ -241,9 +233,6 @@ class PostgresShards:
         """End the transaction of a campaign that was not published: nothing of it stays."""
         self._closed = True
         self._end_writing()
-        if self._exchange is not None:
-            self._exchange.close()
-            self._exchange = None
         self._close_idle()
 
     def _borrow(self) -> Database:

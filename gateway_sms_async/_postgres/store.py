@@ -141,7 +141,6 @@ class ClaimedJournal(StoredJournal):
         self.careful: bool = claim.careful
         self.renew_every = renew_every(lease)
         self._epoch = claim.epoch
-        database.be_quick()
         self._lease = lease
         self._broken = False
 

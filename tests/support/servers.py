@@ -113,6 +113,30 @@ class PostgresServer:
         self._run("pg_ctl", "-w", "-o", options, "-l", str(self._folder / "log"), "start")
         self._is_running = True
 
+    def standby(self, folder: Path) -> PostgresServer:
+        """Start a standby of this server."""
+        copy = PostgresServer(folder)
+        if self._as_user:
+            shutil.chown(folder, "postgres")
+        copied = [
+            "-R",
+            "-D",
+            str(copy._data),
+            "-h",
+            str(self._folder),
+            "-U",
+            "postgres",
+            "-c",
+            "fast",
+        ]
+        copy._command("pg_basebackup", *copied)
+        copy.start()
+        return copy
+
+    def promote(self) -> None:
+        """Make a standby the primary."""
+        self._run("pg_ctl", "-w", "promote")
+
     def pause(self) -> None:
         """Let no process of the server go on."""
         self._send_signal(signal.SIGSTOP)
@@ -132,7 +156,10 @@ class PostgresServer:
             os.kill(process, number)
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [*self._as_user, self._programs[program], "-D", str(self._data), *arguments]
+        self._command(program, "-D", str(self._data), *arguments)
+
+    def _command(self, program: str, *arguments: str) -> None:
+        command = [*self._as_user, self._programs[program], *arguments]
         # Not into a pipe: the server would keep it open.
         with (self._folder / "output").open("ab") as output:
             subprocess.run(command, cwd="/", stdout=output, stderr=output, check=True)
@@ -143,7 +170,8 @@ def postgres_programs() -> dict[str, str]:
     # Debian does not put them into the path.
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
-    found = {program: shutil.which(program, path=path) for program in ("initdb", "pg_ctl")}
+    programs = ("initdb", "pg_ctl", "pg_basebackup")
+    found = {program: shutil.which(program, path=path) for program in programs}
     return {program: at for program, at in found.items() if at is not None}
 
 
