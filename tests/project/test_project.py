@@ -132,6 +132,7 @@ def test_the_sdist_holds_the_whole_checkout_and_nothing_else(tmp_path: Path) -> 
             ".svg",
             ".txt",
             ".typed",
+            ".yaml",
             ".yml",
         ) - {"benchmarks/results.json"}
 
