@@ -70,12 +70,12 @@ async def test_an_intent_that_was_cut_off_is_taken_back(
     intents = 0
     commit = Store.commit
 
-    def slow(self: Store, values: Sequence[bytes]) -> None:
+    def slow(self: Store, values: Sequence[bytes], *, finished: bool) -> None:
         nonlocal intents
         intents += sum(isinstance(decode(value), AppendIntent) for value in values)
         if intents > 1:
             time.sleep(0.05)
-        commit(self, values)
+        commit(self, values, finished=finished)
 
     def plan(request: RecordedRequest) -> Fault | None:
         if request.operation == "append":
@@ -139,11 +139,11 @@ async def test_a_plain_send_that_was_stopped_before_it_left_is_sent_by_a_resume(
     commit, stop = Store.commit, asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def slow(self: Store, values: Sequence[bytes]) -> None:
+    def slow(self: Store, values: Sequence[bytes], *, finished: bool) -> None:
         if any(isinstance(decode(value), SingleSendIntent) for value in values):
             loop.call_soon_threadsafe(stop.set)
             time.sleep(0.05)
-        commit(self, values)
+        commit(self, values, finished=finished)
 
     async with Simulator(dialect=Dialect(empty_close=False)) as simulator:
         monkeypatch.setattr(Store, "commit", slow)

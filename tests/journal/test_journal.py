@@ -747,13 +747,13 @@ async def test_every_write_failing(
     passed = 0
     nth = 0
 
-    def failing(store: Store, *args: Any) -> Any:
+    def failing(store: Store, *args: Any, **more: Any) -> Any:
         nonlocal passed
         passed += 1
         with _connection.explained(store.path):
             if passed == nth and not after:
                 raise sqlite3.OperationalError("disk I/O error")
-            done = original(store, *args)
+            done = original(store, *args, **more)
             if passed == nth:
                 raise sqlite3.OperationalError("disk I/O error")
             return done
