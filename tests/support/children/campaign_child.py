@@ -15,7 +15,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 import traceback
@@ -39,8 +38,8 @@ from gateway_sms_async._shards.spool import Spool
 from gateway_sms_async.postgres import PostgresJournals
 from gateway_sms_async.testing import Simulator
 
-from ...support.paths import ROOT
 from ...support.policy import QUICK
+from .forking import ForkServer
 
 
 @dataclass(kw_only=True)
@@ -102,38 +101,18 @@ class Ended:
         return self.signal == signal.SIGKILL
 
 
-class Zygote:
-    """The process that forks the children; usable from any event loop."""
+class Zygote(ForkServer):
+    """The process that forks the children."""
 
     def __init__(self, *, unfenced: bool = False) -> None:
         """With `unfenced`, its children write to a database also without a claim."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.children.campaign_child"],
-            cwd=ROOT,
-            env=os.environ | ({"UNFENCED": "1"} if unfenced else {}),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        super().__init__("campaign_child", unfenced=unfenced)
 
     async def run(self, *children: Child) -> list[Ended]:
         """Run children at the same time, and wait until they have ended."""
         line = json.dumps([asdict(child) for child in children])
-        answer = await asyncio.to_thread(self._request, line)
+        answer = await asyncio.to_thread(self.request, line)
         return [Ended(**one) for one in json.loads(answer)]
-
-    def close(self) -> None:
-        with self._process:
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-            self._process.wait(10)
-
-    def _request(self, line: str) -> str:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-        return self._process.stdout.readline()
 
 
 # --- in the child ------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ import gc
 import json
 import os
 import signal
-import subprocess
 import sys
 import traceback
 from contextlib import suppress
@@ -23,9 +22,9 @@ from gateway_sms_async._postgres import store
 from gateway_sms_async.postgres import PostgresJournals
 from gateway_sms_async.testing import Simulator
 
-from ...support.paths import ROOT
 from ...support.policy import QUICK
 from .campaign_child import UNFENCED
+from .forking import ForkServer
 
 
 @dataclass(kw_only=True)
@@ -40,35 +39,15 @@ class Worker:
     at_once: int = 1
 
 
-class Workers:
+class Workers(ForkServer):
     """The process that forks the workers."""
 
     def __init__(self, *, unfenced: bool = False) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.children.shard_worker"],
-            cwd=ROOT,
-            env=os.environ | ({"UNFENCED": "1"} if unfenced else {}),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        super().__init__("shard_worker", unfenced=unfenced)
 
     async def start(self, worker: Worker) -> int:
         """Start a worker; return its process id."""
-        return int(await asyncio.to_thread(self._request, json.dumps(asdict(worker))))
-
-    def close(self) -> None:
-        with self._process:
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-            self._process.wait(10)
-
-    def _request(self, line: str) -> str:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-        return self._process.stdout.readline()
+        return int(await asyncio.to_thread(self.request, json.dumps(asdict(worker))))
 
 
 # --- in the worker -----------------------------------------------------------------------------
