@@ -624,3 +624,18 @@ async def test_a_database_that_does_not_answer_keeps_nobody_from_leaving(
         async with process(simulator, lambda: journals) as campaigns:
             assert (await until(campaigns, "complete")).progress.accepted == 900
     assert simulator.ledger == dict.fromkeys(numbers(900), 1)
+
+
+async def test_a_damaged_shard_shows_in_the_status(
+    simulator: Simulator, journals: PostgresJournals
+) -> None:
+    async with process(simulator, lambda: journals, run=False) as web:
+        assert await web.start("spring", numbers(30), shards=2, **SMALL)
+        with psycopg.connect(journals._settings.conninfo) as connection:
+            statement = sql.SQL("UPDATE {}.meta SET value = 'damaged' WHERE shard = 1")
+            connection.execute(statement.format(sql.Identifier(journals._settings.schema)))
+        async with asyncio.timeout(15):
+            while "damaged" not in str((status := web.status("spring")) and status.reason):
+                await asyncio.sleep(0.05)
+        with pytest.raises(JournalError, match="damaged"):
+            await web.run_shard("spring", 0)

@@ -93,9 +93,11 @@ class Statuses:
         """
         progress = self._status.get(name, CampaignStatus()).progress
         unfinished: int | None = None
-        with suppress(JournalError):
+        try:
             state = await read_state(self._shelf.place(name))
             progress, unfinished = state.progress, len(state.unfinished)
+        except JournalError as error:
+            reason = str(error)
         self._status[name] = CampaignStatus(reason=reason, progress=progress)
         return unfinished
 
