@@ -14,7 +14,7 @@ from gateway_sms_async import Campaigns, GatewayClient, SharedRate
 from gateway_sms_async.postgres import PostgresJournals
 
 DATABASE = os.environ["DATABASE_URL"]
-EVERY = 60.0  # seconds between two looks for shards that nobody runs
+EVERY = 60.0  # seconds between two looks for free shards
 
 app = Celery("celery_campaigns")
 app.conf.beat_schedule = {"reconcile": {"task": "celery_campaigns.reconcile", "schedule": EVERY}}
@@ -44,7 +44,7 @@ def run_shard(name: str, shard: int) -> str:
 
 @app.task
 def reconcile() -> None:
-    """Queue the shards that nobody runs: new ones, and those whose worker has died."""
+    """Queue the free shards: new ones, and those whose worker has died."""
     for name, shard in runner.run(campaigns.waiting()):
-        # What waits for longer than that was queued again.
+        # After that time it is queued again.
         run_shard.apply_async((name, shard), expires=EVERY)

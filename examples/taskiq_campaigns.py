@@ -41,6 +41,6 @@ async def run_shard(name: str, shard: int) -> str:
 
 @broker.task(schedule=[{"cron": "* * * * *"}])
 async def reconcile() -> None:
-    """Queue the shards that nobody runs: new ones, and those whose worker has died."""
+    """Queue the free shards: new ones, and those whose worker has died."""
     for name, shard in await campaigns.waiting():
         await run_shard.kiq(name, shard)

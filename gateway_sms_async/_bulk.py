@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from ._arguments import check_count
+from ._campaign.campaign import Campaign
 from ._campaign.resume import checked_limits, load_campaign
 from ._campaign.start import CampaignSettings, check_total, new_campaign
 from ._core import ClientCore
@@ -84,15 +85,7 @@ class BulkSender:
                 ),
                 stop,
             )
-        campaign = await new_campaign(
-            self._sessions()(),
-            source,
-            settings,
-            base_url=self._base_url,
-            journal=journal,
-            on_progress=on_progress,
-            total=total,
-        )
+        campaign = await self._new_campaign(source, settings, journal, on_progress, total)
         return await self._core.run(campaign, stop)
 
     async def publish(
@@ -109,15 +102,7 @@ class BulkSender:
         Raises what the source raises.
         """
         if not check_shards(shards, journal):
-            campaign = await new_campaign(
-                self._sessions()(),
-                source,
-                settings,
-                base_url=self._base_url,
-                journal=journal,
-                on_progress=None,
-                total=total,
-            )
+            campaign = await self._new_campaign(source, settings, journal, None, total)
             await campaign.publish()
             return
         check_total(total)
@@ -201,6 +186,25 @@ class BulkSender:
                 concurrency=self._concurrency,
             ),
             stop,
+        )
+
+    async def _new_campaign(
+        self,
+        source: Source,
+        settings: CampaignSettings,
+        journal: JournalLike | None,
+        on_progress: Callable[[Progress], object] | None,
+        total: int | None,
+    ) -> Campaign:
+        """Return a new campaign with one journal, or with none."""
+        return await new_campaign(
+            self._sessions()(),
+            source,
+            settings,
+            base_url=self._base_url,
+            journal=journal,
+            on_progress=on_progress,
+            total=total,
         )
 
     def _sessions(self) -> Callable[[], Session]:

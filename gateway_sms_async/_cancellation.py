@@ -79,7 +79,7 @@ def _leave_running(task: asyncio.Task[Any]) -> None:
 
 
 def _drop_error(future: asyncio.Future[Any]) -> None:
-    """Whatever it raises, now or later, concerns no caller any more."""
+    """Retrieve its error, now or later, because no caller does."""
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 

@@ -385,7 +385,7 @@ class GatewayClient:
 
         Raises ValueError or TypeError for a limit that cannot be used; JournalError if the journal
         cannot be used or belongs to another base URL, among them JournalHeldError for a campaign that
-        was stopped until somebody lets it go on; and BulkSendError as `send_bulk` does.
+        was stopped until it is let go on; and BulkSendError as `send_bulk` does.
         """
         check_stop(stop)
         return await self._bulk.resume(

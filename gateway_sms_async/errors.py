@@ -282,7 +282,7 @@ class JournalLostError(JournalError):
 
 
 class JournalHeldError(JournalError):
-    """The campaign was stopped, or a shard of it was given up, until somebody lets it go on.
+    """The campaign was stopped, or a shard of it was given up, until it is let go on.
 
     `reason` says why. `Campaigns.go_on` lets it continue. Nothing was sent.
     """

@@ -1,7 +1,7 @@
 """Campaigns on the workers of Procrastinate, a queue in PostgreSQL. Needs the extra `procrastinate`.
 
-The queue only says who does what next. That nobody is texted twice depends on the journals alone, so it
-may be emptied, or an entry may be run twice or by two workers: one of them returns "taken".
+The queue only says which worker does what next. The journals alone keep a recipient from being texted
+twice, so the queue may be emptied, or an entry may be run twice or by two workers: one of them returns "taken".
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
 from ._background.campaigns import Campaigns
 from ._background.status import ShardEnd
+from .errors import JournalError
 
 __all__ = ["RECONCILE", "RUN_SHARD", "add_tasks", "install_queue", "wake_workers"]
 
@@ -23,7 +24,7 @@ RUN_SHARD = "gateway_sms.run_shard"
 
 
 RECONCILE = "gateway_sms.reconcile"
-"""The name of the periodic task that finds shards that nobody runs."""
+"""The name of the periodic task that finds free shards."""
 
 
 _logger = logging.getLogger("gateway_sms_async")
@@ -51,7 +52,7 @@ def add_tasks(
       database if there is more than one machine. It is called in each task.
     - `queue`: where the tasks are, one for each account. A worker needs `concurrency=2` to run two shards side by side, and a
       process that only starts campaigns registers the tasks, too.
-    - `every`: how often, in the form of cron, a worker looks for shards that nobody runs. So a new
+    - `every`: how often, in the form of cron, a worker looks for free shards. So a new
       campaign begins, and one whose worker has died continues, within that time, or at once after
       `wake_workers`.
 
@@ -61,9 +62,13 @@ def add_tasks(
 
     @app.task(name=RUN_SHARD, queue=queue)
     async def run_shard(name: str, shard: int) -> ShardEnd:
-        _logger.info("campaign %s: shard %d begins", name, shard + 1)
-        end = await campaigns().run_shard(name, shard)
-        _logger.info("campaign %s: shard %d: %s", name, shard + 1, end)
+        _logger.info("campaign %s, shard %d: begins", name, shard + 1)
+        try:
+            end = await campaigns().run_shard(name, shard)
+        except JournalError as error:
+            _logger.error("campaign %s, shard %d: %s", name, shard + 1, error)  # noqa: TRY400
+            raise
+        _logger.info("campaign %s, shard %d: %s", name, shard + 1, end)
         if end in {"complete", "finished"}:
             # With a limit, the next shard waits for the end of this one.
             await defer_waiting()
@@ -72,7 +77,11 @@ def add_tasks(
     @app.periodic(cron=every)
     @app.task(name=RECONCILE, queue=queue, queueing_lock=f"{RECONCILE} {queue}")
     async def reconcile(timestamp: int) -> None:  # noqa: ARG001
-        await defer_waiting()
+        try:
+            await defer_waiting()
+        except JournalError as error:
+            _logger.error("campaigns: %s", error)  # noqa: TRY400
+            raise
 
     async def defer_waiting() -> None:
         for name, shard in await campaigns().waiting():
@@ -98,7 +107,7 @@ async def install_queue(app: App) -> None:
 
 
 async def wake_workers(app: App) -> None:
-    """Let a worker look at once for shards that nobody runs, as after `Campaigns.start`.
+    """Let a worker look at once for free shards, as after `Campaigns.start`.
 
     ```python
     if await campaigns.start("spring", recipients, sender="ACME", body="Ciao", shards=16):

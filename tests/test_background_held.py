@@ -23,7 +23,9 @@ from gateway_sms_async import (
     purge_journal,
     read_journal,
 )
+from gateway_sms_async._background import campaigns
 from gateway_sms_async._postgres import store
+from gateway_sms_async._shards.runner import ShardRunner
 from gateway_sms_async._shards.shared import Shared
 from gateway_sms_async.postgres import PostgresJournals
 from gateway_sms_async.testing import Fault, Simulator
@@ -639,3 +641,59 @@ async def test_a_damaged_shard_shows_in_the_status(
                 await asyncio.sleep(0.05)
         with pytest.raises(JournalError, match="damaged"):
             await web.run_shard("spring", 0)
+
+
+# --- what reading it once more has found ---------------------------------------------------------
+
+
+async def test_a_stop_right_after_the_list_was_written(
+    simulator: Simulator, where: Where, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call that writes it has not returned yet, and others see the campaign already."""
+    publish = campaigns.publish
+    written, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(*args: Any, **more: Any) -> None:
+        await publish(*args, **more)
+        written.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(campaigns, "publish", slowly)
+    async with process(simulator, where, run=False) as web:
+        starting = asyncio.create_task(web.start("spring", numbers(9), **SMALL))
+        await written.wait()
+        await web.stop("spring")
+        await asyncio.sleep(1.2)  # a look at the shelf
+        go_on.set()
+        assert await starting
+        assert (await until(web, "stopped")).reason == "stopped on request"
+        await web.go_on("spring")
+        assert await web.run_shard("spring", 0) == "complete"
+        assert (await until(web, "complete")).progress.accepted == 9
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_a_worker_that_cannot_note_a_doubt_says_so_but_is_cancelled_all_the_same(
+    simulator: Simulator,
+    journals: PostgresJournals,
+    monkeypatch: pytest.MonkeyPatch,
+    cancelled: bool,
+) -> None:
+    async def fails(self: ShardRunner) -> JournalError:
+        return JournalError("the doubt could not be noted")
+
+    monkeypatch.setattr(ShardRunner, "_end", fails)
+    simulator.latency = 0.05
+    async with process(simulator, lambda: journals, run=False) as worker:
+        assert await worker.start("spring", numbers(90), shards=2, **SMALL)
+        running = asyncio.create_task(worker.run_shard("spring", 0))
+        if cancelled:
+            async with asyncio.timeout(15):
+                while not simulator.requests:
+                    await asyncio.sleep(0.01)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+        else:
+            with pytest.raises(JournalError, match="could not be noted"):
+                await running

@@ -6,7 +6,6 @@ Runs the tasks. What is sent, and how often, is decided by the client.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Coroutine, Sized
 from contextlib import suppress
 from functools import partial
@@ -21,31 +20,21 @@ from .._postgres.journals import PostgresJournals
 from .._receipt import Receipt
 from .._recipients.recipient import Recipients
 from .._shards.reading import read_journal
-from .._transaction.results import shortfall
 from ..errors import (
     BulkSendError,
     GatewayError,
     JournalError,
     JournalExistsError,
-    JournalHeldError,
     JournalLockedError,
 )
 from .publishing import publish
+from .runs import LOOK_AGAIN, CampaignRuns, is_set_within
 from .shelf import shelf_of
 from .status import CampaignOptions, CampaignStatus, ShardEnd
 from .statuses import Statuses
 from .worker import ShardWorker
 
 __all__ = ["Campaigns"]
-
-_RETRY_EVERY = 1.0
-"""Seconds between attempts to open a journal that another process has locked, and between looks for
-campaigns that other processes have started."""
-
-
-_REST = 10
-"""How much longer a process rests between two looks at another one's journal than a look takes."""
-
 
 _LOOK_EVERY = 0.1
 """Seconds between looks whether another process has read the list of its campaign."""
@@ -56,9 +45,6 @@ _LEAVING = 2 * GRACE_PERIOD
 
 
 _ON_REQUEST = "stopped on request"
-
-
-_logger = logging.getLogger("gateway_sms_async")
 
 
 class Campaigns:
@@ -101,16 +87,16 @@ class Campaigns:
     ) -> None:
         self._gateway = gateway
         self._shelf = shelf_of(folder)
-        self._runs = check_flag("run", run)
+        self._sends = check_flag("run", run)
         self._stop = asyncio.Event()
         self._stops: dict[str, asyncio.Event] = {}
         # Why a campaign is not sent, as far as that is known here.
         self._held: dict[str, str] = {}
         self._statuses = Statuses(self._shelf)
         self._tasks: dict[str, asyncio.Task[BaseException | None]] = {}
-        self._followed: set[str] = set()
         self._watch: asyncio.Task[None] | None = None
         self._worker = ShardWorker(gateway, self._shelf)
+        self._runs = CampaignRuns(gateway, self._shelf, self._statuses, self._worker)
 
     async def start(
         self,
@@ -132,23 +118,23 @@ class Campaigns:
         If the call is cancelled, its campaign continues.
 
         Raises ValueError or TypeError for what `send_bulk` refuses and for a name that is not 1 to
-        64 letters, digits, "-" or "_"; a GatewayError if the journal cannot be kept: then nothing
+        64 letters, digits, "-" or "_" (in a database: 1 to 200 characters); a GatewayError if the journal cannot be kept: then nothing
         was sent.
         """
         self._shelf.check_name(name)
-        if self._is_running(name) and name not in self._followed:
+        if self._is_running(name) and name not in self._runs.followed:
             return False
         if await self._shelf.exists(name):
             self._take_up(name)
             return False
-        if name in self._followed:
+        if name in self._runs.followed:
             await self._end_following(name)
         if self._is_running(name):
             return False  # another call of this process has begun it meanwhile
         await self._shelf.clear(name)
         if isinstance(recipients, Sized):
             keywords.setdefault("total", len(recipients))
-        if not self._runs:
+        if not self._sends:
             place = self._shelf.place(name)
             writing = publish(
                 self._gateway, place, recipients, sender=sender, body=body, **keywords
@@ -234,7 +220,7 @@ class Campaigns:
                 print(name, shard, await worker.run_shard(name, shard))
         ```
 
-        May be called by any worker at any time, and any number of times: who comes second returns
+        May be called by any worker at any time, and any number of times: the second one returns
         "taken". So a queue may lose this call, or repeat it. A campaign with one journal has one shard,
         0. Setting `stop` ends it, and so does leaving this object.
 
@@ -303,7 +289,7 @@ class Campaigns:
         failure = await asyncio.shield(self._write_in_task(name, writing))
         if isinstance(failure, JournalExistsError | JournalLockedError):
             while await self._shelf.is_being_read(name):
-                if await _is_set_within(_LOOK_EVERY, self._stop):
+                if await is_set_within(_LOOK_EVERY, self._stop):
                     break
         is_kept = await self._is_kept(name)
         if is_kept and self._watch is not None:
@@ -335,40 +321,7 @@ class Campaigns:
     ) -> asyncio.Task[BaseException | None]:
         """Run a campaign in a task, which returns the error that it failed with, or None."""
         self._statuses.begin(name)
-
-        async def run() -> BaseException | None:
-            try:
-                receipt = await sending
-            except BulkSendError as error:
-                self._statuses.end(name, "stopped", error.reason, error.receipt)
-                await self._worker.hold_for(name, error)
-                return error
-            except JournalHeldError as error:
-                self._statuses.end(name, "stopped", error.reason)
-                return error
-            except Exception as error:
-                if not isinstance(error, GatewayError | ValueError | TypeError):
-                    _logger.exception("campaign %s", name)
-                self._statuses.end(name, "stopped", str(error))
-                return error
-            except asyncio.CancelledError:
-                self._statuses.end(name, "stopped", "cancelled")
-                raise
-            except BaseException as error:
-                _logger.exception("campaign %s", name)
-                self._statuses.end(name, "stopped", f"{type(error).__name__} was raised")
-                raise
-            else:
-                if receipt.complete:
-                    self._statuses.end(name, "complete", None, receipt)
-                else:
-                    # It ended in an earlier process, and another resume would change nothing.
-                    self._statuses.end(name, "stopped", shortfall(receipt), receipt)
-                return None
-            finally:
-                await self._forget_unpublished(name)
-
-        task = self._tasks[name] = asyncio.create_task(run())
+        task = self._tasks[name] = asyncio.create_task(self._runs.run(name, sending))
         return task
 
     async def _is_begun_here(self, name: str, task: asyncio.Task[BaseException | None]) -> bool:
@@ -376,7 +329,7 @@ class Campaigns:
         failure = GatewayError("it was cancelled") if task.cancelled() else task.result()
         if isinstance(failure, JournalLockedError):
             while await self._shelf.is_being_read(name):
-                if await _is_set_within(_LOOK_EVERY, self._stop):
+                if await is_set_within(_LOOK_EVERY, self._stop):
                     break
         if isinstance(failure, BulkSendError) and failure.resumable:
             return True  # also if the shelf cannot be looked at any more
@@ -405,15 +358,20 @@ class Campaigns:
 
     def _continue(self, name: str) -> None:
         stop = self._new_stop(name)
-        self._run(name, self._resume(name, stop) if self._runs else self._follow(name, stop))
+        if self._sends:
+            self._run(name, self._runs.resume(name, stop))
+        else:
+            follow = self._runs.follow(name, stop, lambda: self._held.get(name, _ON_REQUEST))
+            self._run(name, follow)
 
     def _hold(self, name: str, reason: str) -> None:
         """Stop a campaign here that was stopped somewhere."""
         self._held[name] = reason
-        if self._is_running(name):
-            self._stops[name].set()
-        else:
+        if not self._is_running(name):
             self._statuses.hold(name, reason)
+        elif name in self._stops:
+            self._stops[name].set()
+        # Otherwise its journal is only being written, and the next look holds it.
 
     async def _take_up_all(self) -> None:
         """Take up what is new, stop what is held, and free the names whose journal was purged."""
@@ -433,69 +391,12 @@ class Campaigns:
 
     async def _look_for_others(self) -> None:
         """Take up what other processes start, and stop what they stop."""
-        while not await _is_set_within(_RETRY_EVERY, self._stop):
+        while not await is_set_within(LOOK_AGAIN, self._stop):
             with suppress(OSError, JournalError):
                 await self._take_up_all()
-
-    async def _resume(self, name: str, stop: asyncio.Event) -> Receipt:
-        """Resume a campaign as soon as no other process has locked its journal."""
-        self._shelf.check_owner(name)
-        while True:
-            if (held := await self._shelf.why_held(name)) is not None:
-                raise JournalHeldError(held, reason=held)
-            try:
-                return await self._gateway.resume_bulk(
-                    self._shelf.place(name),
-                    on_progress=partial(self._statuses.report, name),
-                    stop=stop,
-                )
-            except JournalLockedError as error:
-                locked = error
-            clock = asyncio.get_running_loop().time
-            started = clock()
-            await self._statuses.show_elsewhere(name, str(locked))
-            # To read a thousand shards takes seconds: it is done all the more rarely.
-            if await _is_set_within(max(_RETRY_EVERY, _REST * (clock() - started)), stop):
-                raise locked
-
-    async def _follow(self, name: str, stop: asyncio.Event) -> Receipt:
-        """Show the progress of a campaign that workers send, until it has ended."""
-        self._shelf.check_owner(name)
-        clock = asyncio.get_running_loop().time
-        self._followed.add(name)
-        try:
-            while True:
-                started = clock()
-                unfinished = await self._statuses.show_elsewhere(name, "workers send it")
-                if unfinished == 0:
-                    return await read_journal(self._shelf.place(name))
-                if unfinished is None and not await self._shelf.exists(name):
-                    raise JournalError("it was deleted")
-                if unfinished is not None and unfinished == await self._statuses.set_aside(name):
-                    # `go_on` may be called in any process.
-                    given_up = f"{unfinished} shards were given up, because processes died at them"
-                    self._statuses.hold(name, given_up)
-                if await _is_set_within(max(_RETRY_EVERY, _REST * (clock() - started)), stop):
-                    reason = self._held.get(name, _ON_REQUEST)
-                    raise JournalHeldError(reason, reason=reason)
-        finally:
-            self._followed.discard(name)
 
     async def _end_following(self, name: str) -> None:
         """Forget a campaign that was deleted since it was followed."""
         self._stops[name].set()
         await asyncio.wait([self._tasks[name]])
         self._statuses.forget(name)
-
-    async def _forget_unpublished(self, name: str) -> None:
-        """Free the name of a campaign that cannot be resumed, because it has no journal."""
-        with suppress(JournalError):
-            if not await self._shelf.exists(name):
-                self._statuses.forget(name)
-
-
-async def _is_set_within(seconds: float, event: asyncio.Event) -> bool:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    return event.is_set()

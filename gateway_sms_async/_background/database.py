@@ -52,7 +52,7 @@ class CampaignDatabase:
         ]
 
     async def waiting(self) -> list[tuple[str, int]]:
-        """Return the shards that nobody runs and somebody should."""
+        """Return the free shards that a process should run."""
         return await self._journals.waiting()
 
     async def why_held(self, name: str) -> str | None:  # noqa: ARG002

@@ -19,7 +19,7 @@ class CampaignShelf(Protocol):
 
     - `check_every`: seconds between two looks whether a new campaign has its whole list in its journal.
     - `holds_faults`: what concerns the account, such as missing credit, stops a campaign in all
-      processes until somebody lets it go on.
+      processes until it is let go on.
     """
 
     check_every: float
@@ -50,7 +50,7 @@ class CampaignShelf(Protocol):
         ...
 
     async def waiting(self) -> list[tuple[str, int]]:
-        """Return the shards that nobody runs and somebody should."""
+        """Return the free shards that a process should run."""
         ...
 
     async def why_held(self, name: str) -> str | None:

@@ -86,7 +86,9 @@ class Statuses:
         if status.state != "complete":
             self._status[name] = replace(status, state="stopped", reason=reason)
 
-    async def show_elsewhere(self, name: str, reason: str) -> int | None:
+    async def show_elsewhere(
+        self, name: str, reason: str, *, state: Literal["running", "stopped"] = "running"
+    ) -> int | None:
         """Show the progress of a campaign that another process runs, as its journal has it.
 
         Returns how many shards are not finished, None if that cannot be known now.
@@ -94,11 +96,11 @@ class Statuses:
         progress = self._status.get(name, CampaignStatus()).progress
         unfinished: int | None = None
         try:
-            state = await read_state(self._shelf.place(name))
-            progress, unfinished = state.progress, len(state.unfinished)
+            found = await read_state(self._shelf.place(name))
+            progress, unfinished = found.progress, len(found.unfinished)
         except JournalError as error:
             reason = str(error)
-        self._status[name] = CampaignStatus(reason=reason, progress=progress)
+        self._status[name] = CampaignStatus(state=state, reason=reason, progress=progress)
         return unfinished
 
     async def set_aside(self, name: str) -> int:

@@ -66,6 +66,8 @@ class ShardWorker:
             return _end_of(error)
         finally:
             self._running[name].discard(stop)
+            if not self._running[name]:
+                del self._running[name]
             for task in watching:
                 task.cancel()
             await drain(watching)

@@ -242,7 +242,7 @@ class Campaign:
         self._outstanding.adopt(builder)
 
     def _held(self, reason: str) -> None:
-        """Stop because somebody has stopped the campaign where its journal is."""
+        """Stop because the campaign was stopped where its journal is."""
         self.halt(reason, JournalHeldError(f"{self._bookkeeping.place}: {reason}", reason=reason))
 
     def _failed(self, error: BaseException) -> None:

@@ -134,7 +134,7 @@ class CampaignRows:
     def claim(
         self, shard: int, *, claims_all: bool = False, campaign: int | None = None
     ) -> ClaimedJournal:
-        """Claim one shard of a campaign; with `claims_all`, while nobody has another one.
+        """Claim one shard of a campaign; with `claims_all`, while no process has another one.
 
         `campaign` is the id of the one that is meant, if that is known.
         """

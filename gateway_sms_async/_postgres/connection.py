@@ -138,7 +138,7 @@ class Database:
             self._opened.execute(self._sql(statement).format(**self._named), values)
 
     def be_patient(self) -> None:
-        """From now on, wait longer for an answer: a whole list is made durable."""
+        """From now on, wait longer for an answer: a whole list is written, or deleted."""
         self._opened.patience = _TO_ANSWER
 
     def begin(self) -> None:

@@ -18,7 +18,7 @@ __all__ = ["ListedCampaign", "PostgresJournal", "PostgresJournals"]
 class ListedCampaign(NamedTuple):
     """A campaign in a database.
 
-    - `held`: why nothing of it is sent, until somebody lets it go on; None if it may be.
+    - `held`: why nothing of it is sent until it is let go on; None if it may be sent.
     - `shards`: how many there are; `finished` need nothing more, `running` are those that a process
       has, and `set_aside` those at which one process after the other died.
     """
@@ -92,7 +92,7 @@ class PostgresJournals:
         return await asyncio.to_thread(_listed, self._settings)
 
     async def waiting(self) -> list[tuple[str, int]]:
-        """Return the shards that nobody runs and somebody should: names and numbers from 0."""
+        """Return the free shards that a process should run: names, and numbers from 0."""
         return await asyncio.to_thread(_waiting, self._settings)
 
     def __getitem__(self, name: str) -> PostgresJournal:

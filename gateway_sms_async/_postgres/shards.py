@@ -205,7 +205,7 @@ class PostgresShards:
             raise JournalError(f"{self}: the campaign has ended")
 
     def exchange(self, news: Shared) -> Shared:
-        """Tell all processes that run shards what is new here, and return what all know together."""
+        """Tell the news of this process to the others, and return the knowledge of all together."""
         values = {"campaign": int(self.campaign), **news._asdict()}
         database = self._borrow()
         try:
@@ -220,6 +220,7 @@ class PostgresShards:
     def remove(self) -> None:
         """Delete the campaign, if it is finished and no process runs one of its shards."""
         database = self._borrow()
+        database.be_patient()
         try:
             removed = database.one(PURGE, {"campaign": int(self.campaign)})
         finally:

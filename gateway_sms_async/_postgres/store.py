@@ -202,6 +202,7 @@ class ClaimedJournal(StoredJournal):
     def remove(self) -> None:
         """Delete the campaign."""
         self.renew()
+        self._database.be_patient()
         if self._database.one(DELETE, self._shard.keys) is None:
             raise self._lost()
 

@@ -98,8 +98,8 @@ CREATE TABLE IF NOT EXISTS {schema}.shard (
     places bytea,
     PRIMARY KEY (campaign, shard)
 );
--- `held`: why nothing more is sent, until somebody lets the campaign go on. `careful`, `closures`: what
--- the processes that run it tell each other. `attempts`: how many processes in a row have died within
+-- `held`: why nothing more is sent until the campaign is let go on. `careful`, `closures`: the news that
+-- its processes tell each other. `attempts`: how many processes in a row have died within
 -- their first minute at a shard, `worker` the last one. `finished`: its log ends with that record, too.
 
 -- The shards whose process is alive, as far as the database knows: a killed process has no session any
@@ -276,7 +276,7 @@ WHERE campaign = %(campaign)s AND shard = %(shard)s AND epoch = %(epoch)s
 
 DELETE: LiteralString = "DELETE FROM {schema}.campaign WHERE id = %(campaign)s RETURNING 1"
 
-# Only a campaign that is finished, and that nobody runs.
+# Only a campaign that is finished and that no process runs.
 PURGE: LiteralString = """
 DELETE FROM {schema}.campaign WHERE id = %(campaign)s
     AND NOT EXISTS (SELECT 1 FROM {schema}.shard WHERE campaign = id AND NOT finished)

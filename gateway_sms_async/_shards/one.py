@@ -51,16 +51,28 @@ class OneShard:
         try:
             await self._runner.read()
             await self._runner.begin()
-            try:
-                return await self._runner.run(self._shard)
-            finally:
-                if (error := await self._runner.end()) is not None:
-                    raise error
+            return await self._run()
         finally:
             if watcher is not None:
                 watcher.cancel()
             await in_thread(self._store.close)
             self.done.set()
+
+    async def _run(self) -> Receipt:
+        """Run the shard, and then note what it has learned for the others."""
+        try:
+            receipt = await self._runner.run(self._shard)
+        except Exception as failure:
+            if (error := await self._runner.end()) is not None:
+                raise error from failure
+            raise
+        except BaseException:
+            # A cancellation stays one, whatever could not be noted.
+            await self._runner.end()
+            raise
+        if (error := await self._runner.end()) is not None:
+            raise error
+        return receipt
 
     async def _watch(self, stop: asyncio.Event) -> None:
         await stop.wait()

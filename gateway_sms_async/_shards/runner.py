@@ -1,7 +1,7 @@
 """Runs single shards of a campaign, and shares between them what concerns the whole account.
 
-Each shard is a campaign of its own, resumed from its journal. Which one runs next, and what becomes of
-the others when one ends, is decided elsewhere.
+Each shard is a campaign of its own, resumed from its journal. Other modules decide which
+one runs next, and whether the others go on when one ends.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class ShardRunner:
                 )
 
     async def begin(self) -> None:
-        """Make ready to run shards. What would fail at their end fails now, when nothing is sent."""
+        """Make ready to run shards. An error that would come at their end comes now, when nothing is sent."""
         self._store.check_lock()
         await on_disk(self._store, self._check_places)
         self._learned = Learned(self.accounts)

@@ -1,4 +1,4 @@
-"""What the processes that run shards of one campaign tell each other."""
+"""News that the processes of one campaign in shards tell each other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Shared"]
 
 
 class Shared(NamedTuple):
-    """What one process tells, or what all of them know together.
+    """The news of one process, or the knowledge of all together.
 
     - `careful`: a shard has met a double.
     - `closures`: how many messages were found closed though none of these processes closed them.

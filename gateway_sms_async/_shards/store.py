@@ -87,7 +87,7 @@ class ShardStore(Protocol):
         ...
 
     def exchange(self, news: Shared) -> Shared:
-        """Tell all processes that run shards what is new here, and return what all know together."""
+        """Tell the news of this process to the others, and return the knowledge of all together."""
         ...
 
     def remove(self) -> None:

@@ -19,7 +19,7 @@ from gateway_sms_async.tasks_procrastinate import RUN_SHARD, add_tasks, install_
 from gateway_sms_async.testing import Simulator
 
 from ..support.accounting import numbers
-from ..support.cli import env, run
+from ..support.cli import env, invoke, run
 from ..support.policy import QUICK
 from ..support.servers import PostgresServer
 
@@ -242,6 +242,31 @@ async def test_workers_that_are_killed_and_paused(
         await asyncio.gather(*(one.ended() for one in (*workers, *asleep)))
     print(f"\nworkers: {killed} killed, {paused} paused")  # noqa: T201 - a figure
     assert simulator.ledger == dict.fromkeys(numbers(1_500), 1)
+
+
+async def test_a_shard_that_cannot_be_run_is_in_the_log(
+    simulator: Simulator, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with process(simulator, database) as campaigns, queue(database, campaigns) as app:
+        assert await campaigns.start("spring", numbers(30), shards=2, **SMALL)
+        with psycopg.connect(database) as connection:
+            connection.execute("UPDATE gateway_sms.meta SET value = 'x' WHERE shard = 1")
+        await wake_workers(app)
+        async with working(app), asyncio.timeout(30):
+            while "shard 2" not in caplog.text or "damaged" not in caplog.text:
+                await asyncio.sleep(0.05)
+    ours = [one.getMessage() for one in caplog.records if one.name == "gateway_sms_async"]
+    assert any("campaign spring, shard" in one and "damaged" in one for one in ours)
+    assert not simulator.requests
+
+
+def test_a_worker_without_the_extra_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "procrastinate", None)
+    result = invoke("worker", "--postgres", "postgresql:///x", env={"OPENAPI_TOKEN": "abc"})
+    assert result.exit_code == 1
+    assert "pip install 'gateway-sms-async[procrastinate]'" in result.stderr
 
 
 async def test_a_worker_needs_a_database_that_can_be_reached(simulator: Simulator) -> None:

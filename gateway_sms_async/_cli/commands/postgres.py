@@ -54,7 +54,7 @@ def list_(address: Address, schema: Schema = "gateway_sms") -> None:
 def stop(journal: Journal, schema: Schema = "gateway_sms") -> None:
     """Stop a campaign in all processes, until `go-on`. They know within two seconds.
 
-    Requests in flight complete, and nobody is texted twice when it goes on.
+    Requests in flight complete, and no recipient is texted twice when it goes on.
 
     Exit codes: 0 stopped; 1 there is no such campaign, or the database cannot be used; 2 wrong usage.
     """

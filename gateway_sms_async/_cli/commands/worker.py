@@ -27,8 +27,8 @@ def worker(
     """Send the campaigns of a database, beside other workers, until it is stopped.
 
     A campaign is started by `bulk --journal ADDRESS#NAME --shards N`, which sends beside the workers, or
-    by a program with `Campaigns(gateway, journals, run=False)`. Each worker takes the shards that nobody has. If one dies,
-    the others take over what it had, at once or within the minute. Start as many as you like; with
+    by a program with `Campaigns(gateway, journals, run=False)`. Each worker takes
+    free shards. If one dies, the others take over its shards, at once or within the minute. Start as many as you like; with
     --rate-shared they share one rate.
 
     Needs the extra procrastinate. The tables are created unless they are there. The first Ctrl-C stops
